@@ -1,0 +1,86 @@
+"""What natdeploy knows of a device before it measures anything."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+RUNTIMES = ("onnxruntime", "litert", "tensorrt")
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Roofline:
+    """Figures that an estimate of a layer's latency is made of; see `natdeploy.profilers.roofline`.
+
+    Args:
+        peak_gmadds: Peak rate in 10^9 multiply-adds per second, by precision, of the default number of threads.
+        bandwidth_gb_s: Memory bandwidth in 10^9 bytes per second.
+        efficiency: Share of the peak that an operator reaches, by kind: `dense`, `depthwise`.
+        operator_ms: Time that the launch of one operator takes.
+    """
+
+    peak_gmadds: Mapping[str, float]
+    bandwidth_gb_s: float
+    efficiency: Mapping[str, float]
+    operator_ms: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Device:
+    """A device: what it is, how it is reached and what runs there when nothing else is asked for.
+
+    Args:
+        name: Name that commands use.
+        kind: `mobile-cpu`, `jetson-gpu`, `server-cpu` or `server-gpu`.
+        chip: Processor.
+        memory_gb: Memory, in 10^9 bytes.
+        runtime: Default runtime, one of `RUNTIMES`.
+        precision: Default precision, one of `PRECISIONS`.
+        threads: Default number of threads.
+        transport: `local`, `ssh` or `adb`.
+        address: Where the transport finds the device; None where nobody has said.
+        max_opset: Highest ONNX opset that the device's runtime imports, where it is limited.
+        roofline: Figures for estimates; None where a device is never estimated.
+        source: Where the figures come from.
+    """
+
+    name: str
+    kind: str
+    chip: str
+    memory_gb: float | None
+    runtime: str
+    precision: str
+    threads: int
+    transport: str
+    address: str | None = None
+    max_opset: int | None = None
+    roofline: Roofline | None = None
+    source: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """What a latency is measured of: a device with a runtime and the way it is used.
+
+    Args:
+        device: Name of the device.
+        runtime: Runtime id.
+        precision: Precision.
+        batch: Images in one call.
+        threads: Threads of the runtime.
+    """
+
+    device: str
+    runtime: str
+    precision: str
+    batch: int
+    threads: int
+
+    @property
+    def file_name(self) -> str:
+        """Name of the table of this target within its device's folder."""
+        return f"{self.runtime}-{self.precision}-b{self.batch}-t{self.threads}.csv"
+
+    def __str__(self) -> str:
+        return f"{self.device} ({self.runtime}, {self.precision}, batch {self.batch}, {self.threads} thread{'s' * (self.threads != 1)})"

@@ -1,0 +1,260 @@
+"""Latency tables: what each layer of a space takes on one target, and what follows for whole networks."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from natdeploy.core.cost import CostArray, compile_cost, space_layers
+from natdeploy.core.device import Target
+from natdeploy.core.layers import BLOCK, CLASSIFIER, Layer
+from natdeploy.core.space import SearchSpace
+from natdeploy.errors import CoverageError, InputError
+
+PROVENANCES = ("measured", "imported", "fitted", "calibrated", "estimated")
+CLASSIFIER_COUNTS = (10, 100, 1000)
+_NAMED = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class LatencyStats:
+    """Latency of one thing that ran `runs` times, in milliseconds.
+
+    Raises:
+        InputError: A figure is negative or not a number, or the median is not positive.
+    """
+
+    median_ms: float
+    p10_ms: float
+    p90_ms: float
+    mean_ms: float
+    std_ms: float
+    runs: int
+
+    def __post_init__(self) -> None:
+        for name in ("median_ms", "p10_ms", "p90_ms", "mean_ms", "std_ms"):
+            value = getattr(self, name)
+            if not math.isfinite(value) or value < 0 or (name == "median_ms" and value == 0):
+                msg = f"{name} is {value:g}: a latency is a positive number of milliseconds"
+                raise InputError(msg)
+        if self.runs < 0:
+            msg = f"runs is {self.runs}"
+            raise InputError(msg)
+
+    def scaled(self, factor: float) -> LatencyStats:
+        """Return the statistics of something that takes `factor` times as long."""
+        times = {name: getattr(self, name) * factor for name in ("median_ms", "p10_ms", "p90_ms", "mean_ms", "std_ms")}
+        return LatencyStats(**times, runs=self.runs)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Validation:
+    """How far a table's sums are from whole networks that were really run.
+
+    Args:
+        networks: Networks measured.
+        mape_percent: Mean absolute error, relative to the measured latency.
+        max_error_percent: Largest absolute error, relative to the measured latency.
+        within_5_percent: Share of networks whose error is at most 5 %, between 0 and 1.
+        kendall_tau: Rank correlation of predicted and measured latency.
+    """
+
+    networks: int
+    mape_percent: float
+    max_error_percent: float
+    within_5_percent: float
+    kendall_tau: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """Correction `alpha_ms + beta * sum + gamma_ms * blocks` of a table's sums, and the interval around the result.
+
+    Args:
+        alpha_ms: Constant.
+        beta: Factor of the sum over the layers.
+        gamma_ms: Time added for each searchable block.
+        lower_ratio: Lower end of the interval, relative to the corrected sum.
+        upper_ratio: Upper end of the interval, relative to the corrected sum.
+        coverage: Share of networks that the interval's upper end is meant to cover.
+        networks: Networks that the interval was taken from.
+    """
+
+    alpha_ms: float = 0.0
+    beta: float = 1.0
+    gamma_ms: float = 0.0
+    lower_ratio: float
+    upper_ratio: float
+    coverage: float
+    networks: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """Predicted latency of a network; interval and coverage are None where the table has no interval."""
+
+    latency_ms: float
+    lower_ms: float | None
+    upper_ms: float | None
+    coverage: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LatencyTable:
+    """Latency of the layers on one target, with its provenance.
+
+    Args:
+        target: What was measured.
+        provenance: One of `PROVENANCES`.
+        method: How the rows came about, in a word.
+        rows: Statistics by layer.
+        runtime_version: Version of the runtime; None where nothing was run.
+        fingerprint: Identity of the machine; None where nothing was run.
+        created: Date and time, ISO 8601, UTC.
+        conditions: Clocks, load, warm-up, rounds and the like, as recorded.
+        validation: Comparison with whole networks; None where there is none.
+        calibration: Correction and interval; None where there is none.
+
+    Raises:
+        InputError: The provenance is unknown.
+    """
+
+    target: Target
+    provenance: str
+    method: str
+    rows: Mapping[Layer, LatencyStats]
+    runtime_version: str | None = None
+    fingerprint: str | None = None
+    created: str = ""
+    conditions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    validation: Validation | None = None
+    calibration: Calibration | None = None
+
+    def __post_init__(self) -> None:
+        if self.provenance not in PROVENANCES:
+            msg = f"unknown provenance {self.provenance!r} (known: {', '.join(PROVENANCES)})"
+            raise InputError(msg)
+
+    def layer_ms(self, layer: Layer) -> float:
+        """Return the median latency of `layer`, in milliseconds, before any calibration.
+
+        A classifier whose count of classes has no row is interpolated linearly between the nearest counts, and
+        extrapolated above the largest when there are two. Where all rows are of larger counts, the smallest
+        of them serves as an upper bound.
+
+        Raises:
+            CoverageError: The table does not cover the layer.
+        """
+        row = self.rows.get(layer)
+        if row is not None:
+            return row.median_ms
+        value = self._classifier_ms(layer) if layer.op == CLASSIFIER else None
+        if value is None:
+            raise _not_covered(self.target, [layer])
+        return value
+
+    def covers(self, layer: Layer) -> bool:
+        """Tell whether the latency of `layer` is known."""
+        return layer in self.rows or (layer.op == CLASSIFIER and self._classifier_ms(layer) is not None)
+
+    def missing(self, layers: Iterable[Layer]) -> list[Layer]:
+        """Return the layers that the table does not cover, in order."""
+        return [layer for layer in layers if not self.covers(layer)]
+
+    def covered_resolutions(self, space: SearchSpace, classes: int) -> tuple[int, ...]:
+        """Return the resolutions of `space` of which the table covers every layer, at every width."""
+        return tuple(
+            resolution
+            for resolution in space.resolutions
+            if not any(self.missing(space_layers(space, width, resolution, [classes])) for width in space.widths)
+        )
+
+    def predict(self, layers: Sequence[Layer]) -> Prediction:
+        """Predict the latency of the network made of `layers`.
+
+        Raises:
+            CoverageError: The table does not cover all of them; the message names what is missing.
+        """
+        missing = self.missing(layers)
+        if missing:
+            raise _not_covered(self.target, missing)
+        total = sum(self.layer_ms(layer) for layer in layers)
+        correction = self.calibration
+        if correction is None:
+            return Prediction(latency_ms=total, lower_ms=None, upper_ms=None, coverage=None)
+        blocks = sum(layer.op == BLOCK for layer in layers) - 1
+        value = correction.alpha_ms + correction.beta * total + correction.gamma_ms * blocks
+        return Prediction(
+            latency_ms=value,
+            lower_ms=value * correction.lower_ratio,
+            upper_ms=value * correction.upper_ratio,
+            coverage=correction.coverage,
+        )
+
+    def compile(self, space: SearchSpace, classes: int) -> CostArray:
+        """Compile the predicted latency, calibration included, of every architecture of `space`.
+
+        Raises:
+            CoverageError: The table does not cover the space; the message names what is missing.
+        """
+        wanted = [
+            layer
+            for resolution in space.resolutions
+            for width in space.widths
+            for layer in space_layers(space, width, resolution, [classes])
+        ]
+        missing = self.missing(wanted)
+        if missing:
+            raise _not_covered(self.target, missing)
+        array = compile_cost(space, classes, self.layer_ms)
+        correction = self.calibration
+        if correction is None:
+            return array
+        blocks = array.blocks * correction.beta
+        blocks[..., 1:] += correction.gamma_ms
+        return CostArray(blocks=blocks, fixed=array.fixed * correction.beta + correction.alpha_ms)
+
+    @property
+    def upper_ratio(self) -> float:
+        """Upper bound of a latency relative to its prediction; 1 where the table has no interval."""
+        return self.calibration.upper_ratio if self.calibration else 1.0
+
+    def _classifier_ms(self, layer: Layer) -> float | None:
+        known = sorted(
+            (row.out_channels, stats.median_ms)
+            for row, stats in self.rows.items()
+            if dataclasses.replace(row, out_channels=layer.out_channels) == layer
+        )
+        if not known:
+            return None
+        above = next((index for index, (count, _) in enumerate(known) if count >= layer.out_channels), len(known))
+        if above == 0:
+            return known[0][1]
+        if above == len(known):
+            if len(known) == 1:
+                return None
+            above -= 1
+        (low, low_ms), (high, high_ms) = known[above - 1], known[above]
+        value = low_ms + (high_ms - low_ms) * (layer.out_channels - low) / (high - low)
+        return max(value, low_ms)
+
+
+def describe_layer(layer: Layer) -> str:
+    """Return a layer as an error message names it."""
+    parts = [f"{layer.op} {layer.in_size}x{layer.in_size} {layer.in_channels}->{layer.out_channels}"]
+    if layer.op == BLOCK:
+        parts.append(f"mid {layer.mid_channels} kernel {layer.kernel} stride {layer.stride}")
+        parts.append("SE" if layer.se else "no SE")
+    parts.append(layer.activation)
+    return ", ".join(parts)
+
+
+def _not_covered(target: Target, missing: Sequence[Layer]) -> CoverageError:
+    shown = "; ".join(describe_layer(layer) for layer in missing[:_NAMED])
+    more = f"; and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    rows = "row" if len(missing) == 1 else "rows"
+    msg = f"the latency table of {target} lacks {len(missing)} {rows}: {shown}{more}"
+    hint = f"add them with: natdeploy profile --device {target.device} --supernet NAME --resolutions R"
+    return CoverageError(msg, hint=hint)

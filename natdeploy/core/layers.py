@@ -1,0 +1,232 @@
+"""The one walk from an architecture to its layers, and what a layer costs.
+
+A layer is the unit of cost: stem, inverted-residual block, final expand, pooling, feature mix or
+classifier. Its value is its identity: two equal layers cost the same, wherever they stand.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from natdeploy.core.architecture import Architecture, check_member
+from natdeploy.core.space import SearchSpace, mid_channels, squeeze_channels
+
+STEM, BLOCK, FINAL_EXPAND, POOLING, FEATURE_MIX, CLASSIFIER = OPS = (
+    "stem",
+    "block",
+    "final_expand",
+    "pooling",
+    "feature_mix",
+    "classifier",
+)
+_FLOAT_BYTES = 4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Layer:
+    """One layer; sizes are of square feature maps, in pixels.
+
+    Args:
+        op: One of `OPS`.
+        in_size: Height and width of the input.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        mid_channels: Channels inside a block (equal to `in_channels` where it does not expand); 0 otherwise.
+        kernel: Kernel size.
+        stride: Stride.
+        se: Whether the block has a squeeze-and-excitation unit.
+        activation: `relu`, `h_swish`, `mish` or `none`.
+        skip: Whether the block adds its input to its output.
+    """
+
+    op: str
+    in_size: int
+    in_channels: int
+    out_channels: int
+    mid_channels: int = 0
+    kernel: int = 1
+    stride: int = 1
+    se: bool = False
+    activation: str = "none"
+    skip: bool = False
+
+    @property
+    def out_size(self) -> int:
+        """Height and width of the output."""
+        return 1 if self.op == POOLING else -(-self.in_size // self.stride)
+
+    @property
+    def expands(self) -> bool:
+        """Whether a block begins with an expanding 1x1 convolution."""
+        return self.op == BLOCK and self.mid_channels != self.in_channels
+
+    @property
+    def madds(self) -> int:
+        """Multiply-adds of the convolutions and linear layers."""
+        if self.op == BLOCK:
+            return self._block_madds()
+        if self.op == POOLING:
+            return 0
+        return self.out_size**2 * self.kernel**2 * self.in_channels * self.out_channels
+
+    @property
+    def params(self) -> int:
+        """Learned numbers: weights and biases, those of BatchNorm included, its statistics not."""
+        if self.op == BLOCK:
+            return self._block_params()
+        if self.op == POOLING:
+            return 0
+        weights = self.kernel**2 * self.in_channels * self.out_channels
+        added = {FEATURE_MIX: 0, CLASSIFIER: self.out_channels}
+        return weights + added.get(self.op, 2 * self.out_channels)
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Most activation memory that one operator of the layer needs at batch 1 in float32, its input and output together.
+
+        A block's input counts as held until its end where the block adds it to its output.
+        """
+        inner, outer = self.in_size**2, self.out_size**2
+        source, result = inner * self.in_channels, outer * self.out_channels
+        if self.op != BLOCK:
+            return _FLOAT_BYTES * (source + result)
+        held = source if self.skip else 0
+        wide, narrow = inner * self.mid_channels, outer * self.mid_channels
+        steps = [held + wide + narrow, held + narrow + result]
+        if self.expands:
+            steps.append(source + wide)
+        return _FLOAT_BYTES * max(steps)
+
+    def _block_madds(self) -> int:
+        inner, outer = self.in_size**2, self.out_size**2
+        madds = outer * self.mid_channels * (self.kernel**2 + self.out_channels)
+        if self.expands:
+            madds += inner * self.in_channels * self.mid_channels
+        if self.se:
+            madds += 2 * self.mid_channels * squeeze_channels(self.mid_channels)
+        return madds
+
+    def _block_params(self) -> int:
+        mid, out = self.mid_channels, self.out_channels
+        params = mid * self.kernel**2 + 2 * mid + mid * out + 2 * out
+        if self.expands:
+            params += self.in_channels * mid + 2 * mid
+        if self.se:
+            squeezed = squeeze_channels(mid)
+            params += 2 * mid * squeezed + squeezed + mid
+        return params
+
+
+def stem_layers(space: SearchSpace, width: float, resolution: int) -> tuple[Layer, Layer]:
+    """Return stem and fixed block."""
+    channels = space.channels(space.stem_channels, width)
+    stem = Layer(
+        op=STEM, in_size=resolution, in_channels=3, out_channels=channels, kernel=3, stride=2, activation="h_swish"
+    )
+    fixed = Layer(
+        op=BLOCK,
+        in_size=stem.out_size,
+        in_channels=channels,
+        out_channels=channels,
+        mid_channels=channels,
+        kernel=3,
+        activation=space.fixed_activation,
+        skip=True,
+    )
+    return stem, fixed
+
+
+def block_layer(
+    space: SearchSpace, width: float, resolution: int, slot: int, *, kernel: int, expand_ratio: int
+) -> Layer:
+    """Return the block in layer slot `slot`: it depends on its stage and on being the first there, on nothing else."""
+    index, position = divmod(slot, space.max_depth)
+    stage = space.stages[index]
+    size = stage_sizes(space, resolution)[index]
+    out_channels = space.channels(stage.channels, width)
+    before = space.stages[index - 1].channels if index else space.stem_channels
+    first = position == 0
+    in_channels = space.channels(before, width) if first else out_channels
+    stride = stage.stride if first else 1
+    return Layer(
+        op=BLOCK,
+        in_size=size if first else -(-size // stage.stride),
+        in_channels=in_channels,
+        out_channels=out_channels,
+        mid_channels=mid_channels(in_channels, expand_ratio),
+        kernel=kernel,
+        stride=stride,
+        se=stage.se,
+        activation=stage.activation,
+        skip=stride == 1 and in_channels == out_channels,
+    )
+
+
+def stage_sizes(space: SearchSpace, resolution: int) -> list[int]:
+    """Return the input size of each stage, and that of the final expand as the last."""
+    sizes = [-(-resolution // 2)]
+    for stage in space.stages:
+        sizes.append(-(-sizes[-1] // stage.stride))
+    return sizes
+
+
+def tail_layers(space: SearchSpace, width: float, resolution: int, classes: int) -> tuple[Layer, Layer, Layer, Layer]:
+    """Return final expand, pooling, feature mix and classifier."""
+    size = stage_sizes(space, resolution)[-1]
+    before = space.channels(space.stages[-1].channels, width)
+    expanded, mixed = (space.channels(channels, width) for channels in space.final_channels)
+    return (
+        Layer(op=FINAL_EXPAND, in_size=size, in_channels=before, out_channels=expanded, activation="h_swish"),
+        Layer(op=POOLING, in_size=size, in_channels=expanded, out_channels=expanded),
+        Layer(op=FEATURE_MIX, in_size=1, in_channels=expanded, out_channels=mixed, activation="h_swish"),
+        Layer(op=CLASSIFIER, in_size=1, in_channels=mixed, out_channels=classes),
+    )
+
+
+def walk(
+    space: SearchSpace, architecture: Architecture, classes: int, *, activation: str | None = None
+) -> tuple[Layer, ...]:
+    """Return the layers of `architecture` with a classifier of `classes` outputs, from input to output.
+
+    Args:
+        space: Space that holds the architecture; its resolution may be off the space's list.
+        architecture: The network.
+        classes: Outputs of the classifier.
+        activation: Stands in for every activation of the network where given (the NAT authors' Mish networks).
+
+    Raises:
+        InputError: The space does not hold the architecture.
+    """
+    check_member(space, architecture)
+    layers = tuple(_walk(space, architecture, classes))
+    if activation is None:
+        return layers
+    return tuple(
+        layer if layer.activation == "none" else dataclasses.replace(layer, activation=activation) for layer in layers
+    )
+
+
+def _walk(space: SearchSpace, architecture: Architecture, classes: int) -> Iterator[Layer]:
+    width, resolution = architecture.width, architecture.resolution
+    yield from stem_layers(space, width, resolution)
+    for index, stage in enumerate(architecture.stages()):
+        for position, (kernel, expand_ratio) in enumerate(stage):
+            slot = index * space.max_depth + position
+            yield block_layer(space, width, resolution, slot, kernel=kernel, expand_ratio=expand_ratio)
+    yield from tail_layers(space, width, resolution, classes)
+
+
+def layer_names(layers: tuple[Layer, ...]) -> list[str]:
+    """Return a name for each layer, which is also its module's name in the extracted network.
+
+    Blocks are numbered from 0, the fixed block; the other layers are called by their op.
+    """
+    names, blocks = [], 0
+    for layer in layers:
+        if layer.op == BLOCK:
+            names.append(f"blocks.{blocks}")
+            blocks += 1
+        else:
+            names.append(layer.op)
+    return names

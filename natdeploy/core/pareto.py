@@ -1,0 +1,17 @@
+"""Dominance between vectors of objectives, all of them minimized."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def non_dominated(objectives: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which rows of the `n x m` array no other row dominates.
+
+    A row dominates another when it is nowhere larger and somewhere smaller; of equal rows all are kept.
+    """
+    below = (objectives[:, None] <= objectives[None]).all(axis=2)
+    strictly = (objectives[:, None] < objectives[None]).any(axis=2)
+    dominated: NDArray[np.bool_] = (below & strictly).any(axis=0)
+    return ~dominated

@@ -1,0 +1,72 @@
+"""The error tree of natdeploy.
+
+Every error that a caller can meet derives from `NatdeployError` and, where one fits, from the builtin
+that a caller would expect. `exit_code` is what the command line ends with, `code` names the error in `--json` output.
+"""
+
+from __future__ import annotations
+
+
+class NatdeployError(Exception):
+    """Root of all errors that natdeploy raises on purpose.
+
+    Args:
+        message: What is wrong, with the file and the place where there is one.
+        hint: What to do next, where that is known.
+    """
+
+    exit_code = 1
+    code = "error"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class CheckFailedError(NatdeployError):
+    """A check of a result failed: parity of an exported file, or a latency table."""
+
+    exit_code = 1
+    code = "check-failed"
+
+
+class InputError(NatdeployError, ValueError):
+    """Bad usage or input: an option, a file, an architecture."""
+
+    exit_code = 2
+    code = "bad-input"
+
+
+class CoverageError(InputError):
+    """A latency table does not cover a layer that was asked for."""
+
+    code = "not-covered"
+
+
+class OutputError(NatdeployError, OSError):
+    """An output cannot be written: read-only folder, full disk."""
+
+    exit_code = 2
+    code = "cannot-write"
+
+
+class MissingRuntimeError(NatdeployError, ImportError):
+    """A runtime or a package that the work needs is not installed."""
+
+    exit_code = 3
+    code = "missing-runtime"
+
+
+class DeviceUnreachableError(NatdeployError, ConnectionError):
+    """A device cannot be reached."""
+
+    exit_code = 4
+    code = "device-unreachable"
+
+
+class TargetUnreachableError(NatdeployError, LookupError):
+    """No architecture meets the target."""
+
+    exit_code = 5
+    code = "target-unreachable"

@@ -1,0 +1,136 @@
+"""Writing files so that nothing is ever half-written: atomic replacement and an append-only journal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from natdeploy.errors import InputError, OutputError
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `target`; rename it to `target` when the block ends well.
+
+    The temporary file keeps the suffix of `target`, since some writers look at it. When the block
+    raises, the temporary file is removed and an existing `target` is left as it was.
+
+    Raises:
+        OutputError: The folder cannot be created or written, or the disk is full.
+    """
+    target = Path(target)
+    temporary: Path | None = None
+    try:
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".tmp-{os.getpid()}-{target.name}")
+            temporary.touch()
+            yield temporary
+            temporary.replace(target)
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn the `OSError` of writing `target` into an `OutputError` that names it."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        msg = f"cannot write {target}: {error.strerror or error}"
+        raise OutputError(msg, hint="choose another place with --output, or free some space") from error
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` (UTF-8) to `target` atomically.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_text(source: Path) -> str:
+    """Read a UTF-8 text file.
+
+    Raises:
+        InputError: The file is missing, unreadable or not UTF-8.
+    """
+    try:
+        return Path(source).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        msg = f"{source}: no such file"
+        raise InputError(msg) from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a UTF-8 text file"
+        msg = f"{source}: cannot be read: {reason}"
+        raise InputError(msg) from error
+
+
+class Journal:
+    """Append-only file of JSON events, one a line, each flushed to the disk before `append` returns.
+
+    A last line that a kill cut short is dropped when the journal is opened again.
+
+    Args:
+        path: The file; it and its folder are created on the first append.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = Path(path)
+        self._events = self._load()
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The events so far, oldest first."""
+        return list(self._events)
+
+    def append(self, event: dict[str, Any]) -> None:
+        """Add one event.
+
+        Raises:
+            OutputError: The event cannot be written.
+        """
+        line = json.dumps(event, sort_keys=True, allow_nan=False)
+        with writing(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as handle:
+                handle.write(line + "\n")
+                handle.flush()
+                os.fsync(handle.fileno())
+        self._events.append(event)
+
+    def remove(self) -> None:
+        """Delete the file: its events have gone into a result."""
+        self._path.unlink(missing_ok=True)
+        self._events = []
+
+    def _load(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        raw = self._path.read_bytes()
+        whole = raw[: raw.rfind(b"\n") + 1]
+        if len(whole) < len(raw):
+            with writing(self._path), self._path.open("rb+") as handle:
+                handle.truncate(len(whole))
+        events = []
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                event = json.loads(line)
+            except ValueError as error:
+                msg = f"{self._path}, line {number}: not a journal event: {error}"
+                raise InputError(msg) from error
+            if not isinstance(event, dict):
+                msg = f"{self._path}, line {number}: not a journal event: {event!r}"
+                raise InputError(msg)
+            events.append(event)
+        return events
+

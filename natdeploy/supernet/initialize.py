@@ -1,0 +1,50 @@
+"""Initial weights: seeded, so that the same seed gives the same network everywhere."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from natdeploy.supernet.network import Network
+
+_NOISE_IMAGES = 32
+
+
+def initialize(module: nn.Module, generator: torch.Generator) -> None:
+    """Fill every weight in place: convolutions with fan-out scaling as in MobileNetV3, the classifier with fan-in scaling.
+
+    BatchNorm begins as the identity, biases at zero.
+    """
+    with torch.no_grad():
+        for part in module.modules():
+            if isinstance(part, nn.Conv2d):
+                fan_out = part.kernel_size[0] * part.kernel_size[1] * part.out_channels // part.groups
+                part.weight.normal_(0.0, math.sqrt(2.0 / fan_out), generator=generator)
+            elif isinstance(part, nn.Linear):
+                part.weight.normal_(0.0, math.sqrt(1.0 / part.in_features), generator=generator)
+            elif isinstance(part, nn.BatchNorm2d):
+                part.reset_parameters()
+            if isinstance(part, nn.Conv2d | nn.Linear) and part.bias is not None:
+                part.bias.zero_()
+
+
+def random_weights(network: Network, seed: int) -> Network:
+    """Give `network` seeded random weights whose outputs depend on its inputs; good to be measured, useless to deploy.
+
+    BatchNorm statistics come from one pass over seeded noise, without which activations would vanish or explode.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    initialize(network, generator)
+    noise = torch.randn(_NOISE_IMAGES, 3, network.input_size, network.input_size, generator=generator)
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = 1.0
+    network.train()
+    with torch.no_grad():
+        network(noise)
+    for norm in norms:
+        norm.momentum = 0.1
+    return network.eval()
