@@ -133,4 +133,3 @@ class Journal:
                 raise InputError(msg)
             events.append(event)
         return events
-

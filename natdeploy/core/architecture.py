@@ -82,7 +82,9 @@ def check_member(space: SearchSpace, architecture: Architecture) -> None:
                 raise InputError(msg)
 
 
-def uniform(space: SearchSpace, *, resolution: int, width: float, depth: int, kernel: int, expand_ratio: int) -> Architecture:
+def uniform(
+    space: SearchSpace, *, resolution: int, width: float, depth: int, kernel: int, expand_ratio: int
+) -> Architecture:
     """Return the architecture that has the same depth, kernel and expand ratio everywhere."""
     layers = depth * len(space.stages)
     return Architecture(

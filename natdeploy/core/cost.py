@@ -41,8 +41,11 @@ class CostArray:
             network = part[:, 1] * resolutions + part[:, 0]
             places = part[:, 2:] + (network * (slots * genes))[:, None] + offsets
             values = flat[places]
-            end = start + len(part)
-            costs[start:end] = np.maximum(values.max(axis=1), fixed[network]) if self.by_max else values.sum(axis=1) + fixed[network]
+            if self.by_max:
+                cost = np.maximum(values.max(axis=1), fixed[network])
+            else:
+                cost = values.sum(axis=1) + fixed[network]
+            costs[start : start + len(part)] = cost
         return costs
 
     def cheapest(self, space: SearchSpace) -> tuple[Population, float]:

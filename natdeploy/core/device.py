@@ -83,4 +83,5 @@ class Target:
         return f"{self.runtime}-{self.precision}-b{self.batch}-t{self.threads}.csv"
 
     def __str__(self) -> str:
-        return f"{self.device} ({self.runtime}, {self.precision}, batch {self.batch}, {self.threads} thread{'s' * (self.threads != 1)})"
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return f"{self.device} ({self.runtime}, {self.precision}, batch {self.batch}, {threads})"

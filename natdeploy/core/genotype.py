@@ -121,7 +121,8 @@ def initial(space: SearchSpace, count: int, rng: np.random.Generator) -> Populat
 def distinct(population: Population) -> Population:
     """Return the rows without repetition, in the order of their first appearance."""
     _, first = np.unique(population, axis=0, return_index=True)
-    return population[np.sort(first)]
+    rows: Population = population[np.sort(first)]
+    return rows
 
 
 def without(population: Population, known: Population) -> Population:
@@ -129,7 +130,8 @@ def without(population: Population, known: Population) -> Population:
     seen = {row.tobytes() for row in np.ascontiguousarray(known, dtype=np.int64)}
     rows = distinct(population)
     fresh = [row.tobytes() not in seen for row in np.ascontiguousarray(rows, dtype=np.int64)]
-    return rows[np.array(fresh, dtype=bool)]
+    kept: Population = rows[np.array(fresh, dtype=bool)]
+    return kept
 
 
 def to_encoding(architecture: Architecture) -> str | None:

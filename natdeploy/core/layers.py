@@ -83,7 +83,7 @@ class Layer:
 
     @property
     def peak_memory_bytes(self) -> int:
-        """Most activation memory that one operator of the layer needs at batch 1 in float32, its input and output together.
+        """Most activation memory that one operator of the layer needs at batch 1 in float32: its input and output.
 
         A block's input counts as held until its end where the block adds it to its output.
         """

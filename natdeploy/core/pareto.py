@@ -13,5 +13,5 @@ def non_dominated(objectives: NDArray[np.float64]) -> NDArray[np.bool_]:
     """
     below = (objectives[:, None] <= objectives[None]).all(axis=2)
     strictly = (objectives[:, None] < objectives[None]).any(axis=2)
-    dominated: NDArray[np.bool_] = (below & strictly).any(axis=0)
-    return ~dominated
+    dominated = np.logical_and(below, strictly).any(axis=0)
+    return np.logical_not(dominated)

@@ -9,19 +9,18 @@ from torch import nn
 
 from natdeploy.supernet.network import Network
 
-_NOISE_IMAGES = 32
+_NOISE_IMAGES = 8
 
 
 def initialize(module: nn.Module, generator: torch.Generator) -> None:
-    """Fill every weight in place: convolutions with fan-out scaling as in MobileNetV3, the classifier with fan-in scaling.
+    """Fill every weight in place: fan-in scaling.
 
     BatchNorm begins as the identity, biases at zero.
     """
     with torch.no_grad():
         for part in module.modules():
             if isinstance(part, nn.Conv2d):
-                fan_out = part.kernel_size[0] * part.kernel_size[1] * part.out_channels // part.groups
-                part.weight.normal_(0.0, math.sqrt(2.0 / fan_out), generator=generator)
+                part.weight.normal_(0.0, math.sqrt(2.0 / part.weight[0].numel()), generator=generator)
             elif isinstance(part, nn.Linear):
                 part.weight.normal_(0.0, math.sqrt(1.0 / part.in_features), generator=generator)
             elif isinstance(part, nn.BatchNorm2d):

@@ -48,7 +48,9 @@ class ConvUnit(nn.Module):
         x = self.conv(x)
         if self.bn is not None:
             x = self.bn(x)
-        return x if self.act is None else self.act(x)
+        if self.act is not None:
+            x = self.act(x)
+        return x
 
 
 class SqueezeExcite(nn.Module):
@@ -65,7 +67,8 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale the channels of an `n x c x h x w` tensor."""
-        return x * self.gate(self.expand(self.relu(self.reduce(self.pool(x)))))
+        gate: Tensor = self.gate(self.expand(self.relu(self.reduce(self.pool(x)))))
+        return x * gate
 
 
 class InvertedResidual(nn.Module):
@@ -84,7 +87,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `n x in x h x w` to `n x out x h' x w'`."""
-        y = x if self.expand is None else self.expand(x)
+        y: Tensor = x if self.expand is None else self.expand(x)
         y = self.depthwise(y)
         if self.se is not None:
             y = self.se(y)
@@ -125,7 +128,8 @@ class Network(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `n x 3 x r x r` images to `n x classes` logits."""
         x = self.pooling(self.final_expand(self.blocks(self.stem(x))))
-        return self.classifier(self.dropout(torch.flatten(self.feature_mix(x), 1)))  # type: ignore[no-any-return]
+        logits: Tensor = self.classifier(self.dropout(torch.flatten(self.feature_mix(x), 1)))
+        return logits
 
 
 def build_network(layers: Sequence[Layer], *, dropout: float = 0.0) -> Network:

@@ -1,0 +1,192 @@
+"""The interfaces between the parts of natdeploy; `natdeploy.api` alone puts implementations behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from natdeploy.core.architecture import Architecture
+from natdeploy.core.genotype import Population
+from natdeploy.core.latency import LatencyStats, LatencyTable, Prediction
+from natdeploy.core.layers import Layer
+from natdeploy.core.space import SearchSpace
+
+if TYPE_CHECKING:
+    from natdeploy.supernet.network import Network
+
+Images = NDArray[np.float32]
+
+
+class Clock(Protocol):
+    """Source of time, injected so that tests need not wait."""
+
+    def now(self) -> datetime:
+        """Return the time of day, UTC."""
+        ...
+
+    def seconds(self) -> float:
+        """Return a monotonic time in seconds, as fine as the machine has it."""
+        ...
+
+
+class Reporter(Protocol):
+    """Where work tells how it is getting on."""
+
+    def info(self, message: str) -> None:
+        """Say something that a user wants to know."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Say something that a user must know."""
+        ...
+
+    def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        """Tell that `done` of `total` steps of `stage` are done; `detail` is the latest news."""
+        ...
+
+
+class Session(Protocol):
+    """An opened model file."""
+
+    @property
+    def input_size(self) -> int:
+        """Height and width of the images that the model takes."""
+        ...
+
+    def run(self, images: Images) -> NDArray[np.float32]:
+        """Map `n x 3 x r x r` images to `n x classes` outputs, whatever the batch and layout of the file."""
+        ...
+
+    def prepare(self, image: Images) -> Callable[[], object]:
+        """Return a call that runs the model once on the `1 x 3 x r x r` image, and little else."""
+        ...
+
+
+class Runtime(Protocol):
+    """A program that runs model files."""
+
+    @property
+    def id(self) -> str:
+        """One of `natdeploy.core.device.RUNTIMES`."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the files that it runs."""
+        ...
+
+    def version(self) -> str:
+        """Return the version that is installed.
+
+        Raises:
+            MissingRuntimeError: None is.
+        """
+        ...
+
+    def open(self, path: Path, *, threads: int) -> Session:
+        """Open a model file.
+
+        Raises:
+            MissingRuntimeError: The runtime is not installed.
+            InputError: The file is missing or is not a model that the runtime takes.
+        """
+        ...
+
+
+class Exporter(Protocol):
+    """A writer of one file format."""
+
+    @property
+    def format(self) -> str:
+        """Name that commands use."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the file."""
+        ...
+
+    def write(self, network: Network, target: Path) -> Mapping[str, Any]:
+        """Write `network` to `target` and return what the manifest says of the file: input, output, versions.
+
+        Raises:
+            MissingRuntimeError: A package that the format needs is not installed.
+            OutputError: The file cannot be written.
+        """
+        ...
+
+
+class Profiler(Protocol):
+    """A way to measure the layers of a space on a device."""
+
+    def profile(self, space: SearchSpace, existing: LatencyTable | None) -> LatencyTable:
+        """Return `existing` with the rows added that it lacks for `space`."""
+        ...
+
+
+class NetworkMeter(Protocol):
+    """A way to really run whole networks on a device."""
+
+    def measure(self, networks: Sequence[tuple[Layer, ...]]) -> list[LatencyStats]:
+        """Return the latency of each network, in order."""
+        ...
+
+
+class LatencyModel(Protocol):
+    """Something that predicts the latency of a network from its layers."""
+
+    def predict(self, layers: Sequence[Layer]) -> Prediction:
+        """Predict one network.
+
+        Raises:
+            CoverageError: A layer is not covered.
+        """
+        ...
+
+
+class AccuracyEvaluator(Protocol):
+    """Something that tells how accurate an architecture is, inside the supernet as it stands."""
+
+    def top1(self, architecture: Architecture) -> float:
+        """Return the share of validation images whose class is found, between 0 and 1."""
+        ...
+
+
+class SupernetTrainer(Protocol):
+    """Something that trains a supernet, an epoch at a time."""
+
+    def epoch(self, number: int, population: Population | None) -> float:
+        """Train epoch `number` and return its mean loss.
+
+        Subnets are drawn from the per-gene marginals of `population`, or uniformly where it is None.
+        """
+        ...
+
+
+class RunStore(Protocol):
+    """Where a search keeps what it must not lose."""
+
+    def recorded(self, kind: str) -> list[dict[str, Any]]:
+        """Return the events of one kind, oldest first."""
+        ...
+
+    def record(self, kind: str, event: dict[str, Any]) -> None:
+        """Keep an event; it is on the disk when this returns."""
+        ...
+
+
+class Transport(Protocol):
+    """A way to run commands on a device and to exchange files with it."""
+
+    def run(self, command: Sequence[str], *, timeout_s: float) -> str:
+        """Run a command and return its standard output.
+
+        Raises:
+            DeviceUnreachableError: The device cannot be reached.
+        """
+        ...

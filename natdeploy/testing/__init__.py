@@ -1,0 +1,1 @@
+"""Contract tests and fakes that a new profiler, exporter or runtime can subclass."""
