@@ -107,11 +107,11 @@ class Network(nn.Module):
         super().__init__()
         by_op = {layer.op: layer for layer in layers}
         self.layers = tuple(layers)
-        self.stem = _unit(by_op[STEM])
+        self.stem = make_unit(by_op[STEM])
         self.blocks = nn.Sequential(*(InvertedResidual(layer) for layer in layers if layer.op == BLOCK))
-        self.final_expand = _unit(by_op[FINAL_EXPAND])
+        self.final_expand = make_unit(by_op[FINAL_EXPAND])
         self.pooling = nn.AdaptiveAvgPool2d(by_op[POOLING].out_size)
-        self.feature_mix = _unit(by_op[FEATURE_MIX], norm=False)
+        self.feature_mix = make_unit(by_op[FEATURE_MIX], norm=False)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(by_op[CLASSIFIER].in_channels, by_op[CLASSIFIER].out_channels)
 
@@ -153,7 +153,8 @@ def make_activation(name: str) -> nn.Module | None:
     return _ACTIVATIONS[name]()
 
 
-def _unit(layer: Layer, *, norm: bool = True) -> ConvUnit:
+def make_unit(layer: Layer, *, norm: bool = True) -> ConvUnit:
+    """Build a layer that is a single convolution."""
     return ConvUnit(
         layer.in_channels,
         layer.out_channels,

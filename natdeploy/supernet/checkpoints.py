@@ -1,0 +1,128 @@
+"""State dicts of files: natdeploy's own names, and those of the released OFA checkpoints.
+
+The released files come in two layouts. In newer ones a block's path reads `blocks.N.conv.` and elastic layers
+are wrapped twice (`conv.conv.weight`, `bn.bn.weight`); in older ones it reads `blocks.N.mobile_inverted_conv.`
+and they are wrapped once. Source: mit-han-lab/once-for-all.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from natdeploy.errors import InputError
+from natdeploy.files import atomic_path
+
+_NAMED = 5
+_UNITS = {"expand": "inverted_bottleneck", "depthwise": "depth_conv", "project": "point_linear"}
+_TOPS = {"stem": "first_conv", "final_expand": "final_expand_layer", "feature_mix": "feature_mix_layer"}
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a `.safetensors` file or of a torch checkpoint; nothing in it is executed.
+
+    A checkpoint may hold its tensors directly or under `state_dict`.
+
+    Raises:
+        InputError: The file is missing, damaged, or holds something else than tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        msg = f"{path}: no such file"
+        raise InputError(msg)
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            msg = f"{path}: not a readable safetensors file: {error}"
+            raise InputError(msg) from error
+    content = _read_pickle(path)
+    content = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        msg = f"{path}: not a checkpoint: expected a mapping of names to tensors"
+        raise InputError(msg)
+    return dict(content)
+
+
+def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors, atomically.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        try:
+            save_file({name: tensor.detach().contiguous() for name, tensor in state.items()}, temporary)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+
+def to_own_names(state: Mapping[str, Tensor], names: Iterable[str], source: str) -> dict[str, Tensor]:
+    """Rename the tensors of a released OFA checkpoint; a state with natdeploy's own names passes unchanged.
+
+    Args:
+        state: Tensors by the file's names.
+        names: Names that the supernet expects.
+        source: The file, for the message.
+
+    Raises:
+        InputError: A name of the file is left over, or one of the supernet's has no tensor; both are listed.
+    """
+    expected = list(names)
+    owners = {alias: name for name in expected for alias in (name, *released_names(name))}
+    result = {owners[name]: tensor for name, tensor in state.items() if name in owners}
+    left_over = [name for name in state if name not in owners]
+    missing = [name for name in expected if name not in result and not name.endswith("num_batches_tracked")]
+    if left_over or missing:
+        parts = [f"left over: {_some(left_over)}"] if left_over else []
+        parts += [f"missing: {_some(missing)}"] if missing else []
+        msg = f"{source}: the weights do not fit the supernet; {'; '.join(parts)}"
+        raise InputError(msg)
+    for name in expected:
+        result.setdefault(name, torch.tensor(0))
+    return result
+
+
+def released_names(name: str) -> list[str]:
+    """Return the names under which the released files hold the tensor that natdeploy calls `name`, newest first."""
+    top, _, rest = name.partition(".")
+    if top in _TOPS:
+        return [f"{_TOPS[top]}.{rest}"]
+    if top == "classifier":
+        return [f"classifier.linear.{rest}", name]
+    block, _, inner = rest.partition(".")
+    paths = [f"blocks.{block}.conv", f"blocks.{block}.mobile_inverted_conv"]
+    return [f"{path}.{tail}" for path in paths for tail in _block_names(inner)]
+
+
+def _block_names(inner: str) -> list[str]:
+    unit, _, rest = inner.partition(".")
+    if unit == "se":
+        return [f"depth_conv.se.fc.{rest}"]
+    if unit.startswith("transform_"):
+        return [f"depth_conv.conv.{unit.removeprefix('transform_')}_matrix"]
+    released = _UNITS[unit]
+    wrapper = rest.partition(".")[0]
+    return [f"{released}.{wrapper}.{rest}", f"{released}.{rest}"]
+
+
+def _read_pickle(path: Path) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        msg = f"{path}: not a checkpoint of tensors alone; loading it could run code, so it is refused"
+        raise InputError(msg) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
+        msg = f"{path}: not a readable checkpoint: {str(error).splitlines()[0]}"
+        raise InputError(msg) from error
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,196 @@
+"""The elastic network: the weights of every architecture of one width, and the forward pass of any of them.
+
+Source: Cai et al., Once-for-All (ICLR 2020): a smaller kernel is the centre of the next larger one, put
+through a learned matrix; a smaller expand ratio takes the first channels; a smaller depth the first blocks.
+The architecture is an argument of `forward`, never a state of the module.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor, nn
+
+from natdeploy.core.architecture import Architecture, largest
+from natdeploy.core.layers import BLOCK, CLASSIFIER, FEATURE_MIX, FINAL_EXPAND, STEM, Layer, walk
+from natdeploy.core.space import SearchSpace, mid_channels, squeeze_channels
+from natdeploy.supernet.network import ConvUnit, InvertedResidual, Network, build_network, make_unit
+
+State = dict[str, Tensor]
+
+
+class ElasticBlock(InvertedResidual):
+    """Inverted-residual block with the weights of every kernel and expand ratio.
+
+    Args:
+        layer: The block at its largest kernel and expand ratio.
+        kernels: Kernel sizes it can take, ascending.
+    """
+
+    def __init__(self, layer: Layer, kernels: tuple[int, ...]) -> None:
+        super().__init__(layer)
+        self.layer = layer
+        self.kernels = kernels
+        for larger, smaller in self._shrinkings(kernels[0]):
+            matrix = nn.Parameter(torch.eye(smaller**2))
+            self.register_parameter(_transform_name(larger, smaller), matrix)
+
+    def elastic_forward(self, x: Tensor, kernel: int, expand_ratio: int) -> Tensor:
+        """Map `n x in x h x w` to `n x out x h' x w'` with a part of the weights."""
+        mid = mid_channels(self.layer.in_channels, expand_ratio)
+        assert self.expand is not None
+        y = _convolve(self.expand, x, self.expand.conv.weight[:mid], mid)
+        y = _convolve(self.depthwise, y, self.kernel_weight(kernel, mid), mid)
+        if self.se is not None:
+            squeezed = squeeze_channels(mid)
+            reduce, expand = self.se.reduce, self.se.expand
+            assert reduce.bias is not None
+            assert expand.bias is not None
+            gate = self.se.relu(nnf.conv2d(self.se.pool(y), reduce.weight[:squeezed, :mid], reduce.bias[:squeezed]))
+            y = y * self.se.gate(nnf.conv2d(gate, expand.weight[:mid, :squeezed], expand.bias[:mid]))
+        y = _convolve(self.project, y, self.project.conv.weight[:, :mid], self.layer.out_channels)
+        return x + y if self.skip else y
+
+    def kernel_weight(self, kernel: int, mid: int) -> Tensor:
+        """Return the `mid x 1 x kernel x kernel` depthwise weights."""
+        weight = self.depthwise.conv.weight[:mid]
+        for larger, smaller in self._shrinkings(kernel):
+            margin = (larger - smaller) // 2
+            centre = weight[:, :, margin : margin + smaller, margin : margin + smaller].reshape(mid, -1)
+            weight = nnf.linear(centre, self.get_parameter(_transform_name(larger, smaller)))
+            weight = weight.view(mid, 1, smaller, smaller)
+        return weight
+
+    def subnet_state(self, kernel: int, expand_ratio: int) -> State:
+        """Return the weights of a plain block; they share memory with the supernet's where they can."""
+        mid = mid_channels(self.layer.in_channels, expand_ratio)
+        assert self.expand is not None
+        state = {
+            "expand.conv.weight": self.expand.conv.weight[:mid],
+            "depthwise.conv.weight": self.kernel_weight(kernel, mid),
+            "project.conv.weight": self.project.conv.weight[:, :mid],
+            **_norm_state(self.expand, "expand", mid),
+            **_norm_state(self.depthwise, "depthwise", mid),
+            **_norm_state(self.project, "project", self.layer.out_channels),
+        }
+        if self.se is not None:
+            squeezed = squeeze_channels(mid)
+            reduce, expand = self.se.reduce, self.se.expand
+            assert reduce.bias is not None
+            assert expand.bias is not None
+            state["se.reduce.weight"] = reduce.weight[:squeezed, :mid]
+            state["se.reduce.bias"] = reduce.bias[:squeezed]
+            state["se.expand.weight"] = expand.weight[:mid, :squeezed]
+            state["se.expand.bias"] = expand.bias[:mid]
+        return state
+
+    def _shrinkings(self, kernel: int) -> list[tuple[int, int]]:
+        sizes = [size for size in reversed(self.kernels) if size >= kernel]
+        return list(itertools.pairwise(sizes))
+
+
+class ElasticNetwork(nn.Module):
+    """The weights of all architectures of `space` at one width.
+
+    Args:
+        space: Search space.
+        width: Width multiplier, one of the space's.
+        classes: Outputs of the classifier.
+    """
+
+    def __init__(self, space: SearchSpace, width: float, classes: int) -> None:
+        super().__init__()
+        self.space, self.width, self.classes = space, width, classes
+        layers = _largest_layers(space, width, classes)
+        by_op = {layer.op: layer for layer in layers}
+        blocks = [layer for layer in layers if layer.op == BLOCK]
+        self.stem = make_unit(by_op[STEM])
+        self.blocks = nn.ModuleList([InvertedResidual(blocks[0])])
+        self.blocks.extend(ElasticBlock(layer, space.kernels) for layer in blocks[1:])
+        self.final_expand = make_unit(by_op[FINAL_EXPAND])
+        self.pooling = nn.AdaptiveAvgPool2d(1)
+        self.feature_mix = make_unit(by_op[FEATURE_MIX], norm=False)
+        self.classifier = nn.Linear(by_op[CLASSIFIER].in_channels, classes)
+
+    def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
+        """Map `n x 3 x r x r` images to the `n x classes` logits of `architecture`, whatever r is."""
+        x = self.blocks[0](self.stem(x))
+        for block, kernel, expand_ratio in self._active(architecture):
+            x = block.elastic_forward(x, kernel, expand_ratio)
+        x = self.feature_mix(self.pooling(self.final_expand(x)))
+        logits: Tensor = self.classifier(torch.flatten(x, 1))
+        return logits
+
+    def extract(self, architecture: Architecture) -> Network:
+        """Return a plain network with a copy of the weights of `architecture`.
+
+        Raises:
+            InputError: The space does not hold the architecture.
+        """
+        network = build_network(walk(self.space, architecture, self.classes))
+        with torch.no_grad():
+            state = {name: tensor.clone() for name, tensor in self._subnet_state(architecture)}
+        network.load_state_dict(state, assign=True)
+        for parameter in network.parameters():
+            parameter.requires_grad_()
+        return network
+
+    def _active(self, architecture: Architecture) -> Iterator[tuple[ElasticBlock, int, int]]:
+        for index, stage in enumerate(architecture.stages()):
+            for position, (kernel, expand_ratio) in enumerate(stage):
+                block = self.blocks[1 + index * self.space.max_depth + position]
+                assert isinstance(block, ElasticBlock)
+                yield block, kernel, expand_ratio
+
+    def _subnet_state(self, architecture: Architecture) -> Iterator[tuple[str, Tensor]]:
+        for name in ("stem", "final_expand", "feature_mix", "classifier"):
+            yield from ((f"{name}.{key}", value) for key, value in self.get_submodule(name).state_dict().items())
+        yield from ((f"blocks.0.{key}", value) for key, value in self.blocks[0].state_dict().items())
+        for number, (block, kernel, expand_ratio) in enumerate(self._active(architecture), start=1):
+            state = block.subnet_state(kernel, expand_ratio)
+            yield from ((f"blocks.{number}.{key}", value) for key, value in state.items())
+
+
+def _largest_layers(space: SearchSpace, width: float, classes: int) -> tuple[Layer, ...]:
+    top = largest(space)
+    architecture = Architecture(
+        resolution=top.resolution,
+        width=width,
+        depths=top.depths,
+        kernels=top.kernels,
+        expand_ratios=top.expand_ratios,
+    )
+    return walk(space, architecture, classes)
+
+
+def _convolve(unit: ConvUnit, x: Tensor, weight: Tensor, channels: int) -> Tensor:
+    groups = channels if unit.conv.groups > 1 else 1
+    x = nnf.conv2d(x, weight, stride=unit.conv.stride, padding=weight.shape[-1] // 2, groups=groups)
+    norm = unit.bn
+    assert norm is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    x = nnf.batch_norm(
+        x,
+        norm.running_mean[:channels],
+        norm.running_var[:channels],
+        norm.weight[:channels],
+        norm.bias[:channels],
+        training=unit.training,
+        momentum=norm.momentum or 0.0,
+        eps=norm.eps,
+    )
+    return x if unit.act is None else unit.act(x)
+
+
+def _norm_state(unit: ConvUnit, name: str, channels: int) -> State:
+    assert unit.bn is not None
+    state = unit.bn.state_dict()
+    return {f"{name}.bn.{key}": value if value.ndim == 0 else value[:channels] for key, value in state.items()}
+
+
+def _transform_name(larger: int, smaller: int) -> str:
+    return f"transform_{larger}to{smaller}"
