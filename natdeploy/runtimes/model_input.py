@@ -1,0 +1,95 @@
+"""What a model file takes: one batch of square images, in either layout."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from natdeploy.errors import InputError
+from natdeploy.ports import Images
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ModelInput:
+    """The image input of a model file.
+
+    Args:
+        batch: Images that one call takes.
+        size: Height and width of an image, in pixels.
+        channels_last: Whether the file takes `n x r x r x 3` instead of `n x 3 x r x r`.
+    """
+
+    batch: int
+    size: int
+    channels_last: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of one call's input, in the layout of the file."""
+        if self.channels_last:
+            return self.batch, self.size, self.size, 3
+        return self.batch, 3, self.size, self.size
+
+    def arrange(self, images: Images) -> NDArray[np.float32]:
+        """Bring `n x 3 x r x r` images into the layout of the file.
+
+        Raises:
+            InputError: The images have another shape.
+        """
+        if images.ndim != 4 or images.shape[1:] != (3, self.size, self.size) or not len(images):
+            msg = f"images of shape {list(images.shape)} given, the model takes [n, 3, {self.size}, {self.size}]"
+            raise InputError(msg)
+        arranged = images.transpose(0, 2, 3, 1) if self.channels_last else images
+        return np.ascontiguousarray(arranged, dtype=np.float32)
+
+    def run(self, call: Callable[[NDArray[np.float32]], NDArray[np.float32]], images: Images) -> NDArray[np.float32]:
+        """Map `n x 3 x r x r` images to `n x classes` outputs by calls of `batch` images each."""
+        outputs = [np.array(call(part)).reshape(self.batch, -1) for part in self._parts(self.arrange(images))]
+        return np.concatenate(outputs)[: len(images)]
+
+    def _parts(self, arranged: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        for start in range(0, len(arranged), self.batch):
+            part = arranged[start : start + self.batch]
+            yield part if len(part) == self.batch else np.resize(part, self.shape)
+
+
+def model_input(path: Path, shape: Sequence[object]) -> ModelInput:
+    """Read the input shape that a model file states; a batch that it leaves open counts as 1.
+
+    Raises:
+        InputError: It is not a batch of square images of three channels and fixed size.
+    """
+    sizes = [value if isinstance(value, int) and value > 0 else None for value in shape]
+    if len(sizes) == 4:
+        batch, *rest = sizes
+        for channels_last, (channels, height, width) in ((False, rest), (True, [rest[2], rest[0], rest[1]])):
+            if channels == 3 and height is not None and height == width:
+                return ModelInput(batch=batch or 1, size=height, channels_last=channels_last)
+    msg = f"{path}: takes an input of shape {list(shape)}, not a batch of square images of 3 channels and fixed size"
+    raise InputError(msg)
+
+
+def require_file(path: Path) -> None:
+    """Check that `path` is a file.
+
+    Raises:
+        InputError: It is not.
+    """
+    if not path.is_file():
+        msg = f"{path}: is not a file" if path.exists() else f"{path}: no such file"
+        raise InputError(msg)
+
+
+def require_threads(threads: int) -> None:
+    """Check a number of threads.
+
+    Raises:
+        InputError: It is below 1.
+    """
+    if threads < 1:
+        msg = f"threads is {threads}, it must be 1 or more"
+        raise InputError(msg)
