@@ -1,0 +1,162 @@
+"""The YAML header of a latency table: what was measured, how, and how far it can be trusted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from natdeploy.core.device import Target
+from natdeploy.core.latency import Calibration, LatencyTable, Validation
+from natdeploy.errors import InputError
+
+FORMAT = "natdeploy.latency-table/1"
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_AtLeastZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _ValidationKeys(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    networks: int = Field(ge=1)
+    mape_percent: _AtLeastZero
+    max_error_percent: _AtLeastZero
+    within_5_percent: _Share
+    kendall_tau: float = Field(ge=-1, le=1)
+
+
+class _CalibrationKeys(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    alpha_ms: _Finite
+    beta: _Ratio
+    gamma_ms: _Finite
+    lower_ratio: _Ratio
+    upper_ratio: _Ratio
+    coverage: _Share
+    networks: int = Field(ge=1)
+
+
+class _HeaderKeys(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    format: str
+    device: str = Field(min_length=1)
+    runtime: Literal["onnxruntime", "litert", "tensorrt"]
+    runtime_version: str | None
+    precision: Literal["fp32", "fp16", "int8"]
+    batch: int = Field(ge=1)
+    threads: int = Field(ge=1)
+    provenance: Literal["measured", "imported", "fitted", "calibrated", "estimated"]
+    method: str = Field(min_length=1)
+    fingerprint: str | None
+    created: str
+    conditions: dict[str, Any]
+    validation: _ValidationKeys | None
+    calibration: _CalibrationKeys | None
+
+
+def header_of(table: LatencyTable) -> dict[str, Any]:
+    """Return the header of `table` as plain values, in the order of its file."""
+    return {
+        "format": FORMAT,
+        "device": table.target.device,
+        "runtime": table.target.runtime,
+        "runtime_version": table.runtime_version,
+        "precision": table.target.precision,
+        "batch": table.target.batch,
+        "threads": table.target.threads,
+        "provenance": table.provenance,
+        "method": table.method,
+        "fingerprint": table.fingerprint,
+        "created": table.created,
+        "conditions": dict(table.conditions),
+        "validation": dataclasses.asdict(table.validation) if table.validation else None,
+        "calibration": dataclasses.asdict(table.calibration) if table.calibration else None,
+    }
+
+
+def read_header(lines: Sequence[str], source: str) -> LatencyTable:
+    """Return the table, without rows, that the `# ` lines at the top of a file describe.
+
+    Raises:
+        InputError: The header is not valid; the message names source, line and reason.
+    """
+    if not lines:
+        msg = f"{source}, line 1: not a latency table: it does not begin with '# format: {FORMAT}'"
+        raise InputError(msg)
+    text = "\n".join(line[1:].removeprefix(" ") for line in lines)
+    keys = _load_yaml(text, source)
+    _check_format(keys, source)
+    try:
+        header = _HeaderKeys.model_validate(keys)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        msg = f"{source}, line {_line_of(text, first['loc'])}: header key {key!r}: {first['msg']}"
+        raise InputError(msg) from error
+    return _table(header)
+
+
+def _load_yaml(text: str, source: str) -> dict[str, Any]:
+    try:
+        keys = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{source}, line {mark.line + 1}" if mark else source
+        msg = f"{place}: the header is not valid YAML: {getattr(error, 'problem', None) or error}"
+        raise InputError(msg) from error
+    if not isinstance(keys, dict):
+        msg = f"{source}, line 1: not a latency table: it does not begin with '# format: {FORMAT}'"
+        raise InputError(msg)
+    return keys
+
+
+def _check_format(keys: dict[str, Any], source: str) -> None:
+    given = keys.get("format")
+    if given == FORMAT:
+        return
+    if given is None:
+        msg = f"{source}, line 1: not a latency table: its header has no key 'format'"
+        raise InputError(msg)
+    msg = f"{source}, line 1: unknown format version {given!r}; this natdeploy reads {FORMAT!r}"
+    raise InputError(msg, hint="the table may come from a newer natdeploy")
+
+
+def _line_of(text: str, keys: Sequence[int | str]) -> int:
+    node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = 1
+    for key in keys:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        found = next((pair for pair in pairs if pair[0].value == key), None)
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
+def _table(header: _HeaderKeys) -> LatencyTable:
+    target = Target(
+        device=header.device,
+        runtime=header.runtime,
+        precision=header.precision,
+        batch=header.batch,
+        threads=header.threads,
+    )
+    return LatencyTable(
+        target=target,
+        provenance=header.provenance,
+        method=header.method,
+        rows={},
+        runtime_version=header.runtime_version,
+        fingerprint=header.fingerprint,
+        created=header.created,
+        conditions=header.conditions,
+        validation=Validation(**header.validation.model_dump()) if header.validation else None,
+        calibration=Calibration(**header.calibration.model_dump()) if header.calibration else None,
+    )

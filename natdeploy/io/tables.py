@@ -1,0 +1,202 @@
+"""Latency tables as files: CSV rows behind `# ` lines that hold a YAML header.
+
+`pandas.read_csv(path, comment="#")` reads the rows of such a file.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from natdeploy.core.latency import LatencyStats, LatencyTable
+from natdeploy.core.layers import OPS, Layer
+from natdeploy.errors import InputError
+from natdeploy.files import read_text, write_text
+from natdeploy.io.table_header import FORMAT, header_of, read_header
+
+_LAYER_FIELDS = tuple(field.name for field in dataclasses.fields(Layer))
+_STATS_FIELDS = tuple(field.name for field in dataclasses.fields(LatencyStats))
+COLUMNS = (*_LAYER_FIELDS, *_STATS_FIELDS)
+_ACTIVATIONS = ("relu", "h_swish", "mish", "none")
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_LEAST = {"mid_channels": 0, "runs": 0}
+
+
+def write_table(path: Path, table: LatencyTable, *, fresh: bool = False) -> None:
+    """Write `table` to `path`, all of it or nothing.
+
+    Args:
+        path: The file; its folder is created.
+        table: What to write.
+        fresh: Allow an existing table of another provenance to be replaced.
+
+    Raises:
+        InputError: A table of another provenance lies there and `fresh` is not set.
+        OutputError: The file cannot be written.
+    """
+    if not fresh and path.exists():
+        check_provenance(path, read_table(path), table.provenance)
+    write_text(path, table_text(table))
+
+
+def check_provenance(path: Path, existing: LatencyTable, provenance: str) -> None:
+    """Refuse to mix provenances in one file.
+
+    Raises:
+        InputError: The table at `path` is of another provenance.
+    """
+    if existing.provenance != provenance:
+        msg = f"{path} holds {existing.provenance} latencies; {provenance} ones do not go into it"
+        raise InputError(msg, hint="replace the table with --fresh, or write elsewhere with --output")
+
+
+def table_text(table: LatencyTable) -> str:
+    """Return the text of a table's file."""
+    header = yaml.safe_dump(header_of(table), sort_keys=False, allow_unicode=True, width=110)
+    out = io.StringIO()
+    out.writelines(f"# {line}\n" for line in header.splitlines())
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for layer in sorted(table.rows, key=_row_order):
+        values = (*dataclasses.astuple(layer), *dataclasses.astuple(table.rows[layer]))
+        writer.writerow([str(value).lower() if isinstance(value, bool) else value for value in values])
+    return out.getvalue()
+
+
+def read_table(path: Path) -> LatencyTable:
+    """Read a table.
+
+    Raises:
+        InputError: The file is missing or not a valid table; the message names file, line and reason.
+    """
+    return parse_table(read_text(path), str(path))
+
+
+def parse_table(text: str, source: str) -> LatencyTable:
+    """Read a table from the text of its file, which messages call `source`.
+
+    Raises:
+        InputError: The text is not a valid table; the message names source, line and reason.
+    """
+    lines = text.lstrip("\ufeff").splitlines()
+    count = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    header = read_header(lines[:count], source)
+    rows = _read_rows(lines[count:], source, count)
+    return dataclasses.replace(header, rows=rows)
+
+
+def _row_order(layer: Layer) -> tuple[int, ...]:
+    numbers = (layer.in_size, layer.in_channels, layer.out_channels, layer.stride, layer.mid_channels, layer.kernel)
+    return (OPS.index(layer.op), *(-number for number in numbers[:1]), *numbers[1:])
+
+
+def _read_rows(lines: Sequence[str], source: str, offset: int) -> dict[Layer, LatencyStats]:
+    reader = csv.reader(lines, strict=True)
+    names = next(reader, None)
+    if names is None:
+        msg = (
+            f"{source}: there are no rows behind the {offset} header lines ({FORMAT} has a line of column names there)"
+        )
+        raise InputError(msg)
+    _check_columns(names, f"{source}, line {offset + 1}")
+    rows: dict[Layer, LatencyStats] = {}
+    for number, cells in _cells(reader, source, offset):
+        if not cells:
+            continue
+        place = f"{source}, line {number}"
+        layer, stats = _read_row(names, cells, place)
+        if layer in rows:
+            msg = f"{place}: this layer has a row already"
+            raise InputError(msg)
+        rows[layer] = stats
+    if not rows:
+        msg = f"{source}: the table has no rows"
+        raise InputError(msg)
+    return rows
+
+
+def _cells(reader: Iterator[list[str]], source: str, offset: int) -> Iterator[tuple[int, list[str]]]:
+    number = offset + 1
+    while True:
+        number += 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            msg = f"{source}, line {number}: not a CSV row: {error}"
+            raise InputError(msg) from error
+        yield number, cells
+
+
+def _check_columns(names: Sequence[str], place: str) -> None:
+    missing = [name for name in COLUMNS if name not in names]
+    unknown = [name for name in names if name not in COLUMNS]
+    if missing:
+        msg = f"{place}: columns are missing: {', '.join(missing)}"
+        raise InputError(msg)
+    if unknown or len(set(names)) < len(names):
+        msg = f"{place}: columns are unknown or repeated: {', '.join(unknown) or 'repeated'}"
+        raise InputError(msg)
+
+
+def _read_row(names: Sequence[str], cells: Sequence[str], place: str) -> tuple[Layer, LatencyStats]:
+    if len(cells) != len(names):
+        msg = f"{place}: {len(cells)} columns instead of {len(names)}; is the file cut short?"
+        raise InputError(msg)
+    row = dict(zip(names, (cell.strip() for cell in cells), strict=True))
+    layer = Layer(**{name: _LAYER_READERS[name](row, name, place) for name in _LAYER_FIELDS})
+    values: Mapping[str, Any] = {name: _STATS_READERS[name](row, name, place) for name in _STATS_FIELDS}
+    try:
+        return layer, LatencyStats(**values)
+    except InputError as error:
+        msg = f"{place}: {error.message}"
+        raise InputError(msg) from error
+
+
+def _read_word(row: Mapping[str, str], name: str, place: str) -> str:
+    known = OPS if name == "op" else _ACTIVATIONS
+    if row[name] not in known:
+        msg = f"{place}: unknown {name} {row[name]!r} (known: {', '.join(known)})"
+        raise InputError(msg)
+    return row[name]
+
+
+def _read_flag(row: Mapping[str, str], name: str, place: str) -> bool:
+    value = _FLAGS.get(row[name].lower())
+    if value is None:
+        msg = f"{place}: {name} is {row[name]!r}, not true or false"
+        raise InputError(msg)
+    return value
+
+
+def _read_count(row: Mapping[str, str], name: str, place: str) -> int:
+    least = _LEAST.get(name, 1)
+    try:
+        value = int(row[name])
+    except ValueError as error:
+        msg = f"{place}: {name} is {row[name]!r}, not a whole number"
+        raise InputError(msg) from error
+    if value < least:
+        msg = f"{place}: {name} is {value}: it must be {least} at least"
+        raise InputError(msg)
+    return value
+
+
+def _read_number(row: Mapping[str, str], name: str, place: str) -> float:
+    try:
+        return float(row[name])
+    except ValueError as error:
+        msg = f"{place}: {name} is {row[name]!r}, not a number"
+        raise InputError(msg) from error
+
+
+_READERS = {"str": _read_word, "bool": _read_flag, "int": _read_count, "float": _read_number}
+_LAYER_READERS = {field.name: _READERS[str(field.type)] for field in dataclasses.fields(Layer)}
+_STATS_READERS = {field.name: _READERS[str(field.type)] for field in dataclasses.fields(LatencyStats)}

@@ -1,0 +1,92 @@
+"""Estimating a layer from its device's description, where nothing has been run.
+
+Every operator of a layer takes as long as its arithmetic or its memory traffic, whichever is longer (the roofline
+model: Williams, Waterman and Patterson, CACM 2009), and the time of its launch. Dense and depthwise
+convolutions reach different shares of the peak rate.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from natdeploy.core.device import Roofline
+from natdeploy.core.latency import LatencyStats
+from natdeploy.core.layers import BLOCK, POOLING, Layer
+from natdeploy.core.space import squeeze_channels
+from natdeploy.errors import InputError
+
+DENSE, DEPTHWISE = "dense", "depthwise"
+_BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Operator:
+    """One operator that a runtime launches, after fusion of normalization and activation.
+
+    Args:
+        kind: `dense` or `depthwise`: which share of the peak its arithmetic reaches.
+        madds: Multiply-adds.
+        elements: Numbers that it reads and writes: activations and weights.
+    """
+
+    kind: str
+    madds: int
+    elements: int
+
+
+def operators(layer: Layer) -> list[Operator]:
+    """Return the operators of `layer` in the order in which they run."""
+    if layer.op == BLOCK:
+        return list(_block_operators(layer))
+    if layer.op == POOLING:
+        return [_pool(layer.in_size, layer.in_channels)]
+    return [_conv(layer.in_size, layer.out_size, layer.in_channels, layer.out_channels, layer.kernel)]
+
+
+def estimate_layer(layer: Layer, roofline: Roofline, precision: str) -> LatencyStats:
+    """Estimate the latency of `layer`; no run stands behind it, so all its statistics are the same figure.
+
+    Raises:
+        InputError: The device's description has no peak rate for `precision`.
+    """
+    if precision not in roofline.peak_gmadds:
+        msg = f"no peak rate is known for precision {precision} (known: {', '.join(roofline.peak_gmadds)})"
+        raise InputError(msg)
+    total_ms = sum(_operator_ms(operator, roofline, precision) for operator in operators(layer))
+    value = round(total_ms, 6)
+    return LatencyStats(median_ms=value, p10_ms=value, p90_ms=value, mean_ms=value, std_ms=0.0, runs=0)
+
+
+def _operator_ms(operator: Operator, roofline: Roofline, precision: str) -> float:
+    rate = roofline.peak_gmadds[precision] * roofline.efficiency[operator.kind]
+    arithmetic_ms = operator.madds / (rate * 1e6)
+    traffic_ms = operator.elements * _BYTES[precision] / (roofline.bandwidth_gb_s * 1e6)
+    return max(arithmetic_ms, traffic_ms) + roofline.operator_ms
+
+
+def _block_operators(layer: Layer) -> Iterator[Operator]:
+    inner, outer, mid = layer.in_size, layer.out_size, layer.mid_channels
+    if layer.expands:
+        yield _conv(inner, inner, layer.in_channels, mid, 1)
+    weights = layer.kernel**2 * mid
+    yield Operator(kind=DEPTHWISE, madds=outer**2 * weights, elements=(inner**2 + outer**2) * mid + weights)
+    if layer.se:
+        squeezed = squeeze_channels(mid)
+        yield _pool(outer, mid)
+        yield _conv(1, 1, mid, squeezed, 1)
+        yield _conv(1, 1, squeezed, mid, 1)
+        yield Operator(kind=DENSE, madds=0, elements=2 * outer**2 * mid)
+    yield _conv(outer, outer, mid, layer.out_channels, 1)
+    if layer.skip:
+        yield Operator(kind=DENSE, madds=0, elements=3 * outer**2 * layer.out_channels)
+
+
+def _conv(in_size: int, out_size: int, in_channels: int, out_channels: int, kernel: int) -> Operator:
+    weights = kernel**2 * in_channels * out_channels
+    elements = in_size**2 * in_channels + out_size**2 * out_channels + weights
+    return Operator(kind=DENSE, madds=out_size**2 * weights, elements=elements)
+
+
+def _pool(size: int, channels: int) -> Operator:
+    return Operator(kind=DENSE, madds=0, elements=(size**2 + 1) * channels)
