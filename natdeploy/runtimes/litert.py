@@ -1,0 +1,131 @@
+"""LiteRT, formerly TensorFlow Lite, on the CPU of this machine, with its XNNPACK kernels."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from natdeploy.errors import InputError, MissingRuntimeError
+from natdeploy.ports import Images
+from natdeploy.runtimes.model_input import model_input, require_file, require_threads
+from natdeploy.runtimes.quiet import quiet
+
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
+
+_PACKAGES = ("ai_edge_litert", "tflite_runtime")
+_INSTALL = 'pip install "natdeploy[tflite]"'
+
+
+class LitertRuntime:
+    """Runs TFLite files with the first of `ai-edge-litert` and `tflite-runtime` that is installed."""
+
+    @property
+    def id(self) -> str:
+        """Name of the runtime in tables and commands."""
+        return "litert"
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the files that it runs."""
+        return ".tflite"
+
+    def version(self) -> str:
+        """Return the version that is installed.
+
+        Raises:
+            MissingRuntimeError: None is.
+        """
+        package = _package().__name__.partition(".")[0]
+        return importlib.metadata.version(package.replace("_", "-"))
+
+    def open(self, path: Path, *, threads: int) -> LitertSession:
+        """Open a TFLite file.
+
+        Raises:
+            MissingRuntimeError: No interpreter is installed, or it does not run with the installed numpy.
+            InputError: The file is missing, or is not a model of one image input and one output.
+        """
+        require_threads(threads)
+        package = _package()
+        require_file(path)
+        try:
+            with quiet(stderr=True):
+                interpreter = package.Interpreter(model_path=str(path), num_threads=threads)
+                interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            msg = f"{path}: not a model that LiteRT takes: {error}"
+            raise InputError(msg) from error
+        except SystemError as error:  # how tflite-runtime, built for numpy 1, fails under numpy 2
+            msg = f"{package.__name__} does not run with numpy {np.__version__}"
+            raise MissingRuntimeError(msg, hint=f'{_INSTALL}, or pip install "numpy<2"') from error
+        return LitertSession(interpreter, path)
+
+
+class LitertSession:
+    """An opened TFLite file.
+
+    Args:
+        interpreter: Interpreter whose tensors are allocated.
+        path: File that it was opened from.
+
+    Raises:
+        InputError: The model has not one float image input and one float output.
+    """
+
+    def __init__(self, interpreter: Interpreter, path: Path) -> None:
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        types = [np.dtype(item["dtype"]).name for item in (*inputs, *outputs)]
+        if len(inputs) != 1 or types != ["float32", "float32"]:
+            msg = f"{path}: a model of one float32 input and output is needed, the tensors of this are {types}"
+            raise InputError(msg)
+        self._interpreter = interpreter
+        self._indices = inputs[0]["index"], outputs[0]["index"]
+        self._input = model_input(path, inputs[0]["shape"].tolist())
+
+    @property
+    def input_size(self) -> int:
+        """Height and width of the images that the model takes."""
+        return self._input.size
+
+    def run(self, images: Images) -> NDArray[np.float32]:
+        """Map `n x 3 x r x r` images to `n x classes` outputs.
+
+        Raises:
+            InputError: The images have another shape.
+        """
+        return self._input.run(self._call, images)
+
+    def prepare(self, image: Images) -> Callable[[], object]:
+        """Return a call that runs the model once on the `1 x 3 x r x r` image, and little else.
+
+        Raises:
+            InputError: The image has another shape.
+        """
+        self._call(np.resize(self._input.arrange(image), self._input.shape))
+        invoke: Callable[[], object] = self._interpreter.invoke
+        return invoke
+
+    def _call(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._interpreter.set_tensor(self._indices[0], part)
+        self._interpreter.invoke()
+        result: NDArray[np.float32] = self._interpreter.get_tensor(self._indices[1])
+        return result
+
+
+def _package() -> ModuleType:
+    for name in _PACKAGES:
+        try:
+            with quiet(stderr=True):
+                return importlib.import_module(f"{name}.interpreter")
+        except ImportError:
+            continue
+    msg = "no TFLite interpreter is installed"
+    raise MissingRuntimeError(msg, hint=_INSTALL)
