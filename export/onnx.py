@@ -1,12 +1,11 @@
 """ONNX files, written through PyTorch's TorchScript exporter.
 
-That exporter folds BatchNorm, names operators after the module they come from, and reaches every opset that the
-runtimes of older devices need; the newer one cannot go below opset 18.
+That exporter names operators after the module they come from and reaches every opset that the runtimes of older
+devices need; the newer one cannot go below opset 18.
 """
 
 from __future__ import annotations
 
-import copy
 import importlib
 import io
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ import torch
 
 import natdeploy
 from natdeploy.errors import CheckFailedError, InputError, MissingRuntimeError
+from natdeploy.export.frozen import frozen
 from natdeploy.files import writing
 from natdeploy.runtimes.quiet import quiet
 from natdeploy.supernet.network import Network
@@ -86,7 +86,7 @@ def _convert(network: Network, opset: int) -> bytes:
     written = io.BytesIO()
     with quiet():
         torch.onnx.export(
-            copy.deepcopy(network).cpu().eval(),
+            frozen(network),
             (torch.zeros(1, 3, size, size),),
             written,  # type: ignore[arg-type]  # this exporter takes a stream, its annotation does not say so
             dynamo=False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import importlib
 import importlib.metadata
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from natdeploy.errors import MissingRuntimeError
+from natdeploy.export.frozen import frozen
 from natdeploy.files import writing
 from natdeploy.runtimes.quiet import quiet, unchanged_process
 from natdeploy.supernet.network import Network
@@ -46,7 +46,7 @@ class TfliteExporter:
             OutputError: The file cannot be written.
         """
         with _converter() as package, writing(target):
-            model = package.to_channel_last_io(copy.deepcopy(network).cpu(), args=[0]).eval()
+            model = package.to_channel_last_io(frozen(network), args=[0]).eval()
             size = network.input_size
             package.convert(model, (torch.zeros(1, size, size, 3),)).export(str(target))
         return {
