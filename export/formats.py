@@ -1,0 +1,54 @@
+"""The formats that `export` knows: who writes the file, and who opens it again to check it."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from natdeploy.errors import InputError, MissingRuntimeError
+from natdeploy.ports import Exporter, Runtime
+
+FORMATS = ("onnx", "tflite", "tensorrt")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Format:
+    """An exporter, and the runtime that its files are checked with."""
+
+    exporter: Exporter
+    runtime: Runtime
+
+
+def formats() -> Mapping[str, Format]:
+    """Return the formats that can be written here, by name."""
+    from natdeploy.export.onnx import OnnxExporter
+    from natdeploy.export.tflite import TfliteExporter
+    from natdeploy.runtimes.litert import LitertRuntime
+    from natdeploy.runtimes.onnx_runtime import OnnxRuntime
+
+    onnx = Format(exporter=OnnxExporter(), runtime=OnnxRuntime())
+    tflite = Format(exporter=TfliteExporter(), runtime=LitertRuntime())
+    return MappingProxyType({"onnx": onnx, "tflite": tflite})
+
+
+def find_format(name: str) -> Format:
+    """Return the format called `name`.
+
+    Raises:
+        InputError: There is none; the hint names the nearest.
+        MissingRuntimeError: The format is `tensorrt`, whose engines are built on the device.
+    """
+    if name not in FORMATS:
+        near = difflib.get_close_matches(name.lower(), FORMATS, n=1, cutoff=0.5)
+        msg = f"unknown format {name!r} (known: {', '.join(FORMATS)})"
+        raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+    if name == "tensorrt":
+        msg = "a TensorRT engine runs only on the device that it was built on, and no TensorRT can be used from here"
+        hint = (
+            "export with --format onnx, copy the file to the device and build the engine there: "
+            "trtexec --onnx=subnet.onnx --saveEngine=subnet.engine"
+        )
+        raise MissingRuntimeError(msg, hint=hint)
+    return formats()[name]

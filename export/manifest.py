@@ -1,0 +1,98 @@
+"""The manifest of an exported file: what a program that uses the file has to know."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import natdeploy
+from natdeploy.export.parity import Parity
+
+FORMAT = "natdeploy.manifest/1"
+_SUFFIX = ".manifest.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """What the caller of an export knows of the network.
+
+    Args:
+        subnet: Path of the subnet's file, or its architecture under the keys `w, r, d, e, ks`.
+        mean: Mean of each input channel that images are normalized with; None where no task is known.
+        std: Standard deviation, likewise.
+        labels: Name of each class, in the order of the logits; None where unknown.
+    """
+
+    subnet: str | Mapping[str, Any]
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    labels: tuple[str, ...] | None = None
+
+
+def manifest_path(artifact: Path) -> Path:
+    """Return where the manifest of `artifact` goes: `<name>.manifest.json` beside it.
+
+    Where that already describes another file which is still there, `<name>.<suffix>.manifest.json`.
+    """
+    own = artifact.with_name(artifact.name + _SUFFIX)
+    shared = artifact.with_suffix(_SUFFIX)
+    return own if own.exists() or _describes_another(shared, artifact) else shared
+
+
+def manifest_text(
+    artifact: Path,
+    content: Path,
+    *,
+    format_name: str,
+    description: Description,
+    written: Mapping[str, Any],
+    tools: Mapping[str, str],
+    parity: Parity,
+    latency: Mapping[str, Any] | None,
+) -> str:
+    """Return the manifest of a file, as JSON.
+
+    Args:
+        artifact: Final name of the file.
+        content: Where its content lies now.
+        format_name: Name of its format.
+        description: What the caller knows of the network.
+        written: What the exporter says of the file.
+        tools: Versions of what opened the file.
+        parity: Comparison with the network.
+        latency: Measured latency with the fingerprint of the machine; None where not measured.
+    """
+    data = content.read_bytes()
+    subnet = description.subnet
+    manifest = {
+        "format": FORMAT,
+        "artifact": artifact.name,
+        "artifact_format": format_name,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "size_bytes": len(data),
+        "subnet": subnet if isinstance(subnet, str) else dict(subnet),
+        "mean": description.mean,
+        "std": description.std,
+        "labels": description.labels,
+        "input": written["input"],
+        "output": written["output"],
+        "precision": "fp32",
+        "opset": written.get("opset"),
+        "tools": {"natdeploy": natdeploy.__version__, **written["versions"], **tools},
+        "parity": parity.to_json(),
+        "latency": latency,
+    }
+    return json.dumps(manifest, indent=2, allow_nan=False) + "\n"
+
+
+def _describes_another(manifest: Path, artifact: Path) -> bool:
+    try:
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    other = content.get("artifact") if isinstance(content, dict) else None
+    return isinstance(other, str) and other != artifact.name and artifact.with_name(other).exists()

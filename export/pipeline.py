@@ -1,0 +1,136 @@
+"""From a network to a file that is known to compute the same: write, check, measure, and only then name it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from natdeploy.errors import CheckFailedError, InputError, OutputError
+from natdeploy.export.manifest import Description, manifest_path, manifest_text
+from natdeploy.export.parity import Parity, check_parity, require_images
+from natdeploy.files import atomic_path
+from natdeploy.ports import Exporter, Images, Runtime
+from natdeploy.runtimes.model_input import require_threads
+from natdeploy.supernet.network import Network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """An exported file that passed its check.
+
+    Args:
+        format: Name of the format.
+        artifact: The file.
+        manifest: Its manifest.
+        size_bytes: Size of the file.
+        seconds: Time that the export took, check and measurement included.
+        parity: Comparison with the network.
+        latency_ms: Measured median latency; None where not measured.
+    """
+
+    format: str
+    artifact: Path
+    manifest: Path
+    size_bytes: int
+    seconds: float
+    parity: Parity
+    latency_ms: float | None
+
+
+def export_network(
+    network: Network,
+    *,
+    exporter: Exporter,
+    runtime: Runtime,
+    target: Path,
+    images: Images,
+    description: Description,
+    latency: Callable[[Path], Mapping[str, Any] | None],
+    threads: int = 1,
+    clock_seconds: Callable[[], float] = time.perf_counter,
+) -> Exported:
+    """Write `network` to `target`, with its manifest, once the file is known to compute the same.
+
+    A file that does not is kept as `<target>.rejected`; whatever goes wrong, an earlier `target` and its
+    manifest stay as they are.
+
+    Args:
+        network: The network; it stays as it is.
+        exporter: Writes the file.
+        runtime: Opens the file for the check.
+        target: Final name of the file.
+        images: `n x 3 x r x r` images for the check, normalized as the network needs them, at least 2.
+        description: What the manifest says beside.
+        latency: Measures a file and returns `median_ms`, further figures and the fingerprint of the machine; or
+            returns None.
+        threads: Threads of the runtime during the check.
+        clock_seconds: Monotonic time in seconds.
+
+    Raises:
+        CheckFailedError: The file does not compute what the network computes.
+        InputError: The images do not fit the network, or `threads` is below 1.
+        MissingRuntimeError: A package that the format needs is not installed.
+        OutputError: The file cannot be written.
+    """
+    started = clock_seconds()
+    require_threads(threads)
+    require_images(network, images)
+    tools = {runtime.id: runtime.version()}
+    _require_file_name(target)
+    manifest = manifest_path(target)
+    with atomic_path(manifest) as manifest_content, atomic_path(target) as content:
+        written = exporter.write(network, content)
+        parity = _check(network, content, target, runtime=runtime, images=images, threads=threads)
+        measured = latency(content)
+        latency_ms = None if measured is None else float(measured["median_ms"])
+        text = manifest_text(
+            target,
+            content,
+            format_name=exporter.format,
+            description=description,
+            written=written,
+            tools=tools,
+            parity=parity,
+            latency=measured,
+        )
+        manifest_content.write_text(text, encoding="utf-8")
+    _rejected(target).unlink(missing_ok=True)
+    return Exported(
+        format=exporter.format,
+        artifact=target,
+        manifest=manifest,
+        size_bytes=target.stat().st_size,
+        seconds=clock_seconds() - started,
+        parity=parity,
+        latency_ms=latency_ms,
+    )
+
+
+def _check(network: Network, content: Path, target: Path, *, runtime: Runtime, images: Images, threads: int) -> Parity:
+    """Compare the file with the network; one that fails leaves its temporary name for `<target>.rejected`."""
+    try:
+        parity = check_parity(network, runtime.open(content, threads=threads), images)
+    except InputError as error:
+        _reject(content, target, f"{runtime.id} does not run it: {error.message}")
+    if parity.reason is not None:
+        _reject(content, target, f"{parity.reason} ({parity})")
+    return parity
+
+
+def _reject(content: Path, target: Path, reason: str) -> NoReturn:
+    content.replace(_rejected(target))
+    msg = f"{target}: the exported file does not compute what the network computes: {reason}"
+    raise CheckFailedError(msg, hint=f"the file is kept as {_rejected(target)}")
+
+
+def _rejected(target: Path) -> Path:
+    return target.with_name(target.name + ".rejected")
+
+
+def _require_file_name(target: Path) -> None:
+    if target.is_dir():
+        msg = f"cannot write {target}: it is a folder"
+        raise OutputError(msg)
