@@ -159,3 +159,12 @@ def from_encoding(text: str) -> Architecture:
         msg = f"encoding {text!r}: integer {wrong[0]} ({row[wrong[0]]}) is out of range or lies behind a skipped layer"
         raise InputError(msg)
     return decode(space, row)
+
+
+def sample_marginals(space: SearchSpace, population: Population, count: int, rng: np.random.Generator) -> Population:
+    """Draw `count` canonical rows, each gene on its own from the values that it has in `population`.
+
+    This is the product of the per-gene categorical marginals. Source: Lu et al., NAT (TPAMI 2021), section 3.3.
+    """
+    rows = rng.integers(len(population), size=(count, space.genotype_length))
+    return repair(space, np.take_along_axis(population, rows, axis=0))

@@ -153,7 +153,7 @@ SPACES: Mapping[str, SearchSpace] = MappingProxyType(
             SearchSpace(name="ofa-mbv3-w1.0", widths=(1.0,), resolutions=NAT_RESOLUTIONS),
             SearchSpace(name="ofa-mbv3-w1.2", widths=(1.2,), resolutions=NAT_RESOLUTIONS),
             SearchSpace(name="nat", widths=(1.0, 1.2), resolutions=NAT_RESOLUTIONS),
-            SearchSpace(name="starter", widths=(0.5,), resolutions=(32, 40, 48, 56, 64)),
+            SearchSpace(name="starter", widths=(0.5,), resolutions=(32, 40, 48)),
         )
     }
 )

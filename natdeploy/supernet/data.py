@@ -1,0 +1,122 @@
+"""Labelled images in memory, and how they become batches."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor
+
+from natdeploy.errors import InputError
+
+_SHIFT = 0.125
+_SCALE = 0.15
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ImageSet:
+    """Labelled images of one split.
+
+    Args:
+        images: `n x 3 x h x h` uint8 tensor.
+        labels: `n` int64 tensor of class indices.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: np.ndarray | Tensor) -> ImageSet:
+        """Return the images at `indices`."""
+        where = torch.as_tensor(indices)
+        return ImageSet(images=self.images[where], labels=self.labels[where])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """A classification task.
+
+    Args:
+        name: Name or folder that `--data` was given.
+        classes: Names of the classes, in the order of their indices.
+        mean: Mean of each colour channel, of pixels between 0 and 1.
+        std: Standard deviation of each colour channel.
+        flip: Whether an image may be mirrored without changing its class.
+        train: Images to train on.
+        validation: Images that guide the search; none of them is in `train` or `test`.
+        test: Images to report on; read once, at the end.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    flip: bool
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+
+    def __post_init__(self) -> None:
+        for split in ("train", "validation", "test"):
+            if not len(getattr(self, split)):
+                msg = f"{self.name}: no image is left for the {split} split"
+                raise InputError(msg)
+
+    def prepare(self, images: Tensor, resolution: int) -> Tensor:
+        """Resize and normalize uint8 images to an `n x 3 x r x r` float tensor, channels last in memory."""
+        x = images.float() / 255
+        if x.shape[-1] != resolution:
+            x = nnf.interpolate(x, size=(resolution, resolution), mode="bilinear", antialias=True)
+        mean, std = torch.tensor(self.mean).view(3, 1, 1), torch.tensor(self.std).view(3, 1, 1)
+        return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    def description(self) -> dict[str, object]:
+        """Return what a subnet file says of the task."""
+        return {
+            "dataset": self.name,
+            "classes": list(self.classes),
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+
+def train_batches(
+    task: Task, batch: int, resolutions: list[int], generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield one epoch of augmented batches, each at a resolution drawn from `resolutions`.
+
+    Images are shifted by up to an eighth, scaled by up to 15 % and, where the task allows, mirrored. The last
+    batch is dropped unless it is the only one: BatchNorm must not see a handful of images.
+    """
+    order = torch.randperm(len(task.train), generator=generator)
+    batches = max(1, len(order) // batch)
+    for where in order[: batches * batch].split(batch):
+        resolution = resolutions[int(torch.randint(len(resolutions), (1,), generator=generator))]
+        images = task.prepare(task.train.images[where], resolution)
+        yield _augment(images, generator, flip=task.flip), task.train.labels[where]
+
+
+def channel_statistics(images: Tensor) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Return mean and standard deviation of the colour channels of uint8 images, for pixels between 0 and 1."""
+    values = images.double().transpose(0, 1).reshape(3, -1) / 255
+    mean, std = values.mean(dim=1).tolist(), values.std(dim=1).clamp_min(1 / 255).tolist()
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+
+
+def _augment(images: Tensor, generator: torch.Generator, *, flip: bool) -> Tensor:
+    count = len(images)
+    amounts = torch.rand(count, 4, generator=generator) * 2 - 1
+    scale = torch.exp(amounts[:, 0] * math.log1p(_SCALE))
+    mirror = torch.where(amounts[:, 1] < 0, -1.0, 1.0) if flip else torch.ones(count)
+    matrix = torch.zeros(count, 2, 3)
+    matrix[:, 0, 0], matrix[:, 1, 1] = scale * mirror, scale
+    matrix[:, :, 2] = amounts[:, 2:] * (2 * _SHIFT)
+    grid = nnf.affine_grid(matrix, list(images.shape), align_corners=False)
+    moved = nnf.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return moved.contiguous(memory_format=torch.channels_last)

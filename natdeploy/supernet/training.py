@@ -1,0 +1,164 @@
+"""Elastic training: warm-up from nothing, and adaptation to the subnets that a search is interested in.
+
+Sources: Cai et al., Once-for-All (ICLR 2020), section 3.3, for training the largest network first and for
+distilling it into the others; Yu et al., BigNAS (ECCV 2020), for doing both in one step; Lu et al., NAT (TPAMI
+2021), section 3.3, for drawing subnets from the marginals of the archive.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor
+
+from natdeploy.core.architecture import Architecture, largest
+from natdeploy.core.genotype import Population, decode, sample, sample_marginals
+from natdeploy.errors import InputError
+from natdeploy.files import atomic_path
+from natdeploy.supernet.data import Task, train_batches
+from natdeploy.supernet.supernet import Supernet
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How a supernet is trained.
+
+    Args:
+        batch: Images in a step.
+        learning_rate: Peak rate; it follows half a cosine over all epochs of the run.
+        momentum: Nesterov momentum.
+        weight_decay: Decay of weights other than biases and BatchNorm's.
+        label_smoothing: Smoothing of the labels.
+        subnets: Subnets drawn for each step, beside the largest network that they are distilled from.
+        clip_norm: Largest norm of a step's gradient.
+    """
+
+    batch: int = 32
+    learning_rate: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.1
+    subnets: int = 2
+    clip_norm: float = 5.0
+
+
+class ElasticTrainer:
+    """Trains a supernet an epoch at a time; implements `natdeploy.ports.SupernetTrainer`.
+
+    Everything random is drawn from the seed and the number of the epoch, so that training resumed from a
+    checkpoint ends in the same weights.
+
+    Args:
+        supernet: Supernet, trained in place.
+        task: Images.
+        recipe: Settings.
+        total_epochs: Epochs of the whole run; the learning rate ends at zero with the last.
+        plain_epochs: First epochs, which train the largest network alone.
+        seed: Seed.
+    """
+
+    def __init__(
+        self, supernet: Supernet, task: Task, recipe: Recipe, *, total_epochs: int, plain_epochs: int, seed: int
+    ) -> None:
+        self.supernet, self.task, self.recipe = supernet, task, recipe
+        self.total_epochs, self.plain_epochs, self.seed = total_epochs, plain_epochs, seed
+        self.done = 0
+        self._optimizer = torch.optim.SGD(
+            self._parameter_groups(), lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True
+        )
+
+    def epoch(self, number: int, population: Population | None) -> float:
+        """Train epoch `number` and return its mean loss.
+
+        Subnets are drawn from the per-gene marginals of the `n x L` array `population`, or uniformly where it is None.
+
+        Raises:
+            InputError: Epoch `number` is not the next one.
+        """
+        if number != self.done:
+            msg = f"epoch {number} cannot follow {self.done} trained epochs"
+            raise InputError(msg)
+        rng = np.random.default_rng([self.seed, number])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        steps = max(1, len(self.task.train) // self.recipe.batch)
+        self.supernet.train()
+        losses = []
+        resolutions = self._resolutions(population)
+        for step, (images, labels) in enumerate(train_batches(self.task, self.recipe.batch, resolutions, generator)):
+            self._set_rate((number + step / steps) / self.total_epochs)
+            losses.append(self._step(images, labels, self._draw(population, rng)))
+        self.done += 1
+        self.supernet.eval()
+        return float(np.mean(losses))
+
+    def save(self, path: Path) -> None:
+        """Write supernet, optimizer and the number of epochs done, atomically."""
+        content = {
+            "epochs": self.done,
+            "supernet": self.supernet.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+        with atomic_path(path) as temporary:
+            torch.save(content, temporary)
+
+    def restore(self, path: Path) -> None:
+        """Go on from what `save` wrote.
+
+        Raises:
+            InputError: The file is damaged or belongs to another supernet.
+        """
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            self.supernet.load_state_dict(content["supernet"])
+            self._optimizer.load_state_dict(content["optimizer"])
+            self.done = int(content["epochs"])
+        except (RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+            msg = f"{path}: not a checkpoint of this run: {str(error).splitlines()[0]}"
+            raise InputError(msg) from error
+        self.supernet.eval()
+
+    def _step(self, images: Tensor, labels: Tensor, architectures: list[Architecture]) -> float:
+        teachers: dict[float, Tensor] = {}
+        total = 0.0
+        for width in dict.fromkeys(architecture.width for architecture in architectures):
+            logits = self.supernet(images, dataclasses.replace(largest(self.supernet.space), width=width))
+            loss = nnf.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+            loss.backward()
+            teachers[width] = logits.detach().softmax(dim=1)
+            total += float(loss.detach())
+        if self.done >= self.plain_epochs:
+            for architecture in architectures:
+                loss = nnf.cross_entropy(self.supernet(images, architecture), teachers[architecture.width])
+                loss.backward()
+                total += float(loss.detach())
+        torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return total / (1 + len(architectures))
+
+    def _draw(self, population: Population | None, rng: np.random.Generator) -> list[Architecture]:
+        space, count = self.supernet.space, self.recipe.subnets
+        rows = sample(space, count, rng) if population is None else sample_marginals(space, population, count, rng)
+        return [decode(space, row) for row in rows]
+
+    def _resolutions(self, population: Population | None) -> list[int]:
+        resolutions = self.supernet.space.resolutions
+        return list(resolutions) if population is None else [resolutions[index] for index in population[:, 0]]
+
+    def _set_rate(self, progress: float) -> None:
+        rate = self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+
+    def _parameter_groups(self) -> list[dict[str, object]]:
+        matrices = [parameter for parameter in self.supernet.parameters() if parameter.ndim > 1]
+        vectors = [parameter for parameter in self.supernet.parameters() if parameter.ndim <= 1]
+        return [
+            {"params": matrices, "weight_decay": self.recipe.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
