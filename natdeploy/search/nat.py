@@ -1,0 +1,132 @@
+"""The NAT search as ask and tell: what to evaluate next, and what to adapt the supernet to.
+
+Source: Lu et al., NAT (TPAMI 2021), algorithm 1. Nothing here trains, measures or touches a file: whoever drives
+the search evaluates what it asks for, tells it, and adapts the supernet to the population it names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from natdeploy.core.cost import CostArray
+from natdeploy.core.genotype import Population, bounds, initial, without
+from natdeploy.core.space import SearchSpace
+from natdeploy.search.decision import spread
+from natdeploy.search.evolution import evolve, survivors
+from natdeploy.search.predictor import RBFEnsemble
+
+Values = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SearchSettings:
+    """How a space is searched.
+
+    Args:
+        initial: Architectures of the first archive.
+        iterations: Iterations after it.
+        candidates: Architectures that each iteration adds to the archive.
+        members: Members of the predictor.
+        population: Architectures in a population of the evolution.
+        generations: Generations of the evolution.
+        marginals: Architectures of the archive, at most, that the supernet is adapted to.
+    """
+
+    initial: int
+    iterations: int
+    candidates: int
+    members: int
+    population: int
+    generations: int
+    marginals: int
+
+
+class NatSearch:
+    """State of one search: the archive and its top-1.
+
+    Args:
+        space: Search space.
+        costs: What is minimized beside the top-1 error, by name, in this order.
+        limits: Largest wanted value of a cost, by its name: half the candidates are looked for below all of them.
+        settings: Settings.
+        seed: Seed; with it and the same top-1 values, everything that the search asks for is the same.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        costs: Mapping[str, CostArray],
+        limits: Mapping[str, float],
+        settings: SearchSettings,
+        seed: int,
+    ) -> None:
+        self.space, self.costs, self.limits = space, dict(costs), dict(limits)
+        self.settings, self.seed = settings, seed
+        self.archive: Population = np.empty((0, space.genotype_length), dtype=np.int64)
+        self.top1: Values = np.empty(0)
+
+    def first(self) -> Population:
+        """Return the architectures of the first archive: the smallest, the largest, and random ones."""
+        count = min(self.settings.initial, self.space.size)
+        return initial(self.space, count, np.random.default_rng([self.seed, 0]))
+
+    def tell(self, population: Population, top1: Values) -> None:
+        """Put architectures with their top-1 into the archive; those that are there already get the new value."""
+        known = {row.tobytes(): place for place, row in enumerate(self.archive)}
+        for row, value in zip(np.ascontiguousarray(population, dtype=np.int64), top1, strict=True):
+            place = known.get(row.tobytes())
+            if place is None:
+                known[row.tobytes()] = len(self.archive)
+                self.archive = np.concatenate([self.archive, row[None]])
+                self.top1 = np.append(self.top1, value)
+            else:
+                self.top1[place] = value
+
+    def propose(self, iteration: int) -> tuple[Population, Values]:
+        """Return the candidates of `iteration` (from 1) and their predicted top-1; none is in the archive."""
+        rng = np.random.default_rng([self.seed, iteration])
+        predictor = RBFEnsemble(*bounds(self.space), members=self.settings.members, rng=rng)
+        predictor.fit(self.archive, self.top1)
+
+        def objectives(population: Population) -> Values:
+            return np.column_stack([-predictor.predict(population), self.cost_values(population)])
+
+        evolved = evolve(
+            self.space,
+            objectives,
+            self.archive[np.argsort(-self.top1, kind="stable")],
+            size=self.settings.population,
+            generations=self.settings.generations,
+            seed=int(rng.integers(2**31)),
+        )
+        fresh = without(evolved, self.archive)
+        if not len(fresh):
+            return fresh, np.empty(0)
+        values = objectives(fresh)
+        chosen = self._select(fresh, values)
+        return fresh[chosen], -values[chosen, 0]
+
+    def marginal_population(self) -> Population:
+        """Return the part of the archive that the supernet is to be adapted to."""
+        values = np.column_stack([-self.top1, self.cost_values(self.archive)])
+        return self.archive[survivors(values, self.settings.marginals, seed=self.seed)]
+
+    def cost_values(self, population: Population) -> Values:
+        """Return the `n x m` costs of the `n x L` array `population`."""
+        return np.column_stack([cost(population) for cost in self.costs.values()])
+
+    def _select(self, population: Population, values: Values) -> NDArray[np.intp]:
+        """Take half of the candidates for their predicted top-1 within the limits, and half to cover the front."""
+        count = min(self.settings.candidates, len(population))
+        within = np.ones(len(population), dtype=bool)
+        for name, limit in self.limits.items():
+            within &= self.costs[name](population) <= limit
+        order = np.argsort(values[:, 0], kind="stable")
+        best = order[within[order]][: (count + 1) // 2]
+        others = np.setdiff1d(np.arange(len(population)), best)
+        known = np.concatenate([values[best], np.column_stack([-self.top1, self.cost_values(self.archive)])])
+        return np.concatenate([best, others[spread(values[others], known, count - len(best))]])
