@@ -1,0 +1,27 @@
+"""Small networks for tests."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from natdeploy.core.architecture import smallest
+from natdeploy.core.layers import walk
+from natdeploy.core.space import SPACES
+from natdeploy.ports import Images
+from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.network import Network, build_network
+
+
+def tiny_network(*, classes: int = 5, seed: int = 0) -> Network:
+    """Return a network of one searchable block that has every operator of the family but Mish."""
+    starter = SPACES["starter"]
+    space = dataclasses.replace(starter, name="tiny", resolutions=(32,), depths=(1,), stages=starter.stages[4:])
+    return random_weights(build_network(walk(space, smallest(space), classes)), seed)
+
+
+def noise_images(network: Network, count: int, *, seed: int = 0) -> Images:
+    """Return `count x 3 x r x r` images of noise, of the network's input size."""
+    size = network.input_size
+    return np.random.default_rng(seed).standard_normal((count, 3, size, size)).astype(np.float32)
