@@ -1,0 +1,115 @@
+"""Reading the NAT authors' `net.config`: a network written out layer by layer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from natdeploy.core.architecture import Architecture
+from natdeploy.core.space import SPACES, SearchSpace, mid_channels
+from natdeploy.errors import InputError
+
+_DEFAULT_RESOLUTION = 224
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class NetConfig:
+    """What a `net.config` describes.
+
+    Args:
+        architecture: The architecture.
+        classes: Outputs of the classifier.
+        activation: `mish` where every block has it; None where blocks have those of the space.
+        dropout: Dropout rate before the classifier.
+    """
+
+    architecture: Architecture
+    classes: int
+    activation: str | None
+    dropout: float
+
+
+def read_net_config(content: Mapping[str, Any]) -> NetConfig:
+    """Read the parsed JSON of a `net.config`.
+
+    Raises:
+        InputError: A key is missing or of the wrong type, or the network is not of the family; the key is named.
+    """
+    blocks = [_get(block, "mobile_inverted_conv", Mapping, f"blocks[{i}]") for i, block in enumerate(_blocks(content))]
+    width = _width(_get(_get(content, "first_conv", Mapping), "out_channels", int, "first_conv"))
+    stages: list[list[Mapping[str, Any]]] = []
+    for index, block in enumerate(_blocks(content)[1:], start=1):
+        if block.get("shortcut") is None:
+            stages.append([])
+        if not stages:
+            msg = "blocks[1].shortcut: the first searchable block must begin a stage, without a shortcut"
+            raise InputError(msg)
+        _check_mid(blocks[index], index)
+        stages[-1].append(blocks[index])
+    searchable = [block for stage in stages for block in stage]
+    classifier = _get(content, "classifier", Mapping)
+    return NetConfig(
+        architecture=Architecture(
+            resolution=_get(content, "img_size", int) if "img_size" in content else _DEFAULT_RESOLUTION,
+            width=width,
+            depths=tuple(len(stage) for stage in stages),
+            kernels=tuple(_get(block, "kernel_size", int, "blocks") for block in searchable),
+            expand_ratios=tuple(int(_get(block, "expand_ratio", int | float, "blocks")) for block in searchable),
+        ),
+        classes=_get(classifier, "out_features", int, "classifier"),
+        activation=_activation(blocks),
+        dropout=float(_get(classifier, "dropout_rate", int | float, "classifier")),
+    )
+
+
+def _blocks(content: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    blocks: list[Any] = _get(content, "blocks", list)
+    for index, block in enumerate(blocks):
+        if not isinstance(block, Mapping):
+            msg = f"blocks[{index}]: expected an object, not {type(block).__name__}"
+            raise InputError(msg)
+    if len(blocks) < 2:
+        msg = f"blocks: lists {len(blocks)} blocks; the fixed one and at least one more are needed"
+        raise InputError(msg)
+    return blocks
+
+
+def _get(content: Mapping[str, Any], key: str, kind: Any, where: str = "") -> Any:  # noqa: ANN401
+    place = f"{where}.{key}" if where else key
+    if key not in content:
+        msg = f"{place}: missing"
+        raise InputError(msg)
+    value = content[key]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        msg = f"{place}: wrong type {type(value).__name__}"
+        raise InputError(msg)
+    return value
+
+
+def _width(stem_channels: int) -> float:
+    space: SearchSpace = SPACES["nat"]
+    for width in space.widths:
+        if space.channels(space.stem_channels, width) == stem_channels:
+            return width
+    msg = f"first_conv.out_channels: no width of the nat space has a stem of {stem_channels} channels"
+    raise InputError(msg)
+
+
+def _check_mid(block: Mapping[str, Any], index: int) -> None:
+    where = f"blocks[{index}]"
+    mid = block.get("mid_channels")
+    wanted = mid_channels(_get(block, "in_channels", int, where), int(_get(block, "expand_ratio", int | float, where)))
+    if mid is not None and mid != wanted:
+        msg = f"{where}.mid_channels is {mid}; an expand ratio of {block['expand_ratio']} makes it {wanted}"
+        raise InputError(msg)
+
+
+def _activation(blocks: Sequence[Mapping[str, Any]]) -> str | None:
+    kinds = {str(block.get("act_func")) for block in blocks}
+    if kinds <= {"relu", "h_swish"}:
+        return None
+    if kinds == {"mish"}:
+        return "mish"
+    msg = f"act_func: the blocks have {', '.join(sorted(kinds))}; known are mish everywhere, or relu and h_swish"
+    raise InputError(msg)

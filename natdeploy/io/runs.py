@@ -1,0 +1,116 @@
+"""The folder of one search: settings, journal, checkpoint, tables, archive, front, choice and report."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import tomli_w
+
+from natdeploy.errors import InputError
+from natdeploy.files import Journal, atomic_path, read_text, write_text, writing
+
+FORMAT = "natdeploy.run/1"
+
+
+class RunFolder:
+    """A run on the disk; implements `natdeploy.ports.RunStore`.
+
+    Args:
+        path: The folder.
+        settings: Resolved settings, as `run.toml` holds them.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self.path, self.settings = path, dict(settings)
+        self._journal = Journal(path / "journal.jsonl")
+
+    @classmethod
+    def create(cls, path: Path, settings: Mapping[str, Any]) -> RunFolder:
+        """Make a new run folder.
+
+        Raises:
+            InputError: There is a run in `path` already.
+            OutputError: The folder cannot be written.
+        """
+        if (path / "run.toml").exists():
+            msg = f"{path}: holds a run already"
+            raise InputError(msg, hint=f"continue it with --resume {path}, or choose another --output")
+        with writing(path):
+            (path / "checkpoint").mkdir(parents=True, exist_ok=True)
+        with atomic_path(path / "run.toml") as temporary:
+            temporary.write_bytes(tomli_w.dumps({"format": FORMAT, **settings}).encode())
+        return cls(path, settings)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Open an existing run folder.
+
+        Raises:
+            InputError: It is not one, or its settings are damaged.
+        """
+        source = path / "run.toml"
+        if not source.is_file():
+            msg = f"{path}: not a run folder: it has no run.toml"
+            raise InputError(msg)
+        try:
+            settings = tomllib.loads(read_text(source))
+        except tomllib.TOMLDecodeError as error:
+            msg = f"{source}: not valid TOML: {error}"
+            raise InputError(msg) from error
+        found = settings.pop("format", None)
+        if found != FORMAT:
+            msg = f"{source}: format is {found!r}, expected {FORMAT!r}"
+            raise InputError(msg)
+        return cls(path, settings)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where supernet, optimizer and the count of epochs are kept."""
+        return self.path / "checkpoint" / "supernet.pt"
+
+    @property
+    def tables(self) -> Path:
+        """Where the latency tables that the run uses are kept, as they were when it began."""
+        return self.path / "latency_tables"
+
+    def recorded(self, kind: str) -> list[dict[str, Any]]:
+        """Return the events of one kind, oldest first."""
+        return [event for event in self._journal.events if event.get("event") == kind]
+
+    def record(self, kind: str, event: dict[str, Any]) -> None:
+        """Keep an event; it is on the disk when this returns."""
+        self._journal.append({"event": kind, **event})
+
+    def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write rows as `<name>.csv`, atomically."""
+        with atomic_path(self.path / f"{name}.csv") as temporary:
+            pd.DataFrame(list(rows)).to_csv(temporary, index=False, float_format="%.6g")
+
+    def read_csv(self, name: str) -> list[dict[str, Any]]:
+        """Read the rows of `<name>.csv`.
+
+        Raises:
+            InputError: The file is missing: the run has not ended.
+        """
+        source = self.path / f"{name}.csv"
+        if not source.is_file():
+            msg = f"{source}: no such file: the search has not ended"
+            raise InputError(msg, hint=f"continue it with: natdeploy search --resume {self.path}")
+        frame = pd.read_csv(source, dtype={"genotype": str, "encoding": str})
+        return [{str(key): value for key, value in row.items()} for row in frame.to_dict(orient="records")]
+
+    def write_report(self, html: str) -> Path:
+        """Write `report.html`, atomically, and return its path."""
+        target = self.path / "report.html"
+        write_text(target, html)
+        return target
+
+
+def default_run_path(now: datetime, seed: int) -> Path:
+    """Return `runs/<UTC time>-s<seed>` under the current directory."""
+    return Path("runs") / f"{now:%Y%m%dT%H%M%SZ}-s{seed}"

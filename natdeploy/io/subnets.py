@@ -1,0 +1,232 @@
+"""Reading and writing subnet.json, and reading architectures in every layout that the field uses.
+
+Besides natdeploy's own files: the NAT authors' bare `{"ks", "e", "d", "r", "w"}`, their `net.config`, their string
+of 23 characters, and OFA's lists padded to 20 entries.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from natdeploy.core.architecture import Architecture, check_member
+from natdeploy.core.genotype import from_encoding
+from natdeploy.core.space import SearchSpace, find_space, space_of_width
+from natdeploy.errors import InputError
+from natdeploy.files import read_text, write_text
+from natdeploy.io.netconfig import read_net_config
+
+FORMAT = "natdeploy.subnet/1"
+DEFAULT_CLASSES = 1000
+_Ints = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Architecture(_Strict):
+    w: Annotated[float, Field(gt=0)] | None = None
+    r: Annotated[int, Field(ge=32, le=4096)] | Annotated[list[int], Field(min_length=1, max_length=1)]
+    d: _Ints
+    e: _Ints
+    ks: _Ints
+    wid: None = None
+
+
+class _Task(_Strict):
+    dataset: str
+    classes: Annotated[list[str], Field(min_length=2)]
+    mean: Annotated[list[float], Field(min_length=3, max_length=3)]
+    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)]
+
+
+class _File(_Strict):
+    format: Literal["natdeploy.subnet/1"]
+    supernet: str
+    architecture: _Architecture
+    weights: str | None
+    task: _Task | None
+    metrics: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Subnet:
+    """One architecture, with what its file says beside it.
+
+    Args:
+        space: Its search space.
+        architecture: The architecture.
+        classes: Outputs of its classifier.
+        weights: Weight file; None for a bare architecture.
+        task: `dataset`, `classes`, `mean` and `std`; None where the file names no task.
+        activation: Activation that stands in for all others; None for those of the space.
+        dropout: Dropout rate before the classifier.
+        metrics: Figures of the file.
+        provenance: Where the subnet comes from.
+        source: The file, or the text that was given in its place.
+    """
+
+    space: SearchSpace
+    architecture: Architecture
+    classes: int
+    weights: Path | None = None
+    task: Mapping[str, Any] | None = None
+    activation: str | None = None
+    dropout: float = 0.0
+    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    source: str = ""
+
+
+def read_subnet(
+    source: str | Path, *, supernet: str | None = None, width: float | None = None, classes: int | None = None
+) -> Subnet:
+    """Read a subnet or a bare architecture.
+
+    Args:
+        source: A file, or a 23-character encoding.
+        supernet: Space of a bare architecture; by default the one that its width belongs to.
+        width: Width of an architecture whose file has none.
+        classes: Outputs of the classifier of a bare architecture.
+
+    Raises:
+        InputError: The file is unreadable, truncated or of the wrong type, the width is not known, or the space does
+            not hold the architecture. The message names file, key and reason.
+    """
+    path = Path(source)
+    if not path.exists() and re.fullmatch(r"\d+", str(source)):
+        return _bare(from_encoding(str(source)), supernet, classes, str(source))
+    text = read_text(path).strip()
+    try:
+        if re.fullmatch(r"\d+", text):
+            return _bare(from_encoding(text), supernet, classes, str(path))
+        return _from_content(_parse_json(text), path, supernet=supernet, width=width, classes=classes)
+    except InputError as error:
+        prefix = "" if str(path) in error.message else f"{path}: "
+        raise InputError(prefix + error.message, hint=error.hint) from error
+
+
+def write_subnet(target: Path, subnet: Subnet) -> None:
+    """Write `subnet.json` atomically; the weight file is named relative to it.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    weights = None
+    if subnet.weights is not None:
+        weights = os.path.relpath(subnet.weights.resolve(), target.resolve().parent)
+    content = {
+        "format": FORMAT,
+        "supernet": subnet.space.name,
+        "architecture": subnet.architecture.to_json(),
+        "weights": weights,
+        "task": dict(subnet.task) if subnet.task is not None else None,
+        "metrics": dict(subnet.metrics),
+        "provenance": dict(subnet.provenance),
+    }
+    write_text(target, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _parse_json(text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        msg = f"not valid JSON: {error}"
+        raise InputError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"a subnet is a JSON object, not {type(content).__name__}"
+        raise InputError(msg)
+    return content
+
+
+def _from_content(
+    content: dict[str, Any], path: Path, *, supernet: str | None, width: float | None, classes: int | None
+) -> Subnet:
+    if "format" in content:
+        return _from_file(content, path)
+    if "blocks" in content:
+        config = read_net_config(content)
+        found = _bare(config.architecture, supernet, classes or config.classes, str(path))
+        return dataclasses.replace(found, activation=config.activation, dropout=config.dropout)
+    known = {key: content[key] for key in _Architecture.model_fields if key in content}
+    odd = sorted(set(content) - set(known))
+    if odd:
+        msg = f"not a subnet: unknown key {odd[0]!r}"
+        raise InputError(msg)
+    architecture = _architecture(_validate(_Architecture, known), supernet=supernet, width=width)
+    return _bare(architecture, supernet, classes, str(path))
+
+
+def _from_file(content: dict[str, Any], path: Path) -> Subnet:
+    file = _validate(_File, content)
+    space = find_space(file.supernet)
+    architecture = _architecture(file.architecture, supernet=file.supernet, width=None)
+    check_member(space, architecture)
+    weights = None if file.weights is None else path.resolve().parent / file.weights
+    if weights is not None and not weights.is_file():
+        msg = f"weights: {weights}: no such file"
+        raise InputError(msg)
+    return Subnet(
+        space=space,
+        architecture=architecture,
+        classes=len(file.task.classes) if file.task else DEFAULT_CLASSES,
+        weights=weights,
+        task=file.task.model_dump() if file.task else None,
+        metrics=file.metrics,
+        provenance=file.provenance,
+        source=str(path),
+    )
+
+
+def _architecture(model: _Architecture, *, supernet: str | None, width: float | None) -> Architecture:
+    known = model.w if model.w is not None else width
+    if known is None and supernet is not None and len(find_space(supernet).widths) == 1:
+        known = find_space(supernet).widths[0]
+    if known is None:
+        msg = "w is missing: the architecture does not say its width"
+        raise InputError(msg, hint="give it with --width, or name a supernet of one width with --supernet")
+    kernels, expand_ratios = (_active(values, model.d) for values in (model.ks, model.e))
+    return Architecture(
+        resolution=model.r[0] if isinstance(model.r, list) else model.r,
+        width=known,
+        depths=tuple(model.d),
+        kernels=kernels,
+        expand_ratios=expand_ratios,
+    )
+
+
+def _active(values: list[int], depths: list[int]) -> tuple[int, ...]:
+    """Drop the padding of OFA's lists, which hold four entries for every stage."""
+    padded = 4 * len(depths)
+    if len(values) != padded or sum(depths) == padded or max(depths) > 4:
+        return tuple(values)
+    return tuple(value for place, value in enumerate(values) if place % 4 < depths[place // 4])
+
+
+def _bare(architecture: Architecture, supernet: str | None, classes: int | None, source: str) -> Subnet:
+    space = find_space(supernet) if supernet else space_of_width(architecture.width)
+    check_member(space, architecture)
+    return Subnet(space=space, architecture=architecture, classes=classes or DEFAULT_CLASSES, source=source)
+
+
+def _validate(model: type[_Model], content: dict[str, Any]) -> _Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        given = "" if first["type"] == "missing" else f" (it is {json.dumps(first['input'], default=str)[:60]})"
+        msg = f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}{given}"
+        raise InputError(msg) from error
