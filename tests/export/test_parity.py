@@ -1,0 +1,124 @@
+"""The comparison of a file with the network that it was written from."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from natdeploy.errors import InputError
+from natdeploy.export.parity import check_parity, compare, reference_outputs
+from natdeploy.testing.networks import noise_images, tiny_network
+
+LOGITS = np.array([[4.0, 1.0, -10.0], [2.0, 3.0, 0.0]], dtype=np.float32)
+
+
+def changed(row, column, value):
+    """LOGITS with one value replaced."""
+    outputs = LOGITS.copy()
+    outputs[row, column] = value
+    return outputs
+
+
+def test_equal_outputs_pass_with_perfect_figures():
+    """A file that computes exactly the same has no error, cosine 1 and full agreement."""
+    parity = compare(LOGITS, LOGITS)
+    assert parity.passed
+    assert parity.to_json() == {
+        "inputs": 2,
+        "max_abs_error": 0.0,
+        "relative_error": 0.0,
+        "cosine": 1.0,
+        "top1_agreement": 1.0,
+        "reason": None,
+        "passed": True,
+    }
+
+
+@pytest.mark.parametrize(("error", "passed"), [(0.0009, True), (0.0011, False)])
+def test_error_is_held_against_the_largest_logit(error, passed):
+    """The limit is 1e-4 of the largest absolute logit, here 0.001."""
+    parity = compare(LOGITS, changed(1, 2, error))
+    assert parity.max_abs_error == pytest.approx(error)
+    assert parity.relative_error == pytest.approx(error / 10)
+    assert parity.passed is passed
+    assert passed or "of the largest logit, the limit is 0.0001" in parity.reason
+
+
+def test_tie_within_the_tolerance_agrees():
+    """Two logits that differ by less than the tolerance may change places."""
+    reference = changed(1, 0, 2.9995)
+    outputs = reference.copy()
+    outputs[1, :2] = 3.0, 2.9996
+    assert compare(reference, outputs).passed
+
+
+def test_disagreement_alone_is_told():
+    """Where errors are within bounds and places are not, the share of equal places is the reason."""
+    reference = np.array([[1.0, 0.0, 0.0], [0.0, 0.5, 0.4]], dtype=np.float32)
+    outputs = np.array([[1.0, 0.0, 0.0], [0.0, 0.449, 0.451]], dtype=np.float32)
+    parity = compare(reference, outputs, tolerance=0.0999)
+    assert (parity.passed, parity.top1_agreement) == (False, 0.5)
+    assert "50.0% of the inputs" in parity.reason
+
+
+def test_cosine_is_the_smallest_over_the_inputs():
+    """One input that points elsewhere shows in the cosine."""
+    parity = compare(LOGITS, np.stack([LOGITS[0], -LOGITS[1]]))
+    assert parity.cosine == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_outputs_that_are_not_finite_fail(value):
+    """NaN and infinity fail on either side, and become null in JSON."""
+    for reference, outputs, whose in (
+        (LOGITS, changed(0, 1, value), "file"),
+        (changed(0, 1, value), LOGITS, "network"),
+    ):
+        parity = compare(reference, outputs)
+        assert f"outputs of the {whose} are not all finite" in parity.reason
+        assert json.loads(json.dumps(parity.to_json(), allow_nan=False))["max_abs_error"] is None
+
+
+def test_reference_that_does_not_vary_fails():
+    """Outputs that are the same for all inputs, or nearly, prove nothing, whatever the file computes."""
+    same = np.repeat(LOGITS[:1], 4, axis=0)
+    for reference in (same, same + np.linspace(0, 9e-3, 4, dtype=np.float32)[:, None], np.zeros_like(same)):
+        parity = compare(reference, reference)
+        assert "do not vary" in parity.reason
+
+
+def test_file_that_ignores_its_input_never_passes():
+    """The best that a constant file can do against outputs that just vary enough fails."""
+    reference = np.array([[10.0, 0.0], [10.0, 0.0102]], dtype=np.float32)
+    constant = np.repeat(reference.mean(axis=0, keepdims=True), 2, axis=0)
+    assert not compare(reference, constant).passed
+
+
+def test_another_number_of_classes_fails():
+    """A file of another number of outputs fails with both shapes."""
+    assert "shape [2, 2], the network [2, 3]" in compare(LOGITS, LOGITS[:, :2]).reason
+
+
+def test_reference_is_computed_in_evaluation_mode_and_leaves_the_network():
+    """A network in training mode gives the logits of evaluation mode, in chunks, and stays as it was."""
+    network = tiny_network().eval()
+    images = noise_images(network, 20)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(images)).numpy()
+    network.train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    np.testing.assert_allclose(reference_outputs(network, images), expected, rtol=1e-4, atol=1e-4)
+    assert all(module.training for module in network.modules())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_images_that_prove_nothing_are_refused():
+    """A single image, images of another size and images that are not finite are refused."""
+    network = tiny_network()
+    images = noise_images(network, 2)
+    for wrong in (images[:1], images[..., :16], images[0]):
+        with pytest.raises(InputError, match="at least 2 images"):
+            check_parity(network, None, wrong)
+    with pytest.raises(InputError, match="finite"):
+        check_parity(network, None, images * np.inf)
