@@ -1,0 +1,79 @@
+"""Time, size, parity and latency of exports: `python benchmarks/export.py`.
+
+Every row is exported in a fresh process, so that the time holds what a user waits for: import of the
+converter, conversion, check on 8 images of noise, and measurement of the latency on one thread.
+"""
+
+import concurrent.futures
+import multiprocessing
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from natdeploy.core.architecture import uniform
+from natdeploy.core.layers import walk
+from natdeploy.core.space import SPACES
+from natdeploy.export.formats import find_format
+from natdeploy.export.manifest import Description
+from natdeploy.export.pipeline import Exported, export_network
+from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.network import build_network
+from natdeploy.testing.networks import noise_images
+
+BUDGET_SECONDS = {"onnx": 5.0, "tflite": 30.0}
+SUBNETS = {"starter r=64": ("starter", 64, 10), "ofa-mbv3-w1.0 r=224": ("ofa-mbv3-w1.0", 224, 1000)}
+RUNS = 50
+
+
+def measure(space_name: str, resolution: int, classes: int, format_name: str) -> Exported:
+    """Export the mid-size architecture of a space and return the result."""
+    space, how = SPACES[space_name], find_format(format_name)
+    subnet = uniform(space, resolution=resolution, width=space.widths[0], depth=3, kernel=5, expand_ratio=4)
+    network = random_weights(build_network(walk(space, subnet, classes)), 0)
+    images = noise_images(network, 8)
+
+    def latency(path: Path) -> dict[str, float]:
+        call = how.runtime.open(path, threads=1).prepare(images[:1])
+        times_ms = [timed_ms(call) for _ in range(2 * RUNS)][RUNS:]
+        return {"median_ms": statistics.median(times_ms), "runs": RUNS}
+
+    with tempfile.TemporaryDirectory() as folder:
+        return export_network(
+            network,
+            exporter=how.exporter,
+            runtime=how.runtime,
+            target=Path(folder) / f"subnet{how.exporter.suffix}",
+            images=images,
+            description=Description(subnet=subnet.to_json()),
+            latency=latency,
+        )
+
+
+def timed_ms(call: Callable[[], object]) -> float:
+    """Return how long a call takes, in milliseconds."""
+    started = time.perf_counter()
+    call()
+    return 1e3 * (time.perf_counter() - started)
+
+
+def main() -> int:
+    """Print one row an export; fail when a budget is missed."""
+    print(f"{'subnet':22}{'format':8}{'seconds':>8}{'budget':>8}{'MB':>7}{'max error':>11}{'top-1':>7}{'ms':>8}")
+    missed = False
+    for name, arguments in SUBNETS.items():
+        for format_name, budget in BUDGET_SECONDS.items():
+            context = multiprocessing.get_context("spawn")
+            with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+                row = pool.submit(measure, *arguments, format_name).result()
+            missed |= row.seconds > budget
+            figures = f"{row.seconds:8.1f}{budget:8.0f}{row.size_bytes / 1e6:7.1f}{row.parity.relative_error:11.1e}"
+            print(f"{name:22}{format_name:8}{figures}{row.parity.top1_agreement:7.0%}{row.latency_ms:8.2f}", flush=True)
+    print("max error: relative to the largest logit (limit 1e-4); ms: median latency on this machine, one thread")
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
