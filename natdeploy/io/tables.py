@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ COLUMNS = (*_LAYER_FIELDS, *_STATS_FIELDS)
 _ACTIVATIONS = ("relu", "h_swish", "mish", "none")
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _LEAST = {"mid_channels": 0, "runs": 0}
+_Reader = Callable[[Mapping[str, str], str, str], str | bool | int | float]
 
 
 def write_table(path: Path, table: LatencyTable, *, fresh: bool = False) -> None:
@@ -151,10 +152,10 @@ def _read_row(names: Sequence[str], cells: Sequence[str], place: str) -> tuple[L
         msg = f"{place}: {len(cells)} columns instead of {len(names)}; is the file cut short?"
         raise InputError(msg)
     row = dict(zip(names, (cell.strip() for cell in cells), strict=True))
-    layer = Layer(**{name: _LAYER_READERS[name](row, name, place) for name in _LAYER_FIELDS})
-    values: Mapping[str, Any] = {name: _STATS_READERS[name](row, name, place) for name in _STATS_FIELDS}
+    values: dict[str, Any] = {name: read(row, name, place) for name, read in _COLUMN_READERS.items()}
+    layer = Layer(**{name: values[name] for name in _LAYER_FIELDS})
     try:
-        return layer, LatencyStats(**values)
+        return layer, LatencyStats(**{name: values[name] for name in _STATS_FIELDS})
     except InputError as error:
         msg = f"{place}: {error.message}"
         raise InputError(msg) from error
@@ -197,6 +198,7 @@ def _read_number(row: Mapping[str, str], name: str, place: str) -> float:
         raise InputError(msg) from error
 
 
-_READERS = {"str": _read_word, "bool": _read_flag, "int": _read_count, "float": _read_number}
-_LAYER_READERS = {field.name: _READERS[str(field.type)] for field in dataclasses.fields(Layer)}
-_STATS_READERS = {field.name: _READERS[str(field.type)] for field in dataclasses.fields(LatencyStats)}
+_READERS: dict[str, _Reader] = {"str": _read_word, "bool": _read_flag, "int": _read_count, "float": _read_number}
+_COLUMN_READERS = {
+    field.name: _READERS[str(field.type)] for kind in (Layer, LatencyStats) for field in dataclasses.fields(kind)
+}

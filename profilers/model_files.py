@@ -1,0 +1,80 @@
+"""Model files of networks that are only to be timed: seeded weights, each structure exported once."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from natdeploy.core.layers import Layer
+from natdeploy.ports import Exporter
+from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.network import Network, build_network
+
+_SMALL_SIZE = 64
+
+
+class ModelFiles:
+    """Writes networks as model files.
+
+    An ONNX file of these networks does the same whatever the resolution, so there each structure is exported once,
+    at a small size, and its input is declared anew for the others.
+
+    Args:
+        exporter: Writer of the format that the runtime reads.
+        folder: Where the files go.
+        seed: Seed of the weights.
+    """
+
+    def __init__(self, exporter: Exporter, folder: Path, *, seed: int) -> None:
+        self._exporter = exporter
+        self._folder = folder
+        self._seed = seed
+        self._written: dict[tuple[Layer, ...], Path] = {}
+
+    def path(self, layers: Sequence[Layer]) -> Path:
+        """Return a model file of the network made of `layers`."""
+        if self._exporter.format != "onnx":
+            return self._write(tuple(layers))
+        small = self._write(_at_size(layers, _SMALL_SIZE))
+        size = layers[0].in_size
+        path = small.with_name(f"{small.stem}-{size}{small.suffix}")
+        if not path.exists():
+            declare_size(small, path, size)
+        return path
+
+    def _write(self, layers: tuple[Layer, ...]) -> Path:
+        if layers not in self._written:
+            path = self._folder / f"{len(self._written)}{self._exporter.suffix}"
+            self._exporter.write(self._network(layers), path)
+            self._written[layers] = path
+        return self._written[layers]
+
+    def _network(self, layers: tuple[Layer, ...]) -> Network:
+        """Give weights by a pass over small images: only the size of the first layer decides how large they are."""
+        small = random_weights(build_network(_at_first_size(layers, _SMALL_SIZE)), self._seed)
+        if layers[0].in_size == _SMALL_SIZE:
+            return small
+        network = build_network(layers)
+        network.load_state_dict(small.state_dict())
+        return network
+
+
+def declare_size(source: Path, target: Path, size: int) -> None:
+    """Copy the ONNX file of a network whose operators do not depend on the image size, with `size` for its input."""
+    onnx = importlib.import_module("onnx")
+    model = onnx.load(source)
+    dimensions = model.graph.input[0].type.tensor_type.shape.dim
+    dimensions[2].dim_value = dimensions[3].dim_value = size
+    del model.graph.value_info[:]
+    target.write_bytes(model.SerializeToString())
+
+
+def _at_size(layers: Sequence[Layer], size: int) -> tuple[Layer, ...]:
+    """Return the key of a structure: its layers, all of one size."""
+    return tuple(dataclasses.replace(layer, in_size=size) for layer in layers)
+
+
+def _at_first_size(layers: Sequence[Layer], size: int) -> tuple[Layer, ...]:
+    return (dataclasses.replace(layers[0], in_size=size), *layers[1:])

@@ -1,0 +1,108 @@
+"""How far a table's sums are from whole networks, and the interval that follows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+
+from natdeploy.core import genotype
+from natdeploy.core.genotype import Population
+from natdeploy.core.latency import CLASSIFIER_COUNTS, Calibration, LatencyTable, Validation
+from natdeploy.core.layers import Layer, walk
+from natdeploy.core.space import SearchSpace
+
+Values = NDArray[np.float64]
+COVERAGE = 0.9
+_CANDIDATES = 2000
+
+
+def spread_networks(
+    space: SearchSpace, table: LatencyTable, count: int, rng: np.random.Generator
+) -> list[tuple[Layer, ...]]:
+    """Choose networks whose predicted latency spreads evenly from the smallest to the largest of `space`.
+
+    Their classifiers have the counts of classes that are profiled.
+    """
+    candidates = np.concatenate([genotype.sample(space, _CANDIDATES, rng), leaning(space, _CANDIDATES, rng)])
+    classes = rng.integers(len(CLASSIFIER_COUNTS), size=len(candidates))
+    predicted = np.empty(len(candidates))
+    for index, number in enumerate(CLASSIFIER_COUNTS):
+        predicted[classes == index] = table.compile(space, number)(candidates[classes == index])
+    return [
+        walk(space, genotype.decode(space, candidates[place]), CLASSIFIER_COUNTS[classes[place]])
+        for place in _evenly(predicted, count)
+    ]
+
+
+def random_networks(space: SearchSpace, count: int, rng: np.random.Generator) -> list[tuple[Layer, ...]]:
+    """Draw plainly random networks of `space`."""
+    rows = genotype.sample(space, count, rng)
+    classes = rng.choice(CLASSIFIER_COUNTS, size=count).tolist()
+    return [walk(space, genotype.decode(space, row), number) for row, number in zip(rows, classes, strict=True)]
+
+
+def leaning(space: SearchSpace, count: int, rng: np.random.Generator) -> Population:
+    """Draw `count` genotypes that lean to small or to large choices, each row by its own degree, both ends included.
+
+    Uniform samples crowd around the middle of the range of latency.
+    """
+    degree = np.linspace(0.0, 1.0, count)[:, None]
+    shape = (count, len(space.stages), space.max_depth)
+    kernel = _lean(degree, len(space.kernels), (count, space.slots), rng)
+    ratio = _lean(degree, len(space.expand_ratios), (count, space.slots), rng)
+    genes = (1 + kernel + len(space.kernels) * ratio).reshape(shape)
+    depth = np.array(space.depths)[_lean(degree, len(space.depths), shape[:2], rng)]
+    genes[np.arange(space.max_depth) >= depth[:, :, None]] = 0
+    resolution = _lean(degree, len(space.resolutions), (count, 1), rng)
+    width = _lean(degree, len(space.widths), (count, 1), rng)
+    return np.concatenate([resolution, width, genes.reshape(count, space.slots)], axis=1)
+
+
+def compare(predicted: Sequence[float], measured: Sequence[float]) -> Validation:
+    """Compare predicted with measured latency, both in milliseconds."""
+    truth = np.asarray(measured)
+    errors = np.abs(np.asarray(predicted) / truth - 1) * 100
+    tau = float(kendalltau(predicted, measured).statistic) if len(truth) > 1 else 1.0
+    return Validation(
+        networks=len(truth),
+        mape_percent=round(float(errors.mean()), 3),
+        max_error_percent=round(float(errors.max()), 3),
+        within_5_percent=round(float((errors <= 5).mean()), 3),
+        kendall_tau=round(tau, 4) if math.isfinite(tau) else 0.0,
+    )
+
+
+def interval(predicted: Sequence[float], measured: Sequence[float], *, coverage: float = COVERAGE) -> Calibration:
+    """Return the interval that holds each end's share `coverage` of networks like the measured ones.
+
+    Source: split conformal prediction (Vovk et al., 2005) on the ratio of measured to predicted latency, with the
+    finite-sample rank `ceil((n + 1) * coverage)`; with too few networks for that rank the extreme ratio is taken.
+    """
+    ratios = np.sort(np.asarray(measured) / np.asarray(predicted))
+    rank = min(math.ceil((len(ratios) + 1) * coverage), len(ratios))
+    return Calibration(
+        lower_ratio=round(float(ratios[len(ratios) - rank]), 6),
+        upper_ratio=round(float(ratios[rank - 1]), 6),
+        coverage=coverage,
+        networks=len(ratios),
+    )
+
+
+def _evenly(predicted: Values, count: int) -> list[int]:
+    chosen: list[int] = []
+    free = np.ones(len(predicted), dtype=bool)
+    for wanted in np.linspace(predicted.min(), predicted.max(), count):
+        place = int(np.argmin(np.where(free, np.abs(predicted - wanted), np.inf)))
+        free[place] = False
+        chosen.append(place)
+    return chosen
+
+
+def _lean(degree: Values, choices: int, shape: tuple[int, int], rng: np.random.Generator) -> Population:
+    """Draw indices below `choices`, binomial around `degree` times the last one."""
+    drawn: Population = rng.binomial(choices - 1, np.broadcast_to(degree, shape))
+    return drawn
