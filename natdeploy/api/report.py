@@ -1,0 +1,192 @@
+"""The report of a run: one HTML file that needs no network, with the front as an interactive plot."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from natdeploy.api.results import Choice
+from natdeploy.api.settings import SearchPlan
+from natdeploy.core.latency import LatencyTable
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #1b1f24; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid #d9dee3; text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+.note { color: #57606a; }
+"""
+
+
+def report_html(
+    plan: SearchPlan,
+    rows: Sequence[Mapping[str, Any]],
+    choices: Sequence[Choice],
+    tables: Mapping[str, LatencyTable],
+    iterations: Sequence[Mapping[str, Any]],
+) -> str:
+    """Return the report.
+
+    Args:
+        plan: Plan of the run.
+        rows: Rows of the archive, with `front`.
+        choices: What was chosen.
+        tables: Latency tables, by device.
+        iterations: Figures of each iteration.
+    """
+    title = f"Search of {plan.supernet} on {plan.data}"
+    front = [row for row in rows if row["front"]]
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        f"<p class=note>{len(rows)} architectures evaluated, {len(front)} on the front; preset {plan.preset}, "
+        f"seed {plan.seed}. "
+        "Top-1 of archive and front is on validation images, that of the choices on test images.</p>",
+        "<h2>Choices</h2>",
+        _table(_CHOICE_HEADS, [cells for choice in choices for cells in _choice_cells(choice)]),
+        "<h2>Front</h2>",
+        *(_plot(rows, choices, device, plotly=number == 0) for number, device in enumerate(plan.devices)),
+        _table(_front_heads(plan), [_front_cells(row, plan) for row in front]),
+        "<h2>Iterations</h2>",
+        _table(
+            ["iteration", "best top-1", "predictor RMSE", "Spearman", "Kendall"],
+            [_iteration_cells(i) for i in iterations],
+        ),
+        "<h2>Latency tables</h2>",
+        _table(_TABLE_HEADS, [_table_cells(table) for table in tables.values()]),
+    ]
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
+    )
+
+
+_CHOICE_HEADS = [
+    "device",
+    "target ms",
+    "test top-1",
+    "validation top-1",
+    "predicted ms",
+    "upper ms",
+    "measured ms",
+    "MAdds (M)",
+    "params (M)",
+    "file",
+]
+_TABLE_HEADS = ["device", "provenance", "runtime", "rows", "networks checked", "MAPE %", "max error %", "Kendall tau"]
+
+
+def _plot(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], device: str, *, plotly: bool) -> str:
+    figure = _figure(rows, choices, device)
+    plot: str = figure.to_html(full_html=False, include_plotlyjs=plotly, config={"displaylogo": False})
+    return plot
+
+
+def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], device: str) -> Figure:
+    from plotly import graph_objects
+
+    figure = graph_objects.Figure()
+    chosen = {choice.genotype for choice in choices}
+    picked = [row for row in rows if tuple(map(int, row["genotype"].split())) in chosen]
+    groups = (
+        ("archive", [row for row in rows if not row["front"]], {"color": "#b3bac2", "size": 7}),
+        ("front", [row for row in rows if row["front"]], {"color": "#1f6feb", "size": 9}),
+        ("choice", picked, {"color": "#d1242f", "size": 15, "symbol": "star"}),
+    )
+    for name, members, marker in groups:
+        figure.add_scatter(
+            x=[row[f"latency_ms:{device}"] for row in members],
+            y=[row["top1"] for row in members],
+            text=[_hover(row) for row in members],
+            mode="markers",
+            name=name,
+            marker=marker,
+            hovertemplate="%{text}<br>%{x:.3g} ms, top-1 %{y:.3f}<extra></extra>",
+        )
+    for target in sorted({choice.target_ms[device] for choice in choices if device in choice.target_ms}):
+        figure.add_vline(x=target, line_dash="dash", line_color="#d1242f", annotation_text=f"target {target:.4g} ms")
+    figure.update_layout(
+        template="plotly_white",
+        xaxis_title=f"predicted latency on {device} (ms)",
+        yaxis_title="validation top-1",
+        height=460,
+        margin={"l": 60, "r": 20, "t": 30, "b": 50},
+        legend={"orientation": "h", "y": 1.08},
+    )
+    return figure
+
+
+def _hover(row: Mapping[str, Any]) -> str:
+    return (
+        f"row {row['row']}: r {row['resolution']}, w {row['width']:g}, d {row['depths']}<br>"
+        f"{row['madds'] / 1e6:.1f} M MAdds, {row['params'] / 1e6:.2f} M params"
+    )
+
+
+def _choice_cells(choice: Choice) -> list[list[str]]:
+    return [
+        [
+            device,
+            _number(choice.target_ms.get(device)),
+            f"{choice.top1:.4f}",
+            f"{choice.validation_top1:.4f}",
+            _number(latency.predicted),
+            _number(latency.upper),
+            _number(latency.measured),
+            f"{choice.madds / 1e6:.2f}",
+            f"{choice.params / 1e6:.3f}",
+            choice.subnet.name,
+        ]
+        for device, latency in choice.latency_ms.items()
+    ]
+
+
+def _front_heads(plan: SearchPlan) -> list[str]:
+    return ["row", "r", "w", "depths", "top-1", "MAdds (M)", "params (M)", *(f"ms on {name}" for name in plan.devices)]
+
+
+def _front_cells(row: Mapping[str, Any], plan: SearchPlan) -> list[str]:
+    return [
+        str(row["row"]),
+        str(row["resolution"]),
+        f"{row['width']:g}",
+        str(row["depths"]),
+        f"{row['top1']:.4f}",
+        f"{row['madds'] / 1e6:.2f}",
+        f"{row['params'] / 1e6:.3f}",
+        *(_number(row[f"latency_ms:{device}"]) for device in plan.devices),
+    ]
+
+
+def _iteration_cells(event: Mapping[str, Any]) -> list[str]:
+    names = ("best_top1", "rmse", "spearman", "kendall")
+    return [str(event["iteration"]), *(_number(event.get(name)) for name in names)]
+
+
+def _table_cells(table: LatencyTable) -> list[str]:
+    checked = table.validation
+    figures = (checked.mape_percent, checked.max_error_percent, checked.kendall_tau) if checked else (None,) * 3
+    networks = str(checked.networks) if checked else "-"
+    target = table.target
+    return [
+        target.device,
+        table.provenance,
+        f"{target.runtime} {target.precision}, {target.threads} thr.",
+        str(len(table.rows)),
+        networks,
+        *map(_number, figures),
+    ]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in heads)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,163 @@
+"""The search as a whole: tables, data, supernet, loop, decision and files put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from natdeploy.api.context import Context, prepare_torch, resolve_space
+from natdeploy.api.latency import table_for_search
+from natdeploy.api.results import SearchResult
+from natdeploy.api.settings import SearchPlan, find_preset
+from natdeploy.core.architecture import Architecture
+from natdeploy.core.genotype import decode
+from natdeploy.core.latency import LatencyTable
+from natdeploy.core.space import SearchSpace
+from natdeploy.errors import CoverageError, TargetUnreachableError
+from natdeploy.io.datasets import load_task
+from natdeploy.io.runs import RunFolder, default_run_path
+from natdeploy.io.tables import read_table, write_table
+from natdeploy.ports import Reporter
+
+Targets = Sequence[Mapping[str, float]]
+
+
+def search(
+    *,
+    data: str = "digits",
+    supernet: str = "starter",
+    weights: Path | None = None,
+    width: float | None = None,
+    resolutions: tuple[int, ...] | None = None,
+    devices: Sequence[str] = ("host",),
+    targets: Targets = (),
+    preset: str = "quick",
+    effort: Mapping[str, float] | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    output: Path | None = None,
+    context: Context | None = None,
+) -> SearchResult:
+    """Adapt a supernet to a task while searching it, and choose an architecture for each target.
+
+    Args:
+        data: Name or folder of the data set.
+        supernet: Search space.
+        weights: Weight file of the supernet; without one it is trained from nothing first.
+        width: The only width to search; all of the space's where None.
+        resolutions: Input sizes to search; the space's own where None.
+        devices: Devices whose latency is an objective.
+        targets: One mapping of devices to milliseconds for each choice; without any, the most accurate is chosen.
+        preset: Effort.
+        effort: Values that replace those of the preset.
+        seed: Seed of everything random.
+        threads: Threads to train with.
+        output: Run folder; `runs/<UTC time>-s<seed>` where None, and the choice is also written as `./subnet.json`.
+        context: Reporter and clock.
+
+    Raises:
+        InputError: A name, a number, a file or the data is not valid.
+        CoverageError: No resolution is covered by every latency table.
+        TargetUnreachableError: No architecture meets a target; before any training where the tables tell.
+        OutputError: Something cannot be written.
+    """
+    context = context or Context()
+    space = resolve_space(supernet, resolutions, width)
+    used = tuple(dict.fromkeys([*devices, *(device for target in targets for device in target)]))
+    chosen_effort = find_preset(preset, effort or {})
+    tables = {device: table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
+    classes = len(load_task(data, space.resolutions[-1]).classes)
+    space = covered(space, tables, classes, context.reporter)
+    require_reachable(space, tables, classes, targets)
+    plan = SearchPlan(
+        supernet=supernet,
+        resolutions=space.resolutions,
+        widths=space.widths,
+        data=data if data == "digits" else str(Path(data).resolve()),
+        devices=used,
+        targets=tuple(dict(target) for target in targets),
+        weights=str(weights.resolve()) if weights else "",
+        preset=preset,
+        effort=chosen_effort,
+        seed=seed,
+        threads=prepare_torch(threads),
+    )
+    run = RunFolder.create(output or default_run_path(context.clock.now(), seed), plan.to_settings())
+    for device, table in tables.items():
+        write_table(run.tables / f"{device}.csv", table)
+    alias = Path("subnet.json") if output is None else None
+    return _run(run, plan, tables, context, alias)
+
+
+def resume(path: Path, *, context: Context | None = None) -> SearchResult:
+    """Go on with a search that was interrupted; it ends as if it had not been.
+
+    Raises:
+        InputError: `path` is not a run folder, or a file in it is damaged.
+        TargetUnreachableError: No architecture meets a target.
+        OutputError: Something cannot be written.
+    """
+    context = context or Context()
+    run = RunFolder.open(path)
+    plan = SearchPlan.from_settings(run.settings, str(path / "run.toml"))
+    tables = {device: read_table(run.tables / f"{device}.csv") for device in plan.devices}
+    prepare_torch(plan.threads)
+    return _run(run, plan, tables, context, None)
+
+
+def covered(space: SearchSpace, tables: Mapping[str, LatencyTable], classes: int, reporter: Reporter) -> SearchSpace:
+    """Return `space` with the resolutions that every table covers; the others are named.
+
+    Raises:
+        CoverageError: None is.
+    """
+    by_table = [set(table.covered_resolutions(space, classes)) for table in tables.values()]
+    kept = tuple(r for r in space.resolutions if all(r in resolutions for resolutions in by_table))
+    left_out = [r for r in space.resolutions if r not in kept]
+    if not kept:
+        for table in tables.values():
+            table.compile(space, classes)
+        msg = f"no resolution of {list(space.resolutions)} is covered by the tables of all of {', '.join(tables)}"
+        raise CoverageError(msg)
+    if left_out:
+        reporter.warn(f"resolutions {', '.join(map(str, left_out))} are left out: a latency table does not cover them")
+    return space.with_resolutions(kept)
+
+
+def require_reachable(space: SearchSpace, tables: Mapping[str, LatencyTable], classes: int, targets: Targets) -> None:
+    """Check that the cheapest architecture meets every target.
+
+    Raises:
+        TargetUnreachableError: It does not; the message says how much it takes.
+    """
+    for device, target_ms in ((device, ms) for target in targets for device, ms in target.items()):
+        table = tables[device]
+        genotype, latency_ms = table.compile(space, classes).cheapest(space)
+        upper_ms = latency_ms * table.upper_ratio
+        if upper_ms > target_ms:
+            msg = (
+                f"no architecture of {space.name} meets {target_ms:g} ms on {device}; "
+                f"the nearest takes {upper_ms:.3g} ms: {_describe(decode(space, genotype))}"
+            )
+            hint = "raise --target-latency, or search smaller networks with --resolutions"
+            raise TargetUnreachableError(msg, hint=hint)
+
+
+def _describe(architecture: Architecture) -> str:
+    choice = architecture.to_json()
+    return f"r {choice['r']}, w {choice['w']:g}, d {choice['d']}"
+
+
+def _run(
+    run: RunFolder,
+    plan: SearchPlan,
+    tables: Mapping[str, LatencyTable],
+    context: Context,
+    alias: Path | None,
+) -> SearchResult:
+    from natdeploy.api.loop import SearchLoop
+
+    context.reporter.info(f"run folder: {run.path}")
+    loop = SearchLoop(run, plan, tables, context)
+    loop.run()
+    return loop.finish(alias)

@@ -1,0 +1,163 @@
+"""Settings of a search: presets, and what run.toml holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from natdeploy.core.space import SearchSpace, find_space
+from natdeploy.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Preset:
+    """Effort of a search.
+
+    Args:
+        warmup_epochs: Epochs from random weights; none where weights are given.
+        plain_epochs: How many of these train the largest network alone.
+        adapt_epochs: Epochs of adaptation in each iteration.
+        initial: Architectures of the first archive.
+        iterations: Iterations.
+        candidates: Architectures that an iteration adds.
+        members: Members of the predictor.
+        population: Architectures in a population of the evolution.
+        generations: Generations of the evolution.
+        marginals: Architectures, at most, that the supernet is adapted to.
+        batch: Images in a training step.
+        learning_rate: Peak learning rate.
+        subnets: Subnets drawn for each training step.
+        recalibration_images: Train images for BatchNorm statistics of a subnet.
+    """
+
+    warmup_epochs: int
+    plain_epochs: int
+    adapt_epochs: int
+    initial: int
+    iterations: int
+    candidates: int
+    members: int
+    population: int
+    generations: int
+    marginals: int
+    batch: int
+    learning_rate: float
+    subnets: int
+    recalibration_images: int
+
+    def __post_init__(self) -> None:
+        least = {"warmup_epochs": 0, "plain_epochs": 0, "iterations": 0, "initial": 6}
+        for field in dataclasses.fields(self):
+            value, low = getattr(self, field.name), least.get(field.name, 0 if field.name == "learning_rate" else 1)
+            if value < low or (field.name == "learning_rate" and value <= 0):
+                msg = f"{field.name.replace('_', '-')} is {value}: it must be {low} at least"
+                raise InputError(msg)
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "quick": Preset(
+            warmup_epochs=20,
+            plain_epochs=8,
+            adapt_epochs=3,
+            initial=30,
+            iterations=3,
+            candidates=10,
+            members=100,
+            population=60,
+            generations=40,
+            marginals=20,
+            batch=32,
+            learning_rate=0.05,
+            subnets=2,
+            recalibration_images=512,
+        )
+    }
+)
+
+
+def find_preset(name: str, overrides: Mapping[str, Any]) -> Preset:
+    """Return the preset called `name`, with some of its values replaced.
+
+    Raises:
+        InputError: The name is unknown (the hint names the nearest), or a value is out of range.
+    """
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1)
+        msg = f"unknown preset {name!r} (known: {', '.join(PRESETS)})"
+        raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+    return dataclasses.replace(PRESETS[name], **overrides)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SearchPlan:
+    """Everything that decides what a search does; what `run.toml` holds.
+
+    Args:
+        supernet: Name of the search space.
+        resolutions: Input sizes that are searched.
+        widths: Widths that are searched.
+        data: Name or folder of the data set.
+        devices: Devices whose latency is an objective.
+        targets: One mapping of devices to milliseconds for each choice that is wanted.
+        weights: Weight file of the supernet, absolute; empty for random weights.
+        preset: Name of the preset.
+        effort: Its values.
+        seed: Seed.
+        threads: Threads to train with.
+    """
+
+    supernet: str
+    resolutions: tuple[int, ...]
+    widths: tuple[float, ...]
+    data: str
+    devices: tuple[str, ...]
+    targets: tuple[Mapping[str, float], ...]
+    weights: str
+    preset: str
+    effort: Preset
+    seed: int
+    threads: int
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
+        return dataclasses.replace(find_space(self.supernet), resolutions=self.resolutions, widths=self.widths)
+
+    def to_settings(self) -> dict[str, Any]:
+        """Return what `run.toml` holds."""
+        return {
+            "search": {
+                "supernet": self.supernet,
+                "resolutions": list(self.resolutions),
+                "widths": list(self.widths),
+                "data": self.data,
+                "devices": list(self.devices),
+                "weights": self.weights,
+                "preset": self.preset,
+                "seed": self.seed,
+                "threads": self.threads,
+                "targets": [dict(target) for target in self.targets],
+            },
+            "effort": dataclasses.asdict(self.effort),
+        }
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], source: str) -> SearchPlan:
+        """Read what `to_settings` returned.
+
+        Raises:
+            InputError: A key is missing, unknown or of the wrong type; the message names it.
+        """
+        try:
+            effort = Preset(**settings["effort"])
+            values = dict(settings["search"])
+            for key in ("resolutions", "widths", "devices", "targets"):
+                values[key] = tuple(values[key])
+            return cls(**values, effort=effort)
+        except (KeyError, TypeError) as error:
+            msg = f"{source}: not the settings of a search: {error}"
+            raise InputError(msg) from error
