@@ -1,3 +1,57 @@
-"""natdeploy: Neural Architecture Transfer as a hardware-aware deployment toolkit."""
+"""natdeploy: Neural Architecture Transfer as a hardware-aware deployment toolkit.
+
+The functions of `natdeploy.api` are here too, imported when they are first used, since torch takes seconds; `search`
+and `export`, which are also names of packages, are found in `natdeploy.api` alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from natdeploy.api import (
+        Context,
+        demo,
+        devices,
+        doctor,
+        extract,
+        extract_from_run,
+        inspect,
+        load_subnet,
+        measure,
+        predict,
+        report,
+        resume,
+        tables,
+    )
+
+__all__ = [
+    "Context",
+    "demo",
+    "devices",
+    "doctor",
+    "extract",
+    "extract_from_run",
+    "inspect",
+    "load_subnet",
+    "measure",
+    "predict",
+    "report",
+    "resume",
+    "tables",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from natdeploy import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from natdeploy.errors import InputError, OutputError
+from natdeploy.errors import InputError, NatdeployError, OutputError
 
 
 @contextlib.contextmanager
@@ -41,7 +41,7 @@ def writing(target: Path) -> Iterator[None]:
     """Turn the `OSError` of writing `target` into an `OutputError` that names it."""
     try:
         yield
-    except OutputError:
+    except NatdeployError:
         raise
     except OSError as error:
         msg = f"cannot write {target}: {error.strerror or error}"

@@ -15,10 +15,12 @@ from natdeploy.api.context import Context
 from natdeploy.api.latency import host_meter
 from natdeploy.api.results import Choice, DeviceLatency, jsonable
 from natdeploy.api.settings import SearchPlan
+from natdeploy.core.architecture import Architecture
 from natdeploy.core.cost import CostArray
 from natdeploy.core.genotype import Population, decode, to_encoding
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.layers import walk
+from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import TargetUnreachableError
 from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder
@@ -129,21 +131,17 @@ class Decider:
             self.run.record("measured", event)
         return known
 
-    def write(self, place: int, name: str, metrics: Mapping[str, Any], folder: Path | None = None) -> Subnet:
-        """Write an architecture of the archive with its weights as `<name>.json` and `<name>.safetensors`."""
-        network = self.evaluator.subnet(decode(self.plan.space, self.archive[place]))
+    def write(self, place: int, target: Path, metrics: Mapping[str, Any]) -> Subnet:
+        """Write an architecture of the archive as the subnet file `target`, with its weights beside it."""
+        architecture = decode(self.plan.space, self.archive[place])
         return write_network(
-            network,
-            plan=self.plan,
-            genotype=self.archive[place],
+            self.evaluator.subnet(architecture),
+            space=find_space(self.plan.supernet),
+            architecture=architecture,
             task=self.evaluator.task.description(),
             metrics=metrics,
-            target=(folder or self.run.path) / f"{name}.json",
-            provenance={
-                "run": str(self.run.path),
-                "created": self.context.clock.now().isoformat(),
-                "natdeploy": __version__,
-            },
+            target=target,
+            provenance={"run": self.run.path.name, "seed": self.plan.seed, "natdeploy": __version__},
         )
 
     @property
@@ -176,7 +174,8 @@ class Decider:
             genotype=tuple(self.archive[place].tolist()),
         )
         kept = ("top1", "top1_source", "validation_top1", "madds", "params", "latency_ms")
-        subnet = self.write(place, name, {key: value for key, value in jsonable(choice).items() if key in kept})
+        metrics = {key: value for key, value in jsonable(choice).items() if key in kept}
+        subnet = self.write(place, self.run.path / f"{name}.json", metrics)
         return choice, subnet
 
     def _test_top1(self, place: int) -> float:
@@ -215,22 +214,45 @@ class Decider:
         return row
 
 
+def decider_of_run(run: RunFolder, plan: SearchPlan, tables: Mapping[str, LatencyTable], context: Context) -> Decider:
+    """Return the decider of a finished run, with its supernet as far trained as the checkpoint says.
+
+    Raises:
+        InputError: The run is not finished.
+    """
+    from natdeploy.api.loop import build_supernet, cost_arrays
+
+    rows = run.read_csv("archive")
+    archive = np.array([[int(gene) for gene in row["genotype"].split()] for row in rows], dtype=np.int64)
+    evaluator, _ = build_supernet(plan, run)
+    return Decider(
+        run=run,
+        plan=plan,
+        tables=tables,
+        costs=cost_arrays(plan, tables, len(evaluator.task.classes)),
+        archive=archive,
+        top1=np.array([row["top1"] for row in rows]),
+        evaluator=evaluator,
+        context=context,
+    )
+
+
 def write_network(
     network: Network,
     *,
-    plan: SearchPlan,
-    genotype: Population,
+    space: SearchSpace,
+    architecture: Architecture,
     task: Mapping[str, Any] | None,
     metrics: Mapping[str, Any],
     target: Path,
     provenance: Mapping[str, Any],
 ) -> Subnet:
-    """Write a network as a subnet file and its weights beside it."""
+    """Write a network as the subnet file `target`, and its weights beside it."""
     weights = target.with_suffix(".safetensors")
     write_state(weights, network.state_dict())
     subnet = Subnet(
-        space=plan.space,
-        architecture=decode(plan.space, genotype),
+        space=space,
+        architecture=architecture,
         classes=network.classes,
         weights=weights,
         task=task,

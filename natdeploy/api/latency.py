@@ -103,12 +103,12 @@ def table_for_search(
     """
     described = find_device(device)
     if described.transport != "local":
-        table = choose_table(described).read()
-        if table.provenance == "estimated":
+        chosen = choose_table(described).read()
+        if chosen.provenance == "estimated":
             context.reporter.warn(
                 f"the latencies of {device} are estimated from its description: nothing was run there"
             )
-        return table
+        return chosen
     from natdeploy.profilers.host import host_fingerprint
 
     target = target_of(described)
@@ -116,7 +116,7 @@ def table_for_search(
     table = stored.read() if stored is not None else None
     if table is None or table.missing(_wanted(space)):
         context.reporter.info(f"profiling {device} first: it has no complete latency table for {space.name}")
-    elif table.fingerprint == host_fingerprint(_runtime(target.runtime).version()):
+    elif table.fingerprint == host_fingerprint(runtime_of(target.runtime).version()):
         return table
     return profile(
         device,
@@ -199,11 +199,10 @@ def measure(
 
 def measure_file(path: Path, target: Target, *, seed: int, clock: Clock) -> LatencyStats:
     """Measure an exported file on this machine."""
-    from natdeploy.profilers.meter import WHOLE_NETWORKS
-    from natdeploy.profilers.model_files import noise_image
+    from natdeploy.profilers.meter import WHOLE_NETWORKS, noise_image
     from natdeploy.profilers.timing import time_interleaved
 
-    session = _runtime(target.runtime).open(path, threads=target.threads)
+    session = runtime_of(target.runtime).open(path, threads=target.threads)
     call = session.prepare(noise_image(session.input_size, seed))
     return time_interleaved([call], clock=clock, rng=np.random.default_rng(seed), timing=WHOLE_NETWORKS)[0]
 
@@ -214,7 +213,7 @@ def host_meter(target: Target, *, seed: int, clock: Clock) -> NetworkMeter:
 
     return LocalMeter(
         exporter=_exporter(target.runtime),
-        runtime=_runtime(target.runtime),
+        runtime=runtime_of(target.runtime),
         threads=target.threads,
         seed=seed,
         clock=clock,
@@ -239,7 +238,7 @@ def _profile_host(
         device,
         target,
         exporter=_exporter(target.runtime),
-        runtime=_runtime(target.runtime),
+        runtime=runtime_of(target.runtime),
         existing=existing,
         journal=journal,
         fresh=fresh,
@@ -289,7 +288,12 @@ def _table_file(output: Path | None, target: Target) -> Path:
     return output
 
 
-def _runtime(name: str) -> Runtime:
+def runtime_of(name: str) -> Runtime:
+    """Return the runtime of this machine that is called `name`.
+
+    Raises:
+        MissingRuntimeError: There is none.
+    """
     return _format(name).runtime
 
 

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from natdeploy.api.context import Context
 from natdeploy.api.deciding import Decider
-from natdeploy.api.report import report_html
+from natdeploy.api.html_report import report_html
 from natdeploy.api.results import SearchResult
 from natdeploy.api.settings import SearchPlan
-from natdeploy.core.architecture import Architecture
 from natdeploy.core.cost import CostArray, madds_array, params_array
 from natdeploy.core.genotype import Population, decode
 from natdeploy.core.latency import LatencyTable
@@ -48,19 +47,13 @@ class SearchLoop:
         self.run_folder, self.plan, self.tables, self.context = run, plan, tables, context
         self.started = context.clock.seconds()
         self.space = plan.space
-        self.task = load_task(plan.data, self.space.resolutions[-1])
-        self.evaluator, self.trainer = build_supernet(plan, run, self.task_classes)
-        self.costs = cost_arrays(plan, tables, self.task_classes)
+        self.evaluator, self.trainer = build_supernet(plan, run)
+        self.costs = cost_arrays(plan, tables, len(self.evaluator.task.classes))
         self.search = NatSearch(self.space, self.costs, self._limits(), _settings(plan), plan.seed)
         self._recorded = {
             (event["round"], tuple(event["genotype"])): event["top1"] for event in run.recorded("evaluated")
         }
         self.evaluations = len(self._recorded)
-
-    @property
-    def task_classes(self) -> int:
-        """Classes of the task."""
-        return len(self.task.classes)
 
     def run(self) -> None:
         """Drive the search to its end."""
@@ -172,11 +165,11 @@ class SearchLoop:
         return limits
 
 
-def build_supernet(plan: SearchPlan, run: RunFolder, classes: int) -> tuple[SubnetEvaluator, ElasticTrainer]:
+def build_supernet(plan: SearchPlan, run: RunFolder) -> tuple[SubnetEvaluator, ElasticTrainer]:
     """Build supernet, evaluator and trainer of a run, as far trained as its checkpoint says."""
     effort = plan.effort
     task = load_task(plan.data, plan.resolutions[-1])
-    supernet = Supernet(plan.space, classes, seed=plan.seed)
+    supernet = Supernet(plan.space, len(task.classes), seed=plan.seed)
     warmup = effort.warmup_epochs
     if plan.weights:
         supernet.load_weights(Path(plan.weights))
@@ -209,8 +202,3 @@ def cost_arrays(plan: SearchPlan, tables: Mapping[str, LatencyTable], classes: i
 def _settings(plan: SearchPlan) -> SearchSettings:
     names = [field.name for field in dataclasses.fields(SearchSettings)]
     return SearchSettings(**{name: getattr(plan.effort, name) for name in names})
-
-
-def architecture_of(plan: SearchPlan, genotype: list[int]) -> Architecture:
-    """Return the architecture of a genotype of the run's space."""
-    return decode(plan.space, np.array(genotype, dtype=np.int64))

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from natdeploy.errors import InputError
 from natdeploy.files import atomic_path
@@ -61,6 +61,34 @@ def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
             save_file({name: tensor.detach().contiguous() for name, tensor in state.items()}, temporary)
         except SafetensorError as error:
             raise OSError(str(error)) from error
+
+
+def load_network_weights(network: nn.Module, path: Path) -> None:
+    """Load the weight file of a subnet into its network.
+
+    Raises:
+        InputError: The file is damaged, or does not fit; names left over or missing are listed.
+    """
+    state, expected = read_state(path), network.state_dict()
+    odd = sorted(set(state) ^ set(expected))
+    odd += [name for name in state if name in expected and state[name].shape != expected[name].shape]
+    if odd:
+        msg = f"{path}: the weights do not fit the architecture; left over, missing or of another shape: {_some(odd)}"
+        raise InputError(msg)
+    network.load_state_dict(state)
+
+
+def classifier_outputs(path: Path) -> int:
+    """Return the number of classes that a supernet's weight file has a classifier for.
+
+    Raises:
+        InputError: The file is damaged or has no classifier.
+    """
+    for name, tensor in read_state(path).items():
+        if name.endswith(("classifier.weight", "classifier.linear.weight")):
+            return len(tensor)
+    msg = f"{path}: the weights have no classifier"
+    raise InputError(msg)
 
 
 def to_own_names(state: Mapping[str, Tensor], names: Iterable[str], source: str) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import decode
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import CoverageError, TargetUnreachableError
+from natdeploy.errors import CoverageError, InputError, TargetUnreachableError
 from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder, default_run_path
 from natdeploy.io.tables import read_table, write_table
@@ -103,6 +103,18 @@ def resume(path: Path, *, context: Context | None = None) -> SearchResult:
     tables = {device: read_table(run.tables / f"{device}.csv") for device in plan.devices}
     prepare_torch(plan.threads)
     return _run(run, plan, tables, context, None)
+
+
+def report(path: Path, *, context: Context | None = None) -> SearchResult:
+    """Write the files of a finished run anew: archive, front, choices and report.
+
+    Raises:
+        InputError: `path` is not a run folder, or the search in it has not ended.
+    """
+    if not RunFolder.open(path).recorded("finished"):
+        msg = f"{path}: the search has not ended"
+        raise InputError(msg, hint=f"continue it with: natdeploy search --resume {path}")
+    return resume(path, context=context)
 
 
 def covered(space: SearchSpace, tables: Mapping[str, LatencyTable], classes: int, reporter: Reporter) -> SearchSpace:

@@ -1,0 +1,78 @@
+"""The main job on bundled data: profile this machine, search under a target that binds, export, check, measure."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from natdeploy.api.context import Context
+from natdeploy.api.exporting import ExportResult, export
+from natdeploy.api.latency import measure, profile
+from natdeploy.api.results import ExtractResult, ProfileResult, Result, SearchResult, jsonable
+from natdeploy.api.searching import search
+from natdeploy.api.settings import PRESETS
+from natdeploy.api.subnets import extract_from_run
+from natdeploy.core.genotype import initial
+from natdeploy.core.space import find_space
+
+_CLASSES = 10
+_SUPERNET = "starter"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DemoResult(Result):
+    """What the demo made.
+
+    Args:
+        profile: Latency table of this machine.
+        search: The search under the target.
+        exports: The chosen subnet as ONNX and TFLite.
+        untargeted: The subnet that is chosen from the same run without a target.
+        untargeted_ms: Its measured latency in milliseconds.
+    """
+
+    profile: ProfileResult
+    search: SearchResult
+    exports: ExportResult
+    untargeted: ExtractResult
+    untargeted_ms: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON document of the result."""
+        return {
+            "ok": True,
+            "profile": self.profile.to_json(),
+            "search": self.search.to_json(),
+            "exports": jsonable(self.exports.exports),
+            "untargeted": jsonable(self.untargeted),
+            "untargeted_ms": self.untargeted_ms,
+        }
+
+
+def demo(output: Path, *, seed: int = 0, context: Context | None = None) -> DemoResult:
+    """Run the main job and leave everything in the folder `output`.
+
+    The target is the median predicted latency of the first archive, so that it excludes half of it.
+
+    Raises:
+        NatdeployError: Any step failed.
+    """
+    context = context or Context()
+    profiled = profile("host", supernet=_SUPERNET, seed=seed, context=context)
+    target_ms = median_latency_ms(profiled, seed)
+    context.reporter.info(f"target: {target_ms:.4g} ms, the median predicted latency of the first archive")
+    run = search(supernet=_SUPERNET, targets=({"host": target_ms},), seed=seed, output=output / "run", context=context)
+    exported = export(run.subnet, ("onnx", "tflite"), output=output, seed=seed, context=context)
+    free = extract_from_run(run.run, output=output / "untargeted.json", context=context)
+    free_ms = measure(free.subnet, seed=seed, context=context).stats.median_ms
+    return DemoResult(profile=profiled, search=run, exports=exported, untargeted=free, untargeted_ms=free_ms)
+
+
+def median_latency_ms(profiled: ProfileResult, seed: int) -> float:
+    """Return the median predicted latency, in milliseconds, of the first archive of a search with this seed."""
+    space = find_space(_SUPERNET)
+    archive = initial(space, PRESETS["quick"].initial, np.random.default_rng([seed, 0]))
+    return float(np.median(profiled.content.compile(space, _CLASSES)(archive)))

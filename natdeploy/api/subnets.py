@@ -1,0 +1,234 @@
+"""Looking at subnets, building them with their weights, and taking them out of supernets and runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from natdeploy import __version__
+from natdeploy.api.context import Context, prepare_torch, resolve_space
+from natdeploy.api.results import ExtractResult, InspectResult, LayerCost
+from natdeploy.api.settings import SearchPlan
+from natdeploy.core.genotype import encode, to_encoding
+from natdeploy.core.latency import describe_layer
+from natdeploy.core.layers import layer_names, walk
+from natdeploy.errors import InputError
+from natdeploy.io.runs import RunFolder
+from natdeploy.io.subnets import Subnet, read_subnet
+from natdeploy.io.tables import read_table
+
+if TYPE_CHECKING:
+    from natdeploy.api.deciding import Decider
+    from natdeploy.supernet.network import Network
+
+
+def inspect(
+    subnet: str | Path, *, supernet: str | None = None, width: float | None = None, classes: int | None = None
+) -> InspectResult:
+    """Return the layers of a subnet and what they cost.
+
+    Raises:
+        InputError: The subnet is not valid.
+    """
+    read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes)
+    layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
+    listed = read.architecture.resolution in read.space.resolutions
+    return InspectResult(
+        supernet=read.space.name,
+        architecture=read.architecture.to_json(),
+        genotype=tuple(encode(read.space, read.architecture).tolist()) if listed else None,
+        encoding=to_encoding(read.architecture),
+        classes=read.classes,
+        activation=read.activation,
+        weights=read.weights,
+        madds=sum(layer.madds for layer in layers),
+        params=sum(layer.params for layer in layers),
+        peak_memory_bytes=max(layer.peak_memory_bytes for layer in layers),
+        layers=tuple(
+            LayerCost(
+                name=name,
+                description=describe_layer(layer),
+                in_size=layer.in_size,
+                madds=layer.madds,
+                params=layer.params,
+            )
+            for name, layer in zip(layer_names(layers), layers, strict=True)
+        ),
+        metrics=read.metrics,
+    )
+
+
+def read_with_classes(
+    subnet: str | Path, *, supernet: str | None = None, width: float | None = None, classes: int | None = None
+) -> Subnet:
+    """Read a subnet whose count of classes may be given for a bare architecture.
+
+    Raises:
+        InputError: The subnet is not valid, or its classifier has weights for another count of classes.
+    """
+    read = read_subnet(subnet, supernet=supernet, width=width, classes=classes)
+    if classes is None or classes == read.classes:
+        return read
+    if read.task is not None or read.weights is not None:
+        msg = f"{read.source}: the subnet has {read.classes} classes, not {classes}"
+        raise InputError(msg)
+    return dataclasses.replace(read, classes=classes)
+
+
+def load_subnet(
+    subnet: str | Path,
+    *,
+    supernet: str | None = None,
+    width: float | None = None,
+    classes: int | None = None,
+    seed: int = 0,
+    context: Context | None = None,
+) -> tuple[Subnet, Network]:
+    """Return a subnet and its network, a plain `torch.nn.Module` in evaluation mode.
+
+    A bare architecture gets seeded random weights, and a warning says so.
+
+    Raises:
+        InputError: The subnet is not valid, or its weights do not fit; names left over or missing are listed.
+    """
+    from natdeploy.supernet.checkpoints import load_network_weights
+    from natdeploy.supernet.initialize import random_weights
+    from natdeploy.supernet.network import build_network
+
+    context = context or Context()
+    read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes)
+    prepare_torch(None)
+    layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
+    network = build_network(layers, dropout=read.dropout)
+    if read.weights is None:
+        context.reporter.warn(f"{read.source} has no weights: it gets random ones, good to measure, useless to deploy")
+        return read, random_weights(network, seed)
+    load_network_weights(network, read.weights)
+    return read, network
+
+
+def extract(
+    architecture: str | Path,
+    *,
+    supernet: str,
+    weights: Path,
+    width: float | None = None,
+    classes: int | None = None,
+    data: str | None = None,
+    output: Path | None = None,
+    context: Context | None = None,
+) -> ExtractResult:
+    """Take a subnet out of a supernet's weight file.
+
+    Args:
+        architecture: The architecture, in any layout that `read_subnet` knows.
+        supernet: Search space of the weights.
+        weights: Weight file of the supernet.
+        width: Width of an architecture whose file has none.
+        classes: Outputs of the classifier; as many as the weight file has where None.
+        data: Data set whose train images BatchNorm statistics are taken from anew; without it they stay the supernet's.
+        output: File to write; `subnet.json` where None.
+        context: Reporter and clock.
+
+    Raises:
+        InputError: A file is not valid, or weights and supernet do not fit.
+        OutputError: The subnet cannot be written.
+    """
+    from natdeploy.api.deciding import write_network
+    from natdeploy.io.datasets import load_task
+    from natdeploy.supernet.checkpoints import classifier_outputs
+    from natdeploy.supernet.evaluation import SubnetEvaluator
+    from natdeploy.supernet.supernet import Supernet
+
+    context = context or Context()
+    prepare_torch(None)
+    read = read_subnet(architecture, supernet=supernet, width=width)
+    space = resolve_space(supernet, width=read.architecture.width)
+    count = classes or classifier_outputs(weights)
+    model = Supernet(space, count)
+    if not model.load_weights(weights):
+        msg = f"{weights}: its classifier does not have {count} outputs"
+        raise InputError(msg)
+    task = load_task(data, read.architecture.resolution) if data else None
+    if task is None:
+        context.reporter.warn("without --data the BatchNorm statistics stay those of the supernet, not of this subnet")
+        network, top1 = model.engine(read.architecture.width).extract(read.architecture).eval(), None
+    else:
+        evaluator = SubnetEvaluator(model, task)
+        network, top1 = evaluator.subnet(read.architecture), evaluator.top1(read.architecture)
+    target = subnet_file(output)
+    subnet = write_network(
+        network,
+        space=space,
+        architecture=read.architecture,
+        task=task.description() if task else None,
+        metrics={} if top1 is None else {"validation_top1": top1},
+        target=target,
+        provenance={"supernet_weights": weights.name, "natdeploy": __version__},
+    )
+    return _extracted(subnet, target, top1)
+
+
+def extract_from_run(
+    run: Path,
+    *,
+    row: int | None = None,
+    targets: Mapping[str, float] | None = None,
+    output: Path | None = None,
+    context: Context | None = None,
+) -> ExtractResult:
+    """Take any architecture of a finished run's archive out of its supernet, without searching or training again.
+
+    Args:
+        run: Run folder.
+        row: The architecture's `row` in `archive.csv` or `front.csv`.
+        targets: Milliseconds by device, instead of a row; without either the most accurate architecture is meant.
+        output: File to write; `subnet.json` where None.
+        context: Reporter and clock.
+
+    Raises:
+        InputError: The run is not finished, or has no such row.
+        TargetUnreachableError: No architecture of the archive meets the target.
+        OutputError: The subnet cannot be written.
+    """
+    from natdeploy.api.deciding import decider_of_run
+
+    context = context or Context()
+    folder = RunFolder.open(run)
+    plan = SearchPlan.from_settings(folder.settings, str(run / "run.toml"))
+    tables = {device: read_table(folder.tables / f"{device}.csv") for device in plan.devices}
+    prepare_torch(plan.threads)
+    decider = decider_of_run(folder, plan, tables, context)
+    place = _place(decider, row, targets or {}, run)
+    target = subnet_file(output)
+    subnet = decider.write(place, target, {"validation_top1": float(decider.top1[place])})
+    return _extracted(subnet, target, float(decider.top1[place]))
+
+
+def subnet_file(output: Path | None) -> Path:
+    """Return the subnet file that `--output` means: a file, or a folder to write `subnet.json` in."""
+    if output is None:
+        return Path("subnet.json")
+    return output / "subnet.json" if output.is_dir() or output.suffix != ".json" else output
+
+
+def _place(decider: Decider, row: int | None, targets: Mapping[str, float], run: Path) -> int:
+    if row is None:
+        unknown = [device for device in targets if device not in decider.tables]
+        if unknown:
+            msg = f"{run}: was not searched for device {unknown[0]!r} (its devices: {', '.join(decider.tables)})"
+            raise InputError(msg)
+        return decider.choose_place(targets)[0]
+    if not 0 <= row < len(decider.archive):
+        msg = f"{run}: the archive has no row {row} (rows: 0 to {len(decider.archive) - 1})"
+        raise InputError(msg)
+    return row
+
+
+def _extracted(subnet: Subnet, target: Path, top1: float | None) -> ExtractResult:
+    assert subnet.weights is not None
+    return ExtractResult(
+        subnet=target, weights=subnet.weights, architecture=subnet.architecture.to_json(), validation_top1=top1
+    )

@@ -1,0 +1,70 @@
+"""The command line: parse, call `natdeploy.api`, print. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import click
+
+from natdeploy.cli.group import cli
+from natdeploy.errors import NatdeployError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    # Idle OpenMP threads that spin make small networks several times slower on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run(given))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        cli.main(args=list(arguments), prog_name="natdeploy", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001, the last resort: a sentence instead of a stack
+        failure = _failure(error)
+        if os.environ.get("NATDEPLOY_DEBUG"):
+            traceback.print_exc()
+        return _fail(failure, as_json="--json" in arguments)
+    return 0
+
+
+class _Failure(NamedTuple):
+    exit_code: int
+    code: str
+    message: str
+    hint: str | None
+
+
+def _failure(error: BaseException) -> _Failure:
+    if isinstance(error, NatdeployError):
+        return _Failure(error.exit_code, error.code, error.message, error.hint)
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return _Failure(130, "interrupted", "interrupted", getattr(error, "hint", None))
+    if isinstance(error, click.UsageError) and error.ctx is not None and error.ctx.parent is not None:
+        return _Failure(2, "usage", error.format_message(), f"see: {error.ctx.command_path} --help")
+    if isinstance(error, click.ClickException):
+        return _Failure(2, "usage", error.format_message(), "see: natdeploy --help")
+    hint = "set NATDEPLOY_DEBUG=1 to see where it comes from"
+    return _Failure(1, "unexpected", f"unexpected {type(error).__name__}: {error}", hint)
+
+
+def _fail(failure: _Failure, *, as_json: bool) -> int:
+    if as_json:
+        error = {"code": failure.code, "message": failure.message, "hint": failure.hint}
+        print(json.dumps({"ok": False, "error": error}))  # noqa: T201
+    print(f"natdeploy: {failure.message}", file=sys.stderr)  # noqa: T201
+    if failure.hint:
+        print(f"  {failure.hint}", file=sys.stderr)  # noqa: T201
+    return failure.exit_code

@@ -1,0 +1,48 @@
+"""Defaults from natdeploy.toml in the current directory: one table a command, keys as the options are called."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from natdeploy.errors import InputError
+from natdeploy.files import read_text
+
+FILE = Path("natdeploy.toml")
+
+
+def default_map() -> dict[str, dict[str, Any]]:
+    """Return the defaults of natdeploy.toml by command and parameter; empty where there is no such file.
+
+    Raises:
+        InputError: The file is not valid TOML, or a top-level key is not a table.
+    """
+    if not FILE.is_file():
+        return {}
+    try:
+        content = tomllib.loads(read_text(FILE))
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{FILE}: not valid TOML: {error}"
+        raise InputError(msg) from error
+    for name, table in content.items():
+        if not isinstance(table, dict):
+            msg = f"{FILE}: {name!r} is not in a table; write it under [search], [profile] or another command"
+            raise InputError(msg)
+    return {name: {key.replace("-", "_"): value for key, value in table.items()} for name, table in content.items()}
+
+
+def check_keys(command: click.Command, name: str, keys: Mapping[str, Any]) -> None:
+    """Check that a command has all the options that natdeploy.toml sets for it.
+
+    Raises:
+        InputError: It has not; the message names the key.
+    """
+    known = {parameter.name for parameter in command.params}
+    for key in keys:
+        if key not in known:
+            msg = f"{FILE}: [{name}] has no option {key.replace('_', '-')!r}"
+            raise InputError(msg)

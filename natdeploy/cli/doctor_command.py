@@ -1,0 +1,28 @@
+"""`natdeploy doctor`."""
+
+from __future__ import annotations
+
+import click
+
+import natdeploy
+from natdeploy.cli import options
+from natdeploy.cli.output import print_json, print_line, print_table
+
+
+@click.command("doctor")
+@options.json_option
+def command(as_json: bool) -> None:  # noqa: FBT001
+    """Show what is installed, reachable and broken; exit 1 when something is broken."""
+    from natdeploy import api
+    from natdeploy.api.results import jsonable
+
+    findings = api.doctor()
+    broken = any(finding.state == "broken" for finding in findings)
+    if as_json:
+        print_json({"ok": not broken, "natdeploy": natdeploy.__version__, "findings": jsonable(findings)})
+    else:
+        print_line(f"natdeploy {natdeploy.__version__}")
+        rows = [[finding.what, finding.state, finding.detail, finding.needed_for] for finding in findings]
+        print_table(["what", "state", "detail", "needed for"], rows)
+    if broken:
+        raise click.exceptions.Exit(1)

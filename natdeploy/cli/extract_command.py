@@ -1,0 +1,83 @@
+"""`natdeploy extract`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from natdeploy.cli import options
+from natdeploy.cli.output import print_line
+from natdeploy.cli.units import parse_targets
+
+if TYPE_CHECKING:
+    from natdeploy.api import Context, ExtractResult
+
+
+@click.command("extract")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--row", type=click.IntRange(min=0), default=None, help="Row of the run's archive.csv or front.csv.")
+@click.option("--target-latency", "targets", multiple=True, help="20ms, or DEVICE=20ms; instead of a row.")
+@click.option("--supernet", default=None, help="Search space of the weights.")
+@click.option("--weights", type=click.Path(path_type=Path), default=None, help="Weight file of the supernet.")
+@options.width_option
+@options.classes_option
+@click.option("--data", default=None, help="Data set that BatchNorm statistics are taken from.")
+@options.output_option
+@options.json_option
+def command(  # noqa: PLR0917
+    source: Path,
+    row: int | None,
+    targets: tuple[str, ...],
+    supernet: str | None,
+    weights: Path | None,
+    width: float | None,
+    classes: int | None,
+    data: str | None,
+    output: Path | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Take a subnet with its weights out of a supernet or a finished run, without training.
+
+    SOURCE is a run folder (with --row or --target-latency), or an architecture (with --supernet and --weights).
+    """
+    wanted = parse_targets(targets, ("host",))
+    if len(wanted) > 1 or (wanted and row is not None):
+        msg = "one --row or one --target-latency can be given"
+        raise click.UsageError(msg, click.get_current_context())
+    from_supernet = supernet is not None and weights is not None
+    if not source.is_dir() and not from_supernet:
+        msg = f"{source} is not a run folder; an architecture needs --supernet and --weights"
+        raise click.UsageError(msg, click.get_current_context())
+
+    def work(context: Context) -> ExtractResult:
+        from natdeploy import api
+
+        if source.is_dir():
+            return api.extract_from_run(
+                source, row=row, targets=wanted[0] if wanted else None, output=output, context=context
+            )
+        assert supernet is not None
+        assert weights is not None
+        return api.extract(
+            source,
+            supernet=supernet,
+            weights=weights,
+            width=width,
+            classes=classes,
+            data=data,
+            output=output,
+            context=context,
+        )
+
+    options.run_command(work, show, as_json=as_json)
+
+
+def show(result: ExtractResult) -> None:
+    """Print an extracted subnet for people."""
+    choice = result.architecture
+    print_line(f"{result.subnet}: r {choice['r']}, w {choice['w']:g}, d {choice['d']}")
+    if result.validation_top1 is not None:
+        print_line(f"top-1 {result.validation_top1:.4f} on validation images")
+    print_line(f"next: natdeploy export {result.subnet} --format tflite")

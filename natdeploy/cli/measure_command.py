@@ -1,0 +1,62 @@
+"""`natdeploy measure`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from natdeploy.cli import options
+from natdeploy.cli.output import milliseconds, print_line
+
+if TYPE_CHECKING:
+    from natdeploy.api import Context, MeasureResult
+
+
+@click.command("measure")
+@click.argument("subject", metavar="SUBNET|FILE", type=click.Path(path_type=Path))
+@options.device_option
+@click.option("--runtime", default=None, help="Runtime.  [default: the file's, or the device's]")
+@click.option("--threads", type=click.IntRange(min=1), default=None, help="Threads.  [default: the device's]")
+@options.subnet_options
+@options.seed_option
+@options.json_option
+def command(  # noqa: PLR0917
+    subject: Path,
+    device: str,
+    runtime: str | None,
+    threads: int | None,
+    supernet: str | None,
+    width: float | None,
+    classes: int | None,
+    seed: int,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Really run a subnet or an exported .onnx or .tflite file as a whole, and time it."""
+
+    def work(context: Context) -> MeasureResult:
+        from natdeploy import api
+
+        return api.measure(
+            subject,
+            device,
+            supernet=supernet,
+            width=width,
+            classes=classes,
+            runtime=runtime,
+            threads=threads,
+            seed=seed,
+            context=context,
+        )
+
+    options.run_command(work, show, as_json=as_json)
+
+
+def show(result: MeasureResult) -> None:
+    """Print a measurement for people."""
+    stats = result.stats
+    print_line(
+        f"{milliseconds(stats.median_ms)} on {result.device} with {result.runtime} "
+        f"(p10 {milliseconds(stats.p10_ms)}, p90 {milliseconds(stats.p90_ms)}, {stats.runs} runs)"
+    )

@@ -1,0 +1,69 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from natdeploy.cli.output import clean_stdout, print_json
+from natdeploy.cli.reporting import make_reporter
+
+Command = Callable[..., Any]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of everything random.")
+device_option = click.option("-d", "--device", default="host", help="Device; see `natdeploy devices`.")
+width_option = click.option("--width", type=float, default=None, help="Width multiplier.")
+classes_option = click.option(
+    "--classes", type=click.IntRange(min=2), default=None, help="Classes, where no task is known.  [default: 1000]"
+)
+output_option = click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="File or folder.")
+
+
+def table_options(command: Command) -> Command:
+    """Add the options that say which latency table is meant."""
+    options = [
+        click.option("--runtime", default=None, help="Runtime.  [default: the device's]"),
+        click.option("--precision", default=None, help="Precision.  [default: the device's]"),
+        click.option("--batch", type=click.IntRange(min=1), default=None, help="Images in one call.  [default: 1]"),
+        click.option("--threads", type=click.IntRange(min=1), default=None, help="Threads.  [default: the device's]"),
+    ]
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def subnet_options(command: Command) -> Command:
+    """Add the options that complete a bare architecture."""
+    options = [
+        click.option("--supernet", default=None, help="Search space of a bare architecture.  [default: by its width]"),
+        width_option,
+        classes_option,
+    ]
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def run_command(work: Callable[[Any], Any], show: Callable[[Any], None], *, as_json: bool) -> None:
+    """Do the work of a command with a reporter on stderr, then print its result.
+
+    Args:
+        work: Gets the `natdeploy.api.Context` and returns a result with `to_json`.
+        show: Prints the result for people.
+        as_json: Print the JSON document instead.
+    """
+    from natdeploy.api.context import Context
+
+    reporter = make_reporter()
+    try:
+        with clean_stdout():
+            result = work(Context(reporter=reporter))
+    finally:
+        close = getattr(reporter, "close", None)
+        if close is not None:
+            close()
+    if as_json:
+        print_json(result.to_json())
+    else:
+        show(result)

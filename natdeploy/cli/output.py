@@ -1,0 +1,73 @@
+"""Printing results to stdout: one JSON document, or lines and tables for people."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from natdeploy.errors import OutputError
+
+
+@contextlib.contextmanager
+def clean_stdout() -> Iterator[None]:
+    """Send everything that the work prints, libraries in C++ included, to stderr: stdout is for the result."""
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:
+        yield
+        return
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401
+    """Print the one JSON document of a command.
+
+    Raises:
+        OutputError: stdout cannot be written.
+    """
+    print_line(json.dumps(document, allow_nan=False))
+
+
+def print_line(text: str = "") -> None:
+    """Print a line to stdout.
+
+    Raises:
+        OutputError: stdout cannot be written, on a full disk for instance.
+    """
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        msg = f"cannot write to stdout: {error.strerror or error}"
+        raise OutputError(msg) from error
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table, the first column to the left and the others to the right."""
+    widths = [max(len(row[place]) for row in [heads, *rows]) for place in range(len(heads))]
+    for row in [heads, *rows]:
+        cells = [
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print_line("  ".join(cells).rstrip())
+
+
+def milliseconds(value: float | None) -> str:
+    """Return a latency for people."""
+    return "-" if value is None else f"{value:.4g} ms"

@@ -1,0 +1,28 @@
+"""`natdeploy report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from natdeploy.cli import options
+from natdeploy.cli.search_command import show
+
+if TYPE_CHECKING:
+    from natdeploy.api import Context, SearchResult
+
+
+@click.command("report")
+@click.argument("run", type=click.Path(path_type=Path))
+@options.json_option
+def command(run: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Write the report of a finished RUN again."""
+
+    def work(context: Context) -> SearchResult:
+        from natdeploy import api
+
+        return api.report(run, context=context)
+
+    options.run_command(work, show, as_json=as_json)

@@ -1,0 +1,142 @@
+"""`natdeploy search`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from natdeploy.cli import options
+from natdeploy.cli.output import milliseconds, print_line, print_table
+from natdeploy.cli.units import parse_resolutions, parse_targets
+
+if TYPE_CHECKING:
+    from natdeploy.api import Choice, Context, SearchResult
+
+_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates")
+_WITH_RESUME = {"resume", "as_json"}
+
+
+@click.command("search")
+@click.option("--data", default="digits", help="Data set: digits, or a folder of images.")
+@click.option("--supernet", default="starter", help="Search space.")
+@click.option(
+    "--weights", type=click.Path(path_type=Path), default=None, help="Weights to start from.  [default: random]"
+)
+@options.width_option
+@click.option("--resolutions", default=None, help="Input sizes, such as 160,192,224.  [default: the space's]")
+@click.option(
+    "-d", "--device", "devices", multiple=True, help="Device whose latency counts; repeatable.  [default: host]"
+)
+@click.option(
+    "--target-latency",
+    "targets",
+    multiple=True,
+    help="20ms; 15ms,20ms for a choice each; DEVICE=20ms, repeatable, for several devices at once.",
+)
+@click.option("--preset", default="quick", help="Effort.")
+@click.option("--warmup-epochs", type=int, default=None, help="Epochs from random weights.  [default: the preset's]")
+@click.option("--adapt-epochs", type=int, default=None, help="Epochs an iteration.  [default: the preset's]")
+@click.option("--initial", type=int, default=None, help="Size of the first archive.  [default: the preset's]")
+@click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
+@click.option("--candidates", type=int, default=None, help="New ones an iteration.  [default: the preset's]")
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=None, help="Threads to train with.  [default: all cores]"
+)
+@options.seed_option
+@options.output_option
+@click.option("--resume", type=click.Path(path_type=Path), default=None, help="Run folder to go on with.")
+@options.json_option
+@click.pass_context
+def command(ctx: click.Context, **values: Any) -> None:  # noqa: ANN401
+    """Adapt a supernet to a task while searching it, and choose the most accurate network that meets the target.
+
+    Without a target the most accurate network is chosen.
+    """
+    devices = tuple(values["devices"])
+    targets = parse_targets(tuple(values["targets"]), devices or ("host",))
+    resolutions = parse_resolutions(values["resolutions"])
+    if values["resume"] is not None:
+        _refuse_more(ctx)
+
+    def work(context: Context) -> SearchResult:
+        from natdeploy import api
+
+        if values["resume"] is not None:
+            return api.resume(values["resume"], context=context)
+        # A target names its device; host counts beside it only when it is asked for.
+        used = devices or (() if any(targets) else ("host",))
+        plain = ("data", "supernet", "weights", "width", "preset", "threads", "seed", "output")
+        return api.search(
+            **{name: values[name] for name in plain},
+            resolutions=resolutions,
+            devices=used,
+            targets=targets,
+            effort={name: values[name] for name in _EFFORT if values[name] is not None},
+            context=context,
+        )
+
+    options.run_command(work, show, as_json=values["as_json"])
+
+
+def show(result: SearchResult) -> None:
+    """Print a search for people."""
+    show_front(result)
+    for choice in result.choices:
+        _show_choice(choice)
+    print_line(
+        f"{result.evaluations} evaluations in {result.iterations} iterations, {result.seconds:.0f} s; run: {result.run}"
+    )
+    print_line(f"report: {result.report}")
+    print_line(f"next: natdeploy export {result.subnet} --format tflite")
+
+
+def show_front(result: SearchResult) -> None:
+    """Print the front."""
+    devices = [name for name in result.front[0] if name.startswith("latency_ms:")]
+    heads = ["row", "r", "depths", "top-1", "MAdds (M)", "params (M)", *(f"ms {name[11:]}" for name in devices)]
+    rows = [
+        [
+            str(row["row"]),
+            str(row["resolution"]),
+            str(row["depths"]),
+            f"{row['top1']:.4f}",
+            f"{row['madds'] / 1e6:.2f}",
+            f"{row['params'] / 1e6:.3f}",
+            *(f"{row[name]:.4g}" for name in devices),
+        ]
+        for row in result.front
+    ]
+    print_line(f"front of {result.front_size} architectures (top-1 on validation images, predicted latency):")
+    print_table(heads, rows)
+
+
+def _show_choice(choice: Choice) -> None:
+    target = ", ".join(f"{ms:.4g} ms on {device}" for device, ms in choice.target_ms.items())
+    print_line(f"choice for {target}:" if target else "choice without a target:")
+    print_line(
+        f"  top-1 {choice.top1:.4f} on the {choice.top1_source} images ({choice.validation_top1:.4f} validation), "
+        f"{choice.madds / 1e6:.2f} M MAdds, {choice.params / 1e6:.3f} M params"
+    )
+    for device, latency in choice.latency_ms.items():
+        compared = choice.compared_with.get(device)
+        note = f"; its {compared} was compared with the target" if compared else ""
+        print_line(
+            f"  {device}: predicted {milliseconds(latency.predicted)}, upper bound {milliseconds(latency.upper)}, "
+            f"measured {milliseconds(latency.measured)}{note}"
+        )
+    print_line(f"  {choice.subnet}")
+
+
+def _refuse_more(ctx: click.Context) -> None:
+    given = [
+        name
+        for name in ctx.params
+        if name not in _WITH_RESUME and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        option = next(parameter.opts[-1] for parameter in ctx.command.params if parameter.name == given[0])
+        msg = f"--resume takes its settings from the run; {option} cannot be given beside it"
+        raise click.UsageError(msg, ctx)

@@ -1,0 +1,79 @@
+"""Values with units on the command line."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>ns|us|µs|ms|s)")
+_FACTORS_MS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1000.0}
+
+
+def parse_duration_ms(text: str) -> float:
+    """Return a duration such as `20ms`, `0.5s` or `800us` in milliseconds.
+
+    Raises:
+        click.BadParameter: It is no duration, has no unit or is not positive.
+    """
+    parts = _DURATION.fullmatch(text.strip())
+    if parts is None:
+        bare = re.fullmatch(r"\d+(\.\d+)?", text.strip())
+        why = f"has no unit: write {text.strip()}ms" if bare else "is not a duration such as 20ms, 0.5s or 800us"
+        msg = f"{text!r} {why}"
+        raise click.BadParameter(msg)
+    value = float(parts["number"]) * _FACTORS_MS[parts["unit"]]
+    if value <= 0:
+        msg = f"{text!r} is not positive"
+        raise click.BadParameter(msg)
+    return value
+
+
+def parse_targets(values: tuple[str, ...], devices: tuple[str, ...]) -> tuple[dict[str, float], ...]:
+    """Return what `--target-latency` means: one mapping of devices to milliseconds for each choice that is wanted.
+
+    Args:
+        values: Each `15ms`, `15ms,20ms` or `DEVICE=20ms`.
+        devices: Devices that are searched for; a target without a device is for the only one.
+
+    Raises:
+        click.BadParameter: A value is not valid, or does not say which device it is for.
+    """
+    named = [value for value in values if "=" in value]
+    plain = [part for value in values if "=" not in value for part in value.split(",")]
+    if named and plain:
+        msg = f"{plain[0]!r} does not say which device it is for, {named[0]!r} does; give all of them a device"
+        raise click.BadParameter(msg)
+    if named:
+        return (_named_target(named),)
+    if plain and len(devices) > 1:
+        msg = f"{plain[0]!r} does not say which device it is for: write {devices[0]}={plain[0]}"
+        raise click.BadParameter(msg)
+    return tuple({devices[0]: parse_duration_ms(part)} for part in plain)
+
+
+def parse_resolutions(text: str | None) -> tuple[int, ...] | None:
+    """Return the sizes of a list such as `160,192,224`.
+
+    Raises:
+        click.BadParameter: An entry is not a whole number of at least 32.
+    """
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    for part in parts:
+        if not part.isdigit() or int(part) < 32:
+            msg = f"{part!r} is not a resolution: whole numbers of at least 32, such as 160,192,224"
+            raise click.BadParameter(msg)
+    return tuple(int(part) for part in parts)
+
+
+def _named_target(values: list[str]) -> dict[str, float]:
+    target: dict[str, float] = {}
+    for value in values:
+        device, _, duration = value.partition("=")
+        if device in target:
+            msg = f"two targets for device {device!r}"
+            raise click.BadParameter(msg)
+        target[device] = parse_duration_ms(duration)
+    return target
