@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import natdeploy
 from natdeploy.export.parity import Parity
+from natdeploy.version import __version__
 
 FORMAT = "natdeploy.manifest/1"
 _SUFFIX = ".manifest.json"
@@ -82,7 +82,7 @@ def manifest_text(
         "output": written["output"],
         "precision": "fp32",
         "opset": written.get("opset"),
-        "tools": {"natdeploy": natdeploy.__version__, **written["versions"], **tools},
+        "tools": {"natdeploy": __version__, **written["versions"], **tools},
         "parity": parity.to_json(),
         "latency": latency,
     }

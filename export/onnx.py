@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-import natdeploy
 from natdeploy.errors import CheckFailedError, InputError, MissingRuntimeError
 from natdeploy.export.frozen import frozen
 from natdeploy.files import writing
 from natdeploy.runtimes.quiet import quiet
 from natdeploy.supernet.network import Network
+from natdeploy.version import __version__
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -114,10 +114,10 @@ def _share_initializers(model: ModelProto) -> None:
 
 def _sign(onnx: ModuleType, model: ModelProto) -> None:
     model.producer_name = "natdeploy"
-    model.producer_version = natdeploy.__version__
+    model.producer_version = __version__
     model.model_version = 1
     properties = {
-        "natdeploy.version": natdeploy.__version__,
+        "natdeploy.version": __version__,
         "natdeploy.input_layout": "NCHW",
         "natdeploy.precision": "fp32",
     }

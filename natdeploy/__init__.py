@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from natdeploy.version import __version__
 
 if TYPE_CHECKING:
     from natdeploy.api import (
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Context",
+    "__version__",
     "demo",
     "devices",
     "doctor",
@@ -45,7 +46,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    if name not in __all__:
+    if name not in __all__ or name == "__version__":
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
     from natdeploy import api

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-import natdeploy
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Device, Target
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable
@@ -26,6 +25,7 @@ from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.roofline import estimate_layer
 from natdeploy.profilers.row_journal import RowJournal
 from natdeploy.profilers.validation import compare, interval, spread_networks
+from natdeploy.version import __version__
 
 Rows = dict[Layer, LatencyStats]
 Place = tuple[float, int]
@@ -163,7 +163,7 @@ def estimate(
         method="roofline",
         rows=rows,
         created=clock.now().isoformat(timespec="seconds"),
-        conditions={"natdeploy": natdeploy.__version__, "chip": device.chip, "source": device.source},
+        conditions={"natdeploy": __version__, "chip": device.chip, "source": device.source},
     )
 
 
@@ -227,7 +227,7 @@ def _check_target(device: Device, target: Target) -> None:
 
 def _conditions(bench: Bench, before: dict[str, Any]) -> dict[str, Any]:
     return {
-        "natdeploy": natdeploy.__version__,
+        "natdeploy": __version__,
         **before,
         "load_average_after": host.load_average(),
         "timing": dataclasses.asdict(bench.method.timing),

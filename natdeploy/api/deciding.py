@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from natdeploy import __version__
 from natdeploy.api.context import Context
 from natdeploy.api.latency import host_meter
 from natdeploy.api.results import Choice, DeviceLatency, jsonable
@@ -29,6 +28,7 @@ from natdeploy.search.decision import Candidates, front, rank
 from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.evaluation import SubnetEvaluator, top1
 from natdeploy.supernet.network import Network
+from natdeploy.version import __version__
 
 Values = NDArray[np.float64]
 _TRIED = 5

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from natdeploy import __version__
 from natdeploy.api.context import Context, prepare_torch, resolve_space
 from natdeploy.api.results import ExtractResult, InspectResult, LayerCost
 from natdeploy.api.settings import SearchPlan
@@ -18,6 +17,7 @@ from natdeploy.errors import InputError
 from natdeploy.io.runs import RunFolder
 from natdeploy.io.subnets import Subnet, read_subnet
 from natdeploy.io.tables import read_table
+from natdeploy.version import __version__
 
 if TYPE_CHECKING:
     from natdeploy.api.deciding import Decider

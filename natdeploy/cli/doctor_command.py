@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-import natdeploy
 from natdeploy.cli import options
 from natdeploy.cli.output import print_json, print_line, print_table
+from natdeploy.version import __version__
 
 
 @click.command("doctor")
@@ -19,9 +19,9 @@ def command(as_json: bool) -> None:  # noqa: FBT001
     findings = api.doctor()
     broken = any(finding.state == "broken" for finding in findings)
     if as_json:
-        print_json({"ok": not broken, "natdeploy": natdeploy.__version__, "findings": jsonable(findings)})
+        print_json({"ok": not broken, "natdeploy": __version__, "findings": jsonable(findings)})
     else:
-        print_line(f"natdeploy {natdeploy.__version__}")
+        print_line(f"natdeploy {__version__}")
         rows = [[finding.what, finding.state, finding.detail, finding.needed_for] for finding in findings]
         print_table(["what", "state", "detail", "needed for"], rows)
     if broken:

@@ -7,8 +7,8 @@ import importlib
 
 import click
 
-import natdeploy
 from natdeploy.cli.config import check_keys, default_map
+from natdeploy.version import __version__
 
 _COMMANDS = {
     "profile": "Measure a device: build its per-layer latency table.",
@@ -55,7 +55,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"auto_envvar_prefix": "NATDEPLOY", "show_default": True})
-@click.version_option(natdeploy.__version__, prog_name="natdeploy")
+@click.version_option(__version__, prog_name="natdeploy")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     r"""The most accurate network that meets your latency target on your device, as a checked file.

@@ -50,7 +50,7 @@ _WITH_RESUME = {"resume", "as_json"}
 @click.option("--resume", type=click.Path(path_type=Path), default=None, help="Run folder to go on with.")
 @options.json_option
 @click.pass_context
-def command(ctx: click.Context, **values: Any) -> None:  # noqa: ANN401
+def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     """Adapt a supernet to a task while searching it, and choose the most accurate network that meets the target.
 
     Without a target the most accurate network is chosen.
