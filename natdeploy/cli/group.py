@@ -58,7 +58,7 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="natdeploy")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    r"""The most accurate network that meets your latency target on your device, as a checked file.
+    """The most accurate network that meets your latency target on your device, as a checked file.
 
     \b
     natdeploy profile --device jetson-nano            measure the device
@@ -66,5 +66,5 @@ def cli(ctx: click.Context) -> None:
     natdeploy export  subnet.json --format tflite     write a checked file
 
     Defaults may be set in natdeploy.toml, one table a command, and in NATDEPLOY_<COMMAND>_<OPTION>.
-    """
+    """  # noqa: D301, click reads the control character
     ctx.default_map = default_map()

@@ -58,12 +58,16 @@ def print_line(text: str = "") -> None:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, the first column to the left and the others to the right."""
-    widths = [max(len(row[place]) for row in [heads, *rows]) for place in range(len(heads))]
+    """Print a table; columns of numbers go to the right."""
+    columns = list(zip(*rows, strict=True))
+    widths = [max(len(cell) for cell in (head, *column)) for head, column in zip(heads, columns, strict=True)]
+    numeric = [
+        all(cell.replace(".", "").replace("-", "").isdigit() or cell == "-" for cell in column) for column in columns
+    ]
     for row in [heads, *rows]:
         cells = [
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
         ]
         print_line("  ".join(cells).rstrip())
 
