@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+import natdeploy
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Device, Target
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable
@@ -19,30 +17,18 @@ from natdeploy.errors import InputError
 from natdeploy.files import Journal
 from natdeploy.ports import Clock, Exporter, Reporter, Runtime
 from natdeploy.profilers import host
-from natdeploy.profilers.in_context import InContext, covering_networks, profile_networks
-from natdeploy.profilers.meter import WHOLE_NETWORKS, LocalMeter
-from natdeploy.profilers.model_files import ModelFiles
+from natdeploy.profilers.drift import Pass, join
+from natdeploy.profilers.local import (
+    Bench,
+    lacking,
+    measure_places,
+    measure_whole,
+    quietest_level,
+    reference_networks,
+    with_errors,
+)
 from natdeploy.profilers.roofline import estimate_layer
 from natdeploy.profilers.row_journal import RowJournal
-from natdeploy.profilers.validation import compare, interval, spread_networks
-from natdeploy.version import __version__
-
-Rows = dict[Layer, LatencyStats]
-Place = tuple[float, int]
-_METHOD = InContext()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Bench:
-    """What a profile of this machine works with."""
-
-    exporter: Exporter
-    runtime: Runtime
-    threads: int
-    clock: Clock
-    reporter: Reporter
-    seed: int
-    method: InContext = _METHOD
 
 
 def profile_host(
@@ -86,46 +72,29 @@ def profile_host(
     version = runtime.version()
     fingerprint = host.host_fingerprint(version)
     kept = None if fresh else _usable(existing, fingerprint, reporter)
-    kept_journal = RowJournal(Journal(journal), key=f"{target}; {fingerprint}", fresh=fresh)
-    known: Rows = {**(kept.rows if kept else {}), **kept_journal.rows}
-    places = _lacking(space, known)
-    if kept is not None and not places and set(known) == set(kept.rows):
+    journaled = _open_journal(journal, target, fingerprint, space, fresh=fresh)
+    old = Pass(rows=dict(kept.rows) if kept else {}, level_ms=None)
+    places = lacking(space, join([old, *journaled.passes], None))
+    if kept is not None and not places and not journaled.passes:
         return kept
     before = host.conditions()
-    _measure(space, places, known, kept_journal, bench)
+    if places:
+        _warn_of_load(reporter)
+        measure_places(space, places, journaled, bench)
+    passes = [old, *journaled.passes]
     table = LatencyTable(
         target=target,
         provenance="measured",
         method="in-context",
-        rows=known,
+        rows=join(passes, None),
         runtime_version=version,
         fingerprint=fingerprint,
         created=clock.now().isoformat(timespec="seconds"),
         conditions=_conditions(bench, before),
     )
-    if validate_networks:
-        table = validate(space, table, validate_networks, bench)
-    kept_journal.end()
+    table = _finish(space, table, passes, validate_networks, bench)
+    journaled.end()
     return table
-
-
-def validate(space: SearchSpace, table: LatencyTable, count: int, bench: Bench) -> LatencyTable:
-    """Return `table` with the errors of its sums over `count` whole networks, and the interval that follows."""
-    plain = dataclasses.replace(table, calibration=None)
-    networks = spread_networks(space, plain, count, np.random.default_rng(bench.seed))
-    bench.reporter.info(f"checking the table on {len(networks)} whole networks")
-    meter = LocalMeter(
-        exporter=bench.exporter,
-        runtime=bench.runtime,
-        threads=bench.threads,
-        clock=bench.clock,
-        seed=bench.seed,
-    )
-    measured = [stats.median_ms for stats in meter.measure(networks)]
-    predicted = [plain.predict(layers).latency_ms for layers in networks]
-    return dataclasses.replace(
-        plain, validation=compare(predicted, measured), calibration=interval(predicted, measured)
-    )
 
 
 def estimate(
@@ -134,13 +103,13 @@ def estimate(
     target: Target,
     existing: LatencyTable | None,
     *,
-    classes: Sequence[int] = CLASSIFIER_COUNTS,
     clock: Clock,
+    classes: Sequence[int] = CLASSIFIER_COUNTS,
 ) -> LatencyTable:
     """Estimate every layer of `space` that `existing` lacks from the device's description; nothing is run.
 
     Raises:
-        InputError: The description has no figures for estimates, or `existing` is of another provenance.
+        InputError: The description has no figures for this target, or `existing` is of another provenance.
     """
     if device.roofline is None:
         msg = f"device {device.name!r} has no [roofline] figures in its description: it can only be measured"
@@ -149,7 +118,7 @@ def estimate(
         msg = f"{target} cannot be estimated: the figures of {device.name} are for batch 1, threads {device.threads}"
         raise InputError(msg)
     _check_provenance(existing, "estimated")
-    rows: Rows = dict(existing.rows) if existing else {}
+    rows: dict[Layer, LatencyStats] = dict(existing.rows) if existing else {}
     for width in space.widths:
         for resolution in space.resolutions:
             for layer in space_layers(space, width, resolution, classes):
@@ -163,43 +132,30 @@ def estimate(
         method="roofline",
         rows=rows,
         created=clock.now().isoformat(timespec="seconds"),
-        conditions={"natdeploy": __version__, "chip": device.chip, "source": device.source},
+        conditions={"natdeploy": natdeploy.__version__, "chip": device.chip, "source": device.source},
     )
 
 
-def _measure(space: SearchSpace, places: Sequence[Place], known: Rows, journal: RowJournal, bench: Bench) -> None:
-    warning = host.load_warning() if places else None
+def _finish(
+    space: SearchSpace, table: LatencyTable, passes: Sequence[Pass], validate_networks: int, bench: Bench
+) -> LatencyTable:
+    """Bring all passes to one level and check the sums on whole networks."""
+    checked = measure_whole(space, table, validate_networks, bench) if validate_networks else None
+    quietest_ms = quietest_level(passes, checked)
+    levelled = dataclasses.replace(table, rows=join(passes, quietest_ms))
+    return levelled if checked is None else with_errors(levelled, checked, quietest_ms)
+
+
+def _open_journal(path: Path, target: Target, fingerprint: str, space: SearchSpace, *, fresh: bool) -> RowJournal:
+    key = f"{target}; {fingerprint}"
+    reference = repr(reference_networks(space))
+    return RowJournal(Journal(path), key=key, reference=reference, fresh=fresh)
+
+
+def _warn_of_load(reporter: Reporter) -> None:
+    warning = host.load_warning()
     if warning:
-        bench.reporter.warn(warning)
-    rng = np.random.default_rng(bench.seed)
-    with tempfile.TemporaryDirectory(prefix="natdeploy-") as name:
-        folder = Path(name)
-        files = ModelFiles(bench.exporter, folder, seed=bench.seed)
-        for done, (width, resolution) in enumerate(places):
-            bench.reporter.progress("profile", done, len(places), f"width {width:g}, resolution {resolution}")
-            rows = profile_networks(
-                covering_networks(space, width, resolution),
-                files,
-                bench.runtime,
-                threads=bench.threads,
-                clock=bench.clock,
-                rng=rng,
-                method=bench.method,
-                folder=folder,
-            )
-            fresh = {layer: stats for layer, stats in rows.items() if layer not in known}
-            journal.append(fresh)
-            known.update(fresh)
-    bench.reporter.progress("profile", len(places), len(places))
-
-
-def _lacking(space: SearchSpace, known: Rows) -> list[Place]:
-    return [
-        (width, resolution)
-        for width in space.widths
-        for resolution in space.resolutions
-        if any(layer not in known for layer in space_layers(space, width, resolution, CLASSIFIER_COUNTS))
-    ]
+        reporter.warn(warning)
 
 
 def _usable(existing: LatencyTable | None, fingerprint: str, reporter: Reporter) -> LatencyTable | None:
@@ -227,11 +183,10 @@ def _check_target(device: Device, target: Target) -> None:
 
 def _conditions(bench: Bench, before: dict[str, Any]) -> dict[str, Any]:
     return {
-        "natdeploy": __version__,
+        "natdeploy": natdeploy.__version__,
         **before,
         "load_average_after": host.load_average(),
         "timing": dataclasses.asdict(bench.method.timing),
-        "validation_timing": dataclasses.asdict(WHOLE_NETWORKS),
-        "profiled_runs": bench.method.profile_rounds * bench.method.profile_runs,
+        "profiled_runs": bench.method.profile_runs,
         "seed": bench.seed,
     }

@@ -3,32 +3,38 @@
 A layer does not depend on its neighbours' choices, so nine networks of full depth hold every block of a width and
 resolution. The runtime's profile of a network gives each layer's share of the operators' time; the row is that
 share of the time that the network takes without a profiler.
+
+The nine networks mix kernels and expand ratios instead of having one of each everywhere. Each then takes about as
+long, and needs about as much of the caches, as a typical architecture, and an error in the time of one network is
+spread over all architectures instead of over those that look like it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from natdeploy.core.architecture import uniform
+from natdeploy.core.architecture import Architecture
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats
 from natdeploy.core.layers import Layer, layer_names, walk
 from natdeploy.core.space import SearchSpace
 from natdeploy.ports import Clock, Runtime
+from natdeploy.profilers.drift import Pass, level_ms
 from natdeploy.profilers.meter import noise_image
 from natdeploy.profilers.model_files import ModelFiles
-from natdeploy.profilers.timing import Timing, garbage_collector_off, time_interleaved
-from natdeploy.runtimes.onnx_profile import ModelProfile, ProfiledModel, owners
+from natdeploy.profilers.timing import Timing, time_interleaved
+from natdeploy.runtimes.onnx_profile import ModelProfile, owners, profile_model
 
 Networks = Sequence[tuple[Layer, ...]]
 Rows = dict[Layer, LatencyStats]
-_TIMING = Timing(rounds=15, round_s=0.02)
-_QUIET_SHARE = 0.5
+_TIMING = Timing()
+_QUIET_SHARE = 0.25
+_PROFILER_SHARE = 0.9
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,39 +43,39 @@ class InContext:
 
     Args:
         timing: How the networks are timed without a profiler.
-        profile_rounds: Rounds of the profiled pass.
-        profile_runs: Runs of each network in such a round.
+        warmup_runs: Runs of each network with the profiler on that do not count.
+        profile_runs: Runs that count.
     """
 
     timing: Timing = _TIMING
-    profile_rounds: int = 10
-    profile_runs: int = 5
+    warmup_runs: int = 5
+    profile_runs: int = 25
 
 
 def covering_networks(space: SearchSpace, width: float, resolution: int) -> list[tuple[Layer, ...]]:
     """Return networks of full depth which together hold every layer of this width and resolution.
 
-    Each has one kernel and one expand ratio everywhere. The counts of classes change so that each meets every
-    kernel and every ratio.
+    There are as many as pairs of kernel and expand ratio; from one network to the next, every slot goes on to the
+    next pair.
     """
+    pairs = [(kernel, expand_ratio) for expand_ratio in space.expand_ratios for kernel in space.kernels]
     networks = []
-    for row, kernel in enumerate(space.kernels):
-        for column, expand_ratio in enumerate(space.expand_ratios):
-            architecture = uniform(
-                space,
-                resolution=resolution,
-                width=width,
-                depth=space.max_depth,
-                kernel=kernel,
-                expand_ratio=expand_ratio,
-            )
-            classes = CLASSIFIER_COUNTS[(row + column) % len(CLASSIFIER_COUNTS)]
-            networks.append(walk(space, architecture, classes))
+    for number in range(max(len(pairs), len(CLASSIFIER_COUNTS))):
+        chosen = [pairs[(number + 2 * slot) % len(pairs)] for slot in range(space.slots)]
+        architecture = Architecture(
+            resolution=resolution,
+            width=width,
+            depths=(space.max_depth,) * len(space.stages),
+            kernels=tuple(kernel for kernel, _ in chosen),
+            expand_ratios=tuple(expand_ratio for _, expand_ratio in chosen),
+        )
+        networks.append(walk(space, architecture, CLASSIFIER_COUNTS[number % len(CLASSIFIER_COUNTS)]))
     return networks
 
 
 def profile_networks(
     networks: Networks,
+    references: Networks,
     files: ModelFiles,
     runtime: Runtime,
     *,
@@ -78,56 +84,51 @@ def profile_networks(
     rng: np.random.Generator,
     method: InContext,
     folder: Path,
-) -> Rows:
-    """Return the rows of all layers of `networks`, which are of one resolution."""
+) -> Pass:
+    """Measure all layers of `networks`, which are of one resolution, and the level of the machine meanwhile."""
+    seed = int(rng.integers(2**31))
     paths = [files.path(layers) for layers in networks]
-    image = noise_image(networks[0][0].in_size, int(rng.integers(2**31)))
-    calls = [runtime.open(path, threads=threads).prepare(image) for path in paths]
+    sessions = [runtime.open(path, threads=threads) for path in [*paths, *map(files.path, references)]]
+    calls = [session.prepare(noise_image(session.input_size, seed)) for session in sessions]
     whole = time_interleaved(calls, clock=clock, rng=rng, timing=method.timing)
-    del calls
-    models = [ProfiledModel(path, image, threads=threads, folder=folder) for path in paths]
-    profiles = _profile(models, method, rng)
-    shares = [layer_shares(layers, profile) for layers, profile in zip(networks, profiles, strict=True)]
-    return merge_rows(networks, whole, shares)
+    del sessions, calls
+    image = noise_image(networks[0][0].in_size, seed)
+    shares = []
+    for layers, path in zip(networks, paths, strict=True):
+        profile = profile_model(
+            path, image, threads=threads, folder=folder, runs=method.profile_runs, warmup_runs=method.warmup_runs
+        )
+        shares.append(layer_shares(layers, profile))
+    rows = merge_rows(networks, whole[: len(networks)], shares)
+    return Pass(rows=rows, level_ms=level_ms(whole[len(networks) :]))
 
 
-def layer_shares(layers: tuple[Layer, ...], profile: ModelProfile) -> Mapping[str, NDArray[np.float64]]:
-    """Return for each layer's name its share of the operators' time, one value for each of the quieter runs."""
+def layer_shares(layers: tuple[Layer, ...], profile: ModelProfile) -> dict[str, float]:
+    """Return for each layer's name its share of the operators' time.
+
+    An operator's time is the mean of its quietest runs less the profiler's own cost, which is about what the cheapest
+    operator takes: there is always one that moves nothing (`Flatten`).
+    """
     names = layer_names(layers)
-    known = set(names)
-    found = owners(profile.nodes, lambda node: _layer_of(node, known), last=names[-1])
-    total = profile.times_us.sum(axis=1)
-    quiet = total <= np.quantile(total, _QUIET_SHARE)
-    shares = profile.times_us[quiet] / total[quiet, None]
-    return {
-        name: shares[:, [place for place, owner in enumerate(found) if owner == name]].sum(axis=1) for name in names
-    }
+    found = owners(profile.nodes, lambda node: _layer_of(node, set(names)), last=names[-1])
+    quiet = np.sort(profile.times_us, axis=0)[: math.ceil(_QUIET_SHARE * len(profile.times_us))].mean(axis=0)
+    times = quiet - _PROFILER_SHARE * quiet.min()
+    shares = dict.fromkeys(names, 0.0)
+    for owner, share in zip(found, times / times.sum(), strict=True):
+        shares[owner] += float(share)
+    return shares
 
 
-def merge_rows(
-    networks: Networks, whole: Sequence[LatencyStats], shares: Sequence[Mapping[str, NDArray[np.float64]]]
-) -> Rows:
+def merge_rows(networks: Networks, whole: Sequence[LatencyStats], shares: Sequence[Mapping[str, float]]) -> Rows:
     """Turn shares into rows: equal layers of one network are averaged, of several networks the median is taken."""
     found: dict[Layer, list[LatencyStats]] = defaultdict(list)
     for layers, stats, share in zip(networks, whole, shares, strict=True):
         repeated: dict[Layer, list[float]] = defaultdict(list)
         for layer, name in zip(layers, layer_names(layers), strict=True):
-            repeated[layer].append(float(share[name].mean()))
+            repeated[layer].append(share[name])
         for layer, parts in repeated.items():
             found[layer].append(stats.scaled(float(np.mean(parts))))
     return {layer: _median(rows) for layer, rows in found.items()}
-
-
-def _profile(models: Sequence[ProfiledModel], method: InContext, rng: np.random.Generator) -> list[ModelProfile]:
-    with garbage_collector_off():
-        for model in models:
-            for _ in range(method.profile_runs):
-                model.run()
-        for _ in range(method.profile_rounds):
-            for place in rng.permutation(len(models)):
-                for _ in range(method.profile_runs):
-                    models[place].run()
-    return [model.finish(skip_runs=method.profile_runs) for model in models]
 
 
 def _layer_of(node: str, known: set[str]) -> str | None:

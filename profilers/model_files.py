@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import torch
 
 from natdeploy.core.layers import Layer
 from natdeploy.ports import Exporter
@@ -47,7 +50,8 @@ class ModelFiles:
     def _write(self, layers: tuple[Layer, ...]) -> Path:
         if layers not in self._written:
             path = self._folder / f"{len(self._written)}{self._exporter.suffix}"
-            self._exporter.write(self._network(layers), path)
+            with _one_thread():
+                self._exporter.write(self._network(layers), path)
             self._written[layers] = path
         return self._written[layers]
 
@@ -69,6 +73,17 @@ def declare_size(source: Path, target: Path, size: int) -> None:
     dimensions[2].dim_value = dimensions[3].dim_value = size
     del model.graph.value_info[:]
     target.write_bytes(model.SerializeToString())
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep PyTorch to one thread: beside other work, several that wait for each other take many times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _at_size(layers: Sequence[Layer], size: int) -> tuple[Layer, ...]:

@@ -8,40 +8,45 @@ from typing import Any
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import Layer
 from natdeploy.files import Journal
+from natdeploy.profilers.drift import Pass
 
-Rows = dict[Layer, LatencyStats]
 _START, _ROWS, _END = "start", "rows", "end"
 
 
 class RowJournal:
-    """Rows in a journal, kept for one target on one machine.
+    """Passes of measurements in a journal, kept for one target on one machine.
 
-    Rows of an earlier, interrupted profile are taken over if they are of the same target and machine. A fresh profile
+    Those of an earlier, interrupted profile are taken over if they are of the same target and machine. A fresh profile
     takes over only those of a fresh profile that did not reach its end.
 
     Args:
         journal: The file.
         key: What tells targets and machines apart.
+        reference: What tells reference networks apart.
         fresh: Whether everything is measured anew.
     """
 
-    def __init__(self, journal: Journal, *, key: str, fresh: bool) -> None:
+    def __init__(self, journal: Journal, *, key: str, reference: str, fresh: bool) -> None:
         self._journal = journal
+        self._reference = reference
         self._start = {"kind": _START, "key": key, "fresh": fresh}
         if not self._continues():
             journal.remove()
 
     @property
-    def rows(self) -> Rows:
-        """The rows so far."""
-        events = [event for event in self._journal.events if event["kind"] == _ROWS]
-        return {Layer(**row["layer"]): LatencyStats(**row["stats"]) for event in events for row in event["rows"]}
+    def passes(self) -> list[Pass]:
+        """The passes so far, oldest first."""
+        return [self._read(event) for event in self._journal.events if event["kind"] == _ROWS]
 
-    def append(self, rows: Rows) -> None:
-        """Keep rows; they are on the disk when this returns."""
+    def append(self, measured: Pass) -> None:
+        """Keep a pass; it is on the disk when this returns."""
         if not self._journal.events:
             self._journal.append(self._start)
-        self._journal.append({"kind": _ROWS, "rows": [_plain(layer, stats) for layer, stats in rows.items()]})
+        rows = [
+            {"layer": dataclasses.asdict(layer), "stats": dataclasses.asdict(stats)}
+            for layer, stats in measured.rows.items()
+        ]
+        self._journal.append({"kind": _ROWS, "reference": self._reference, "level_ms": measured.level_ms, "rows": rows})
 
     def end(self) -> None:
         """Note that the profile is complete."""
@@ -55,6 +60,6 @@ class RowJournal:
         ended = events[-1]["kind"] == _END
         return not self._start["fresh"] or (bool(events[0]["fresh"]) and not ended)
 
-
-def _plain(layer: Layer, stats: LatencyStats) -> dict[str, Any]:
-    return {"layer": dataclasses.asdict(layer), "stats": dataclasses.asdict(stats)}
+    def _read(self, event: dict[str, Any]) -> Pass:
+        rows = {Layer(**row["layer"]): LatencyStats(**row["stats"]) for row in event["rows"]}
+        return Pass(rows=rows, level_ms=event["level_ms"] if event["reference"] == self._reference else None)

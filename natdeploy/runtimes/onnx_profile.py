@@ -50,49 +50,37 @@ class ModelProfile:
     times_us: NDArray[np.float64]
 
 
-class ProfiledModel:
-    """An ONNX file opened with the runtime's profiler on; close it by `finish`.
+def profile_model(
+    path: Path, image: Images, *, threads: int, runs: int, warmup_runs: int, folder: Path
+) -> ModelProfile:
+    """Run an ONNX file with the runtime's profiler on.
 
     Args:
         path: The file.
         image: The `1 x 3 x r x r` image that every run takes.
         threads: Threads of the runtime.
+        runs: Runs that count.
+        warmup_runs: Runs before them that do not.
         folder: Where the profiler may write.
 
     Raises:
         MissingRuntimeError: ONNX Runtime is not installed.
+        InputError: The runtime wrote no operator times.
     """
-
-    def __init__(self, path: Path, image: Images, *, threads: int, folder: Path) -> None:
-        options = session_options(threads=threads)
-        self._folder = Path(tempfile.mkdtemp(dir=folder))
-        self._optimized = self._folder / "optimized.onnx"
+    options = session_options(threads=threads)
+    runtime, onnx = importlib.import_module("onnxruntime"), importlib.import_module("onnx")
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        optimized = Path(own) / "optimized.onnx"
         options.enable_profiling = True
-        options.profile_file_prefix = str(self._folder / "profile")
-        options.optimized_model_filepath = str(self._optimized)
-        package = importlib.import_module("onnxruntime")
-        self._session = package.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self._feed = {self._session.get_inputs()[0].name: image}
-
-    def run(self) -> None:
-        """Run the model once."""
-        self._session.run(None, self._feed)
-
-    def finish(self, *, skip_runs: int) -> ModelProfile:
-        """Stop profiling and return the profile without its first `skip_runs` runs.
-
-        Raises:
-            InputError: The runtime wrote no operator times.
-        """
-        path = Path(self._session.end_profiling())
-        events = json.loads(path.read_bytes())
-        onnx = importlib.import_module("onnx")
-        graph = onnx.load(self._optimized, load_external_data=False).graph
-        profile = read_profile(list(graph.node), events)
-        for file in self._folder.iterdir():
-            file.unlink()
-        self._folder.rmdir()
-        return dataclasses.replace(profile, times_us=profile.times_us[skip_runs:])
+        options.profile_file_prefix = str(Path(own) / "profile")
+        options.optimized_model_filepath = str(optimized)
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        feed = {session.get_inputs()[0].name: image}
+        for _ in range(warmup_runs + runs):
+            session.run(None, feed)
+        events = json.loads(Path(session.end_profiling()).read_bytes())
+        profile = read_profile(onnx.load(optimized).graph.node, events)
+    return dataclasses.replace(profile, times_us=profile.times_us[warmup_runs:])
 
 
 def read_profile(graph_nodes: Sequence[Any], events: Sequence[dict[str, Any]]) -> ModelProfile:
