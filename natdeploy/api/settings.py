@@ -60,7 +60,7 @@ class Preset:
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "quick": Preset(
-            warmup_epochs=20,
+            warmup_epochs=16,
             plain_epochs=8,
             adapt_epochs=3,
             initial=30,
@@ -71,7 +71,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             generations=40,
             marginals=20,
             batch=32,
-            learning_rate=0.05,
+            learning_rate=0.1,
             subnets=2,
             recalibration_images=512,
         )

@@ -1,1 +1,1 @@
-"""Reading and writing natdeploy's files: devices, tables, subnets, runs, settings."""
+"""Reading and writing natdeploy's files: devices, tables, subnets, runs, data sets."""

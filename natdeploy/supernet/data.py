@@ -13,8 +13,8 @@ from torch import Tensor
 
 from natdeploy.errors import InputError
 
-_SHIFT = 0.125
-_SCALE = 0.15
+_SHIFT = 0.06
+_SCALE = 0.06
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,7 +91,7 @@ def train_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch of augmented batches, each at a resolution drawn from `resolutions`.
 
-    Images are shifted by up to an eighth, scaled by up to 15 % and, where the task allows, mirrored. The last
+    Images are shifted and scaled by up to 6 % and, where the task allows, mirrored. The last
     batch is dropped unless it is the only one: BatchNorm must not see a handful of images.
     """
     order = torch.randperm(len(task.train), generator=generator)
