@@ -65,6 +65,13 @@ class DeviceUnreachableError(NatdeployError, ConnectionError):
     code = "device-unreachable"
 
 
+class InterruptedWorkError(NatdeployError):
+    """Work was interrupted by the user and can go on; the hint is the command that does it."""
+
+    exit_code = 130
+    code = "interrupted"
+
+
 class TargetUnreachableError(NatdeployError, LookupError):
     """No architecture meets the target."""
 

@@ -64,7 +64,8 @@ def demo(output: Path, *, seed: int = 0, context: Context | None = None) -> Demo
     profiled = profile("host", supernet=_SUPERNET, seed=seed, context=context)
     target_ms = median_latency_ms(profiled, seed)
     context.reporter.info(f"target: {target_ms:.4g} ms, the median predicted latency of the first archive")
-    run = search(supernet=_SUPERNET, targets=({"host": target_ms},), seed=seed, output=output / "run", context=context)
+    folder = output / f"run-{context.clock.now():%Y%m%dT%H%M%SZ}"
+    run = search(supernet=_SUPERNET, targets=({"host": target_ms},), seed=seed, output=folder, context=context)
     exported = export(run.subnet, ("onnx", "tflite"), output=output, seed=seed, context=context)
     free = extract_from_run(run.run, output=output / "untargeted.json", context=context)
     free_ms = measure(free.subnet, seed=seed, context=context).stats.median_ms

@@ -13,7 +13,7 @@ from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import decode
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import CoverageError, InputError, TargetUnreachableError
+from natdeploy.errors import CoverageError, InputError, InterruptedWorkError, TargetUnreachableError
 from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder, default_run_path
 from natdeploy.io.tables import read_table, write_table
@@ -170,6 +170,10 @@ def _run(
     from natdeploy.api.loop import SearchLoop
 
     context.reporter.info(f"run folder: {run.path}")
-    loop = SearchLoop(run, plan, tables, context)
-    loop.run()
-    return loop.finish(alias)
+    try:
+        loop = SearchLoop(run, plan, tables, context)
+        loop.run()
+        return loop.finish(alias)
+    except KeyboardInterrupt as error:
+        msg = "interrupted; nothing is lost"
+        raise InterruptedWorkError(msg, hint=f"go on with: natdeploy search --resume {run.path}") from error

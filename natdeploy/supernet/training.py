@@ -8,6 +8,7 @@ distilling it into the others; Yu et al., BigNAS (ECCV 2020), for doing both in 
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
 from pathlib import Path
 
@@ -97,14 +98,21 @@ class ElasticTrainer:
         return float(np.mean(losses))
 
     def save(self, path: Path) -> None:
-        """Write supernet, optimizer and the number of epochs done, atomically."""
+        """Write supernet, optimizer and the number of epochs done, atomically.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
         content = {
             "epochs": self.done,
             "supernet": self.supernet.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
+        # Through memory, so that a full disk is an OSError and not one of torch's own errors.
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
         with atomic_path(path) as temporary:
-            torch.save(content, temporary)
+            temporary.write_bytes(buffer.getbuffer())
 
     def restore(self, path: Path) -> None:
         """Go on from what `save` wrote.
