@@ -51,12 +51,12 @@ class ModelFiles:
         if layers not in self._written:
             path = self._folder / f"{len(self._written)}{self._exporter.suffix}"
             with _one_thread():
-                self._exporter.write(self._network(layers), path)
+                self._exporter.write(self.network(layers), path)
             self._written[layers] = path
         return self._written[layers]
 
-    def _network(self, layers: tuple[Layer, ...]) -> Network:
-        """Give weights by a pass over small images: only the size of the first layer decides how large they are."""
+    def network(self, layers: tuple[Layer, ...]) -> Network:
+        """Return the network made of `layers`; its weights come from a pass over small images, which is quick."""
         small = random_weights(build_network(_at_first_size(layers, _SMALL_SIZE)), self._seed)
         if layers[0].in_size == _SMALL_SIZE:
             return small

@@ -1,0 +1,231 @@
+"""Profiling this machine for real over a small space, going on after a kill, and estimating boards."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from natdeploy.core.cost import space_layers
+from natdeploy.core.device import Target
+from natdeploy.core.latency import CLASSIFIER_COUNTS
+from natdeploy.core.space import SPACES
+from natdeploy.errors import InputError
+from natdeploy.export.onnx import OnnxExporter
+from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.tables import parse_table, table_text
+from natdeploy.profilers.build import estimate, profile_host
+from natdeploy.profilers.host import host_fingerprint, load_warning
+from natdeploy.runtimes.onnx_runtime import OnnxRuntime
+
+SPACE = dataclasses.replace(
+    SPACES["starter"], name="tiny", resolutions=(32, 48), kernels=(3,), expand_ratios=(3, 4), depths=(1, 2)
+)
+
+
+class Clock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return a fixed date."""
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def seconds(self) -> float:
+        """Return the time."""
+        return time.perf_counter()
+
+
+class Reporter:
+    """Keeps what it is told."""
+
+    def __init__(self, stop_before: int | None = None) -> None:
+        self.said: list[str] = []
+        self.steps: list[str] = []
+        self.stop_before = stop_before
+
+    def info(self, message: str) -> None:
+        """Keep a message."""
+        self.said.append(message)
+
+    def warn(self, message: str) -> None:
+        """Keep a warning."""
+        self.said.append(f"warning: {message}")
+
+    def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        """Keep a step; give up as a user does where asked for."""
+        if done == self.stop_before:
+            raise KeyboardInterrupt
+        if detail:
+            self.steps.append(detail)
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """Return this machine's description."""
+    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path))
+    return find_device("host")
+
+
+def profiled(space, device, folder, *, existing=None, reporter=None, **options):
+    """Profile this machine."""
+    return profile_host(
+        space,
+        device,
+        options.pop("target", None) or target_of(device),
+        exporter=OnnxExporter(),
+        runtime=OnnxRuntime(),
+        existing=existing,
+        journal=folder / "rows.jsonl",
+        reporter=reporter or Reporter(),
+        clock=Clock(),
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Return a real table of the small space."""
+    folder = tmp_path_factory.mktemp("profile")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NATDEPLOY_HOME", str(folder))
+        return profiled(SPACE, find_device("host"), folder, validate_networks=5)
+
+
+def test_a_profile_covers_the_space_and_says_how_it_came_about(table):
+    """Every layer has a row; version, machine, conditions, errors and interval are recorded."""
+    assert table.covered_resolutions(SPACE, 10) == SPACE.resolutions
+    wanted = {layer for r in SPACE.resolutions for layer in space_layers(SPACE, 0.5, r, CLASSIFIER_COUNTS)}
+    assert set(table.rows) == wanted
+    assert (table.provenance, table.method) == ("measured", "in-context")
+    assert table.fingerprint == host_fingerprint(OnnxRuntime().version())
+    assert table.conditions["timing"]["rounds"] > 0
+    assert table.validation is not None
+    assert (table.validation.networks, table.calibration.networks) == (5, 5)
+    assert parse_table(table_text(table), "table.csv") == table
+
+
+def test_a_profile_finds_the_larger_networks_slower(table):
+    """Measured sums rank whole networks as they are when really run."""
+    assert table.validation.kendall_tau > 0.5
+    assert table.compile(SPACE, 10).fixed[0, 1] > table.compile(SPACE, 10).fixed[0, 0]
+
+
+def test_a_complete_table_is_not_measured_again(table, host, tmp_path):
+    """With nothing to add, the existing table is the result."""
+    reporter = Reporter()
+    assert profiled(SPACE, host, tmp_path, existing=table, reporter=reporter) is table
+    assert reporter.steps == []
+
+
+def test_only_missing_rows_are_added(table, host, tmp_path):
+    """A new resolution is measured; rows that exist keep their figures."""
+    reporter = Reporter()
+    wider = SPACE.with_resolutions((32, 40, 48))
+    found = profiled(wider, host, tmp_path, existing=table, reporter=reporter, validate_networks=0)
+    assert reporter.steps == ["width 0.5, resolution 40"]
+    assert {layer: found.rows[layer] for layer in table.rows} == table.rows
+    assert found.covered_resolutions(wider, 10) == wider.resolutions
+    assert (found.validation, found.calibration) == (None, None)
+
+
+def test_an_interrupted_profile_goes_on_where_it_stopped(host, tmp_path):
+    """The finished resolution comes from the journal and is not measured twice."""
+    with pytest.raises(KeyboardInterrupt):
+        profiled(SPACE, host, tmp_path, reporter=Reporter(stop_before=1), validate_networks=0)
+    kept = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    reporter = Reporter()
+    table = profiled(SPACE, host, tmp_path, reporter=reporter, validate_networks=0)
+    assert reporter.steps == ["width 0.5, resolution 48"]
+    first = {json.dumps(row["layer"], sort_keys=True): row["stats"]["median_ms"] for row in kept[1]["rows"]}
+    ratios = {
+        round(stats.median_ms / first[json.dumps(dataclasses.asdict(layer), sort_keys=True)], 2)
+        for layer, stats in table.rows.items()
+        if json.dumps(dataclasses.asdict(layer), sort_keys=True) in first and stats.median_ms > 0.01
+    }
+    assert len(ratios) == 1
+
+
+def test_fresh_measures_everything_anew_but_once(table, host, tmp_path):
+    """A fresh profile ignores table and finished journal, and goes on behind an interrupted fresh one."""
+    with pytest.raises(KeyboardInterrupt):
+        profiled(SPACE, host, tmp_path, existing=table, fresh=True, reporter=Reporter(stop_before=1))
+    again, after = Reporter(), Reporter(stop_before=0)
+    profiled(SPACE, host, tmp_path, existing=table, fresh=True, reporter=again, validate_networks=0)
+    assert again.steps == ["width 0.5, resolution 48"]
+    with pytest.raises(KeyboardInterrupt):
+        profiled(SPACE, host, tmp_path, fresh=True, reporter=after)
+
+
+def test_a_table_of_another_machine_is_not_added_to(table, host, tmp_path):
+    """The warning names the machine, and everything is measured anew."""
+    foreign = dataclasses.replace(table, fingerprint="another machine")
+    reporter = Reporter(stop_before=0)
+    with pytest.raises(KeyboardInterrupt):
+        profiled(SPACE, host, tmp_path, existing=foreign, reporter=reporter)
+    assert any("another machine" in message for message in reporter.said)
+
+
+def test_measurements_do_not_go_into_estimates(table, host, tmp_path):
+    """Another provenance is refused on both ways, with the option that allows it."""
+    with pytest.raises(InputError, match="estimated latencies") as caught:
+        profiled(SPACE, host, tmp_path, existing=dataclasses.replace(table, provenance="estimated"))
+    assert "--fresh" in str(caught.value.hint)
+    nano = find_device("jetson-nano")
+    with pytest.raises(InputError, match="measured latencies"):
+        estimate(SPACE, nano, target_of(nano), table, clock=Clock())
+
+
+@pytest.mark.parametrize("options", [{"runtime": "litert"}, {"precision": "int8"}, {"batch": 4}])
+def test_what_the_method_cannot_measure_is_refused(host, tmp_path, options):
+    """Other runtimes, precisions and batches are named in the refusal."""
+    with pytest.raises(InputError, match="cannot be measured layer by layer"):
+        profiled(SPACE, host, tmp_path, target=target_of(host, **options))
+
+
+def test_a_device_elsewhere_is_not_this_machine(host, tmp_path):
+    """A board is never measured by running on the host."""
+    with pytest.raises(InputError, match="'jetson-nano' is not this machine"):
+        profiled(SPACE, find_device("jetson-nano"), tmp_path)
+
+
+def test_an_estimate_covers_the_space_without_claiming_anything(host):
+    """No interval, no validation, no machine: nothing was run."""
+    nano = find_device("jetson-nano")
+    table = estimate(SPACE, nano, target_of(nano), None, clock=Clock())
+    assert table.covered_resolutions(SPACE, 10) == SPACE.resolutions
+    assert (table.provenance, table.method) == ("estimated", "roofline")
+    assert (table.validation, table.calibration, table.fingerprint, table.runtime_version) == (None,) * 4
+    assert parse_table(table_text(table), "table.csv") == table
+
+
+def test_an_estimate_adds_missing_rows_only(host):
+    """The existing table is returned where it is complete, and kept where it is not."""
+    nano = find_device("jetson-nano")
+    table = estimate(SPACE, nano, target_of(nano), None, clock=Clock())
+    assert estimate(SPACE, nano, target_of(nano), table, clock=Clock()) is table
+    wider = estimate(SPACE.with_resolutions((40,)), nano, target_of(nano), table, clock=Clock())
+    assert wider.covered_resolutions(SPACE.with_resolutions((32, 40, 48)), 10) == (32, 40, 48)
+
+
+def test_what_cannot_be_estimated_is_refused(host):
+    """A device without figures, and figures for another use, give no estimate."""
+    nano = find_device("jetson-nano")
+    with pytest.raises(InputError, match="can only be measured"):
+        estimate(SPACE, host, target_of(host), None, clock=Clock())
+    with pytest.raises(InputError, match="no peak rate is known for precision int8"):
+        estimate(SPACE, nano, target_of(nano, precision="int8"), None, clock=Clock())
+    several = Target(device=nano.name, runtime=nano.runtime, precision="fp16", batch=8, threads=1)
+    with pytest.raises(InputError, match="figures of jetson-nano are for batch 1"):
+        estimate(SPACE, nano, several, None, clock=Clock())
+
+
+def test_a_busy_machine_is_warned_about(monkeypatch):
+    """A load of half a core or more is worth a warning, a quiet machine is not."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("os.getloadavg", lambda: (1.4, 1.0, 1.0))
+    assert "load average 1.4" in str(load_warning())
+    monkeypatch.setattr("os.getloadavg", lambda: (0.1, 1.0, 1.0))
+    assert load_warning() is None

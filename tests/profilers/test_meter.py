@@ -1,0 +1,113 @@
+"""Whole networks on this machine, and the files that are made of them."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+
+from natdeploy.core.architecture import uniform
+from natdeploy.core.layers import walk
+from natdeploy.core.space import SPACES
+from natdeploy.export.onnx import OnnxExporter
+from natdeploy.profilers.meter import LocalMeter, measure_session, noise_image
+from natdeploy.profilers.model_files import ModelFiles
+from natdeploy.profilers.timing import Timing
+from natdeploy.runtimes.onnx_runtime import OnnxRuntime
+
+SPACE = SPACES["starter"]
+SHORT = Timing(warmup_runs=1, warmup_s=0.0, rounds=5, quiet_share=1.0, round_s=0.0, min_runs=2)
+
+
+class Clock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return a fixed date."""
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def seconds(self) -> float:
+        """Return the time."""
+        return time.perf_counter()
+
+
+class CountingExporter(OnnxExporter):
+    """Counts what it writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def write(self, network, target):
+        """Write and count."""
+        self.sizes.append(network.input_size)
+        return super().write(network, target)
+
+
+class OtherExporter(CountingExporter):
+    """An exporter whose files are not ONNX as far as anybody can tell."""
+
+    @property
+    def format(self) -> str:
+        """Name of no known format."""
+        return "other"
+
+
+def layers_of(resolution: int, *, depth: int = 2, kernel: int = 3):
+    """Return the layers of a small network."""
+    architecture = uniform(SPACE, resolution=resolution, width=0.5, depth=depth, kernel=kernel, expand_ratio=3)
+    return walk(SPACE, architecture, 10)
+
+
+def test_a_deeper_network_takes_longer():
+    """Networks come back in order, each with the runs it got."""
+    meter = LocalMeter(exporter=OnnxExporter(), runtime=OnnxRuntime(), threads=1, clock=Clock(), seed=0, timing=SHORT)
+    small, large = meter.measure([layers_of(32), layers_of(64, depth=4, kernel=7)])
+    assert small.median_ms < large.median_ms
+    assert small.runs == large.runs == 10
+
+
+def test_each_structure_is_exported_once_for_all_resolutions(tmp_path):
+    """An ONNX file of another input size computes what it would have been exported for."""
+    exporter = CountingExporter()
+    files = ModelFiles(exporter, tmp_path, seed=0)
+    sessions = [OnnxRuntime().open(files.path(layers_of(size)), threads=1) for size in (32, 48, 64, 48)]
+    assert [session.input_size for session in sessions] == [32, 48, 64, 48]
+    assert len(exporter.sizes) == 1
+    image = noise_image(48, 0)
+    direct = tmp_path / "direct.onnx"
+    OnnxExporter().write(ModelFiles(OtherExporter(), tmp_path, seed=0).network(layers_of(48)), direct)
+    expected = OnnxRuntime().open(direct, threads=1).run(image)
+    np.testing.assert_allclose(sessions[1].run(image), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_other_formats_are_exported_at_their_own_size(tmp_path):
+    """Only ONNX files are known to do without."""
+    exporter = OtherExporter()
+    files = ModelFiles(exporter, tmp_path, seed=0)
+    for size in (32, 48, 32):
+        files.path(layers_of(size))
+    assert exporter.sizes == [32, 48]
+
+
+def test_activations_neither_vanish_nor_explode(tmp_path):
+    """Outputs depend on inputs, so that no shortcut for zeros or denormal numbers is measured."""
+    session = OnnxRuntime().open(ModelFiles(OnnxExporter(), tmp_path, seed=0).path(layers_of(48)), threads=1)
+    first, second = session.run(noise_image(48, 1)), session.run(noise_image(48, 2))
+    assert np.isfinite(first).all()
+    assert 1e-3 < np.abs(first - second).max() < 1e3
+
+
+def test_threads_of_pytorch_are_as_before(tmp_path):
+    """Exporting with one thread leaves the process as it was."""
+    before = torch.get_num_threads()
+    ModelFiles(OnnxExporter(), tmp_path, seed=0).path(layers_of(32))
+    assert torch.get_num_threads() == before
+
+
+def test_an_opened_file_can_be_measured(tmp_path):
+    """A session of any runtime is timed on a noise image of its size."""
+    session = OnnxRuntime().open(ModelFiles(OnnxExporter(), tmp_path, seed=0).path(layers_of(32)), threads=1)
+    assert measure_session(session, clock=Clock(), seed=0, timing=SHORT).runs == 10
