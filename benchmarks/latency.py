@@ -1,6 +1,6 @@
 """Prints how long a profile of this machine takes, and how far its sums are from whole networks really run.
 
-Run as `python benchmarks/profile.py [NETWORKS]`.
+Run as `python benchmarks/latency.py [NETWORKS]`.
 """
 
 from __future__ import annotations
