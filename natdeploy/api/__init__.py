@@ -19,6 +19,7 @@ from natdeploy.api.results import (
 from natdeploy.api.searching import report, resume, search
 from natdeploy.api.subnets import extract, extract_from_run, inspect, load_subnet
 from natdeploy.api.system import devices, doctor, tables
+from natdeploy.errors import InterruptedWorkError
 
 __all__ = [
     "Choice",
@@ -29,6 +30,7 @@ __all__ = [
     "ExtractResult",
     "Finding",
     "InspectResult",
+    "InterruptedWorkError",
     "MeasureResult",
     "PredictResult",
     "ProfileResult",

@@ -1,0 +1,73 @@
+"""A search that is killed at random moments."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from natdeploy.api.latency import runtime_of
+from natdeploy.core.space import SPACES
+from natdeploy.io.tables import write_table
+from natdeploy.profilers.host import host_fingerprint
+from natdeploy.testing.tables import HOST, made_up_table
+
+pytestmark = pytest.mark.integration
+
+SEARCH = (
+    "search --target-latency 9s --initial 8 --iterations 2 --candidates 3 --warmup-epochs 3 --adapt-epochs 1 --seed 4"
+)
+
+
+def start(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start the command in `folder`."""
+    environment = {**os.environ, "NATDEPLOY_HOME": str(folder / "home")}
+    command = [sys.executable, "-m", "natdeploy", *arguments]
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a latency table of this machine, so that every search uses the same one."""
+    fingerprint = host_fingerprint(runtime_of("onnxruntime").version())
+    table = made_up_table(SPACES["starter"], fingerprint=fingerprint)
+    write_table(tmp_path / "home" / "latency_tables" / "host" / HOST.file_name, table)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kills", [pytest.param(2, id="two"), pytest.param(10, id="ten", marks=pytest.mark.slow)])
+def test_a_killed_search_ends_in_the_same_archive(kills: int, folder: Path) -> None:
+    """SIGKILL at random moments, then `--resume`: archive and front are those of an uninterrupted run."""
+    began = time.monotonic()
+    assert start(folder, *SEARCH.split(), "-o", "whole").wait() == 0
+    whole_s = time.monotonic() - began
+    dice = random.Random(kills)
+    done = 0
+    while done < kills:
+        if done == 0:
+            shutil.rmtree(folder / "killed", ignore_errors=True)
+        begun = (folder / "killed" / "run.toml").exists()
+        arguments = ["search", "--resume", "killed"] if begun else [*SEARCH.split(), "-o", "killed"]
+        process = start(folder, *arguments)
+        try:
+            process.wait(timeout=dice.uniform(0.2, 0.9) * whole_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            done += 1
+        else:
+            assert process.returncode == 0
+            shutil.move(folder / "killed", folder / f"ended-{done}-{dice.random()}")
+    if not (folder / "killed" / "run.toml").exists():
+        assert start(folder, *SEARCH.split(), "-o", "killed").wait() == 0
+    else:
+        assert start(folder, "search", "--resume", "killed").wait() == 0
+    ended = [folder / "killed", *folder.glob("ended-*")]
+    for run in ended:
+        for name in ("archive.csv", "front.csv"):
+            assert (run / name).read_text() == (folder / "whole" / name).read_text(), run

@@ -1,0 +1,149 @@
+"""Elastic training and the evaluation of subnets."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from natdeploy.core.architecture import largest, smallest
+from natdeploy.core.genotype import sample
+from natdeploy.core.space import SPACES
+from natdeploy.errors import InputError, OutputError
+from natdeploy.io.datasets import load_task
+from natdeploy.supernet.data import Task
+from natdeploy.supernet.evaluation import SubnetEvaluator, recalibrate, top1
+from natdeploy.supernet.supernet import Supernet
+from natdeploy.supernet.training import ElasticTrainer, Recipe
+
+SPACE = SPACES["starter"].with_resolutions((32,))
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    """A small part of the digits."""
+    whole = load_task("digits", 32)
+    return Task(
+        name=whole.name,
+        classes=whole.classes,
+        mean=whole.mean,
+        std=whole.std,
+        flip=False,
+        train=whole.train.subset(np.arange(0, len(whole.train), 4)),
+        validation=whole.validation.subset(np.arange(128)),
+        test=whole.test,
+    )
+
+
+def make_trainer(task: Task, *, epochs: int = 3) -> ElasticTrainer:
+    """A trainer whose first epoch trains the largest network alone."""
+    supernet = Supernet(SPACE, len(task.classes), seed=3)
+    recipe = Recipe(learning_rate=0.1)
+    return ElasticTrainer(supernet, task, recipe, total_epochs=epochs, plain_epochs=1, seed=7)
+
+
+def test_training_lowers_the_loss_and_finds_classes(task: Task) -> None:
+    """Some epochs on real images lower the loss, and the largest subnet is then far better than chance."""
+    trainer = make_trainer(task, epochs=8)
+    trainer.plain_epochs = 8
+    losses = [trainer.epoch(number, None) for number in range(8)]
+    assert losses[-1] < 0.8 * losses[0]
+    assert SubnetEvaluator(trainer.supernet, task).top1(largest(SPACE)) > 0.3
+
+
+def test_training_resumed_from_a_checkpoint_ends_in_the_same_weights(task: Task, tmp_path: Path) -> None:
+    """An interrupted training that goes on from its checkpoint is equal to the last bit."""
+    population = sample(SPACE, 5, np.random.default_rng(0))
+    whole, first, second = make_trainer(task), make_trainer(task), make_trainer(task)
+    for number in range(3):
+        whole.epoch(number, population)
+    first.epoch(0, population)
+    first.save(tmp_path / "supernet.pt")
+    second.restore(tmp_path / "supernet.pt")
+    for number in range(1, 3):
+        second.epoch(number, population)
+    for name, tensor in whole.supernet.state_dict().items():
+        assert torch.equal(tensor, second.supernet.state_dict()[name]), name
+
+
+def test_epochs_must_follow_one_another(task: Task) -> None:
+    """An epoch that is not the next one is refused."""
+    with pytest.raises(InputError, match="epoch 2 cannot follow 0"):
+        make_trainer(task).epoch(2, None)
+
+
+def test_damaged_checkpoint_is_refused(task: Task, tmp_path: Path) -> None:
+    """A checkpoint that was cut short is an error that names the file."""
+    trainer, path = make_trainer(task), tmp_path / "supernet.pt"
+    trainer.save(path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"supernet\.pt"):
+        trainer.restore(path)
+
+
+def test_full_disk_while_saving_keeps_the_last_checkpoint(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the disk is full the error says so, and the checkpoint of before is whole."""
+    trainer, path = make_trainer(task), tmp_path / "supernet.pt"
+    trainer.save(path)
+    before = path.read_bytes()
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="No space left"):
+        trainer.save(path)
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["supernet.pt"]
+
+
+def test_adaptation_trains_only_what_the_population_uses(task: Task) -> None:
+    """With a population of the smallest architecture alone, layers that only deeper subnets have get no distillation.
+
+    They are trained through the largest network only; without it their weights would not move at all.
+    """
+    trainer = make_trainer(task)
+    trainer.plain_epochs = 0
+    genotype = np.array([[0, 0, *([1, 1, 0, 0] * 5)]])
+    drawn = trainer._draw(genotype, np.random.default_rng(0))
+    assert set(drawn) == {smallest(SPACE)}
+
+
+def test_recalibration_takes_the_statistics_of_the_given_images(task: Task) -> None:
+    """After recalibration BatchNorm normalizes the recalibration images themselves, and weights are untouched."""
+    evaluator = SubnetEvaluator(Supernet(SPACE, 10, seed=1), task)
+    network = evaluator.subnet(smallest(SPACE))
+    images = task.prepare(task.train.images, 32)
+    weights = {name: tensor.clone() for name, tensor in network.named_parameters()}
+    recalibrate(network, images)
+    seen: list[torch.Tensor] = []
+    assert network.stem.bn is not None
+    network.stem.bn.register_forward_hook(lambda *arguments: seen.append(arguments[2]))
+    with torch.inference_mode():
+        network(images)
+    assert torch.allclose(seen[0].mean(dim=(0, 2, 3)), torch.zeros(seen[0].shape[1]), atol=0.02)
+    assert torch.allclose(seen[0].std(dim=(0, 2, 3)), torch.ones(seen[0].shape[1]), atol=0.05)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in network.named_parameters())
+
+
+def test_evaluation_leaves_the_supernet_alone_and_repeats(task: Task) -> None:
+    """Evaluating a subnet changes nothing in the supernet, and gives the same figure again."""
+    supernet = Supernet(SPACE, 10, seed=1)
+    before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
+    evaluator = SubnetEvaluator(supernet, task)
+    assert evaluator.top1(largest(SPACE)) == evaluator.top1(largest(SPACE))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in supernet.state_dict().items())
+
+
+def test_top1_counts_correct_answers(task: Task) -> None:
+    """Top-1 is the share of images whose largest logit is at their label."""
+    network = SubnetEvaluator(Supernet(SPACE, 10, seed=1), task).subnet(smallest(SPACE))
+    images = task.prepare(task.validation.images, 32)
+    with torch.inference_mode():
+        answers = network(images).argmax(dim=1)
+    labels = answers.clone()
+    labels[: len(labels) // 4] = (labels[: len(labels) // 4] + 1) % 10
+    assert top1(network, images, labels) == pytest.approx(0.75)
