@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -33,7 +35,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
             temporary.replace(target)
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
 
 @contextlib.contextmanager
@@ -99,13 +102,16 @@ class Journal:
         Raises:
             OutputError: The event cannot be written.
         """
-        line = json.dumps(event, sort_keys=True, allow_nan=False)
+        line = json.dumps(event, sort_keys=True, allow_nan=False).encode() + b"\n"
         with writing(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as handle:
-                handle.write(line + "\n")
-                handle.flush()
-                os.fsync(handle.fileno())
+            with self._path.open("ab", buffering=0) as handle:
+                start = handle.tell()
+                try:
+                    _write_whole(handle, line)
+                except OSError:
+                    handle.truncate(start)
+                    raise
         self._events.append(event)
 
     def remove(self) -> None:
@@ -116,7 +122,11 @@ class Journal:
     def _load(self) -> list[dict[str, Any]]:
         if not self._path.exists():
             return []
-        raw = self._path.read_bytes()
+        try:
+            raw = self._path.read_bytes()
+        except OSError as error:
+            msg = f"{self._path}: cannot be read: {error.strerror}"
+            raise InputError(msg) from error
         whole = raw[: raw.rfind(b"\n") + 1]
         if len(whole) < len(raw):
             with writing(self._path), self._path.open("rb+") as handle:
@@ -133,3 +143,9 @@ class Journal:
                 raise InputError(msg)
             events.append(event)
         return events
+
+
+def _write_whole(handle: io.FileIO, data: bytes) -> None:
+    if handle.write(data) < len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(handle.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import click
@@ -23,8 +24,8 @@ def parse_duration_ms(text: str) -> float:
         msg = f"{text!r} {why}"
         raise click.BadParameter(msg)
     value = float(parts["number"]) * _FACTORS_MS[parts["unit"]]
-    if value <= 0:
-        msg = f"{text!r} is not positive"
+    if not 0 < value < math.inf:
+        msg = f"{text!r} is not positive" if value <= 0 else f"{text!r} is too long"
         raise click.BadParameter(msg)
     return value
 
@@ -62,7 +63,7 @@ def parse_resolutions(text: str | None) -> tuple[int, ...] | None:
         return None
     parts = [part.strip() for part in text.split(",")]
     for part in parts:
-        if not part.isdigit() or int(part) < 32:
+        if not (part.isascii() and part.isdigit()) or int(part) < 32:
             msg = f"{part!r} is not a resolution: whole numbers of at least 32, such as 160,192,224"
             raise click.BadParameter(msg)
     return tuple(int(part) for part in parts)

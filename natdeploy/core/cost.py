@@ -53,10 +53,14 @@ class CostArray:
 
         Ties go to the lower genes. Runs over the (width, resolution) pairs, not over architectures.
         """
-        forced = np.arange(space.slots) % space.max_depth < space.depths[0]
-        least = np.where(forced, self.blocks[..., 1:].min(axis=-1), 0.0).sum(axis=-1) + self.fixed
+        stages = (len(space.stages), space.max_depth)
+        by_slot = self.blocks[..., 1:].min(axis=-1).reshape(*self.fixed.shape, *stages)
+        by_depth = by_slot.cumsum(axis=-1)[..., np.array(space.depths) - 1]
+        least = by_depth.min(axis=-1).sum(axis=-1) + self.fixed
         width, resolution = np.unravel_index(int(np.argmin(least)), least.shape)
-        genes = np.where(forced, self.blocks[width, resolution, :, 1:].argmin(axis=-1) + 1, 0)
+        depth = np.array(space.depths)[by_depth[width, resolution].argmin(axis=-1)]
+        active = (np.arange(space.max_depth) < depth[:, None]).ravel()
+        genes = np.where(active, self.blocks[width, resolution, :, 1:].argmin(axis=-1) + 1, 0)
         return np.array([resolution, width, *genes], dtype=np.int64), float(least[width, resolution])
 
 

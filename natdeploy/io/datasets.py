@@ -64,7 +64,7 @@ def _folder(folder: Path, size: int) -> Task:
         if unknown:
             msg = f"{folder / 'test'}: class {unknown[0]!r} has no train images"
             raise InputError(msg)
-        rest, test = images, _read_split(folder / "test", classes, size)
+        rest, test = images, _read_split(folder / "test", classes, size, may_lack=True)
     else:
         rest, test = _split(images, _TEST_SHARE)
     return _task(str(folder), classes, rest, test, flip=True)
@@ -107,13 +107,14 @@ def _class_names(root: Path) -> list[str]:
     return names
 
 
-def _read_split(root: Path, classes: Sequence[str], size: int) -> ImageSet:
+def _read_split(root: Path, classes: Sequence[str], size: int, *, may_lack: bool = False) -> ImageSet:
+    """Read the images of `classes`; where the split `may_lack` a class, one image at all is enough."""
     images, labels = [], []
     for label, name in enumerate(classes):
-        files = sorted(path for path in (root / name).rglob("*") if path.suffix.lower() in SUFFIXES)
+        files = sorted(path for path in (root / name).rglob("*") if _is_image(path))
         images += [_read_image(path, size) for path in files]
         labels += [label] * len(files)
-        if not files and root.name != "test":
+        if not files and not may_lack:
             msg = f"{root / name}: holds no image (known suffixes: {' '.join(sorted(SUFFIXES))})"
             raise InputError(msg)
     if not images:
@@ -122,10 +123,23 @@ def _read_split(root: Path, classes: Sequence[str], size: int) -> ImageSet:
     return ImageSet(images=torch.stack(images), labels=torch.tensor(labels))
 
 
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        # Pillow would cut 16-bit values off at 255.
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA").convert("RGB")
+    return image.convert("RGB")
+
+
 def _read_image(path: Path, size: int) -> Tensor:
     try:
         with Image.open(path) as handle:
-            image = handle.convert("RGB")
+            image = _to_rgb(handle)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         msg = f"{path}: not a readable image: {error}"
         raise InputError(msg) from error

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from natdeploy.core.architecture import Architecture
-from natdeploy.core.space import SPACES, SearchSpace, mid_channels
+from natdeploy.core.layers import BLOCK, walk
+from natdeploy.core.space import SPACES, SearchSpace
 from natdeploy.errors import InputError
 
 _DEFAULT_RESOLUTION = 224
@@ -45,22 +46,23 @@ def read_net_config(content: Mapping[str, Any]) -> NetConfig:
         if not stages:
             msg = "blocks[1].shortcut: the first searchable block must begin a stage, without a shortcut"
             raise InputError(msg)
-        _check_mid(blocks[index], index)
         stages[-1].append(blocks[index])
-    searchable = [block for stage in stages for block in stage]
-    classifier = _get(content, "classifier", Mapping)
-    return NetConfig(
-        architecture=Architecture(
-            resolution=_get(content, "img_size", int) if "img_size" in content else _DEFAULT_RESOLUTION,
-            width=width,
-            depths=tuple(len(stage) for stage in stages),
-            kernels=tuple(_get(block, "kernel_size", int, "blocks") for block in searchable),
-            expand_ratios=tuple(int(_get(block, "expand_ratio", int | float, "blocks")) for block in searchable),
-        ),
-        classes=_get(classifier, "out_features", int, "classifier"),
-        activation=_activation(blocks),
-        dropout=float(_get(classifier, "dropout_rate", int | float, "classifier")),
+    resolution = _get(content, "img_size", int) if "img_size" in content else _DEFAULT_RESOLUTION
+    _within("img_size", resolution, 32, 4096)
+    architecture = Architecture(
+        resolution=resolution,
+        width=width,
+        depths=tuple(len(stage) for stage in stages),
+        kernels=tuple(_get(block, "kernel_size", int, f"blocks[{i}]") for i, block in enumerate(blocks) if i),
+        expand_ratios=tuple(_expand_ratio(block, f"blocks[{i}]") for i, block in enumerate(blocks) if i),
     )
+    _check_family(architecture, blocks)
+    classifier = _get(content, "classifier", Mapping)
+    classes = _get(classifier, "out_features", int, "classifier")
+    dropout = _get(classifier, "dropout_rate", int | float, "classifier")
+    _within("classifier.out_features", classes, 1, 10**6)
+    _within("classifier.dropout_rate", dropout, 0, 1)
+    return NetConfig(architecture=architecture, classes=classes, activation=_activation(blocks), dropout=float(dropout))
 
 
 def _blocks(content: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -87,6 +89,20 @@ def _get(content: Mapping[str, Any], key: str, kind: Any, where: str = "") -> An
     return value
 
 
+def _within(place: str, value: float, low: int, high: int) -> None:
+    if not low <= value <= high:
+        msg = f"{place} is {value}, not between {low} and {high}"
+        raise InputError(msg)
+
+
+def _expand_ratio(block: Mapping[str, Any], where: str) -> int:
+    value = _get(block, "expand_ratio", int | float, where)
+    if value not in SPACES["nat"].expand_ratios:
+        msg = f"{where}.expand_ratio is {value}, not one of {list(SPACES['nat'].expand_ratios)}"
+        raise InputError(msg)
+    return int(value)
+
+
 def _width(stem_channels: int) -> float:
     space: SearchSpace = SPACES["nat"]
     for width in space.widths:
@@ -96,13 +112,23 @@ def _width(stem_channels: int) -> float:
     raise InputError(msg)
 
 
-def _check_mid(block: Mapping[str, Any], index: int) -> None:
-    where = f"blocks[{index}]"
-    mid = block.get("mid_channels")
-    wanted = mid_channels(_get(block, "in_channels", int, where), int(_get(block, "expand_ratio", int | float, where)))
-    if mid is not None and mid != wanted:
-        msg = f"{where}.mid_channels is {mid}; an expand ratio of {block['expand_ratio']} makes it {wanted}"
-        raise InputError(msg)
+def _check_family(architecture: Architecture, blocks: Sequence[Mapping[str, Any]]) -> None:
+    """Check what the architecture does not say: a block is the one that it would be in the nat space."""
+    layers = (layer for layer in walk(SPACES["nat"], architecture, 1) if layer.op == BLOCK)
+    for index, (block, layer) in enumerate(zip(blocks, layers, strict=True)):
+        wanted = {
+            "in_channels": layer.in_channels,
+            "out_channels": layer.out_channels,
+            "kernel_size": layer.kernel,
+            "stride": layer.stride,
+            "mid_channels": layer.mid_channels,
+            "use_se": layer.se,
+        }
+        for key, value in wanted.items():
+            found = block.get(key)
+            if found != value and not (key == "mid_channels" and found is None):
+                msg = f"blocks[{index}].{key} is {found}; in the nat space it is {value}"
+                raise InputError(msg)
 
 
 def _activation(blocks: Sequence[Mapping[str, Any]]) -> str | None:

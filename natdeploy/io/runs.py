@@ -95,13 +95,17 @@ class RunFolder:
         """Read the rows of `<name>.csv`.
 
         Raises:
-            InputError: The file is missing: the run has not ended.
+            InputError: The file is missing, since the run has not ended, or it is damaged.
         """
         source = self.path / f"{name}.csv"
         if not source.is_file():
             msg = f"{source}: no such file: the search has not ended"
             raise InputError(msg, hint=f"continue it with: natdeploy search --resume {self.path}")
-        frame = pd.read_csv(source, dtype={"genotype": str, "encoding": str})
+        try:
+            frame = pd.read_csv(source, dtype={"genotype": str, "encoding": str})
+        except (ValueError, OSError) as error:
+            msg = f"{source}: not a readable table: {error}"
+            raise InputError(msg) from error
         return [{str(key): value for key, value in row.items()} for row in frame.to_dict(orient="records")]
 
     def write_report(self, html: str) -> Path:

@@ -106,7 +106,7 @@ def read_subnet(
             not hold the architecture. The message names file, key and reason.
     """
     path = Path(source)
-    if not path.exists() and re.fullmatch(r"\d+", str(source)):
+    if re.fullmatch(r"\d+", str(source)) and not os.path.exists(source):  # noqa: PTH110 (any length of string)
         return _bare(from_encoding(str(source)), supernet, classes, str(source))
     text = read_text(path).strip()
     try:
@@ -139,10 +139,15 @@ def write_subnet(target: Path, subnet: Subnet) -> None:
     write_text(target, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def _refuse_constant(name: str) -> None:
+    msg = f"{name} is not a number of JSON"
+    raise ValueError(msg)
+
+
 def _parse_json(text: str) -> dict[str, Any]:
     try:
-        content = json.loads(text)
-    except ValueError as error:
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
         msg = f"not valid JSON: {error}"
         raise InputError(msg) from error
     if not isinstance(content, dict):
@@ -175,7 +180,7 @@ def _from_file(content: dict[str, Any], path: Path) -> Subnet:
     architecture = _architecture(file.architecture, supernet=file.supernet, width=None)
     check_member(space, architecture)
     weights = None if file.weights is None else path.resolve().parent / file.weights
-    if weights is not None and not weights.is_file():
+    if weights is not None and not os.path.isfile(weights):  # noqa: PTH113 (any length of string)
         msg = f"weights: {weights}: no such file"
         raise InputError(msg)
     return Subnet(

@@ -66,6 +66,7 @@ def evolve(
         The distinct rows of the last population.
     """
     count = objectives(start[:1]).shape[1]
+    size = min(size, space.size)
     canonical = _Canonical(space)
     algorithm = NSGA3(
         ref_dirs=reference_directions(count, size),

@@ -12,6 +12,7 @@ from natdeploy.core.genotype import Population
 from natdeploy.errors import InputError
 
 Values = NDArray[np.float64]
+_TRIES = 100
 
 
 class Predictor(Protocol):
@@ -57,12 +58,9 @@ class RBFEnsemble:
             msg = f"a predictor needs at least 4 distinct architectures, not {len(np.unique(rows, axis=0))}"
             raise InputError(msg)
         self._fitted = []
-        while len(self._fitted) < self._members:
-            genes = self._choose_genes(len(rows))
-            centres, inverse = np.unique(rows[:, genes], axis=0, return_inverse=True)
-            if len(centres) <= len(genes) + 1:
-                continue
-            values = np.bincount(inverse.ravel(), weights=top1) / np.bincount(inverse.ravel())
+        for _ in range(self._members):
+            genes, centres, inverse = self._choose_centres(rows)
+            values = np.bincount(inverse, weights=top1) / np.bincount(inverse)
             self._fitted.append((genes, centres, _solve(centres, values)))
 
     def predict(self, population: Population) -> Values:
@@ -73,6 +71,15 @@ class RBFEnsemble:
             part = rows[:, genes]
             total += _cubic(part, centres) @ weights[: len(centres)] + _tail(part) @ weights[len(centres) :]
         return total / len(self._fitted)
+
+    def _choose_centres(self, rows: Values) -> tuple[NDArray[np.intp], Values, NDArray[np.intp]]:
+        """Choose genes that tell enough rows apart; where hardly any do, the last choice must serve."""
+        for _ in range(_TRIES):
+            genes = self._choose_genes(len(rows))
+            centres, inverse = np.unique(rows[:, genes], axis=0, return_inverse=True)
+            if len(centres) > len(genes) + 1:
+                break
+        return genes, centres, inverse.ravel()
 
     def _choose_genes(self, rows: int) -> NDArray[np.intp]:
         most = max(1, min(len(self._free), rows - 3))

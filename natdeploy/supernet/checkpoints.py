@@ -8,6 +8,7 @@ and they are wrapped once. Source: mit-han-lab/once-for-all.
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from natdeploy.errors import InputError
 from natdeploy.files import atomic_path
 
 _NAMED = 5
+# What torch's reader raises on a damaged file; with weights_only nothing of the file has run by then.
+_DAMAGED = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AssertionError, struct.error)
 _UNITS = {"expand": "inverted_bottleneck", "depthwise": "depth_conv", "project": "point_linear"}
 _TOPS = {"stem": "first_conv", "final_expand": "final_expand_layer", "feature_mix": "feature_mix_layer"}
 
@@ -44,7 +47,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
             raise InputError(msg) from error
     content = _read_pickle(path)
     content = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
         msg = f"{path}: not a checkpoint: expected a mapping of names to tensors"
         raise InputError(msg)
     return dict(content)
@@ -104,8 +109,13 @@ def to_own_names(state: Mapping[str, Tensor], names: Iterable[str], source: str)
     """
     expected = list(names)
     owners = {alias: name for name in expected for alias in (name, *released_names(name))}
-    result = {owners[name]: tensor for name, tensor in state.items() if name in owners}
-    left_over = [name for name in state if name not in owners]
+    result: dict[str, Tensor] = {}
+    left_over = []
+    for name, tensor in state.items():
+        if name not in owners or owners[name] in result:
+            left_over.append(name)
+        else:
+            result[owners[name]] = tensor
     missing = [name for name in expected if name not in result and not name.endswith("num_batches_tracked")]
     if left_over or missing:
         parts = [f"left over: {_some(left_over)}"] if left_over else []
@@ -146,8 +156,9 @@ def _read_pickle(path: Path) -> object:
     except pickle.UnpicklingError as error:
         msg = f"{path}: not a checkpoint of tensors alone; loading it could run code, so it is refused"
         raise InputError(msg) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
-        msg = f"{path}: not a readable checkpoint: {str(error).splitlines()[0]}"
+    except _DAMAGED as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        msg = f"{path}: not a readable checkpoint: {reason}"
         raise InputError(msg) from error
 
 

@@ -43,7 +43,7 @@ class ElasticBlock(InvertedResidual):
         mid = mid_channels(self.layer.in_channels, expand_ratio)
         assert self.expand is not None
         y = _convolve(self.expand, x, self.expand.conv.weight[:mid], mid)
-        y = _convolve(self.depthwise, y, _reachable(self.kernel_weight(kernel, mid), min(y.shape[-2:])), mid)
+        y = _convolve(self.depthwise, y, _reachable(self.kernel_weight(kernel, mid), max(y.shape[-2:])), mid)
         if self.se is not None:
             squeezed = squeeze_channels(mid)
             reduce, expand = self.se.reduce, self.se.expand
