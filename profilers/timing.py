@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -34,7 +33,9 @@ class Timing:
         warmup_runs: Least runs before anything counts.
         warmup_s: Least seconds before anything counts.
         rounds: Rounds.
-        quiet_share: Share of the rounds, the quietest of each thing, that its median is taken from.
+        quiet_rounds: How many rounds, the quietest of each thing, its median is taken from.
+        tolerance: How far these may lie apart, relative to the quietest; what lies further apart gets more rounds.
+        max_rounds: Most rounds.
         round_s: Seconds that each thing gets in a round; short runs are repeated until it is filled.
         min_runs: Least runs in a round.
         max_runs: Most runs in a round.
@@ -43,7 +44,9 @@ class Timing:
     warmup_runs: int = 5
     warmup_s: float = 0.05
     rounds: int = 40
-    quiet_share: float = 0.1
+    quiet_rounds: int = 4
+    tolerance: float = 0.02
+    max_rounds: int = 80
     round_s: float = 0.005
     min_runs: int = 3
     max_runs: int = 20
@@ -61,25 +64,25 @@ def time_interleaved(
 
     The first run after a change from another call is not counted: it finds the caches filled with other data.
     """
+    times: list[list[Times]] = [[] for _ in calls]
     with garbage_collector_off():
         runs = [timing.runs(_warm_up(call, clock, timing)) for call in calls]
-        times: list[list[Times]] = [[] for _ in calls]
-        for _ in range(timing.rounds):
-            for index in rng.permutation(len(calls)):
-                calls[index]()
-                times[index].append(_burst(calls[index], runs[index], clock))
-    return [summarize(rounds, timing.quiet_share) for rounds in times]
+        for number in range(max(timing.rounds, timing.max_rounds)):
+            due = [place for place in range(len(calls)) if number < timing.rounds or not _settled(times[place], timing)]
+            for place in rng.permutation(due).astype(int):
+                calls[place]()
+                times[place].append(_burst(calls[place], runs[place], clock))
+    return [summarize(rounds, timing.quiet_rounds) for rounds in times]
 
 
-def summarize(rounds: Sequence[Times], quiet_share: float) -> LatencyStats:
+def summarize(rounds: Sequence[Times], quiet_rounds: int) -> LatencyStats:
     """Return the statistics of rounds of times in seconds.
 
-    The median is that of the medians of the quietest `quiet_share` of the rounds; the other figures are of all runs.
+    The median is that of the medians of the `quiet_rounds` quietest rounds; the other figures are of all runs.
     """
     every = np.concatenate(rounds) * 1e3
     p10, p90 = np.percentile(every, [10, 90])
-    medians = np.sort([np.median(times) for times in rounds]) * 1e3
-    median = np.median(medians[: math.ceil(quiet_share * len(medians))])
+    median = np.median(_quiet_medians(rounds, quiet_rounds)) * 1e3
     figures = {"median_ms": median, "p10_ms": p10, "p90_ms": p90, "mean_ms": every.mean(), "std_ms": every.std()}
     return LatencyStats(**{name: round(float(value), 6) for name, value in figures.items()}, runs=every.size)
 
@@ -95,6 +98,16 @@ def garbage_collector_off() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _settled(rounds: Sequence[Times], timing: Timing) -> bool:
+    quiet = _quiet_medians(rounds, timing.quiet_rounds)
+    return bool(quiet[-1] <= quiet[0] * (1 + timing.tolerance))
+
+
+def _quiet_medians(rounds: Sequence[Times], quiet_rounds: int) -> Times:
+    medians: Times = np.sort([np.median(times) for times in rounds])
+    return medians[:quiet_rounds]
 
 
 def _warm_up(call: Call, clock: Clock, timing: Timing) -> float:

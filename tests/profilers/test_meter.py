@@ -18,7 +18,7 @@ from natdeploy.profilers.timing import Timing
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 
 SPACE = SPACES["starter"]
-SHORT = Timing(warmup_runs=1, warmup_s=0.0, rounds=5, quiet_share=1.0, round_s=0.0, min_runs=2)
+SHORT = Timing(warmup_runs=1, warmup_s=0.0, rounds=5, quiet_rounds=5, max_rounds=0, round_s=0.0, min_runs=2)
 
 
 class Clock:

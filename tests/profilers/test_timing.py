@@ -41,7 +41,7 @@ class FakeClock:
 def timed(clock: FakeClock, *durations_s, **options):
     """Time tasks of the given durations."""
     calls = [clock.task(number, values) for number, values in enumerate(durations_s)]
-    timing = Timing(**{"warmup_runs": 2, "warmup_s": 0.0, "rounds": 4, "quiet_share": 1.0, **options})
+    timing = Timing(**{"warmup_runs": 2, "warmup_s": 0.0, "rounds": 4, "quiet_rounds": 99, "max_rounds": 0, **options})
     return time_interleaved(calls, clock=clock, rng=np.random.default_rng(0), timing=timing)
 
 
@@ -88,18 +88,27 @@ def test_the_run_after_a_change_does_not_count():
 def test_a_disturbed_minority_of_rounds_does_not_move_the_median():
     """Noise shows in the spread, not in the figure."""
     rounds = [np.full(5, 0.001)] * 7 + [np.full(5, 0.010)] * 3
-    stats = summarize(rounds, 1.0)
+    stats = summarize(rounds, 10)
     assert stats.median_ms == pytest.approx(1)
     assert stats.p90_ms == pytest.approx(10)
     assert stats.mean_ms == pytest.approx(3.7)
 
 
 def test_the_median_is_of_the_quietest_rounds():
-    """Of a share of the rounds, the quietest are taken, one at least."""
+    """As many of the quietest rounds are taken as asked for."""
     rounds = [np.full(3, value) for value in (0.005, 0.003, 0.001, 0.002, 0.004)]
-    assert summarize(rounds, 0.6).median_ms == pytest.approx(2)
-    assert summarize(rounds, 0.01).median_ms == pytest.approx(1)
-    assert summarize(rounds, 1.0).median_ms == pytest.approx(3)
+    assert [summarize(rounds, count).median_ms for count in (1, 3, 5)] == pytest.approx([1, 2, 3])
+
+
+def test_what_does_not_settle_gets_more_rounds():
+    """A call whose quiet rounds lie apart is timed on until they agree, a steady one is not."""
+    unsteady = [0.001] * 2 + [value for value in (0.009, 0.005, 0.003, 0.002) for _ in (0, 1)] + [0.001]
+    options = {"rounds": 4, "quiet_rounds": 3, "min_runs": 1, "max_runs": 1}
+    steady, settled = timed(FakeClock(), [0.001], unsteady, **options, max_rounds=20)
+    assert (steady.runs, settled.runs) == (4, 7)
+    assert settled.median_ms == pytest.approx(1)
+    _, given_up = timed(FakeClock(), [0.001], unsteady, **options, max_rounds=6)
+    assert given_up.runs == 6
 
 
 def test_a_call_that_takes_no_time_is_not_a_latency():
