@@ -1,0 +1,24 @@
+"""Fixtures of more than one folder."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from natdeploy.core.device import Target
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of public data; a test that needs it is skipped where it is absent."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("NATDEPLOY_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"needs the shared data, not found in {folder}: set NATDEPLOY_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture
+def target() -> Target:
+    """Return a target of a latency table."""
+    return Target(device="board", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
