@@ -1,25 +1,34 @@
-"""The work of the commands with typed arguments and frozen results; the only place where parts are put together."""
+"""The work of the commands with typed arguments and frozen results; the only place where parts are put together.
 
-from natdeploy.api.context import Context, SilentReporter, SystemClock
-from natdeploy.api.demonstration import DemoResult, demo
-from natdeploy.api.exporting import ExportResult, export
-from natdeploy.api.latency import measure, predict, profile
-from natdeploy.api.results import (
-    Choice,
-    DeviceState,
-    ExtractResult,
-    Finding,
-    InspectResult,
-    MeasureResult,
-    PredictResult,
-    ProfileResult,
-    SearchResult,
-    TableState,
-)
-from natdeploy.api.searching import report, resume, search
-from natdeploy.api.subnets import extract, extract_from_run, inspect, load_subnet
-from natdeploy.api.system import devices, doctor, tables
-from natdeploy.errors import InterruptedWorkError
+Names are imported when they are first used: looking at a subnet must not wait for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from natdeploy.api.context import Context, SilentReporter, SystemClock
+    from natdeploy.api.demonstration import DemoResult, demo
+    from natdeploy.api.exporting import ExportResult, export
+    from natdeploy.api.latency import measure, predict, profile
+    from natdeploy.api.results import (
+        Choice,
+        DeviceState,
+        ExtractResult,
+        Finding,
+        InspectResult,
+        MeasureResult,
+        PredictResult,
+        ProfileResult,
+        SearchResult,
+        TableState,
+    )
+    from natdeploy.api.searching import report, resume, search
+    from natdeploy.api.subnets import extract, extract_from_run, inspect, load_subnet
+    from natdeploy.api.system import devices, doctor, tables
+    from natdeploy.errors import InterruptedWorkError
 
 __all__ = [
     "Choice",
@@ -54,3 +63,26 @@ __all__ = [
     "search",
     "tables",
 ]
+
+_MODULES = {
+    "api.context": ("Context", "SilentReporter", "SystemClock"),
+    "api.demonstration": ("DemoResult", "demo"),
+    "api.exporting": ("ExportResult", "export"),
+    "api.latency": ("measure", "predict", "profile"),
+    "api.searching": ("report", "resume", "search"),
+    "api.subnets": ("extract", "extract_from_run", "inspect", "load_subnet"),
+    "api.system": ("devices", "doctor", "tables"),
+    "errors": ("InterruptedWorkError",),
+}
+_PLACES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(f"natdeploy.{_PLACES.get(name, 'api.results')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -18,6 +18,7 @@ from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder, default_run_path
 from natdeploy.io.tables import read_table, write_table
 from natdeploy.ports import Reporter
+from natdeploy.supernet.checkpoints import read_state
 
 Targets = Sequence[Mapping[str, float]]
 
@@ -65,8 +66,10 @@ def search(
     space = resolve_space(supernet, resolutions, width)
     used = tuple(dict.fromkeys([*devices, *(device for target in targets for device in target)]))
     chosen_effort = find_preset(preset, effort or {})
-    tables = {device: table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
+    if weights is not None:
+        read_state(weights)
     classes = len(load_task(data, space.resolutions[-1]).classes)
+    tables = {device: table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
     space = covered(space, tables, classes, context.reporter)
     require_reachable(space, tables, classes, targets)
     plan = SearchPlan(

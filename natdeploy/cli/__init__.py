@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import sys
 import traceback
@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import click
 
+from natdeploy.cli.config import default_map
 from natdeploy.cli.group import cli
+from natdeploy.cli.output import drop_stdout, print_json
 from natdeploy.errors import NatdeployError
 
 
@@ -26,11 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
     try:
-        cli.main(args=list(arguments), prog_name="natdeploy", standalone_mode=False)
+        cli.main(args=list(arguments), prog_name="natdeploy", standalone_mode=False, default_map=default_map())
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         return 1
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001, the last resort: a sentence instead of a stack
         failure = _failure(error)
@@ -63,7 +65,8 @@ def _failure(error: BaseException) -> _Failure:
 def _fail(failure: _Failure, *, as_json: bool) -> int:
     if as_json:
         error = {"code": failure.code, "message": failure.message, "hint": failure.hint}
-        print(json.dumps({"ok": False, "error": error}))  # noqa: T201
+        with contextlib.suppress(NatdeployError):
+            print_json({"ok": False, "error": error})
     print(f"natdeploy: {failure.message}", file=sys.stderr)  # noqa: T201
     if failure.hint:
         print(f"  {failure.hint}", file=sys.stderr)  # noqa: T201

@@ -7,7 +7,7 @@ import importlib
 
 import click
 
-from natdeploy.cli.config import check_keys, default_map
+from natdeploy.cli.config import check_keys
 from natdeploy.version import __version__
 
 _COMMANDS = {
@@ -56,8 +56,7 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"auto_envvar_prefix": "NATDEPLOY", "show_default": True})
 @click.version_option(__version__, prog_name="natdeploy")
-@click.pass_context
-def cli(ctx: click.Context) -> None:
+def cli() -> None:
     """The most accurate network that meets your latency target on your device, as a checked file.
 
     \b
@@ -67,4 +66,3 @@ def cli(ctx: click.Context) -> None:
 
     Defaults may be set in natdeploy.toml, one table a command, and in NATDEPLOY_<COMMAND>_<OPTION>.
     """  # noqa: D301, click reads the control character
-    ctx.default_map = default_map()

@@ -53,8 +53,14 @@ def print_line(text: str = "") -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
+        drop_stdout()
         msg = f"cannot write to stdout: {error.strerror or error}"
         raise OutputError(msg) from error
+
+
+def drop_stdout() -> None:
+    """Send what stdout still holds, and all that follows, nowhere: it cannot be written any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,0 +1,253 @@
+"""The command line with wrong input: one clear error, the right exit code, nothing half-written."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from natdeploy import cli
+from natdeploy.core.space import SPACES
+from natdeploy.io.tables import write_table
+from natdeploy.testing.tables import HOST, made_up_table
+
+ARCHITECTURE = {"w": 0.5, "r": 32, "d": [2] * 5, "e": [3] * 10, "ks": [3] * 10}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current directory with a data folder of its own, and a table of the host without a fingerprint."""
+    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
+
+
+def table_file(folder: Path, device: str = "host") -> Path:
+    """Write a made-up table of the host where it is looked for, and return its path."""
+    path = folder.parent / "home" / "latency_tables" / device / HOST.file_name
+    write_table(path, made_up_table(SPACES["starter"]))
+    return path
+
+
+def write_subnet(folder: Path, content: object) -> None:
+    """Write subnet.json."""
+    (folder / "subnet.json").write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ("search --target-latency 20", 2, "has no unit: write 20ms"),
+        ("search --target-latency 0ms", 2, "'0ms' is not positive"),
+        ("search --target-latency=-5ms", 2, "'-5ms' is not a duration"),
+        ("search --target-latency soon", 2, "'soon' is not a duration"),
+        ("search --target-latency 20ms --target-latency host=10ms", 2, "give all of them a device"),
+        ("search --preset quik", 2, "did you mean 'quick'?"),
+        ("search --supernet natt", 2, "did you mean 'nat'?"),
+        ("search --data nowhere", 2, "'nowhere'"),
+        ("search --resolutions 31", 2, "'31' is not a resolution"),
+        ("search --initial 1", 2, "initial is 1"),
+        ("search --resume nowhere", 2, "not a run folder"),
+        ("search --resume nowhere --seed 3", 2, "--seed cannot be given beside it"),
+        ("profile --device jetson-nono", 2, "did you mean 'jetson-nano'?"),
+        ("profile --device jetson-nano --measured-only", 4, "not connected"),
+        ("profile --width 0.7", 2, "width 0.7 is not in space starter"),
+        ("profile --runtime tensort", 2, "did you mean 'tensorrt'?"),
+        ("export subnet.json", 2, "subnet.json: no such file"),
+        ("export 08011001440551052208877 --format tflit", 2, "did you mean 'tflite'?"),
+        ("export 08011001440551052208877 --format tensorrt", 3, "trtexec"),
+        ("inspect nowhere.json", 2, "nowhere.json: no such file"),
+        ("extract nowhere.json", 2, "needs --supernet and --weights"),
+        ("predict 08011001440551052208877 --device jetson-nano", 2, "no latency table"),
+        ("measure nowhere.onnx", 2, "nowhere.onnx"),
+        ("report nowhere", 2, "not a run folder"),
+        ("exprot subnet.json", 2, "Did you mean 'export'?"),
+        ("inspect", 2, "Missing argument"),
+        ("profile --banana", 2, "--banana"),
+    ],
+)
+def test_bad_usage(arguments: str, code: int, said: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bad usage ends with its exit code and a message that says what is wrong, and writes nothing."""
+    if arguments.startswith("search"):
+        table_file(folder)
+    assert cli.run(arguments.split()) == code
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"format": "natdeploy.subnet/1", "supernet": "sta', "not valid JSON"),
+        ("[1, 2]", "a subnet is a JSON object"),
+        ({**ARCHITECTURE, "r": "32"}, "r.constrained-int: input should be a valid integer"),
+        ({**ARCHITECTURE, "ks": [3] * 9}, "ks lists 9 layers"),
+        ({**ARCHITECTURE, "ks": [3] * 9 + [9]}, "ks[9] is 9"),
+        ({**ARCHITECTURE, "w": 0.7}, "width 0.7"),
+        ({key: value for key, value in ARCHITECTURE.items() if key != "w"}, "w is missing"),
+        ({**ARCHITECTURE, "colour": 1}, "colour"),
+        ({"format": "natdeploy.subnet/2"}, "format"),
+        ("\x00\x01", "not valid JSON"),
+    ],
+)
+def test_bad_subnet_file(content: object, said: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A subnet file that is damaged or wrong is named with the key and the reason, by every command that reads one."""
+    write_subnet(folder, content)
+    for command in ("inspect", "export", "measure"):
+        assert cli.run([command, "subnet.json"]) == 2
+        captured = capsys.readouterr()
+        assert "subnet.json" in captured.err
+        assert said in captured.err
+        assert captured.out == ""
+    assert [path.name for path in folder.iterdir()] == ["subnet.json"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("natdeploy.", "natdeploy.9", "format"),
+        (",0.0224416,", ",-1,", "line 16: median_ms is -1"),
+        (",0.0224416,", ",nan,", "line 16: median_ms is nan"),
+        (",0.0224416,", ",0,", "line 16: median_ms is 0"),
+        (",0.0224416,", ",soon,", "line 16: median_ms is 'soon', not a number"),
+        ("median_ms", "median", "median_ms"),
+    ],
+)
+def test_bad_table_file(old: str, new: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A latency table with a wrong version, figure or column is named with its line, and is never used."""
+    path = table_file(folder)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    write_subnet(folder, ARCHITECTURE)
+    assert cli.run(["predict", "subnet.json"]) == 2
+    captured = capsys.readouterr()
+    assert str(path) in captured.err
+    assert said in captured.err
+
+
+def test_missing_row_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A layer without a row is refused by its name, never priced at zero."""
+    path = table_file(folder)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith("pooling,1,")))
+    write_subnet(folder, ARCHITECTURE)
+    assert cli.run(["predict", "subnet.json"]) == 2
+    assert "lacks 1 row: pooling 1x1" in capsys.readouterr().err
+
+
+def test_target_that_nothing_meets(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 5, with the nearest architecture and its latency, before anything is trained."""
+    path = folder.parent / "home" / "latency_tables" / "jetson-nano" / "tensorrt-fp16-b1-t1.csv"
+    assert cli.run(["profile", "--device", "jetson-nano"]) == 0
+    assert path.exists()
+    assert cli.run(["search", "--target-latency", "jetson-nano=1us", "--json"]) == 5
+    captured = capsys.readouterr()
+    assert "the nearest takes" in captured.err
+    assert json.loads(captured.out.splitlines()[-1])["error"]["code"] == "target-unreachable"
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["empty", "one class", "corrupt"])
+def test_bad_image_folder(kind: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An image folder that is empty, has one class or a corrupt image is refused with the file that is at fault."""
+    assert cli.run(["profile", "--device", "jetson-nano"]) == 0
+    images = folder / "images"
+    for name in ("a", "b")[: 1 if kind == "one class" else 2]:
+        (images / name).mkdir(parents=True)
+        if kind != "empty":
+            (images / name / "0.png").write_bytes(b"\x89PNG not an image")
+    capsys.readouterr()
+    assert cli.run(["search", "-d", "jetson-nano", "--data", "images"]) == 2
+    error = capsys.readouterr().err
+    assert {"empty": "images/a: holds no image", "one class": "at least two classes", "corrupt": "0.png"}[kind] in error
+    assert not (folder / "runs").exists()
+
+
+def test_unwritable_output(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An output that cannot be written is exit code 2, and names the place."""
+    (folder / "file").write_text("")
+    assert cli.run(["profile", "-d", "jetson-nano", "-o", "file/table.csv"]) == 2
+    assert "file/table.csv" in capsys.readouterr().err
+    assert cli.run(["profile", "-d", "jetson-nano", "-o", "/dev/full/table.csv"]) == 2
+    assert "/dev/full" in capsys.readouterr().err
+
+
+def test_full_disk_at_stdout_is_an_error(folder: Path) -> None:
+    """A result that cannot be printed is exit code 2, not success."""
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "natdeploy", "devices", "--json"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert process.returncode == 2
+    assert b"Traceback" not in process.stderr
+
+
+def test_json_errors_are_one_document(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With `--json` an error is one JSON document on stdout too."""
+    assert cli.run(["inspect", "nowhere.json", "--json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["ok"] is False
+    assert set(document["error"]) == {"code", "message", "hint"}
+
+
+def test_settings_file_gives_defaults_and_is_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """natdeploy.toml sets defaults that an option overrides; a key that no option has is refused."""
+    (folder / "natdeploy.toml").write_text('[profile]\ndevice = "jetson-nano"\nresolutions = "32"\n')
+    assert cli.run(["profile", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["resolutions"] == [32]
+    assert cli.run(["profile", "--resolutions", "32,40", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["resolutions"] == [32, 40]
+    (folder / "natdeploy.toml").write_text('[profile]\ndevise = "jetson-nano"\n')
+    assert cli.run(["profile"]) == 2
+    assert "[profile] has no option 'devise'" in capsys.readouterr().err
+
+
+def test_environment_beats_the_settings_file(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NATDEPLOY_<COMMAND>_<OPTION> wins over natdeploy.toml."""
+    (folder / "natdeploy.toml").write_text('[profile]\ndevice = "jetson-nano"\nresolutions = "32"\n')
+    monkeypatch.setenv("NATDEPLOY_PROFILE_RESOLUTIONS", "40")
+    assert cli.run(["profile", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["resolutions"] == [40]
+
+
+def test_help_is_quick_and_needs_no_torch(folder: Path) -> None:
+    """`natdeploy --help` imports nothing heavy, and takes no longer than a few starts of Python itself."""
+    code = "import sys; from natdeploy import cli; cli.run(['--help']); print(*sys.modules)"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(process.stdout.split())
+    assert loaded.isdisjoint({"torch", "numpy", "pandas", "onnx", "pymoo", "sklearn", "pydantic", "rich"})
+    bare, ours = (
+        min(_seconds([sys.executable, "-c", code]) for _ in range(3))
+        for code in ("import click", "from natdeploy import cli; cli.run(['--help'])")
+    )
+    assert ours < 4 * bare
+
+
+def test_importing_natdeploy_does_not_import_torch(folder: Path) -> None:
+    """`import natdeploy` is light; its functions appear when they are used."""
+    code = "import natdeploy, sys; assert 'torch' not in sys.modules; print(natdeploy.predict.__name__)"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "predict"
+
+
+@pytest.mark.parametrize("name", ["profilers", "export"])
+def test_packages_refuse_another_name(name: str) -> None:
+    """The top-level folders cannot be imported under a second name."""
+    root = Path(cli.__file__).parents[2]
+    process = subprocess.run([sys.executable, "-c", f"import {name}"], cwd=root, capture_output=True, check=False)
+    assert f"natdeploy.{name}".encode() in process.stderr
+
+
+def _seconds(command: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, capture_output=True, check=True)
+    return time.perf_counter() - began
