@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import natdeploy
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Device, Target
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable
@@ -29,6 +28,7 @@ from natdeploy.profilers.local import (
 )
 from natdeploy.profilers.roofline import estimate_layer
 from natdeploy.profilers.row_journal import RowJournal
+from natdeploy.version import __version__
 
 
 def profile_host(
@@ -132,7 +132,7 @@ def estimate(
         method="roofline",
         rows=rows,
         created=clock.now().isoformat(timespec="seconds"),
-        conditions={"natdeploy": natdeploy.__version__, "chip": device.chip, "source": device.source},
+        conditions={"natdeploy": __version__, "chip": device.chip, "source": device.source},
     )
 
 
@@ -183,7 +183,7 @@ def _check_target(device: Device, target: Target) -> None:
 
 def _conditions(bench: Bench, before: dict[str, Any]) -> dict[str, Any]:
     return {
-        "natdeploy": natdeploy.__version__,
+        "natdeploy": __version__,
         **before,
         "load_average_after": host.load_average(),
         "timing": dataclasses.asdict(bench.method.timing),
