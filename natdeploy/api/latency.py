@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from natdeploy.api.context import Context, resolve_space
 from natdeploy.api.results import MeasureResult, PredictResult, ProfileResult
 from natdeploy.core.cost import space_layers
@@ -14,7 +12,7 @@ from natdeploy.core.device import Device, Target
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable
 from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError
+from natdeploy.errors import CoverageError, DeviceUnreachableError, InputError, MissingRuntimeError
 from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import choose_table, find_table, table_path
@@ -88,6 +86,7 @@ def profile(
         table = _estimate(space, described, target, existing, context)
     if table != existing or source != path:
         write_table(path, table, fresh=fresh)
+    _journal(path).unlink(missing_ok=True)
     return ProfileResult(
         table=path, content=table, resolutions=space.resolutions, seconds=round(context.clock.seconds() - started, 3)
     )
@@ -150,10 +149,15 @@ def predict(
     stored = choose_table(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
     table = stored.read()
     layers = walk(read.space, read.architecture, classes or read.classes, activation=read.activation)
+    try:
+        prediction = table.predict(layers)
+    except CoverageError as error:
+        msg = f"{stored.path}: {error.message}"
+        raise CoverageError(msg, hint=error.hint) from error
     return PredictResult(
         device=device,
         runtime=table.target.runtime,
-        prediction=table.predict(layers),
+        prediction=prediction,
         provenance=table.provenance,
         table=stored.path,
     )
@@ -199,12 +203,9 @@ def measure(
 
 def measure_file(path: Path, target: Target, *, seed: int, clock: Clock) -> LatencyStats:
     """Measure an exported file on this machine."""
-    from natdeploy.profilers.meter import WHOLE_NETWORKS, noise_image
-    from natdeploy.profilers.timing import time_interleaved
+    from natdeploy.profilers.meter import measure_session
 
-    session = runtime_of(target.runtime).open(path, threads=target.threads)
-    call = session.prepare(noise_image(session.input_size, seed))
-    return time_interleaved([call], clock=clock, rng=np.random.default_rng(seed), timing=WHOLE_NETWORKS)[0]
+    return measure_session(runtime_of(target.runtime).open(path, threads=target.threads), clock=clock, seed=seed)
 
 
 def host_meter(target: Target, *, seed: int, clock: Clock) -> NetworkMeter:
