@@ -22,3 +22,11 @@ def shared_data() -> Path:
 def target() -> Target:
     """Return a target of a latency table."""
     return Target(device="board", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> None:
+    """Let torch compute with one thread: two that wait for each other are many times slower beside busy neighbours."""
+    import torch
+
+    torch.set_num_threads(1)

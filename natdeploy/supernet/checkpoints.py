@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from natdeploy.errors import InputError
@@ -61,11 +61,9 @@ def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
+    content = save({name: tensor.detach().contiguous() for name, tensor in state.items()})
     with atomic_path(path) as temporary:
-        try:
-            save_file({name: tensor.detach().contiguous() for name, tensor in state.items()}, temporary)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+        temporary.write_bytes(content)
 
 
 def load_network_weights(network: nn.Module, path: Path) -> None:
