@@ -18,6 +18,7 @@ from natdeploy.errors import InputError
 from natdeploy.supernet.network import build_network
 from tests.published import PUBLISHED
 from tests.strategies import ALL_SPACES, SMALL, architectures
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
