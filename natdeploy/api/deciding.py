@@ -61,7 +61,7 @@ class Decider:
     def write_archive(self) -> list[dict[str, Any]]:
         """Write `archive.csv` and `front.csv`; return the archive's rows, those with `front` true first."""
         values = {name: cost(self.archive) for name, cost in self.costs.items()}
-        on_front = front(self.top1, list(values.values()))
+        on_front = self.front()
         rows = [self._row(place, values) for place in range(len(self.archive))]
         self.run.write_csv("archive", rows)
         self.run.write_csv("front", [rows[place] for place in on_front])
@@ -84,11 +84,16 @@ class Decider:
             write_subnet(alias, made[0][1])
         return tuple(choice for choice, _ in made)
 
-    def candidates(self) -> Candidates:
-        """Return the archive as what a choice is made of."""
-        latency = {device: self.costs[f"latency:{device}"](self.archive) for device in self.plan.devices}
+    def front(self) -> NDArray[np.intp]:
+        """Return the places in the archive that no other dominates in top-1 and every cost, the quickest first."""
+        return front(self.top1, [cost(self.archive) for cost in self.costs.values()])
+
+    def candidates(self, places: NDArray[np.intp]) -> Candidates:
+        """Return some places of the archive as what a choice is made of."""
+        part = self.archive[places]
+        latency = {device: self.costs[f"latency:{device}"](part) for device in self.plan.devices}
         upper = {device: values * self.tables[device].upper_ratio for device, values in latency.items()}
-        return Candidates(top1=self.top1, latency_ms=latency, upper_ms=upper)
+        return Candidates(top1=self.top1[places], latency_ms=latency, upper_ms=upper)
 
     def choose_place(self, target: Mapping[str, float]) -> tuple[int, dict[str, float]]:
         """Return the place in the archive that is chosen for a target, and its measured latency by device.
@@ -99,14 +104,15 @@ class Decider:
         Raises:
             TargetUnreachableError: None meets the target.
         """
-        candidates = self.candidates()
+        places = self.front()
+        candidates = self.candidates(places)
         order = rank(candidates, target)
         nearest = ""
-        for place in self._tried(order, candidates):
+        for place in places[_tried(order, candidates)].tolist():
             measured = self.measured(self.archive[place])
             missed = {device: ms for device, ms in target.items() if measured.get(device, 0.0) > ms}
             if not missed:
-                return int(place), measured
+                return place, measured
             device, target_ms = next(iter(missed.items()))
             nearest = f"{measured[device]:.3g} ms measured on {device} (target {target_ms:g} ms)"
             self.context.reporter.info(f"not taken: {nearest}")
@@ -150,11 +156,11 @@ class Decider:
 
     def _choose(self, target: Mapping[str, float], name: str) -> tuple[Choice, Subnet]:
         place, measured = self.choose_place(target)
-        candidates = self.candidates()
+        own = self.candidates(np.array([place]))
         latencies = {
             device: DeviceLatency(
-                predicted=float(candidates.latency_ms[device][place]),
-                upper=float(candidates.upper_ms[device][place]) if self.tables[device].calibration else None,
+                predicted=float(own.latency_ms[device][0]),
+                upper=float(own.upper_ms[device][0]) if self.tables[device].calibration else None,
                 measured=measured.get(device),
             )
             for device in self.plan.devices
@@ -189,13 +195,6 @@ class Decider:
         self.run.record("tested", {"genotype": genotype, "top1": value})
         return value
 
-    def _tried(self, order: NDArray[np.intp], candidates: Candidates) -> list[int]:
-        """Return the most accurate ones, and after them the quickest."""
-        quickest = min(
-            order.tolist(), key=lambda place: sum(values[place] for values in candidates.latency_ms.values())
-        )
-        return list(dict.fromkeys([*order[:_TRIED].tolist(), quickest]))
-
     def _row(self, place: int, values: Mapping[str, Values]) -> dict[str, Any]:
         architecture = decode(self.plan.space, self.archive[place])
         row: dict[str, Any] = {
@@ -212,6 +211,13 @@ class Decider:
         for device in self.plan.devices:
             row[f"latency_ms:{device}"] = float(values[f"latency:{device}"][place])
         return row
+
+
+def _tried(order: NDArray[np.intp], candidates: Candidates) -> list[int]:
+    """Return the candidates to measure: the first ones of `order`, and after them the quickest of it."""
+    latency = sum(candidates.latency_ms.values(), np.zeros(len(candidates.top1)))
+    quickest = order[np.argmin(latency[order])]
+    return list(dict.fromkeys([*order[:_TRIED].tolist(), int(quickest)]))
 
 
 def decider_of_run(run: RunFolder, plan: SearchPlan, tables: Mapping[str, LatencyTable], context: Context) -> Decider:
