@@ -1,0 +1,94 @@
+"""Values with units on the command line."""
+
+import click
+import pytest
+
+from natdeploy.cli.units import parse_duration_ms, parse_resolutions, parse_targets
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_ms"),
+    [("20ms", 20), ("0.5s", 500), ("800us", 0.8), ("800µs", 0.8), ("5000ns", 0.005), (".5ms", 0.5), (" 7ms ", 7)],
+)
+def test_durations_have_units(text, expected_ms):
+    """Each unit is turned into milliseconds."""
+    assert parse_duration_ms(text) == pytest.approx(expected_ms, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("20", "'20' has no unit: write 20ms"),
+        ("1.5", "'1.5' has no unit: write 1.5ms"),
+        ("0ms", "'0ms' is not positive"),
+        ("0.0s", "'0.0s' is not positive"),
+        ("-5ms", "'-5ms' is not a duration"),
+        ("soon", "'soon' is not a duration such as 20ms, 0.5s or 800us"),
+        ("nan", "is not a duration"),
+        ("nanms", "is not a duration"),
+        ("inf", "is not a duration"),
+        ("infms", "is not a duration"),
+        ("1e3ms", "is not a duration"),
+        ("20 ms", "is not a duration"),
+        ("20MS", "is not a duration"),
+        ("5.ms", "is not a duration"),
+        ("20min", "is not a duration"),
+        ("", "is not a duration"),
+        ("ms", "is not a duration"),
+        ("9" * 400 + "ms", "is too long"),
+        ("0." + "0" * 400 + "1ms", "is not positive"),
+    ],
+)
+def test_other_durations_are_refused(text, reason):
+    """What is no duration, has no unit or is not positive is refused with what was given."""
+    with pytest.raises(click.BadParameter) as caught:
+        parse_duration_ms(text)
+    assert reason in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("values", "devices", "expected"),
+    [
+        ((), ("host",), ()),
+        (("15ms",), ("host",), ({"host": 15.0},)),
+        (("15ms,20ms",), ("host",), ({"host": 15.0}, {"host": 20.0})),
+        (("15ms", "1s"), ("board",), ({"board": 15.0}, {"board": 1000.0})),
+        (("board=15ms",), ("host",), ({"board": 15.0},)),
+        (("board=15ms", "host=20ms"), ("host", "board"), ({"board": 15.0, "host": 20.0},)),
+    ],
+)
+def test_targets(values, devices, expected):
+    """Without a device each duration is a choice of its own; with devices all must hold for one choice."""
+    assert parse_targets(values, devices) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "devices", "reason"),
+    [
+        (("15ms", "board=20ms"), ("host",), "'15ms' does not say which device it is for"),
+        (("15ms",), ("host", "board"), "write host=15ms"),
+        (("board=1ms", "board=2ms"), ("host",), "two targets for device 'board'"),
+        (("board=20",), ("host",), "has no unit"),
+        (("board=",), ("host",), "is not a duration"),
+        (("board=15ms,20ms",), ("host",), "is not a duration"),
+        (("15ms,",), ("host",), "is not a duration"),
+    ],
+)
+def test_other_targets_are_refused(values, devices, reason):
+    """A target that is not valid or does not say what it is for is refused with the reason."""
+    with pytest.raises(click.BadParameter) as caught:
+        parse_targets(values, devices)
+    assert reason in caught.value.message
+
+
+def test_resolutions():
+    """A list of whole numbers is read in its order, with spaces or without; no list stays none."""
+    assert parse_resolutions("160,192, 224") == (160, 192, 224)
+    assert parse_resolutions(None) is None
+
+
+@pytest.mark.parametrize("text", ["", "160,", "31", "0", "-32", "48.0", "1e2", "big", "160;192", "²²²", "٣٢"])
+def test_other_resolutions_are_refused(text):
+    """Anything but whole numbers of at least 32 is refused with an example."""
+    with pytest.raises(click.BadParameter, match="such as 160,192,224"):
+        parse_resolutions(text)
