@@ -1,0 +1,145 @@
+"""The run folder."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from natdeploy.errors import InputError, OutputError
+from natdeploy.io.runs import RunFolder, default_run_path
+
+SETTINGS = {"supernet": "starter", "seed": 3, "resolutions": [32, 48], "effort": {"iterations": 2}, "weights": ""}
+
+
+@pytest.fixture
+def run(tmp_path) -> RunFolder:
+    """A new run folder."""
+    return RunFolder.create(tmp_path / "runs" / "one", SETTINGS)
+
+
+def test_a_run_is_opened_with_its_settings(run):
+    """A run that is opened again has the settings that it was made with, and no events yet."""
+    opened = RunFolder.open(run.path)
+    assert opened.settings == run.settings == SETTINGS
+    assert opened.recorded("evaluated") == []
+    assert opened.checkpoint.parent.is_dir()
+
+
+def test_a_run_is_not_made_twice(run):
+    """A folder that holds a run is refused with the command that goes on, and stays as it is."""
+    before = (run.path / "run.toml").read_bytes()
+    with pytest.raises(InputError, match="holds a run already") as caught:
+        RunFolder.create(run.path, {"seed": 4})
+    assert f"--resume {run.path}" in caught.value.hint
+    assert (run.path / "run.toml").read_bytes() == before
+
+
+def test_a_run_may_be_made_in_an_existing_folder(tmp_path):
+    """A folder without a run is taken as it is."""
+    (tmp_path / "notes.txt").write_text("mine")
+    RunFolder.create(tmp_path, SETTINGS)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_that_cannot_be_written_is_an_output_error(tmp_path):
+    """A run below a file is refused with its name."""
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(OutputError, match=r"cannot write .*file"):
+            RunFolder.create(place, SETTINGS)
+
+
+def test_events_are_kept_by_kind(run):
+    """Events come back by kind, in order, also from the folder opened again."""
+    run.record("evaluated", {"round": 0, "top1": 0.5})
+    run.record("iteration", {"number": 1})
+    run.record("evaluated", {"round": 1, "top1": 0.25})
+    for folder in (run, RunFolder.open(run.path)):
+        assert [event["top1"] for event in folder.recorded("evaluated")] == [0.5, 0.25]
+        assert [event["number"] for event in folder.recorded("iteration")] == [1]
+        assert folder.recorded("finished") == []
+
+
+def test_a_kill_while_recording_loses_that_event_alone(run):
+    """A torn last line is dropped when the run is opened, and recording goes on."""
+    run.record("evaluated", {"round": 0})
+    journal = run.path / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes() + b'{"event": "eval')
+    opened = RunFolder.open(run.path)
+    opened.record("evaluated", {"round": 1})
+    assert [event["round"] for event in RunFolder.open(run.path).recorded("evaluated")] == [0, 1]
+
+
+def test_a_damaged_event_is_refused(run):
+    """A damaged line within the journal is refused with file and line."""
+    run.record("evaluated", {"round": 0})
+    journal = run.path / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes() + b"damaged\n" + journal.read_bytes())
+    with pytest.raises(InputError, match=r"journal\.jsonl, line 2"):
+        RunFolder.open(run.path)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (None, "not a run folder: it has no run.toml"),
+        (b'seed = "', r"run\.toml: not valid TOML"),
+        (b"\xff\xfe", r"run\.toml: cannot be read: not a UTF-8"),
+        (b"seed = 1\n", r"run\.toml: format is None, expected 'natdeploy\.run/1'"),
+        (b'format = "natdeploy.run/9"\n', r"run\.toml: format is 'natdeploy\.run/9'"),
+    ],
+)
+def test_what_is_no_run_is_refused(tmp_path, raw, message):
+    """A folder without settings, or with damaged ones, is refused with the file and the reason."""
+    if raw is not None:
+        (tmp_path / "run.toml").write_bytes(raw)
+    with pytest.raises(InputError, match=message):
+        RunFolder.open(tmp_path)
+
+
+def test_a_missing_folder_is_no_run(tmp_path):
+    """A path that does not exist, or is a file, is no run."""
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "absent", tmp_path / "file"):
+        with pytest.raises(InputError, match="not a run folder"):
+            RunFolder.open(place)
+
+
+def test_tables_come_back(run):
+    """Rows written as CSV are read with their values; genotypes and encodings stay text."""
+    rows = [
+        {"row": 0, "top1": 0.1234567, "genotype": "0 0 1 1", "encoding": "08011001440551052208877", "front": True},
+        {"row": 1, "top1": 0.5, "genotype": "1 0 9 9", "encoding": "00011001440551052208877", "front": False},
+    ]
+    run.write_csv("archive", rows)
+    expected = [{**rows[0], "top1": 0.123457}, rows[1]]
+    assert run.read_csv("archive") == expected
+
+
+@pytest.mark.parametrize("raw", [b"", b'a,b\n1,2\n3,"4', b"a,b\n1,2,3,4\n5\n6,7,8,9,10\n", b"\xff\xfe\x00"])
+def test_a_damaged_table_is_refused(run, raw):
+    """A CSV that cannot be read is refused with its name."""
+    (run.path / "archive.csv").write_bytes(raw)
+    with pytest.raises(InputError, match=r"archive\.csv: not a readable table"):
+        run.read_csv("archive")
+
+
+def test_a_missing_table_means_the_run_has_not_ended(run):
+    """The hint is the command that goes on."""
+    with pytest.raises(InputError, match="the search has not ended") as caught:
+        run.read_csv("archive")
+    assert f"--resume {run.path}" in caught.value.hint
+
+
+def test_the_report_is_written_whole(run):
+    """The report's path is returned, and nothing else is left."""
+    before = set(run.path.iterdir())
+    path = run.write_report("<html>µ</html>")
+    assert path.read_text(encoding="utf-8") == "<html>µ</html>"
+    assert set(run.path.iterdir()) - before == {path}
+
+
+def test_default_paths_tell_time_and_seed():
+    """A run without a place of its own is named after the time, UTC, and its seed."""
+    now = datetime(2024, 2, 3, 4, 5, 6, tzinfo=UTC)
+    assert default_run_path(now, 7) == Path("runs") / "20240203T040506Z-s7"
