@@ -26,7 +26,9 @@ def target() -> Target:
 
 @pytest.fixture(scope="session")
 def one_thread() -> None:
-    """Let torch compute with one thread: two that wait for each other are many times slower beside busy neighbours."""
+    """Compute with one thread: two that wait for each other are many times slower beside busy neighbours."""
+    import threadpoolctl
     import torch
 
     torch.set_num_threads(1)
+    threadpoolctl.threadpool_limits(1, user_api="blas")

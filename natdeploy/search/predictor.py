@@ -73,13 +73,15 @@ class RBFEnsemble:
         return total / len(self._fitted)
 
     def _choose_centres(self, rows: Values) -> tuple[NDArray[np.intp], Values, NDArray[np.intp]]:
-        """Choose genes that tell enough rows apart; where hardly any do, the last choice must serve."""
+        """Choose genes that tell enough rows apart; where none are found, those that tell most apart must serve."""
+        tried = []
         for _ in range(_TRIES):
             genes = self._choose_genes(len(rows))
             centres, inverse = np.unique(rows[:, genes], axis=0, return_inverse=True)
+            tried.append((genes, centres, inverse.ravel()))
             if len(centres) > len(genes) + 1:
-                break
-        return genes, centres, inverse.ravel()
+                return tried[-1]
+        return max(tried, key=lambda choice: len(choice[1]))
 
     def _choose_genes(self, rows: int) -> NDArray[np.intp]:
         most = max(1, min(len(self._free), rows - 3))

@@ -1,0 +1,207 @@
+"""Latency tables: what they cover, and what they say of whole networks."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from natdeploy.core.architecture import largest, smallest
+from natdeploy.core.cost import space_layers
+from natdeploy.core.genotype import decode, sample
+from natdeploy.core.latency import CLASSIFIER_COUNTS, Calibration, LatencyStats, LatencyTable, describe_layer
+from natdeploy.core.layers import CLASSIFIER, walk
+from natdeploy.core.space import SPACES
+from natdeploy.errors import CoverageError, InputError
+from tests.strategies import SMALL
+
+NAT = SPACES["nat"].with_resolutions((192, 224))
+
+
+def stats(median_ms):
+    """Return statistics with a median."""
+    return LatencyStats(median_ms=median_ms, p10_ms=median_ms, p90_ms=median_ms, mean_ms=median_ms, std_ms=0.0, runs=10)
+
+
+def layer_cost(layer):
+    """Return a latency that differs from layer to layer."""
+    return 0.01 + layer.madds * 1e-7 + layer.kernel * 1e-3 + layer.in_size * 1e-4
+
+
+def make_table(target, space, *, classes=CLASSIFIER_COUNTS, cost=layer_cost, calibration=None):
+    """Return a table that covers a space."""
+    layers = [
+        layer for r in space.resolutions for width in space.widths for layer in space_layers(space, width, r, classes)
+    ]
+    rows = {layer: stats(cost(layer)) for layer in layers}
+    return LatencyTable(target=target, provenance="measured", method="test", rows=rows, calibration=calibration)
+
+
+def without(table, dropped):
+    """Return the table less the rows for which `dropped` holds."""
+    return dataclasses.replace(table, rows={layer: row for layer, row in table.rows.items() if not dropped(layer)})
+
+
+CALIBRATION = Calibration(
+    alpha_ms=0.7, beta=1.3, gamma_ms=-0.02, lower_ratio=0.9, upper_ratio=1.2, coverage=0.95, networks=20
+)
+
+
+def test_a_network_takes_the_sum_of_its_layers(target):
+    """Without a calibration the prediction is the sum, and has no interval."""
+    layers = walk(NAT, largest(NAT), 10)
+    prediction = make_table(target, NAT).predict(layers)
+    assert prediction.latency_ms == pytest.approx(sum(layer_cost(layer) for layer in layers), rel=1e-12)
+    assert (prediction.lower_ms, prediction.upper_ms, prediction.coverage) == (None, None, None)
+
+
+def test_a_calibration_corrects_the_sum(target):
+    """The prediction is alpha + beta x sum + gamma x searchable blocks, with an interval around it."""
+    layers = walk(NAT, smallest(NAT), 10)
+    plain = make_table(target, NAT).predict(layers).latency_ms
+    prediction = make_table(target, NAT, calibration=CALIBRATION).predict(layers)
+    value = 0.7 + 1.3 * plain - 0.02 * 10
+    assert prediction.latency_ms == pytest.approx(value, rel=1e-12)
+    assert prediction.lower_ms == pytest.approx(0.9 * value, rel=1e-12)
+    assert prediction.upper_ms == pytest.approx(1.2 * value, rel=1e-12)
+    assert prediction.coverage == 0.95
+
+
+@pytest.mark.parametrize("calibration", [None, CALIBRATION], ids=["plain", "calibrated"])
+@pytest.mark.parametrize("space", [NAT, SMALL], ids=lambda space: space.name)
+@pytest.mark.parametrize("classes", [10, 47, 1000])
+def test_the_compiled_table_predicts_the_same(target, space, calibration, classes):
+    """Compiled for a space, the table gives each architecture what it predicts of its layers."""
+    table = make_table(target, space, calibration=calibration)
+    rows = sample(space, 40, np.random.default_rng(0))
+    expected = [table.predict(walk(space, decode(space, row), classes)).latency_ms for row in rows]
+    np.testing.assert_allclose(table.compile(space, classes)(rows), expected, rtol=1e-12)
+
+
+def test_the_cheapest_of_a_calibrated_table_is_the_cheapest(target):
+    """Also where each block is credited so much that deeper networks are quicker, the quickest is found."""
+    calibration = dataclasses.replace(CALIBRATION, gamma_ms=-1.0)
+    array = make_table(target, SMALL, calibration=calibration).compile(SMALL, 10)
+    genotype, latency_ms = array.cheapest(SMALL)
+    assert latency_ms <= array(sample(SMALL, 5000, np.random.default_rng(0))).min()
+    assert array(genotype[None])[0] == pytest.approx(latency_ms, rel=1e-12)
+    assert decode(SMALL, genotype).depths == (3, 3, 3)
+
+
+def test_the_upper_bound_is_relative(target):
+    """The ratio of bound and prediction is the calibration's, and 1 without one."""
+    assert make_table(target, SMALL).upper_ratio == 1.0
+    assert make_table(target, SMALL, calibration=CALIBRATION).upper_ratio == 1.2
+
+
+def classifier_table(target, times):
+    """Return a table with classifier rows of these counts of classes."""
+    rows = {classifier(count): stats(time_ms) for count, time_ms in times.items()}
+    return LatencyTable(target=target, provenance="measured", method="test", rows=rows)
+
+
+def classifier(classes):
+    """Return the classifier of the narrow nat networks."""
+    return walk(NAT, smallest(NAT), classes)[-1]
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected_ms"),
+    [(10, 1.0), (55, 1.5), (100, 2.0), (550, 3.0), (1000, 4.0), (1900, 6.0), (5, 1.0), (1, 1.0)],
+)
+def test_classifiers_are_interpolated(target, classes, expected_ms):
+    """Between measured counts the latency is linear, above them it goes on so, below it is that of the smallest."""
+    table = classifier_table(target, {1000: 4.0, 10: 1.0, 100: 2.0})
+    assert table.layer_ms(classifier(classes)) == pytest.approx(expected_ms, rel=1e-12)
+    assert table.covers(classifier(classes))
+
+
+def test_one_count_of_classes_is_an_upper_bound(target):
+    """A table with one classifier row serves smaller counts with that row, and refuses larger ones."""
+    table = classifier_table(target, {1000: 4.0})
+    assert table.layer_ms(classifier(10)) == 4.0
+    assert not table.covers(classifier(1001))
+    with pytest.raises(CoverageError, match=r"classifier 1x1 1280->1001"):
+        table.layer_ms(classifier(1001))
+
+
+def test_noise_never_makes_more_classes_quicker_than_fewer(target):
+    """Where the larger count was measured quicker, the counts between take what the smaller does."""
+    table = classifier_table(target, {10: 2.0, 100: 1.0})
+    assert table.layer_ms(classifier(50)) == 2.0
+    assert table.layer_ms(classifier(5000)) == 2.0
+
+
+def test_a_classifier_of_another_width_does_not_serve(target):
+    """Only rows that differ in the count of classes alone are interpolated between."""
+    wide = walk(NAT, dataclasses.replace(smallest(NAT), width=1.2), 55)[-1]
+    assert not classifier_table(target, {10: 1.0, 100: 2.0}).covers(wide)
+
+
+def test_missing_layers_are_named(target):
+    """A network with layers that the table lacks is refused with each of them, never priced at zero."""
+    layers = walk(NAT, largest(NAT), 10)
+    table = without(make_table(target, NAT), lambda layer: layer == layers[5])
+    message = rf"board \(onnxruntime, fp32, batch 1, 1 thread\) lacks \d+ rows?: {describe_layer(layers[5])}"
+    with pytest.raises(CoverageError, match=message.replace("->", "-.")) as caught:
+        table.predict(layers)
+    assert "profile --device board" in caught.value.hint
+    with pytest.raises(CoverageError, match="lacks 1 row"):
+        table.compile(NAT.with_resolutions((224,)), 10)
+    with pytest.raises(CoverageError, match="lacks 1 row"):
+        table.layer_ms(layers[5])
+    assert set(table.missing(layers)) == {layers[5]}
+
+
+def test_many_missing_layers_are_counted(target):
+    """Of many missing rows five are named and the others counted."""
+    table = without(make_table(target, NAT), lambda layer: layer.op == "block")
+    with pytest.raises(CoverageError, match=r"lacks 21 rows: (block [^;]+; ){5}and 16 more$"):
+        table.predict(walk(NAT, largest(NAT), 10))
+
+
+def test_covered_resolutions(target):
+    """Only resolutions at which every layer of every width is covered count."""
+    space = NAT.with_resolutions((192, 208, 224))
+    table = make_table(target, NAT)
+    assert table.covered_resolutions(space, 10) == (192, 224)
+    wide = without(table, lambda layer: layer.op == "stem" and layer.out_channels == 24 and layer.in_size == 192)
+    assert wide.covered_resolutions(space, 10) == (224,)
+    assert wide.covered_resolutions(dataclasses.replace(space, widths=(1.0,)), 10) == (192, 224)
+    headless = without(table, lambda layer: layer.op == CLASSIFIER and layer.out_channels != 10)
+    assert headless.covered_resolutions(space, 10) == (192, 224)
+    assert headless.covered_resolutions(space, 11) == ()
+
+
+@pytest.mark.parametrize("field", ["median_ms", "p10_ms", "p90_ms", "mean_ms", "std_ms"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_figures_that_are_no_latency_are_refused(field, value):
+    """Negative, infinite and undefined figures are refused by name."""
+    with pytest.raises(InputError, match=f"{field} is {value:g}: a latency is a positive number"):
+        dataclasses.replace(stats(1.0), **{field: value})
+
+
+def test_a_median_of_zero_is_refused():
+    """Nothing takes no time; a deviation may be zero."""
+    with pytest.raises(InputError, match="median_ms is 0"):
+        stats(0.0)
+    with pytest.raises(InputError, match="runs is -1"):
+        dataclasses.replace(stats(1.0), runs=-1)
+    assert stats(1.0).std_ms == 0
+
+
+def test_statistics_scale_together():
+    """Something that takes twice as long has all figures doubled, and as many runs."""
+    one = LatencyStats(median_ms=1.0, p10_ms=0.5, p90_ms=2.0, mean_ms=1.2, std_ms=0.3, runs=7)
+    assert one.scaled(2.0) == LatencyStats(median_ms=2.0, p10_ms=1.0, p90_ms=4.0, mean_ms=2.4, std_ms=0.6, runs=7)
+
+
+def test_an_unknown_provenance_is_refused(target):
+    """A table says how its rows came about, in one of the known words."""
+    with pytest.raises(InputError, match=r"unknown provenance 'guessed' \(known: measured"):
+        LatencyTable(target=target, provenance="guessed", method="test", rows={})
+
+
+def test_targets_name_themselves(target):
+    """A target has a file of its own within its device's folder, and reads as a sentence's part."""
+    assert target.file_name == "onnxruntime-fp32-b1-t1.csv"
+    assert str(dataclasses.replace(target, threads=4)) == "board (onnxruntime, fp32, batch 1, 4 threads)"

@@ -1,0 +1,15 @@
+"""A made-up accuracy of genotypes, for tests of the search."""
+
+import numpy as np
+
+from natdeploy.core.genotype import Population
+
+
+def accuracy(population: Population) -> np.ndarray:
+    """Return values between 0 and 1: more of everything helps, later layers less, with ripples that no line follows."""
+    genes = population[:, 2:].astype(float)
+    weights = np.linspace(1.0, 0.3, genes.shape[1])
+    size = np.sqrt(genes) @ weights / (3 * weights.sum())
+    scale = 0.1 * population[:, 0] / 16 + 0.05 * population[:, 1]
+    ripple = 0.02 * np.sin(genes[:, 0] + 2 * genes[:, 4])
+    return 0.3 + 0.5 * size + scale + ripple

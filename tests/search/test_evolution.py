@@ -1,0 +1,138 @@
+"""Evolution over canonical genotypes."""
+
+import numpy as np
+import pytest
+from pymoo.indicators.hv import HV
+
+from natdeploy.core.cost import madds_array
+from natdeploy.core.genotype import distinct, initial, repair, sample
+from natdeploy.core.space import SPACES
+from natdeploy.search.evolution import evolve, reference_directions, survivors
+from tests.landscapes import accuracy
+from tests.strategies import SMALL, TINY
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NAT = SPACES["nat"]
+MADDS = madds_array(NAT, 10)
+
+
+def objectives(rows):
+    """Return error and giga multiply-adds."""
+    return np.column_stack([-accuracy(rows), MADDS(rows) / 1e9])
+
+
+def start(count=10):
+    """Return the first rows of a population."""
+    return initial(NAT, count, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def evolved():
+    """Return what evolution makes of them."""
+    return evolve(NAT, objectives, start(), size=20, generations=15, seed=1)
+
+
+def test_rows_are_canonical_and_distinct(evolved):
+    """The last population has no more rows than asked for, each canonical and none twice."""
+    assert 10 <= len(evolved) <= 20
+    assert evolved.dtype == np.int64
+    assert np.array_equal(repair(NAT, evolved), evolved)
+    assert len(distinct(evolved)) == len(evolved)
+
+
+def test_objectives_are_asked_for_canonical_rows_alone():
+    """Nothing that repair would change is ever evaluated."""
+    asked = []
+
+    def spy(rows):
+        asked.append(rows.copy())
+        return objectives(rows)
+
+    evolve(NAT, spy, start(), size=20, generations=4, seed=0)
+    rows = np.concatenate(asked)
+    assert len(asked) >= 4
+    assert np.array_equal(repair(NAT, rows), rows)
+
+
+def test_the_seed_decides(evolved):
+    """The same seed gives the same rows in the same order, another seed others."""
+    again, other = (evolve(NAT, objectives, start(), size=20, generations=15, seed=seed) for seed in (1, 2))
+    assert np.array_equal(again, evolved)
+    assert not np.array_equal(other, evolved)
+
+
+def test_evolution_beats_random_sampling(evolved):
+    """The last population dominates more than as many random architectures as were evaluated, its start included."""
+    random = np.concatenate([start(), sample(NAT, 20 * 15, np.random.default_rng(3))])
+    dominated = HV(ref_point=np.array([0.0, 1.2]))
+    assert dominated(objectives(evolved)) > 1.03 * dominated(objectives(random))
+
+
+def test_a_single_objective_is_minimized():
+    """With one objective, the best of the last population beats what random sampling finds."""
+    rows = evolve(NAT, lambda rows: -accuracy(rows)[:, None], start(), size=16, generations=12, seed=0)
+    assert accuracy(rows).max() > accuracy(sample(NAT, 16 * 12, np.random.default_rng(0))).max()
+
+
+@pytest.mark.parametrize("count", [2, 60])
+def test_the_start_may_have_any_size(count):
+    """Fewer rows than a population are filled up, more are cut."""
+    rows = evolve(
+        SMALL, small_objectives, initial(SMALL, count, np.random.default_rng(0)), size=20, generations=3, seed=0
+    )
+    assert 2 <= len(rows) <= 20
+
+
+def test_a_space_smaller_than_a_population_is_searched():
+    """Where there are fewer architectures than a population has places, evolution ends nevertheless."""
+    tiny = TINY.with_resolutions((32,))
+    cost = madds_array(tiny, 10)
+    rows = evolve(
+        tiny,
+        lambda rows: np.column_stack([cost(rows), -rows.sum(axis=1)]),
+        initial(tiny, 2, np.random.default_rng(0)),
+        size=200,
+        generations=2,
+        seed=0,
+    )
+    assert len(rows) <= tiny.size == 72
+
+
+def small_objectives(rows):
+    """Return two objectives of the small space."""
+    return np.column_stack([-rows.sum(axis=1), rows[:, 2:].max(axis=1)])
+
+
+def test_survivors_are_a_seeded_choice():
+    """As many distinct rows as asked for are kept, in order, the same for the same seed."""
+    values = np.random.default_rng(0).uniform(size=(50, 2))
+    kept = survivors(values, 20, seed=3)
+    assert len(kept) == len(set(kept.tolist())) == 20
+    assert (np.diff(kept) > 0).all()
+    assert np.array_equal(survivors(values, 20, seed=3), kept)
+
+
+def test_few_rows_all_survive():
+    """Where there are not more rows than places, all stay."""
+    values = np.random.default_rng(0).uniform(size=(5, 2))
+    assert survivors(values, 5, seed=0).tolist() == [0, 1, 2, 3, 4]
+    assert survivors(values, 20, seed=0).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_the_front_survives():
+    """Rows of the front stay before dominated ones."""
+    angle = np.linspace(0, np.pi / 2, 15)
+    front = 1 - np.column_stack([np.cos(angle), np.sin(angle)])
+    values = np.concatenate([front + 0.5, front, front + 0.8])
+    assert survivors(values, 20, seed=0).tolist()[:15] != list(range(15))
+    assert set(range(15, 30)) <= set(survivors(values, 20, seed=0).tolist())
+
+
+def test_reference_directions_lie_on_the_simplex():
+    """There are as many as asked for, none negative, each summing to 1; a single objective has a single one."""
+    directions = reference_directions(2, 20)
+    assert directions.shape == (20, 2)
+    assert (directions >= 0).all()
+    np.testing.assert_allclose(directions.sum(axis=1), 1)
+    assert reference_directions(1, 20).tolist() == [[1.0]]

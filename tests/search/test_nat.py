@@ -1,0 +1,181 @@
+"""The NAT search as ask and tell."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from natdeploy.core.architecture import largest, smallest
+from natdeploy.core.cost import madds_array, params_array
+from natdeploy.core.genotype import decode, distinct, repair, sample, without
+from natdeploy.core.pareto import non_dominated
+from natdeploy.core.space import SPACES
+from natdeploy.search.nat import NatSearch, SearchSettings
+from tests.landscapes import accuracy
+from tests.strategies import TINY
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NAT = SPACES["nat"]
+COSTS = {"madds": madds_array(NAT, 10), "params": params_array(NAT, 10)}
+SETTINGS = SearchSettings(
+    initial=30, iterations=3, candidates=8, members=15, population=20, generations=6, marginals=20
+)
+
+
+def make(*, limits=None, seed=0, settings=SETTINGS):
+    """Return a search."""
+    return NatSearch(NAT, COSTS, limits or {}, settings, seed)
+
+
+def started(**arguments):
+    """Return a search whose first archive has been evaluated."""
+    search = make(**arguments)
+    first = search.first()
+    search.tell(first, accuracy(first))
+    return search
+
+
+def drive(search):
+    """Drive a search to its end, told values that drift with each adaptation; return its archive."""
+    for iteration in range(1, SETTINGS.iterations + 1):
+        candidates, _ = search.propose(iteration)
+        search.tell(candidates, accuracy(candidates))
+        search.tell(search.archive, accuracy(search.archive) + 0.01 * iteration)
+    return search.archive, search.top1
+
+
+@pytest.fixture(scope="module")
+def driven():
+    """A search that has ended."""
+    search = started()
+    drive(search)
+    return search
+
+
+def test_the_first_archive():
+    """The first archive is as large as asked for, and holds the smallest and the largest architecture."""
+    first = make().first()
+    assert len(distinct(first)) == 30
+    assert decode(NAT, first[0]) == smallest(NAT)
+    assert decode(NAT, first[1]) == largest(NAT)
+    assert np.array_equal(make().first(), first)
+    assert not np.array_equal(make(seed=1).first(), first)
+
+
+def test_candidates_are_new():
+    """What is proposed is canonical, distinct, not in the archive, and as much as asked for."""
+    search = started()
+    for iteration in (1, 2):
+        candidates, predicted = search.propose(iteration)
+        assert len(candidates) == len(predicted) == 8
+        assert np.array_equal(repair(NAT, candidates), candidates)
+        assert len(without(candidates, search.archive)) == 8
+        search.tell(candidates, accuracy(candidates))
+    assert len(distinct(search.archive)) == len(search.archive) == 30 + 16
+
+
+def test_predictions_are_top1():
+    """What is predicted of candidates is an accuracy, near the one that they have."""
+    candidates, predicted = started().propose(1)
+    assert np.abs(predicted - accuracy(candidates)).max() < 0.15
+    assert (predicted > 0).all()
+
+
+def test_telling_again_overwrites():
+    """An architecture that is told again keeps its place and gets the new value; others are added behind."""
+    search = make()
+    rows = sample(NAT, 4, np.random.default_rng(0))
+    search.tell(rows[:3], np.array([0.1, 0.2, 0.3]))
+    search.tell(rows[[1, 3]], np.array([0.9, 0.4]))
+    assert np.array_equal(search.archive, rows)
+    assert search.top1.tolist() == [0.1, 0.9, 0.3, 0.4]
+    search.tell(search.archive, np.array([1.0, 2.0, 3.0, 4.0]))
+    assert len(search.archive) == 4
+    assert search.top1.tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_telling_repeated_rows_keeps_the_last_value():
+    """A row that occurs twice in one telling is one row with the later value."""
+    search = make()
+    row = sample(NAT, 1, np.random.default_rng(0))
+    search.tell(np.repeat(row, 2, axis=0), np.array([0.1, 0.2]))
+    assert (len(search.archive), search.top1.tolist()) == (1, [0.2])
+
+
+def test_telling_takes_one_value_a_row():
+    """Values that are too few are refused."""
+    with pytest.raises(ValueError, match="shorter"):
+        make().tell(sample(NAT, 3, np.random.default_rng(0)), np.zeros(2))
+
+
+def test_half_of_the_candidates_respect_the_limits():
+    """At least half of the candidates meet every limit, and the better of them by prediction come first."""
+    reachable = np.quantile(COSTS["madds"](started().archive), 0.5)
+    search = started(limits={"madds": float(reachable)})
+    candidates, predicted = search.propose(1)
+    within = COSTS["madds"](candidates) <= reachable
+    assert within[:4].all()
+    assert (np.diff(predicted[:4]) <= 0).all()
+    without_limit, _ = started().propose(1)
+    assert (COSTS["madds"](without_limit[:4]) > reachable).any()
+
+
+def test_limits_that_nothing_meets_leave_the_spread():
+    """Where no candidate meets the limits, there are as many candidates nevertheless."""
+    assert len(started(limits={"madds": 1.0}).propose(1)[0]) == 8
+
+
+def test_the_same_seed_ends_the_same(driven):
+    """Two searches with one seed and the same values ask for the same, another seed for something else."""
+    again, other = started(), started(seed=1)
+    assert np.array_equal(drive(again)[0], driven.archive)
+    assert np.array_equal(again.top1, driven.top1)
+    assert not np.array_equal(drive(other)[0], driven.archive)
+
+
+def test_a_proposal_hangs_on_the_archive_alone(driven):
+    """A search that is told an archive at once proposes what one proposes that grew to it."""
+    rebuilt = make()
+    rebuilt.tell(driven.archive, driven.top1)
+    (first, _), (second, _) = rebuilt.propose(4), driven.propose(4)
+    assert np.array_equal(first, second)
+
+
+def test_searching_improves_the_front(driven):
+    """The candidates of the search push the front further than as many random architectures do."""
+    first = driven.archive[:30]
+    random = np.concatenate([first, sample(NAT, len(driven.archive) - 30, np.random.default_rng(5))])
+
+    def share(rows):
+        both = np.concatenate([rows, first])
+        values = np.column_stack([-accuracy(both), COSTS["madds"](both)])
+        return non_dominated(values)[30 : len(rows)].sum()
+
+    assert share(driven.archive) > share(random)
+
+
+def test_marginals_come_from_the_archive(driven):
+    """The supernet is adapted to as many architectures as asked for, all of the archive, the same on every call."""
+    population = driven.marginal_population()
+    assert len(population) == 20
+    assert len(without(population, driven.archive)) == 0
+    assert np.array_equal(driven.marginal_population(), population)
+
+
+def test_a_small_archive_is_adapted_to_as_a_whole():
+    """Where the archive is not larger than the part that is asked for, all of it counts."""
+    search = started(settings=dataclasses.replace(SETTINGS, marginals=30))
+    assert np.array_equal(search.marginal_population(), search.archive)
+
+
+def test_a_space_can_be_searched_to_its_end():
+    """When every architecture is known there is nothing left to propose."""
+    tiny = TINY.with_resolutions((32,))
+    settings = dataclasses.replace(SETTINGS, initial=500)
+    search = NatSearch(tiny, {"madds": madds_array(tiny, 10)}, {}, settings, 0)
+    first = search.first()
+    assert len(first) == tiny.size
+    search.tell(first, first.sum(axis=1) / 30)
+    candidates, predicted = search.propose(1)
+    assert (len(candidates), len(predicted)) == (0, 0)
