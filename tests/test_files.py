@@ -40,6 +40,16 @@ def test_the_target_appears_when_the_block_ends(tmp_path):
     assert names(target.parent) == ["table.csv"]
 
 
+def test_the_target_is_replaced_at_once(tmp_path):
+    """Whoever has the old file open goes on reading the old content: the new file takes its name, not its place."""
+    target = tmp_path / "table.csv"
+    target.write_text("before")
+    with target.open() as reader:
+        write_text(target, "after")
+        assert reader.read() == "before"
+    assert target.read_text() == "after"
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, InputError, OSError])
 def test_a_block_that_raises_leaves_the_target_as_it_was(tmp_path, error):
     """Whatever is raised, an existing target keeps its content and nothing lies beside it."""
