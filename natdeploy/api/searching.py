@@ -84,12 +84,13 @@ def search(
         effort=chosen_effort,
         seed=seed,
         threads=prepare_torch(threads),
+        alias=str(Path("subnet.json").resolve()) if output is None else "",
     )
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), plan.to_settings())
     for device, table in tables.items():
-        write_table(run.tables / f"{device}.csv", table)
-    alias = Path("subnet.json") if output is None else None
-    return _run(run, plan, tables, context, alias)
+        write_table(run.tables / f"{device}.csv", table, fresh=True)
+    run.begin()
+    return _run(run, plan, tables, context)
 
 
 def resume(path: Path, *, context: Context | None = None) -> SearchResult:
@@ -105,7 +106,7 @@ def resume(path: Path, *, context: Context | None = None) -> SearchResult:
     plan = SearchPlan.from_settings(run.settings, str(path / "run.toml"))
     tables = {device: read_table(run.tables / f"{device}.csv") for device in plan.devices}
     prepare_torch(plan.threads)
-    return _run(run, plan, tables, context, None)
+    return _run(run, plan, tables, context)
 
 
 def report(path: Path, *, context: Context | None = None) -> SearchResult:
@@ -168,9 +169,11 @@ def _run(
     plan: SearchPlan,
     tables: Mapping[str, LatencyTable],
     context: Context,
-    alias: Path | None,
 ) -> SearchResult:
     from natdeploy.api.loop import SearchLoop
+
+    # A finished run is only written anew: what the alias names by now may be of a later search.
+    alias = Path(plan.alias) if plan.alias and not run.recorded("finished") else None
 
     context.reporter.info(f"run folder: {run.path}")
     try:

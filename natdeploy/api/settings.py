@@ -108,6 +108,7 @@ class SearchPlan:
         effort: Its values.
         seed: Seed.
         threads: Threads to train with.
+        alias: A further file to write the first choice to, absolute; empty for none.
     """
 
     supernet: str
@@ -121,6 +122,7 @@ class SearchPlan:
     effort: Preset
     seed: int
     threads: int
+    alias: str
 
     @property
     def space(self) -> SearchSpace:
@@ -140,6 +142,7 @@ class SearchPlan:
                 "preset": self.preset,
                 "seed": self.seed,
                 "threads": self.threads,
+                "alias": self.alias,
                 "targets": [dict(target) for target in self.targets],
             },
             "effort": dataclasses.asdict(self.effort),

@@ -31,7 +31,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, settings: Mapping[str, Any]) -> RunFolder:
-        """Make a new run folder.
+        """Make the folder of a new run; it becomes a run with `begin`.
 
         Raises:
             InputError: There is a run in `path` already.
@@ -42,9 +42,15 @@ class RunFolder:
             raise InputError(msg, hint=f"continue it with --resume {path}, or choose another --output")
         with writing(path):
             (path / "checkpoint").mkdir(parents=True, exist_ok=True)
-        with atomic_path(path / "run.toml") as temporary:
-            temporary.write_bytes(tomli_w.dumps({"format": FORMAT, **settings}).encode())
         return cls(path, settings)
+
+    def begin(self) -> None:
+        """Write the settings, after everything else that the run begins with: from here on it can be resumed.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        write_text(self.path / "run.toml", tomli_w.dumps({"format": FORMAT, **self.settings}))
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -105,6 +106,14 @@ def read_subnet(
         InputError: The file is unreadable, truncated or of the wrong type, the width is not known, or the space does
             not hold the architecture. The message names file, key and reason.
     """
+    read = _read(source, supernet=supernet, width=width, classes=classes)
+    if width is not None and not math.isclose(width, read.architecture.width):
+        msg = f"{source}: the architecture has width {read.architecture.width:g}, not {width:g}"
+        raise InputError(msg)
+    return read
+
+
+def _read(source: str | Path, *, supernet: str | None, width: float | None, classes: int | None) -> Subnet:
     path = Path(source)
     if re.fullmatch(r"\d+", str(source)) and not os.path.exists(source):  # noqa: PTH110 (any length of string)
         return _bare(from_encoding(str(source)), supernet, classes, str(source))

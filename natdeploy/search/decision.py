@@ -60,10 +60,10 @@ def _unreachable(candidates: Candidates, targets: Mapping[str, float]) -> Target
     excess = np.max([candidates.upper_ms[device] / target for device, target in targets.items()], axis=0)
     nearest = int(np.argmin(excess))
     figures = ", ".join(
-        f"{candidates.upper_ms[device][nearest]:.3g} ms on {device} (target {target:g} ms)"
+        f"{candidates.upper_ms[device][nearest]:,.4g} ms on {device} (target {target:g} ms)"
         for device, target in targets.items()
     )
-    msg = f"no architecture meets the target; the nearest takes {figures}, {100 * (excess[nearest] - 1):.1f} % too much"
+    msg = f"no architecture meets the target; the nearest takes {figures}, {100 * (excess[nearest] - 1):.2g} % too much"
     return TargetUnreachableError(msg, hint="raise --target-latency, or search smaller networks with --resolutions")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from natdeploy.core.cost import CostArray
 from natdeploy.core.genotype import Population, bounds, initial, without
@@ -88,6 +89,20 @@ class NatSearch:
 
     def propose(self, iteration: int) -> tuple[Population, Values]:
         """Return the candidates of `iteration` (from 1) and their predicted top-1; none is in the archive."""
+        # Matrices of a few hundred rows: a second BLAS thread only waits, for several times as long on a busy machine.
+        with threadpool_limits(1, user_api="blas"):
+            return self._propose(iteration)
+
+    def marginal_population(self) -> Population:
+        """Return the part of the archive that the supernet is to be adapted to."""
+        values = np.column_stack([-self.top1, self.cost_values(self.archive)])
+        return self.archive[survivors(values, self.settings.marginals, seed=self.seed)]
+
+    def cost_values(self, population: Population) -> Values:
+        """Return the `n x m` costs of the `n x L` array `population`."""
+        return np.column_stack([cost(population) for cost in self.costs.values()])
+
+    def _propose(self, iteration: int) -> tuple[Population, Values]:
         rng = np.random.default_rng([self.seed, iteration])
         predictor = RBFEnsemble(*bounds(self.space), members=self.settings.members, rng=rng)
         predictor.fit(self.archive, self.top1)
@@ -109,15 +124,6 @@ class NatSearch:
         values = objectives(fresh)
         chosen = self._select(fresh, values)
         return fresh[chosen], -values[chosen, 0]
-
-    def marginal_population(self) -> Population:
-        """Return the part of the archive that the supernet is to be adapted to."""
-        values = np.column_stack([-self.top1, self.cost_values(self.archive)])
-        return self.archive[survivors(values, self.settings.marginals, seed=self.seed)]
-
-    def cost_values(self, population: Population) -> Values:
-        """Return the `n x m` costs of the `n x L` array `population`."""
-        return np.column_stack([cost(population) for cost in self.costs.values()])
 
     def _select(self, population: Population, values: Values) -> NDArray[np.intp]:
         """Take half of the candidates for their predicted top-1 within the limits, and half to cover the front."""

@@ -110,8 +110,16 @@ def test_released_files_are_read(shared_data, tmp_path):
             without += 1
             with pytest.raises(InputError, match="w is missing"):
                 read_subnet(path)
-        assert len(read_subnet(path, width=1.2).architecture.depths) == 5
+        assert len(read_subnet(path, width=entry["subnet"].get("w", 1.2)).architecture.depths) == 5
     assert without == 2
+
+
+def test_a_width_that_contradicts_the_file_is_refused(tmp_path):
+    """`--width` beside an architecture that has another one is an error, not a silent choice."""
+    path = write(tmp_path, {"w": 1.0, "r": 224, "d": [2] * 5, "e": [3] * 10, "ks": [3] * 10})
+    assert read_subnet(path, width=1.0).architecture.width == 1.0
+    with pytest.raises(InputError, match=r"has width 1, not 1\.2"):
+        read_subnet(path, width=1.2)
 
 
 def test_a_missing_width_is_never_guessed(tmp_path):

@@ -54,9 +54,7 @@ def test_the_upper_bound_is_compared():
 
 def test_an_unreachable_target_names_the_nearest():
     """The message tells the nearest candidate's latency, the target and by how much it is missed."""
-    with pytest.raises(
-        TargetUnreachableError, match=r"nearest takes 12 ms on host \(target 10 ms\), 20\.0 %"
-    ) as caught:
+    with pytest.raises(TargetUnreachableError, match=r"nearest takes 12 ms on host \(target 10 ms\), 20 %") as caught:
         rank(candidates([0.9, 0.5], [15, 12]), {"host": 10})
     assert "--target-latency" in caught.value.hint
 
@@ -64,9 +62,7 @@ def test_an_unreachable_target_names_the_nearest():
 def test_the_nearest_is_the_one_whose_worst_miss_is_least():
     """With several devices the relative excess of the worst one counts, and each device is named."""
     both = candidates([0.9, 0.5], [11, 10], board_ms=[22, 40])
-    with pytest.raises(
-        TargetUnreachableError, match=r"11 ms on host \(target 10 ms\), 22 ms on board .*20 ms.*, 10\.0 %"
-    ):
+    with pytest.raises(TargetUnreachableError, match=r"11 ms on host \(target 10 ms\), 22 ms on board .*20 ms.*, 10 %"):
         rank(both, {"host": 10, "board": 20})
 
 
