@@ -20,7 +20,7 @@ from natdeploy.core.genotype import Population, decode, to_encoding
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SearchSpace, find_space
-from natdeploy.errors import TargetUnreachableError
+from natdeploy.errors import InputError, TargetUnreachableError
 from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder
 from natdeploy.io.subnets import Subnet, write_subnet
@@ -228,7 +228,10 @@ def decider_of_run(run: RunFolder, plan: SearchPlan, tables: Mapping[str, Latenc
     """
     from natdeploy.api.loop import build_supernet, cost_arrays
 
-    rows = run.read_csv("archive")
+    rows = sorted(run.read_csv("archive"), key=lambda row: row["row"])
+    if not run.checkpoint.is_file():
+        msg = f"{run.checkpoint}: no such file: without it the run has no weights"
+        raise InputError(msg)
     archive = np.array([[int(gene) for gene in row["genotype"].split()] for row in rows], dtype=np.int64)
     evaluator, _ = build_supernet(plan, run)
     return Decider(

@@ -35,7 +35,7 @@ class ExportResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document of the result."""
-        documents = [jsonable(exported) for exported in self.exports]
+        documents = [{**jsonable(exported), "parity": exported.parity.to_json()} for exported in self.exports]
         return {"ok": True, **documents[0]} if len(documents) == 1 else {"ok": True, "exports": documents}
 
 

@@ -14,7 +14,7 @@ from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, DeviceUnreachableError, InputError, MissingRuntimeError
 from natdeploy.io.devices import find_device, target_of
-from natdeploy.io.subnets import read_subnet
+from natdeploy.io.subnets import read_with_classes
 from natdeploy.io.table_store import choose_table, find_table, table_path
 from natdeploy.io.tables import read_table, write_table
 from natdeploy.ports import Clock
@@ -145,10 +145,10 @@ def predict(
         CoverageError: The table does not cover the subnet; what is missing is named.
         InputError: The subnet or the table is not valid, or there is no table.
     """
-    read = read_subnet(subnet, supernet=supernet, width=width, classes=classes)
+    read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes)
     stored = choose_table(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
     table = stored.read()
-    layers = walk(read.space, read.architecture, classes or read.classes, activation=read.activation)
+    layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     try:
         prediction = table.predict(layers)
     except CoverageError as error:
@@ -195,8 +195,8 @@ def measure(
     if own is not None:
         stats = measure_file(path, target, seed=seed, clock=context.clock)
     else:
-        read = read_subnet(subject, supernet=supernet, width=width, classes=classes)
-        layers = walk(read.space, read.architecture, classes or read.classes, activation=read.activation)
+        read = read_with_classes(subject, supernet=supernet, width=width, classes=classes)
+        layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
         stats = host_meter(target, seed=seed, clock=context.clock).measure([layers])[0]
     return MeasureResult(device=device, runtime=target.runtime, stats=stats)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -182,4 +183,6 @@ def _run(
         return loop.finish(alias)
     except KeyboardInterrupt as error:
         msg = "interrupted; nothing is lost"
-        raise InterruptedWorkError(msg, hint=f"go on with: natdeploy search --resume {run.path}") from error
+        raise InterruptedWorkError(
+            msg, hint=f"go on with: natdeploy search --resume {shlex.quote(str(run.path))}"
+        ) from error

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
 
@@ -122,7 +124,12 @@ class SearchPlan:
     effort: Preset
     seed: int
     threads: int
-    alias: str
+    alias: str = ""
+
+    def __post_init__(self) -> None:
+        if self.threads < 1 or self.seed < 0:
+            msg = f"threads is {self.threads} and seed {self.seed}: they must be 1 and 0 at least"
+            raise InputError(msg)
 
     @property
     def space(self) -> SearchSpace:
@@ -156,11 +163,12 @@ class SearchPlan:
             InputError: A key is missing, unknown or of the wrong type; the message names it.
         """
         try:
-            effort = Preset(**settings["effort"])
-            values = dict(settings["search"])
-            for key in ("resolutions", "widths", "devices", "targets"):
-                values[key] = tuple(values[key])
-            return cls(**values, effort=effort)
-        except (KeyError, TypeError) as error:
-            msg = f"{source}: not the settings of a search: {error}"
+            return TypeAdapter(cls).validate_python({**settings["search"], "effort": settings["effort"]})
+        except KeyError as error:
+            msg = f"{source}: not the settings of a search: [{error.args[0]}] is missing"
+            raise InputError(msg) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            msg = f"{source}: not the settings of a search: {place}: {first['msg']}"
             raise InputError(msg) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from natdeploy.core.latency import describe_layer
 from natdeploy.core.layers import layer_names, walk
 from natdeploy.errors import InputError
 from natdeploy.io.runs import RunFolder
-from natdeploy.io.subnets import Subnet, read_subnet
+from natdeploy.io.subnets import Subnet, read_subnet, read_with_classes
 from natdeploy.io.tables import read_table
 from natdeploy.version import __version__
 
@@ -58,23 +57,6 @@ def inspect(
         ),
         metrics=read.metrics,
     )
-
-
-def read_with_classes(
-    subnet: str | Path, *, supernet: str | None = None, width: float | None = None, classes: int | None = None
-) -> Subnet:
-    """Read a subnet whose count of classes may be given for a bare architecture.
-
-    Raises:
-        InputError: The subnet is not valid, or its classifier has weights for another count of classes.
-    """
-    read = read_subnet(subnet, supernet=supernet, width=width, classes=classes)
-    if classes is None or classes == read.classes:
-        return read
-    if read.task is not None or read.weights is not None:
-        msg = f"{read.source}: the subnet has {read.classes} classes, not {classes}"
-        raise InputError(msg)
-    return dataclasses.replace(read, classes=classes)
 
 
 def load_subnet(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -21,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     # Idle OpenMP threads that spin make small networks several times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _open_standard_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(run(given))
 
@@ -42,6 +45,15 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _open_standard_streams() -> None:
+    """Put /dev/full in the place of a closed stdout, so that writing to it is an error, and /dev/null for stderr."""
+    for number, name, place in ((1, "stdout", "/dev/full"), (2, "stderr", os.devnull)):
+        if getattr(sys, name) is None:
+            handle = os.open(place if Path(place).exists() else os.devnull, os.O_WRONLY)
+            os.dup2(handle, number)
+            setattr(sys, name, os.fdopen(number, "w", closefd=False))
+
+
 class _Failure(NamedTuple):
     exit_code: int
     code: str
@@ -52,6 +64,9 @@ class _Failure(NamedTuple):
 def _failure(error: BaseException) -> _Failure:
     if isinstance(error, NatdeployError):
         return _Failure(error.exit_code, error.code, error.message, error.hint)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        drop_stdout()
+        return _Failure(2, "cannot-write", f"cannot write: {error.strerror}", None)
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return _Failure(130, "interrupted", "interrupted", getattr(error, "hint", None))
     if isinstance(error, click.UsageError) and error.ctx is not None and error.ctx.parent is not None:
@@ -67,7 +82,9 @@ def _fail(failure: _Failure, *, as_json: bool) -> int:
         error = {"code": failure.code, "message": failure.message, "hint": failure.hint}
         with contextlib.suppress(NatdeployError):
             print_json({"ok": False, "error": error})
-    print(f"natdeploy: {failure.message}", file=sys.stderr)  # noqa: T201
-    if failure.hint:
-        print(f"  {failure.hint}", file=sys.stderr)  # noqa: T201
+    # The exit code tells what happened even where stderr cannot.
+    with contextlib.suppress(OSError):
+        click.echo(f"natdeploy: {failure.message}", err=True)
+        if failure.hint:
+            click.echo(f"  {failure.hint}", err=True)
     return failure.exit_code

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("demo"), help="Folder for the results.")
 @options.seed_option
 @options.json_option
-def command(output: Path, seed: int, as_json: bool) -> None:  # noqa: FBT001
+def command(output: Path, seed: int, json: bool) -> None:  # noqa: FBT001
     """Run the main job on bundled data: profile this machine, search under a target, export, check, measure."""
 
     def work(context: Context) -> DemoResult:
@@ -26,7 +26,7 @@ def command(output: Path, seed: int, as_json: bool) -> None:  # noqa: FBT001
 
         return api.demo(output, seed=seed, context=context)
 
-    options.run_command(work, show, as_json=as_json)
+    options.run_command(work, show, as_json=json)
 
 
 def show(result: DemoResult) -> None:

@@ -10,13 +10,13 @@ from natdeploy.cli.output import print_json, print_table
 
 @click.command("devices")
 @options.json_option
-def command(as_json: bool) -> None:  # noqa: FBT001
+def command(json: bool) -> None:  # noqa: FBT001
     """List the known devices: what they are, whether they can be reached, and which latency tables there are."""
     from natdeploy import api
     from natdeploy.api.results import jsonable
 
     states = api.devices()
-    if as_json:
+    if json:
         print_json({"ok": True, "devices": jsonable(states)})
         return
     rows = [

@@ -11,14 +11,14 @@ from natdeploy.version import __version__
 
 @click.command("doctor")
 @options.json_option
-def command(as_json: bool) -> None:  # noqa: FBT001
+def command(json: bool) -> None:  # noqa: FBT001
     """Show what is installed, reachable and broken; exit 1 when something is broken."""
     from natdeploy import api
     from natdeploy.api.results import jsonable
 
     findings = api.doctor()
     broken = any(finding.state == "broken" for finding in findings)
-    if as_json:
+    if json:
         print_json({"ok": not broken, "natdeploy": __version__, "findings": jsonable(findings)})
     else:
         print_line(f"natdeploy {__version__}")

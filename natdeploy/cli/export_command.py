@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("subnet", type=click.Path(path_type=Path))
-@click.option("-f", "--format", "formats", multiple=True, default=("onnx",), help="onnx or tflite; repeatable.")
+@click.option("-f", "--format", multiple=True, default=("onnx",), help="onnx or tflite; repeatable.")
 @options.subnet_options
 @options.output_option
 @options.seed_option
 @options.json_option
 def command(  # noqa: PLR0917
     subnet: Path,
-    formats: tuple[str, ...],
+    format: tuple[str, ...],  # noqa: A002, the option's name
     supernet: str | None,
     width: float | None,
     classes: int | None,
     output: Path | None,
     seed: int,
-    as_json: bool,  # noqa: FBT001
+    json: bool,  # noqa: FBT001
 ) -> None:
     """Write SUBNET as a file that is checked to compute the same, with its manifest beside it."""
 
@@ -38,7 +38,7 @@ def command(  # noqa: PLR0917
 
         return api.export(
             subnet,
-            formats,
+            format,
             output=output,
             supernet=supernet,
             width=width,
@@ -47,7 +47,7 @@ def command(  # noqa: PLR0917
             context=context,
         )
 
-    options.run_command(work, show, as_json=as_json)
+    options.run_command(work, show, as_json=json)
 
 
 def show(result: ExportResult) -> None:

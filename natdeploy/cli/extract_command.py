@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command("extract")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--row", type=click.IntRange(min=0), default=None, help="Row of the run's archive.csv or front.csv.")
-@click.option("--target-latency", "targets", multiple=True, help="20ms, or DEVICE=20ms; instead of a row.")
+@click.option("--target-latency", multiple=True, help="20ms, or DEVICE=20ms; instead of a row.")
 @click.option("--supernet", default=None, help="Search space of the weights.")
 @click.option("--weights", type=click.Path(path_type=Path), default=None, help="Weight file of the supernet.")
 @options.width_option
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 def command(  # noqa: PLR0917
     source: Path,
     row: int | None,
-    targets: tuple[str, ...],
+    target_latency: tuple[str, ...],
     supernet: str | None,
     weights: Path | None,
     width: float | None,
     classes: int | None,
     data: str | None,
     output: Path | None,
-    as_json: bool,  # noqa: FBT001
+    json: bool,  # noqa: FBT001
 ) -> None:
     """Take a subnet with its weights out of a supernet or a finished run, without training.
 
     SOURCE is a run folder (with --row or --target-latency), or an architecture (with --supernet and --weights).
     """
-    wanted = parse_targets(targets, ("host",))
+    wanted = parse_targets(target_latency, ("host",))
     if len(wanted) > 1 or (wanted and row is not None):
         msg = "one --row or one --target-latency can be given"
         raise click.UsageError(msg, click.get_current_context())
@@ -71,7 +71,7 @@ def command(  # noqa: PLR0917
             context=context,
         )
 
-    options.run_command(work, show, as_json=as_json)
+    options.run_command(work, show, as_json=json)
 
 
 def show(result: ExtractResult) -> None:

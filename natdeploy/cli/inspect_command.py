@@ -23,7 +23,7 @@ def command(
     supernet: str | None,
     width: float | None,
     classes: int | None,
-    as_json: bool,  # noqa: FBT001
+    json: bool,  # noqa: FBT001
 ) -> None:
     """Show the layers of SUBNET and what they cost."""
 
@@ -32,7 +32,7 @@ def command(
 
         return api.inspect(subnet, supernet=supernet, width=width, classes=classes)
 
-    options.run_command(work, show, as_json=as_json)
+    options.run_command(work, show, as_json=json)
 
 
 def show(result: InspectResult) -> None:

@@ -31,7 +31,7 @@ def command(  # noqa: PLR0917
     width: float | None,
     classes: int | None,
     seed: int,
-    as_json: bool,  # noqa: FBT001
+    json: bool,  # noqa: FBT001
 ) -> None:
     """Really run a subnet or an exported .onnx or .tflite file as a whole, and time it."""
 
@@ -50,7 +50,7 @@ def command(  # noqa: PLR0917
             context=context,
         )
 
-    options.run_command(work, show, as_json=as_json)
+    options.run_command(work, show, as_json=json)
 
 
 def show(result: MeasureResult) -> None:

@@ -14,7 +14,7 @@ from natdeploy.cli.reporting import make_reporter
 
 Command = Callable[..., Any]
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+json_option = click.option("--json", is_flag=True, help="Print one JSON document instead of text.")
 seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of everything random.")
 device_option = click.option("-d", "--device", default="host", help="Device; see `natdeploy devices`.")
 width_option = click.option("--width", type=float, default=None, help="Width multiplier.")

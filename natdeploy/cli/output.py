@@ -17,12 +17,7 @@ from natdeploy.errors import OutputError
 @contextlib.contextmanager
 def clean_stdout() -> Iterator[None]:
     """Send everything that the work prints, libraries in C++ included, to stderr: stdout is for the result."""
-    sys.stdout.flush()
-    try:
-        kept = os.dup(1)
-    except OSError:
-        yield
-        return
+    kept = os.dup(1)
     os.dup2(2, 1)
     try:
         yield

@@ -30,7 +30,7 @@ def command(  # noqa: PLR0917
     supernet: str | None,
     width: float | None,
     classes: int | None,
-    as_json: bool,  # noqa: FBT001
+    json: bool,  # noqa: FBT001
 ) -> None:
     """Predict the latency of SUBNET by the latency table of a device; nothing is run."""
 
@@ -49,7 +49,7 @@ def command(  # noqa: PLR0917
             threads=threads,
         )
 
-    options.run_command(work, show, as_json=as_json)
+    options.run_command(work, show, as_json=json)
 
 
 def show(result: PredictResult) -> None:

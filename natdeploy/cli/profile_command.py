@@ -39,7 +39,7 @@ def command(  # noqa: PLR0917
     measured_only: bool,  # noqa: FBT001
     output: Path | None,
     seed: int,
-    as_json: bool,  # noqa: FBT001
+    json: bool,  # noqa: FBT001
 ) -> None:
     """Measure a device: build its per-layer latency table, or add to it what it lacks.
 
@@ -66,7 +66,7 @@ def command(  # noqa: PLR0917
             context=context,
         )
 
-    options.run_command(work, show, as_json=as_json)
+    options.run_command(work, show, as_json=json)
 
 
 def show(result: ProfileResult) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command("report")
 @click.argument("run", type=click.Path(path_type=Path))
 @options.json_option
-def command(run: Path, as_json: bool) -> None:  # noqa: FBT001
+def command(run: Path, json: bool) -> None:  # noqa: FBT001
     """Write the report of a finished RUN again."""
 
     def work(context: Context) -> SearchResult:
@@ -25,4 +25,4 @@ def command(run: Path, as_json: bool) -> None:  # noqa: FBT001
 
         return api.report(run, context=context)
 
-    options.run_command(work, show, as_json=as_json)
+    options.run_command(work, show, as_json=json)

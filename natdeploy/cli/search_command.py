@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from natdeploy.api import Choice, Context, SearchResult
 
 _EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates")
-_WITH_RESUME = {"resume", "as_json"}
+_WITH_RESUME = {"resume", "json"}
 
 
 @click.command("search")
@@ -27,12 +27,9 @@ _WITH_RESUME = {"resume", "as_json"}
 )
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 160,192,224.  [default: the space's]")
-@click.option(
-    "-d", "--device", "devices", multiple=True, help="Device whose latency counts; repeatable.  [default: host]"
-)
+@click.option("-d", "--device", multiple=True, help="Device whose latency counts; repeatable.  [default: host]")
 @click.option(
     "--target-latency",
-    "targets",
     multiple=True,
     help="20ms; 15ms,20ms for a choice each; DEVICE=20ms, repeatable, for several devices at once.",
 )
@@ -55,8 +52,8 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
 
     Without a target the most accurate network is chosen.
     """
-    devices = tuple(values["devices"])
-    targets = parse_targets(tuple(values["targets"]), devices or ("host",))
+    devices = tuple(values["device"])
+    targets = parse_targets(tuple(values["target_latency"]), devices or ("host",))
     resolutions = parse_resolutions(values["resolutions"])
     if values["resume"] is not None:
         _refuse_more(ctx)
@@ -78,7 +75,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
             context=context,
         )
 
-    options.run_command(work, show, as_json=values["as_json"])
+    options.run_command(work, show, as_json=values["json"])
 
 
 def show(result: SearchResult) -> None:

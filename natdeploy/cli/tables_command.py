@@ -15,13 +15,13 @@ def command() -> None:
 
 @command.command("list")
 @options.json_option
-def list_command(as_json: bool) -> None:  # noqa: FBT001
+def list_command(json: bool) -> None:  # noqa: FBT001
     """List the latency tables of this machine's user, and the packaged ones."""
     from natdeploy import api
     from natdeploy.api.results import jsonable
 
     states = api.tables()
-    if as_json:
+    if json:
         print_json({"ok": True, "tables": jsonable(states)})
         return
     if not states:

@@ -36,6 +36,9 @@ def load_task(data: str, size: int) -> Task:
     """
     if data == "digits":
         return _digits()
+    if not data:
+        msg = "the data set has no name"
+        raise InputError(msg)
     folder = Path(data)
     if not folder.is_dir():
         msg = f"unknown data set {data!r}: it is neither a folder nor a known name (known: digits)"

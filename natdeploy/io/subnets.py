@@ -113,6 +113,23 @@ def read_subnet(
     return read
 
 
+def read_with_classes(
+    subnet: str | Path, *, supernet: str | None = None, width: float | None = None, classes: int | None = None
+) -> Subnet:
+    """Read a subnet whose count of classes may be given for a bare architecture.
+
+    Raises:
+        InputError: The subnet is not valid, or its classifier has weights for another count of classes.
+    """
+    read = read_subnet(subnet, supernet=supernet, width=width, classes=classes)
+    if classes is None or classes == read.classes:
+        return read
+    if read.task is not None or read.weights is not None:
+        msg = f"{read.source}: the subnet has {read.classes} classes, not {classes}"
+        raise InputError(msg)
+    return dataclasses.replace(read, classes=classes)
+
+
 def _read(source: str | Path, *, supernet: str | None, width: float | None, classes: int | None) -> Subnet:
     path = Path(source)
     if re.fullmatch(r"\d+", str(source)) and not os.path.exists(source):  # noqa: PTH110 (any length of string)
