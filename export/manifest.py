@@ -25,12 +25,16 @@ class Description:
         mean: Mean of each input channel that images are normalized with; None where no task is known.
         std: Standard deviation, likewise.
         labels: Name of each class, in the order of the logits; None where unknown.
+        checked_on: What the parity check ran on: `task images` or `noise`.
+        random_weights: Whether the network has random weights: good to measure, useless to deploy.
     """
 
     subnet: str | Mapping[str, Any]
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     labels: tuple[str, ...] | None = None
+    checked_on: str = "noise"
+    random_weights: bool = False
 
 
 def manifest_path(artifact: Path) -> Path:
@@ -83,7 +87,8 @@ def manifest_text(
         "precision": "fp32",
         "opset": written.get("opset"),
         "tools": {"natdeploy": __version__, **written["versions"], **tools},
-        "parity": parity.to_json(),
+        "weights": "random" if description.random_weights else "trained",
+        "parity": {"checked_on": description.checked_on, **parity.to_json()},
         "latency": latency,
     }
     return json.dumps(manifest, indent=2, allow_nan=False) + "\n"

@@ -22,11 +22,12 @@ from natdeploy.core.layers import walk
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError, TargetUnreachableError
 from natdeploy.io.devices import find_device
-from natdeploy.io.runs import RunFolder
+from natdeploy.io.runs import RunFolder, require_checkpoint
 from natdeploy.io.subnets import Subnet, write_subnet
 from natdeploy.search.decision import Candidates, front, rank
 from natdeploy.supernet.checkpoints import write_state
-from natdeploy.supernet.evaluation import SubnetEvaluator, top1
+from natdeploy.supernet.evaluation import SubnetEvaluator
+from natdeploy.supernet.evaluation import top1 as share_found
 from natdeploy.supernet.network import Network
 from natdeploy.version import __version__
 
@@ -191,7 +192,7 @@ class Decider:
                 return float(event["top1"])
         network = self.evaluator.subnet(decode(self.plan.space, self.archive[place]))
         task = self.evaluator.task
-        value = top1(network, task.prepare(task.test.images, network.input_size), task.test.labels)
+        value = share_found(network, task.prepare(task.test.images, network.input_size), task.test.labels)
         self.run.record("tested", {"genotype": genotype, "top1": value})
         return value
 
@@ -228,11 +229,18 @@ def decider_of_run(run: RunFolder, plan: SearchPlan, tables: Mapping[str, Latenc
     """
     from natdeploy.api.loop import build_supernet, cost_arrays
 
-    rows = sorted(run.read_csv("archive"), key=lambda row: row["row"])
-    if not run.checkpoint.is_file():
-        msg = f"{run.checkpoint}: no such file: without it the run has no weights"
+    rows = run.read_csv("archive")
+    try:
+        rows = sorted(rows, key=lambda row: int(row["row"]))
+        archive = np.array([[int(gene) for gene in row["genotype"].split()] for row in rows], dtype=np.int64)
+        top1 = np.array([float(row["top1"]) for row in rows])
+    except (KeyError, ValueError, AttributeError) as error:
+        msg = f"{run.path / 'archive.csv'}: not an archive: {error}"
+        raise InputError(msg) from error
+    if not rows or not np.isfinite(top1).all() or archive.shape[1:] != (plan.space.genotype_length,):
+        msg = f"{run.path / 'archive.csv'}: not an archive of {plan.space.name}"
         raise InputError(msg)
-    archive = np.array([[int(gene) for gene in row["genotype"].split()] for row in rows], dtype=np.int64)
+    require_checkpoint(run)
     evaluator, _ = build_supernet(plan, run)
     return Decider(
         run=run,
@@ -240,7 +248,7 @@ def decider_of_run(run: RunFolder, plan: SearchPlan, tables: Mapping[str, Latenc
         tables=tables,
         costs=cost_arrays(plan, tables, len(evaluator.task.classes)),
         archive=archive,
-        top1=np.array([row["top1"] for row in rows]),
+        top1=top1,
         evaluator=evaluator,
         context=context,
     )

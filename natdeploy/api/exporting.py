@@ -77,7 +77,7 @@ def export(
         name: _target(Path(subnet), entry.exporter.suffix, output, len(chosen)) for name, entry in chosen.items()
     }
     read, network = load_subnet(subnet, supernet=supernet, width=width, classes=classes, seed=seed, context=context)
-    images = parity_images(read, seed, context)
+    images, checked_on = parity_images(read, seed, context)
     host = find_device("host")
     exports = []
     for number, (name, entry) in enumerate(chosen.items()):
@@ -91,7 +91,7 @@ def export(
                 runtime=entry.runtime,
                 target=targets[name],
                 images=images,
-                description=_description(read),
+                description=_description(read, checked_on),
                 latency=functools.partial(_measured, target=target, seed=seed, context=context),
             )
         )
@@ -99,8 +99,8 @@ def export(
     return ExportResult(exports=tuple(exports))
 
 
-def parity_images(subnet: Subnet, seed: int, context: Context) -> Images:
-    """Return normalized images of the subnet's task to check a file with, or seeded noise where there are none."""
+def parity_images(subnet: Subnet, seed: int, context: Context) -> tuple[Images, str]:
+    """Return normalized images to check a file with, and what they are: `task images`, or else seeded `noise`."""
     from natdeploy.io.datasets import load_task
 
     resolution = subnet.architecture.resolution
@@ -113,11 +113,11 @@ def parity_images(subnet: Subnet, seed: int, context: Context) -> Images:
             count = min(_IMAGES, len(task.validation))
             chosen = np.random.default_rng(seed).permutation(len(task.validation))[:count]
             prepared = task.prepare(task.validation.subset(chosen).images, resolution)
-            return np.ascontiguousarray(prepared.numpy())
+            return np.ascontiguousarray(prepared.numpy()), "task images"
     else:
         context.reporter.info(f"{subnet.source} names no task: the exported file is checked on seeded noise")
     noise = np.random.default_rng(seed).standard_normal((_IMAGES, 3, resolution, resolution))
-    return noise.astype(np.float32)
+    return noise.astype(np.float32), "noise"
 
 
 def _target(subnet: Path, suffix: str, output: Path | None, count: int) -> Path:
@@ -143,11 +143,16 @@ def _measured(path: Path, target: Target, seed: int, context: Context) -> Mappin
     return {**jsonable(stats), "device": target.device, "threads": target.threads, "fingerprint": fingerprint}
 
 
-def _description(subnet: Subnet) -> Description:
+def _description(subnet: Subnet, checked_on: str) -> Description:
     from natdeploy.export.manifest import Description
 
-    architecture = {"supernet": subnet.space.name, **subnet.architecture.to_json()}
-    if subnet.task is None:
-        return Description(subnet=architecture)
-    mean, std, labels = (tuple(subnet.task[key]) for key in ("mean", "std", "classes"))
-    return Description(subnet=architecture, mean=mean, std=std, labels=labels)
+    task = subnet.task or {}
+    mean, std, labels = (tuple(task[key]) if key in task else None for key in ("mean", "std", "classes"))
+    return Description(
+        subnet={"supernet": subnet.space.name, **subnet.architecture.to_json()},
+        mean=mean,
+        std=std,
+        labels=labels,
+        checked_on=checked_on,
+        random_weights=subnet.weights is None,
+    )

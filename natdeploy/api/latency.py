@@ -108,14 +108,12 @@ def table_for_search(
                 f"the latencies of {device} are estimated from its description: nothing was run there"
             )
         return chosen
-    from natdeploy.profilers.host import host_fingerprint
-
     target = target_of(described)
     stored = find_table(target)
     table = stored.read() if stored is not None else None
     if table is None or table.missing(_wanted(space)):
         context.reporter.info(f"profiling {device} first: it has no complete latency table for {space.name}")
-    elif table.fingerprint == host_fingerprint(runtime_of(target.runtime).version()):
+    elif table.fingerprint == _fingerprint(target):
         return table
     return profile(
         device,
@@ -138,6 +136,7 @@ def predict(
     precision: str | None = None,
     batch: int | None = None,
     threads: int | None = None,
+    context: Context | None = None,
 ) -> PredictResult:
     """Predict the latency of a subnet by the latency table of a device.
 
@@ -148,6 +147,10 @@ def predict(
     read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes)
     stored = choose_table(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
     table = stored.read()
+    if target_is_here(device) and table.fingerprint != _fingerprint(table.target):
+        (context or Context()).reporter.warn(
+            f"{stored.path}: measured on another machine or runtime ({table.fingerprint})"
+        )
     layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     try:
         prediction = table.predict(layers)
@@ -251,6 +254,17 @@ def _profile_host(
 
 def _journal(path: Path) -> Path:
     return path.with_suffix(".journal.jsonl")
+
+
+def target_is_here(device: str) -> bool:
+    """Tell whether a device is this machine."""
+    return find_device(device).transport == "local"
+
+
+def _fingerprint(target: Target) -> str:
+    from natdeploy.profilers.host import host_fingerprint
+
+    return host_fingerprint(runtime_of(target.runtime).version())
 
 
 def _wanted(space: SearchSpace) -> list[Layer]:

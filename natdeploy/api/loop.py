@@ -22,6 +22,7 @@ from natdeploy.api.settings import SearchPlan
 from natdeploy.core.cost import CostArray, madds_array, params_array
 from natdeploy.core.genotype import Population, decode
 from natdeploy.core.latency import LatencyTable
+from natdeploy.errors import InputError
 from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder
 from natdeploy.search.nat import NatSearch, SearchSettings
@@ -50,9 +51,7 @@ class SearchLoop:
         self.evaluator, self.trainer = build_supernet(plan, run)
         self.costs = cost_arrays(plan, tables, len(self.evaluator.task.classes))
         self.search = NatSearch(self.space, self.costs, self._limits(), _settings(plan), plan.seed)
-        self._recorded = {
-            (event["round"], tuple(event["genotype"])): event["top1"] for event in run.recorded("evaluated")
-        }
+        self._recorded = _recorded(run)
         self.evaluations = len(self._recorded)
 
     def run(self) -> None:
@@ -163,6 +162,17 @@ class SearchLoop:
                 name = f"latency:{device}"
                 limits[name] = max(limits.get(name, 0.0), target_ms / self.tables[device].upper_ratio)
         return limits
+
+
+def _recorded(run: RunFolder) -> dict[tuple[int, tuple[int, ...]], float]:
+    try:
+        return {
+            (int(event["round"]), tuple(map(int, event["genotype"]))): float(event["top1"])
+            for event in run.recorded("evaluated")
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"{run.path / 'journal.jsonl'}: an 'evaluated' event is damaged: {error!r}"
+        raise InputError(msg) from error
 
 
 def build_supernet(plan: SearchPlan, run: RunFolder) -> tuple[SubnetEvaluator, ElasticTrainer]:

@@ -16,7 +16,7 @@ from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, InputError, InterruptedWorkError, TargetUnreachableError
 from natdeploy.io.datasets import load_task
-from natdeploy.io.runs import RunFolder, default_run_path
+from natdeploy.io.runs import RunFolder, default_run_path, require_checkpoint
 from natdeploy.io.tables import read_table, write_table
 from natdeploy.ports import Reporter
 from natdeploy.supernet.checkpoints import read_state
@@ -119,6 +119,7 @@ def report(path: Path, *, context: Context | None = None) -> SearchResult:
     if not RunFolder.open(path).recorded("finished"):
         msg = f"{path}: the search has not ended"
         raise InputError(msg, hint=f"continue it with: natdeploy search --resume {path}")
+    require_checkpoint(RunFolder.open(path))
     return resume(path, context=context)
 
 

@@ -185,6 +185,9 @@ def extract_from_run(
     decider = decider_of_run(folder, plan, tables, context)
     place = _place(decider, row, targets or {}, run)
     target = subnet_file(output)
+    if (target.parent / "run.toml").exists():
+        msg = f"{target}: a run keeps its own choice there"
+        raise InputError(msg, hint="choose another place with --output")
     subnet = decider.write(place, target, {"validation_top1": float(decider.top1[place])})
     return _extracted(subnet, target, float(decider.top1[place]))
 

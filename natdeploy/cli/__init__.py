@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import click
 
 from natdeploy.cli.config import default_map
-from natdeploy.cli.group import cli
+from natdeploy.cli.group import COMMANDS, cli
 from natdeploy.cli.output import drop_stdout, print_json
 from natdeploy.errors import NatdeployError
 
@@ -31,14 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
     try:
-        cli.main(args=list(arguments), prog_name="natdeploy", standalone_mode=False, default_map=default_map())
+        cli.main(args=list(arguments), prog_name="natdeploy", standalone_mode=False, default_map=default_map(COMMANDS))
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except BrokenPipeError:
         drop_stdout()
         return 1
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001, the last resort: a sentence instead of a stack
-        failure = _failure(error)
+        failure = _failure(error, arguments)
         if os.environ.get("NATDEPLOY_DEBUG"):
             traceback.print_exc()
         return _fail(failure, as_json="--json" in arguments)
@@ -61,14 +62,14 @@ class _Failure(NamedTuple):
     hint: str | None
 
 
-def _failure(error: BaseException) -> _Failure:
+def _failure(error: BaseException, arguments: Sequence[str]) -> _Failure:
     if isinstance(error, NatdeployError):
         return _Failure(error.exit_code, error.code, error.message, error.hint)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         drop_stdout()
         return _Failure(2, "cannot-write", f"cannot write: {error.strerror}", None)
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        return _Failure(130, "interrupted", "interrupted", getattr(error, "hint", None))
+        return _Failure(130, "interrupted", "interrupted", f"go on with: {shlex.join(['natdeploy', *arguments])}")
     if isinstance(error, click.UsageError) and error.ctx is not None and error.ctx.parent is not None:
         return _Failure(2, "usage", error.format_message(), f"see: {error.ctx.command_path} --help")
     if isinstance(error, click.ClickException):

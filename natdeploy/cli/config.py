@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from natdeploy.files import read_text
 FILE = Path("natdeploy.toml")
 
 
-def default_map() -> dict[str, dict[str, Any]]:
+def default_map(commands: Collection[str]) -> dict[str, dict[str, Any]]:
     """Return the defaults of natdeploy.toml by command and parameter; empty where there is no such file.
 
     Raises:
-        InputError: The file is not valid TOML, or a top-level key is not a table.
+        InputError: The file is not valid TOML, or a top-level key is not a table of one of `commands`.
     """
     if not FILE.is_file():
         return {}
@@ -29,6 +29,9 @@ def default_map() -> dict[str, dict[str, Any]]:
         msg = f"{FILE}: not valid TOML: {error}"
         raise InputError(msg) from error
     for name, table in content.items():
+        if name not in commands:
+            msg = f"{FILE}: {name!r} is not a command (known: {', '.join(commands)})"
+            raise InputError(msg)
         if not isinstance(table, dict):
             msg = f"{FILE}: {name!r} is not in a table; write it under [search], [profile] or another command"
             raise InputError(msg)

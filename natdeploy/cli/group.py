@@ -10,7 +10,7 @@ import click
 from natdeploy.cli.config import check_keys
 from natdeploy.version import __version__
 
-_COMMANDS = {
+COMMANDS = {
     "profile": "Measure a device: build its per-layer latency table.",
     "search": "Adapt a supernet to a task and search it under a latency target.",
     "export": "Write a subnet as a checked ONNX or TFLite file.",
@@ -28,10 +28,10 @@ _COMMANDS = {
 
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"natdeploy.cli.{cmd_name}_command")
         command: click.Command = module.command
@@ -42,8 +42,8 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
-            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             msg = f"No such command {args[0]!r}.{hint}"
             raise click.UsageError(msg, ctx)
@@ -51,7 +51,7 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=_Commands, context_settings={"auto_envvar_prefix": "NATDEPLOY", "show_default": True})

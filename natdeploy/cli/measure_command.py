@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("subject", metavar="SUBNET|FILE", type=click.Path(path_type=Path))
 @options.device_option
 @click.option("--runtime", default=None, help="Runtime.  [default: the file's, or the device's]")
-@click.option("--threads", type=click.IntRange(min=1), default=None, help="Threads.  [default: the device's]")
+@click.option("--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads.  [default: the device's]")
 @options.subnet_options
 @options.seed_option
 @options.json_option

@@ -30,7 +30,9 @@ def table_options(command: Command) -> Command:
         click.option("--runtime", default=None, help="Runtime.  [default: the device's]"),
         click.option("--precision", default=None, help="Precision.  [default: the device's]"),
         click.option("--batch", type=click.IntRange(min=1), default=None, help="Images in one call.  [default: 1]"),
-        click.option("--threads", type=click.IntRange(min=1), default=None, help="Threads.  [default: the device's]"),
+        click.option(
+            "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads.  [default: the device's]"
+        ),
     ]
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 

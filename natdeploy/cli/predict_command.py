@@ -34,7 +34,7 @@ def command(  # noqa: PLR0917
 ) -> None:
     """Predict the latency of SUBNET by the latency table of a device; nothing is run."""
 
-    def work(context: Context) -> PredictResult:  # noqa: ARG001
+    def work(context: Context) -> PredictResult:
         from natdeploy import api
 
         return api.predict(
@@ -47,6 +47,7 @@ def command(  # noqa: PLR0917
             precision=precision,
             batch=batch,
             threads=threads,
+            context=context,
         )
 
     options.run_command(work, show, as_json=json)

@@ -40,7 +40,7 @@ _WITH_RESUME = {"resume", "json"}
 @click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
 @click.option("--candidates", type=int, default=None, help="New ones an iteration.  [default: the preset's]")
 @click.option(
-    "--threads", type=click.IntRange(min=1), default=None, help="Threads to train with.  [default: all cores]"
+    "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads to train with.  [default: all cores]"
 )
 @options.seed_option
 @options.output_option

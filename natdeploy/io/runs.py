@@ -121,6 +121,17 @@ class RunFolder:
         return target
 
 
+def require_checkpoint(run: RunFolder) -> None:
+    """Check that a run has its trained supernet.
+
+    Raises:
+        InputError: It has not.
+    """
+    if not run.checkpoint.is_file():
+        msg = f"{run.checkpoint}: no such file: without it the run has no weights"
+        raise InputError(msg)
+
+
 def default_run_path(now: datetime, seed: int) -> Path:
     """Return `runs/<UTC time>-s<seed>` under the current directory."""
     return Path("runs") / f"{now:%Y%m%dT%H%M%SZ}-s{seed}"

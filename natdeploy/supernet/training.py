@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -125,8 +126,8 @@ class ElasticTrainer:
             self.supernet.load_state_dict(content["supernet"])
             self._optimizer.load_state_dict(content["optimizer"])
             self.done = int(content["epochs"])
-        except (RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
-            msg = f"{path}: not a checkpoint of this run: {str(error).splitlines()[0]}"
+        except (pickle.UnpicklingError, RuntimeError, LookupError, TypeError, ValueError, EOFError) as error:
+            msg = f"{path}: not a checkpoint of this run: {(str(error) or type(error).__name__).splitlines()[0]}"
             raise InputError(msg) from error
         self.supernet.eval()
 

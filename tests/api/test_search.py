@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,6 +183,17 @@ def test_an_unfinished_run_cannot_be_extracted_or_reported(home: Path, monkeypat
         with pytest.raises(InputError) as refused:
             work(home / "run")
         assert "--resume" in str(refused.value.hint)
+
+
+def test_a_run_without_its_checkpoint_gives_no_weights(whole: api.SearchResult, home: Path) -> None:
+    """When the trained supernet is gone, nothing untrained is handed out in its place."""
+    copy = home / "copy"
+    shutil.copytree(whole.run, copy)
+    (copy / "checkpoint" / "supernet.pt").unlink()
+    with pytest.raises(InputError, match="the run has no weights"):
+        api.extract_from_run(copy, row=1)
+    with pytest.raises(InputError, match="the run has no weights"):
+        api.report(copy)
 
 
 def test_a_run_is_never_overwritten(whole: api.SearchResult, home: Path) -> None:

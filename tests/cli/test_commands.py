@@ -219,6 +219,34 @@ def test_environment_beats_the_settings_file(
     assert json.loads(capsys.readouterr().out)["resolutions"] == [40]
 
 
+@pytest.mark.parametrize("way", ["file", "environment"])
+def test_options_are_called_alike_everywhere(
+    way: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Options that may be repeated have their own names in natdeploy.toml and the environment too."""
+    assert cli.run(["profile", "--device", "jetson-nano"]) == 0
+    capsys.readouterr()
+    if way == "file":
+        text = (
+            '[search]\ntarget-latency = ["1us"]\ndevice = ["jetson-nano"]\n[export]\nformat = ["tflit"]\njson = true\n'
+        )
+        (folder / "natdeploy.toml").write_text(text)
+    else:
+        monkeypatch.setenv("NATDEPLOY_SEARCH_TARGET_LATENCY", "1us")
+        monkeypatch.setenv("NATDEPLOY_SEARCH_DEVICE", "jetson-nano")
+        monkeypatch.setenv("NATDEPLOY_EXPORT_FORMAT", "tflit")
+    assert cli.run(["search"]) == 5
+    assert cli.run(["export", "08011001440551052208877"]) == 2
+    assert "'tflit'" in capsys.readouterr().err
+
+
+def test_unknown_table_in_the_settings_file_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt command in natdeploy.toml is an error, not silence."""
+    (folder / "natdeploy.toml").write_text("[serach]\nseed = 1\n")
+    assert cli.run(["devices"]) == 2
+    assert "'serach' is not a command" in capsys.readouterr().err
+
+
 def test_help_is_quick_and_needs_no_torch(folder: Path) -> None:
     """`natdeploy --help` imports nothing heavy, and takes no longer than a few starts of Python itself."""
     code = "import sys; from natdeploy import cli; cli.run(['--help']); print(*sys.modules)"
