@@ -20,7 +20,8 @@ from natdeploy.testing.tables import HOST, made_up_table
 pytestmark = pytest.mark.integration
 
 SEARCH = (
-    "search --target-latency 9s --initial 8 --iterations 2 --candidates 3 --warmup-epochs 3 --adapt-epochs 1 --seed 4"
+    "search --target-latency 9s --resolutions 32 --initial 6 --iterations 1 --candidates 2 --warmup-epochs 1 "
+    "--adapt-epochs 1 --seed 4 --threads 1"
 )
 
 
