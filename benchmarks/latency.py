@@ -16,8 +16,10 @@ from natdeploy.api.context import SystemClock
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.io.devices import find_device, target_of
-from natdeploy.profilers.build import profile_host
-from natdeploy.profilers.meter import LocalMeter
+from natdeploy.profilers.build import profile_device
+from natdeploy.profilers.local_timer import LocalTimer
+from natdeploy.profilers.meter import Meter
+from natdeploy.profilers.passes import Bench
 from natdeploy.profilers.validation import compare, random_networks
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 
@@ -48,22 +50,15 @@ class Stopwatch:
 def measure(space: SearchSpace, networks: int, seed: int) -> str:
     """Return one line of the table."""
     device, clock, reporter = find_device("host"), SystemClock(), Stopwatch()
+    timer = LocalTimer(runtime=OnnxRuntime(), threads=1, clock=clock)
     with tempfile.TemporaryDirectory() as folder:
-        table = profile_host(
-            space,
-            device,
-            target_of(device),
-            exporter=OnnxExporter(),
-            runtime=OnnxRuntime(),
-            existing=None,
-            journal=Path(folder) / "rows.jsonl",
-            reporter=reporter,
-            clock=clock,
-            validate_networks=networks,
-            seed=seed,
+        bench = Bench(timer=timer, exporter=OnnxExporter(), clock=clock, reporter=reporter, seed=seed)
+        journal = Path(folder) / "rows.jsonl"
+        table = profile_device(
+            space, target_of(device), bench, existing=None, journal=journal, validate_networks=networks
         )
     drawn = random_networks(space, networks, np.random.default_rng(seed + 1))
-    meter = LocalMeter(exporter=OnnxExporter(), runtime=OnnxRuntime(), threads=1, clock=clock, seed=seed)
+    meter = Meter(exporter=OnnxExporter(), timer=timer, seed=seed)
     measured = [stats.median_ms for stats in meter.measure(drawn)]
     plain = compare([table.predict(layers).latency_ms for layers in drawn], measured)
     spread = table.validation

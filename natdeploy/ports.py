@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import Population
-from natdeploy.core.latency import LatencyStats, LatencyTable, Prediction
+from natdeploy.core.latency import LatencyStats, Prediction
 from natdeploy.core.layers import Layer
+from natdeploy.core.operators import ModelProfile
 from natdeploy.core.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -121,11 +122,60 @@ class Exporter(Protocol):
         ...
 
 
-class Profiler(Protocol):
-    """A way to measure the layers of a space on a device."""
+class ModelTimer(Protocol):
+    """A device on which model files can be timed, with one runtime used in one way.
 
-    def profile(self, space: SearchSpace, existing: LatencyTable | None) -> LatencyTable:
-        """Return `existing` with the rows added that it lacks for `space`."""
+    All of its methods raise `DeviceUnreachableError` where the device cannot be reached, and `MissingRuntimeError`
+    where the runtime is not installed there.
+    """
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the files that it runs."""
+        ...
+
+    @property
+    def tells_operators(self) -> bool:
+        """Whether the runtime tells how long each operator of a model takes."""
+        ...
+
+    def version(self) -> str:
+        """Return the version of the runtime."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Return what tells this device from others as far as latency goes: chip, system, runtime."""
+        ...
+
+    def conditions(self) -> dict[str, Any]:
+        """Return what may change from one measurement to the next: load, governor, clock, temperature."""
+        ...
+
+    def protocol(self) -> dict[str, Any]:
+        """Return how it times, as plain values: warm-up, rounds, runs."""
+        ...
+
+    def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
+        """Return the latency of each model file, all of them timed in turns."""
+        ...
+
+    def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:
+        """Return the operator times of each model file, from runs apart from those of `time`."""
+        ...
+
+
+class Profiler(Protocol):
+    """A way to tell the layers of a space apart by timing model files."""
+
+    @property
+    def method(self) -> str:
+        """Name of the way, as latency tables state it."""
+        ...
+
+    def measure(
+        self, space: SearchSpace, width: float, resolution: int, references: Sequence[tuple[Layer, ...]]
+    ) -> tuple[dict[Layer, LatencyStats], list[LatencyStats]]:
+        """Return the rows of all layers of this width and resolution, and the latency of `references` meanwhile."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Building a latency table: measured on this machine, or estimated."""
+"""Building a latency table: measured on a device, or estimated."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from natdeploy.core.layers import Layer
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.files import Journal
-from natdeploy.ports import Clock, Exporter, Reporter, Runtime
+from natdeploy.ports import Clock, Reporter
 from natdeploy.profilers import host
 from natdeploy.profilers.drift import Pass, join
-from natdeploy.profilers.local import (
+from natdeploy.profilers.passes import (
     Bench,
     lacking,
     measure_places,
@@ -31,65 +31,55 @@ from natdeploy.profilers.row_journal import RowJournal
 from natdeploy.version import __version__
 
 
-def profile_host(
+def profile_device(
     space: SearchSpace,
-    device: Device,
     target: Target,
+    bench: Bench,
     *,
-    exporter: Exporter,
-    runtime: Runtime,
     existing: LatencyTable | None,
     journal: Path,
-    reporter: Reporter,
-    clock: Clock,
     fresh: bool = False,
     validate_networks: int = 20,
-    seed: int = 0,
 ) -> LatencyTable:
-    """Measure on this machine every layer of `space` that `existing` lacks, then whole networks against the sums.
+    """Measure on a device every layer of `space` that `existing` lacks, then whole networks against the sums.
 
     Args:
         space: Space to cover, at all its widths and resolutions.
-        device: This machine's description.
         target: What is measured.
-        exporter: Writer of the files that `runtime` reads, with operators named after the network's modules.
-        runtime: ONNX Runtime.
+        bench: The device, the exporter of its files, clock, reporter and seed.
         existing: Table to add to. One of another machine or runtime version is not used, with a warning.
         journal: File where every finished width and resolution is kept at once, so that the next call goes on
             behind it; to be deleted when the table is written.
-        reporter: Where progress goes.
-        clock: Source of time.
         fresh: Measure everything anew.
         validate_networks: Whole networks to measure; with 0 the table has no validation and no interval.
-        seed: Seed of weights, images, order and of the choice of networks.
 
     Raises:
-        InputError: The target is not one that this method can measure, or `existing` is of another provenance.
+        InputError: The target is not one that can be measured layer by layer, or `existing` is of another provenance.
+        DeviceUnreachableError: The device cannot be reached, or not any more; what is measured is in the journal.
         MissingRuntimeError: The runtime is not installed.
     """
-    _check_target(device, target)
-    bench = Bench(exporter=exporter, runtime=runtime, threads=target.threads, clock=clock, reporter=reporter, seed=seed)
-    version = runtime.version()
-    fingerprint = host.host_fingerprint(version)
+    _check_target(target)
+    reporter, timer = bench.reporter, bench.timer
+    fingerprint = timer.fingerprint()
     kept = None if fresh else _usable(existing, fingerprint, reporter)
     journaled = _open_journal(journal, target, fingerprint, space, fresh=fresh)
     old = Pass(rows=dict(kept.rows) if kept else {}, level_ms=None)
     places = lacking(space, join([old, *journaled.passes], None))
     if kept is not None and not places and not journaled.passes:
         return kept
-    before = host.conditions()
+    before = timer.conditions()
     if places:
-        _warn_of_load(reporter)
+        _warn_of_load(before, reporter)
         measure_places(space, places, journaled, bench)
     passes = [old, *journaled.passes]
     table = LatencyTable(
         target=target,
         provenance="measured",
-        method="in-context",
+        method=bench.method,
         rows=join(passes, None),
-        runtime_version=version,
+        runtime_version=timer.version(),
         fingerprint=fingerprint,
-        created=clock.now().isoformat(timespec="seconds"),
+        created=bench.clock.now().isoformat(timespec="seconds"),
         conditions=_conditions(bench, before),
     )
     table = _finish(space, table, passes, validate_networks, bench)
@@ -152,8 +142,8 @@ def _open_journal(path: Path, target: Target, fingerprint: str, space: SearchSpa
     return RowJournal(Journal(path), key=key, reference=reference, fresh=fresh)
 
 
-def _warn_of_load(reporter: Reporter) -> None:
-    warning = host.load_warning()
+def _warn_of_load(conditions: dict[str, Any], reporter: Reporter) -> None:
+    warning = host.load_warning(conditions)
     if warning:
         reporter.warn(warning)
 
@@ -172,21 +162,17 @@ def _check_provenance(existing: LatencyTable | None, provenance: str) -> None:
         raise InputError(msg, hint="replace it with --fresh")
 
 
-def _check_target(device: Device, target: Target) -> None:
-    if device.transport != "local":
-        msg = f"device {device.name!r} is not this machine"
-        raise InputError(msg)
-    if (target.runtime, target.precision, target.batch) != ("onnxruntime", "fp32", 1):
-        msg = f"{target} cannot be measured layer by layer: only onnxruntime with fp32 and batch 1 can"
+def _check_target(target: Target) -> None:
+    if (target.precision, target.batch) != ("fp32", 1):
+        msg = f"{target} cannot be measured layer by layer: only fp32 and batch 1 can"
         raise InputError(msg)
 
 
 def _conditions(bench: Bench, before: dict[str, Any]) -> dict[str, Any]:
     return {
         "natdeploy": __version__,
-        **before,
-        "load_average_after": host.load_average(),
-        "timing": dataclasses.asdict(bench.method.timing),
-        "profiled_runs": bench.method.profile_runs,
+        "before": before,
+        "after": bench.timer.conditions(),
+        "timing": bench.timer.protocol(),
         "seed": bench.seed,
     }

@@ -21,7 +21,7 @@ from natdeploy.ports import Clock
 
 if TYPE_CHECKING:
     from natdeploy.export.formats import Format
-    from natdeploy.ports import Exporter, NetworkMeter, Runtime
+    from natdeploy.ports import Exporter, ModelTimer, NetworkMeter, Runtime
 
 _MODEL_SUFFIXES = {".onnx": "onnxruntime", ".tflite": "litert"}
 
@@ -77,9 +77,7 @@ def profile(
     existing = read_table(source) if source is not None else None
     started = context.clock.seconds()
     if described.transport == "local":
-        table = _profile_host(
-            space, described, target, existing, journal=_journal(path), fresh=fresh, seed=seed, context=context
-        )
+        table = _measure(space, target, existing, journal=_journal(path), fresh=fresh, seed=seed, context=context)
     elif measured_only:
         raise _unreachable(described)
     else:
@@ -206,27 +204,25 @@ def measure(
 
 def measure_file(path: Path, target: Target, *, seed: int, clock: Clock) -> LatencyStats:
     """Measure an exported file on this machine."""
-    from natdeploy.profilers.meter import measure_session
-
-    return measure_session(runtime_of(target.runtime).open(path, threads=target.threads), clock=clock, seed=seed)
+    return host_timer(target, clock).time([path], seed=seed)[0]
 
 
 def host_meter(target: Target, *, seed: int, clock: Clock) -> NetworkMeter:
     """Return a meter of whole networks on this machine."""
-    from natdeploy.profilers.meter import LocalMeter
+    from natdeploy.profilers.meter import Meter
 
-    return LocalMeter(
-        exporter=_exporter(target.runtime),
-        runtime=runtime_of(target.runtime),
-        threads=target.threads,
-        seed=seed,
-        clock=clock,
-    )
+    return Meter(exporter=_exporter(target.runtime), timer=host_timer(target, clock), seed=seed)
 
 
-def _profile_host(
+def host_timer(target: Target, clock: Clock) -> ModelTimer:
+    """Return a timer of model files on this machine."""
+    from natdeploy.profilers.local_timer import LocalTimer
+
+    return LocalTimer(runtime=runtime_of(target.runtime), threads=target.threads, clock=clock)
+
+
+def _measure(
     space: SearchSpace,
-    device: Device,
     target: Target,
     existing: LatencyTable | None,
     *,
@@ -235,21 +231,17 @@ def _profile_host(
     seed: int,
     context: Context,
 ) -> LatencyTable:
-    from natdeploy.profilers.build import profile_host
+    from natdeploy.profilers.build import profile_device
+    from natdeploy.profilers.passes import Bench
 
-    return profile_host(
-        space,
-        device,
-        target,
+    bench = Bench(
+        timer=host_timer(target, context.clock),
         exporter=_exporter(target.runtime),
-        runtime=runtime_of(target.runtime),
-        existing=existing,
-        journal=journal,
-        fresh=fresh,
-        reporter=context.reporter,
         clock=context.clock,
+        reporter=context.reporter,
         seed=seed,
     )
+    return profile_device(space, target, bench, existing=existing, journal=journal, fresh=fresh)
 
 
 def _journal(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Measuring this machine: passes over widths and resolutions, then whole networks against the sums."""
+"""Measuring a device: passes over widths and resolutions, then whole networks against the sums."""
 
 from __future__ import annotations
 
@@ -13,36 +13,59 @@ from natdeploy.core.cost import space_layers
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyTable
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SearchSpace
-from natdeploy.ports import Clock, Exporter, Reporter, Runtime
+from natdeploy.errors import InputError
+from natdeploy.ports import Clock, Exporter, ModelTimer, Profiler, Reporter
 from natdeploy.profilers.drift import Pass, level_ms
-from natdeploy.profilers.in_context import InContext, covering_networks, profile_networks
-from natdeploy.profilers.meter import LocalMeter
+from natdeploy.profilers.in_context import InContext, covering_networks
+from natdeploy.profilers.meter import Meter
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.row_journal import RowJournal
 from natdeploy.profilers.validation import compare, interval, spread_networks
 
 Networks = list[tuple[Layer, ...]]
 Place = tuple[float, int]
-_METHOD = InContext()
 _REFERENCES = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Bench:
-    """What a profile of this machine works with."""
+    """What a profile works with.
 
+    Args:
+        timer: The device.
+        exporter: Writer of the files that it runs, with operators named after the network's modules.
+        clock: Source of time.
+        reporter: Where progress goes.
+        seed: Seed of weights, images and order.
+    """
+
+    timer: ModelTimer
     exporter: Exporter
-    runtime: Runtime
-    threads: int
     clock: Clock
     reporter: Reporter
     seed: int
-    method: InContext = _METHOD
+
+    @property
+    def method(self) -> str:
+        """Name of the way in which layers are measured on the device."""
+        return self.profiler(Path()).method
+
+    def profiler(self, folder: Path) -> Profiler:
+        """Return the best way to measure layers on the device; model files go into `folder`.
+
+        Raises:
+            InputError: There is none.
+        """
+        if not self.timer.tells_operators:
+            msg = f"{self.timer.fingerprint()}: this runtime does not tell how long each operator takes"
+            raise InputError(msg)
+        files = ModelFiles(self.exporter, folder, seed=self.seed)
+        return InContext(timer=self.timer, files=files, seed=self.seed)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
-    """Whole networks, what they took, and the level of the machine meanwhile."""
+    """Whole networks, what they took, and the level of the device meanwhile."""
 
     networks: Networks
     measured_ms: list[float]
@@ -67,25 +90,13 @@ def lacking(space: SearchSpace, rows: Container[Layer]) -> list[Place]:
 
 def measure_places(space: SearchSpace, places: Sequence[Place], journal: RowJournal, bench: Bench) -> None:
     """Measure the layers of each width and resolution of `places`; each goes into the journal as soon as it is done."""
-    rng = np.random.default_rng(bench.seed)
     references = reference_networks(space)
-    with tempfile.TemporaryDirectory(prefix="natdeploy-") as name:
-        folder = Path(name)
-        files = ModelFiles(bench.exporter, folder, seed=bench.seed)
+    with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+        profiler = bench.profiler(Path(folder))
         for done, (width, resolution) in enumerate(places):
             bench.reporter.progress("profile", done, len(places), f"width {width:g}, resolution {resolution}")
-            measured = profile_networks(
-                covering_networks(space, width, resolution),
-                references,
-                files,
-                bench.runtime,
-                threads=bench.threads,
-                clock=bench.clock,
-                rng=rng,
-                method=bench.method,
-                folder=folder,
-            )
-            journal.append(measured)
+            rows, level = profiler.measure(space, width, resolution, references)
+            journal.append(Pass(rows=rows, level_ms=level_ms(level)))
     bench.reporter.progress("profile", len(places), len(places))
 
 
@@ -94,14 +105,7 @@ def measure_whole(space: SearchSpace, table: LatencyTable, count: int, bench: Be
     networks = spread_networks(space, table, count, np.random.default_rng(bench.seed))
     references = reference_networks(space)
     bench.reporter.info(f"checking the table on {len(networks)} whole networks")
-    meter = LocalMeter(
-        exporter=bench.exporter,
-        runtime=bench.runtime,
-        threads=bench.threads,
-        clock=bench.clock,
-        seed=bench.seed,
-        timing=bench.method.timing,
-    )
+    meter = Meter(exporter=bench.exporter, timer=bench.timer, seed=bench.seed)
     measured = meter.measure([*networks, *references])
     return Checked(
         networks=networks,
