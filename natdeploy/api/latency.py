@@ -38,6 +38,7 @@ def profile(
     threads: int | None = None,
     fresh: bool = False,
     measured_only: bool = False,
+    budget_s: float | None = None,
     output: Path | None = None,
     seed: int = 0,
     context: Context | None = None,
@@ -57,6 +58,7 @@ def profile(
         threads: Threads of the runtime.
         fresh: Measure anew instead of adding to an existing table.
         measured_only: Never estimate.
+        budget_s: Seconds that measuring may take; as long as it needs where None.
         output: File to write instead of the user's own table.
         seed: Seed of weights and of the order of measurements.
         context: Reporter and clock.
@@ -77,7 +79,16 @@ def profile(
     existing = read_table(source) if source is not None else None
     started = context.clock.seconds()
     if described.transport == "local":
-        table = _measure(space, target, existing, journal=_journal(path), fresh=fresh, seed=seed, context=context)
+        table = _measure(
+            space,
+            target,
+            existing,
+            journal=_journal(path),
+            fresh=fresh,
+            budget_s=budget_s,
+            seed=seed,
+            context=context,
+        )
     elif measured_only:
         raise _unreachable(described)
     else:
@@ -85,8 +96,9 @@ def profile(
     if table != existing or source != path:
         write_table(path, table, fresh=fresh)
     _journal(path).unlink(missing_ok=True)
+    covered = table.covered_resolutions(space, max(CLASSIFIER_COUNTS))
     return ProfileResult(
-        table=path, content=table, resolutions=space.resolutions, seconds=round(context.clock.seconds() - started, 3)
+        table=path, content=table, resolutions=covered, seconds=round(context.clock.seconds() - started, 3)
     )
 
 
@@ -228,9 +240,11 @@ def _measure(
     *,
     journal: Path,
     fresh: bool,
+    budget_s: float | None,
     seed: int,
     context: Context,
 ) -> LatencyTable:
+    from natdeploy.profilers.budget import Budget
     from natdeploy.profilers.build import profile_device
     from natdeploy.profilers.passes import Bench
 
@@ -241,7 +255,8 @@ def _measure(
         reporter=context.reporter,
         seed=seed,
     )
-    return profile_device(space, target, bench, existing=existing, journal=journal, fresh=fresh)
+    budget = None if budget_s is None else Budget(budget_s, context.clock)
+    return profile_device(space, target, bench, existing=existing, journal=journal, fresh=fresh, budget=budget)
 
 
 def _journal(path: Path) -> Path:
