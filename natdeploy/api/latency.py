@@ -17,11 +17,12 @@ from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.subnets import read_with_classes
 from natdeploy.io.table_store import choose_table, find_table, table_path
 from natdeploy.io.tables import read_table, write_table
-from natdeploy.ports import Clock
+from natdeploy.ports import Clock, Reporter
 
 if TYPE_CHECKING:
     from natdeploy.export.formats import Format
     from natdeploy.ports import Exporter, ModelTimer, NetworkMeter, Runtime
+    from natdeploy.profilers.passes import Bench
 
 _MODEL_SUFFIXES = {".onnx": "onnxruntime", ".tflite": "litert"}
 
@@ -79,16 +80,13 @@ def profile(
     existing = read_table(source) if source is not None else None
     started = context.clock.seconds()
     if described.transport == "local":
-        table = _measure(
-            space,
-            target,
-            existing,
-            journal=_journal(path),
-            fresh=fresh,
-            budget_s=budget_s,
-            seed=seed,
-            context=context,
-        )
+        from natdeploy.profilers.budget import Budget
+        from natdeploy.profilers.build import profile_device
+
+        bench = bench_of(target, clock=context.clock, reporter=context.reporter, seed=seed)
+        budget = None if budget_s is None else Budget(budget_s, context.clock)
+        journal = _journal(path)
+        table = profile_device(space, target, bench, existing=existing, journal=journal, fresh=fresh, budget=budget)
     elif measured_only:
         raise _unreachable(described)
     else:
@@ -233,30 +231,12 @@ def host_timer(target: Target, clock: Clock) -> ModelTimer:
     return LocalTimer(runtime=runtime_of(target.runtime), threads=target.threads, clock=clock)
 
 
-def _measure(
-    space: SearchSpace,
-    target: Target,
-    existing: LatencyTable | None,
-    *,
-    journal: Path,
-    fresh: bool,
-    budget_s: float | None,
-    seed: int,
-    context: Context,
-) -> LatencyTable:
-    from natdeploy.profilers.budget import Budget
-    from natdeploy.profilers.build import profile_device
+def bench_of(target: Target, *, clock: Clock, reporter: Reporter, seed: int) -> Bench:
+    """Return what measures the layers of networks on this machine."""
     from natdeploy.profilers.passes import Bench
 
-    bench = Bench(
-        timer=host_timer(target, context.clock),
-        exporter=_exporter(target.runtime),
-        clock=context.clock,
-        reporter=context.reporter,
-        seed=seed,
-    )
-    budget = None if budget_s is None else Budget(budget_s, context.clock)
-    return profile_device(space, target, bench, existing=existing, journal=journal, fresh=fresh, budget=budget)
+    timer, exporter = host_timer(target, clock), _exporter(target.runtime)
+    return Bench(timer=timer, exporter=exporter, clock=clock, reporter=reporter, seed=seed)
 
 
 def _journal(path: Path) -> Path:
