@@ -27,7 +27,7 @@ class OnnxRuntime:
     """Runs ONNX files.
 
     Args:
-        processor: `cpu`, or `cuda` for the first NVIDIA GPU; images and results then lie in its memory when it is timed.
+        processor: `cpu`, or `cuda` for the first NVIDIA GPU; images and results lie in its memory when it is timed.
     """
 
     def __init__(self, processor: str = "cpu") -> None:
