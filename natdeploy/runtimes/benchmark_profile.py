@@ -1,4 +1,4 @@
-"""The operator times of TFLite's `benchmark_model`: tables that it prints, files that it writes, old layouts and new."""
+"""The operator times of TFLite's `benchmark_model`: tables that it prints and files that it writes, old and new."""
 
 from __future__ import annotations
 
