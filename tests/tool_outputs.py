@@ -53,18 +53,18 @@ HELP_11 = trtexec_help(
 
 TRTEXEC_LOG = """\
 &&&& RUNNING TensorRT.trtexec [TensorRT v8201] # trtexec --loadEngine=m.engine --exportTimes=t.json
-[01/02/26-03:04:05] [I] === Inference Options ===
-[01/02/26-03:04:05] [I] Data transfers: Disabled
-[01/02/26-03:04:05] [I] Spin-wait: Enabled
-[01/02/26-03:04:05] [I] CUDA Graph: Disabled
-[01/02/26-03:04:05] [I] Selected Device: NVIDIA Tegra X1
-[01/02/26-03:04:16] [I] === Performance summary ===
-[01/02/26-03:04:16] [I] Throughput: 100 qps
-[01/02/26-03:04:16] [I] Latency: min = 9.5 ms, max = 11.5 ms, mean = 10 ms, median = 10 ms, percentile(99%) = 11 ms
-[01/02/26-03:04:16] [I] H2D Latency: min = 0 ms, max = 0 ms, mean = 0 ms, median = 0 ms, percentile(99%) = 0 ms
-[01/02/26-03:04:16] [I] GPU Compute Time: min = 9.5 ms, max = 11 ms, mean = 10 ms, median = 10 ms, percentile(99%) = 11 ms
-[01/02/26-03:04:16] [W] * GPU compute time is unstable, with coefficient of variance = 2.5%.
-[01/02/26-03:04:16] [I]
+[1/2/26-03:04:05] [I] === Inference Options ===
+[1/2/26-03:04:05] [I] Data transfers: Disabled
+[1/2/26-03:04:05] [I] Spin-wait: Enabled
+[1/2/26-03:04:05] [I] CUDA Graph: Disabled
+[1/2/26-03:04:05] [I] Selected Device: NVIDIA Tegra X1
+[1/2/26-03:04:16] [I] === Performance summary ===
+[1/2/26-03:04:16] [I] Throughput: 100 qps
+[1/2/26-03:04:16] [I] Latency: min = 9.5 ms, max = 11.5 ms, mean = 10 ms, median = 10 ms, percentile(99%) = 11 ms
+[1/2/26-03:04:16] [I] H2D Latency: min = 0 ms, max = 0 ms, mean = 0 ms, median = 0 ms, percentile(99%) = 0 ms
+[1/2/26-03:04:16] [I] GPU Compute Time: min = 9.5 ms, max = 11 ms, mean = 10 ms, median = 10 ms, percentile(99%) = 11 ms
+[1/2/26-03:04:16] [W] * GPU compute time is unstable, with coefficient of variance = 2.5%.
+[1/2/26-03:04:16] [I]
 &&&& PASSED TensorRT.trtexec [TensorRT v8201] # trtexec --loadEngine=m.engine --exportTimes=t.json
 """
 
