@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import yaml
 from natdeploy.core.latency import LatencyStats, LatencyTable
 from natdeploy.core.layers import OPS, Layer
 from natdeploy.errors import InputError
-from natdeploy.files import read_text, write_text
+from natdeploy.files import atomic_path, read_text, write_text
 from natdeploy.io.table_header import FORMAT, header_of, read_header
 
 _LAYER_FIELDS = tuple(field.name for field in dataclasses.fields(Layer))
@@ -44,6 +45,25 @@ def write_table(path: Path, table: LatencyTable, *, fresh: bool = False) -> None
     if not fresh and path.exists():
         check_provenance(path, read_table(path), table.provenance)
     write_text(path, table_text(table))
+
+
+def replace_table(path: Path, table: LatencyTable, *, fresh: bool = False) -> Path | None:
+    """Write `table` to `path` and keep what lay there as one `.bak` beside it, whose path is returned.
+
+    Raises:
+        InputError: What lies there is of another provenance or no valid table, and `fresh` is not set.
+        OutputError: A file cannot be written.
+    """
+    if not path.exists():
+        write_table(path, table)
+        return None
+    if not fresh:
+        check_provenance(path, read_table(path), table.provenance)
+    kept = path.with_name(f"{path.name}.bak")
+    with atomic_path(kept) as temporary:
+        shutil.copyfile(path, temporary)
+    write_table(path, table, fresh=True)
+    return kept
 
 
 def check_provenance(path: Path, existing: LatencyTable, provenance: str) -> None:
