@@ -171,7 +171,8 @@ def _covariance(layers: Sequence[Layer]) -> Values:
     kinds = _numbered([dataclasses.replace(layer, in_size=1) for layer in layers])
     sizes = _numbered([(layer.in_size, layer.out_size) for layer in layers])
     shared = _KIND * (kinds[:, None] == kinds) + _SIZE * (sizes[:, None] == sizes)
-    return shared + _OWN * np.eye(len(layers))
+    covariance: Values = shared + _OWN * np.eye(len(layers))
+    return covariance
 
 
 def _numbered(keys: Sequence[object]) -> NDArray[np.int64]:

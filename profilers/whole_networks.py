@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from natdeploy.core.calibration import COVERAGE, Coefficients, calibrate, compare, conformal_interval
@@ -163,7 +163,7 @@ def _conditions(networks: Networks, causes: LatencyCauses) -> dict[str, Any]:
     }
 
 
-def _fit_conditions(fitted: Fitted, unseen: int) -> Mapping[str, Any]:
+def _fit_conditions(fitted: Fitted, unseen: int) -> dict[str, Any]:
     return {"rows_without_measurement": unseen, "ridge": fitted.strength}
 
 

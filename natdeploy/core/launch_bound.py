@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from natdeploy.core.calibration import spearman
 from natdeploy.core.layers import BLOCK, Layer
@@ -58,10 +58,10 @@ def latency_causes(networks: Sequence[Sequence[Layer]], measured: Sequence[float
     )
 
 
-def _line_error(cause: ArrayLike, measured: ArrayLike) -> float:
+def _line_error(cause: Sequence[int], measured: Sequence[float]) -> float:
     """Return the mean absolute leave-one-out error, in percent, of a line fitted to relative errors."""
     truth: NDArray[np.float64] = np.asarray(measured, dtype=np.float64)
-    design = np.stack([np.ones(len(truth)), np.asarray(cause) / np.mean(cause)], axis=1) / truth[:, None]
+    design = np.stack([np.ones(len(truth)), np.array(cause) / max(sum(cause) / len(cause), 1)], axis=1) / truth[:, None]
     inverse = np.linalg.pinv(design.T @ design)
     residual = 1.0 - design @ (inverse @ design.sum(axis=0))
     leverage = np.einsum("ij,jk,ik->i", design, inverse, design)
