@@ -65,7 +65,6 @@ def transfers(
             target,
             [networks[place] for place in drawn],
             [measured[place] for place in drawn],
-            reporter=SilentReporter(),
             clock=SystemClock(),
         )
         found = [calibrated.predict(layers) for layers in networks[seen:]]

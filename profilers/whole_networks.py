@@ -52,7 +52,6 @@ def fit_table(
         reporter.warn(
             f"{len(unseen)} of {len(wanted)} rows are in no measured network: they rest on the prior and on rows alike"
         )
-    _warn_of_launches(causes, target, reporter)
     lower, upper = conformal_interval(fitted.predicted_ms, measured_ms)
     return LatencyTable(
         target=target,
@@ -72,7 +71,6 @@ def calibrate_table(
     networks: Networks,
     measured_ms: Sequence[float],
     *,
-    reporter: Reporter,
     clock: Clock,
 ) -> LatencyTable:
     """Correct another device's table by whole networks measured on `target`.
@@ -90,7 +88,6 @@ def calibrate_table(
     blocks = [searchable_blocks(layers) for layers in networks]
     correction, checked = calibrate(sums, blocks, measured_ms)
     causes = latency_causes(networks, measured_ms)
-    _warn_of_launches(causes, target, reporter)
     return dataclasses.replace(
         source,
         target=target,
@@ -99,7 +96,7 @@ def calibrate_table(
         runtime_version=None,
         fingerprint=None,
         created=clock.now().isoformat(timespec="seconds"),
-        conditions=_conditions(networks, causes) | _source_conditions(source),
+        conditions=_conditions(networks, causes) | _source_conditions(source, networks),
         validation=checked,
         random_validation=None,
         calibration=_after(source.calibration, correction),
@@ -147,19 +144,12 @@ def _measured_layers(space: SearchSpace, networks: Networks) -> list[Layer]:
     )
 
 
-def _warn_of_launches(causes: LatencyCauses, target: Target, reporter: Reporter) -> None:
-    if causes.launch_bound:
-        reporter.warn(
-            f"latency on {target} is launch-bound: {causes}; kernels, expand ratios and resolution hardly matter there"
-        )
-
-
 def _conditions(networks: Networks, causes: LatencyCauses) -> dict[str, Any]:
     return {
         "natdeploy": __version__,
         "networks": len(networks),
         "launch_bound": causes.launch_bound,
-        "causes": dataclasses.asdict(causes),
+        "causes": str(causes),
     }
 
 
@@ -167,8 +157,9 @@ def _fit_conditions(fitted: Fitted, unseen: int) -> dict[str, Any]:
     return {"rows_without_measurement": unseen, "ridge": fitted.strength}
 
 
-def _source_conditions(source: LatencyTable) -> dict[str, Any]:
+def _source_conditions(source: LatencyTable, networks: Networks) -> dict[str, Any]:
     return {
+        "resolutions_measured": sorted({layers[0].in_size for layers in networks}),
         "source": str(source.target),
         "source_provenance": source.provenance,
         "source_method": source.method,

@@ -8,7 +8,7 @@ from pathlib import Path
 from natdeploy.api.context import resolve_space
 from natdeploy.api.table_results import CheckResult, TableResult
 from natdeploy.core.latency import LatencyTable
-from natdeploy.core.space import SPACES, SearchSpace
+from natdeploy.core.space import SearchSpace
 from natdeploy.core.table_checks import (
     ERROR,
     TableFinding,
@@ -156,9 +156,6 @@ def _places(spaces: list[SearchSpace]) -> list[tuple[SearchSpace, float, int]]:
 def _of_measurements(content: LatencyTable, supernet: str | None, path: Path) -> list[TableFinding]:
     if supernet is None:
         names = {space.name for space, _, _ in probable_places(content)}
-        if len(names) != 1:
-            msg = "which search space the measurements are of is not known"
-            raise InputError(msg, hint=f"name it with --supernet: {', '.join(SPACES)}")
-        supernet = names.pop()
+        supernet = names.pop() if len(names) == 1 else "nat"
     measured = read_measurements(path, resolve_space(supernet))
     return check_measurements(content, [entry.layers for entry in measured], [entry.latency_ms for entry in measured])

@@ -11,7 +11,7 @@ from natdeploy.api.table_results import TableResult
 from natdeploy.core.device import Target
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
-from natdeploy.core.table_checks import ERROR, check_rows, equal_to_others
+from natdeploy.core.table_checks import ERROR, check_rows, equal_to_others, probable_places
 from natdeploy.errors import CheckFailedError, InputError
 from natdeploy.io.devices import find_device, load_devices, target_of
 from natdeploy.io.foreign_tables import FOREIGN_FORMATS
@@ -166,7 +166,7 @@ def calibrate_table(
     context = context or Context()
     target = target_of(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
     other = read_table(locate_table(source, batch=batch if str(source) in load_devices() else None))
-    measured, space = _measurements(measurements, supernet, None)
+    measured, _ = _measurements(measurements, supernet, None)
     _refuse_mixing(output, target, "calibrated", fresh=fresh)
     if other.provenance == "estimated":
         context.reporter.warn(f"the latencies of {other.target} are estimated: nothing was run there")
@@ -175,10 +175,10 @@ def calibrate_table(
         target,
         [entry.layers for entry in measured],
         [entry.latency_ms for entry in measured],
-        reporter=context.reporter,
         clock=context.clock,
     )
-    return _store(table, space.resolutions, output, fresh=fresh, context=context)
+    sizes = sorted({resolution for _, _, resolution in probable_places(table)})
+    return _store(table, tuple(sizes), output, fresh=fresh, context=context)
 
 
 def _measurements(

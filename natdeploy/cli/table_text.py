@@ -56,7 +56,6 @@ def _lines(result: TableResult) -> Iterator[str]:
     if table.calibration is not None:
         yield from _correction(table.calibration)
     yield from _conditions(table.conditions)
-    yield from (f"warning: {finding.explanation}" for finding in result.findings)
     if result.replaced is not None:
         yield f"the table before: {result.replaced}"
     yield f"table: {result.table}"
@@ -64,10 +63,10 @@ def _lines(result: TableResult) -> Iterator[str]:
 
 def _correction(found: Calibration) -> Iterator[str]:
     if (found.alpha_ms, found.beta, found.gamma_ms) != (0.0, 1.0, 0.0):
-        yield f"prediction: {found.alpha_ms:.4g} ms + {found.beta:.4g} x sum + {found.gamma_ms:.4g} ms x blocks"
+        yield f"prediction: {found.beta:.4g} x sum {found.gamma_ms:+.4g} ms x blocks {found.alpha_ms:+.4g} ms"
     yield (
-        f"with {100 * found.coverage:.0f} % coverage at most {100 * (found.upper_ratio - 1):.1f} % above the "
-        f"prediction, at least {100 * (found.lower_ratio - 1):.1f} % (from {found.networks} networks)"
+        f"at most {found.upper_ratio:.3f} times the prediction with {100 * found.coverage:.0f} % coverage, and at least "
+        f"{found.lower_ratio:.3f} times with the same (from {found.networks} networks)"
     )
 
 

@@ -30,6 +30,7 @@ _FLAT = 0.2
 _WORK_RATIO = 1.4
 _PROBABLE_SHARE = 0.5
 _CLASSES = 10
+_ONLY_DEPTH = "kernels, expand ratios and resolution hardly matter there, depth does"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +112,7 @@ def check_measurements(
         found.append(TableFinding(code="exact-sums", severity=ERROR, explanation=text))
     causes = latency_causes(networks, measured_ms)
     if causes.launch_bound:
-        text = f"the measured latency is launch-bound: {causes}"
+        text = f"the measured latency is launch-bound: {causes}; {_ONLY_DEPTH}"
         found.append(TableFinding(code="launch-bound", severity=WARNING, explanation=text))
     return found
 
@@ -154,17 +155,17 @@ def _no_size_dependence(table: LatencyTable) -> Iterator[TableFinding]:
 
 def _launch_bound(table: LatencyTable) -> Iterator[TableFinding]:
     """Look for a table whose rows are nearly one constant, whatever the work; or one that says so of itself."""
+    if table.conditions.get("launch_bound") is True:
+        text = f"latency is launch-bound: {table.conditions.get('causes', 'the table says so')}; {_ONLY_DEPTH}"
+        yield TableFinding(code="launch-bound", severity=WARNING, explanation=text)
+        return
     blocks = {layer: stats.median_ms for layer, stats in table.rows.items() if layer.op == BLOCK}
     work = [float(layer.madds) for layer in blocks]
-    said = table.conditions.get("launch_bound") is True
-    if not said and (len(blocks) < 2 or max(work) < _WORK_RATIO * min(work)):
+    if not work or max(work) < _WORK_RATIO * min(work):
         return
-    slope = _slope(work, list(blocks.values())) if len(blocks) > 1 else math.nan
-    if said or slope < _FLAT:
-        text = (
-            "the table is launch-bound: its rows hardly depend on the work of their layers "
-            f"(they grow with its power {slope:.2f}), so that a search has only depth to choose"
-        )
+    slope = _slope(work, list(blocks.values()))
+    if slope < _FLAT:
+        text = f"the table is launch-bound: its rows grow with the power {slope:.2f} of the work; {_ONLY_DEPTH}"
         yield TableFinding(code="launch-bound", severity=WARNING, explanation=text)
 
 
