@@ -9,8 +9,7 @@ from typing import Any
 
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Device, Target
-from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable
-from natdeploy.core.layers import Layer
+from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.files import Journal
@@ -96,7 +95,9 @@ def estimate(
     clock: Clock,
     classes: Sequence[int] = CLASSIFIER_COUNTS,
 ) -> LatencyTable:
-    """Estimate every layer of `space` that `existing` lacks from the device's description; nothing is run.
+    """Estimate every layer of `space` from the device's description; nothing is run.
+
+    The layers of `existing` are estimated again: the description may have changed since.
 
     Raises:
         InputError: The description has no figures for this target, or `existing` is of another provenance.
@@ -108,13 +109,12 @@ def estimate(
         msg = f"{target} cannot be estimated: the figures of {device.name} are for batch 1, threads {device.threads}"
         raise InputError(msg)
     _check_provenance(existing, "estimated")
-    rows: dict[Layer, LatencyStats] = dict(existing.rows) if existing else {}
+    layers = dict.fromkeys(existing.rows if existing else ())
     for width in space.widths:
         for resolution in space.resolutions:
-            for layer in space_layers(space, width, resolution, classes):
-                if layer not in rows:
-                    rows[layer] = estimate_layer(layer, device.roofline, target.precision)
-    if existing is not None and len(rows) == len(existing.rows):
+            layers.update(dict.fromkeys(space_layers(space, width, resolution, classes)))
+    rows = {layer: estimate_layer(layer, device.roofline, target.precision) for layer in layers}
+    if existing is not None and rows == existing.rows:
         return existing
     return LatencyTable(
         target=target,

@@ -14,6 +14,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, InputError
 
 PROVENANCES = ("measured", "imported", "fitted", "calibrated", "estimated")
+ESTIMATED = "estimated"
 CLASSIFIER_COUNTS = (10, 100, 1000)
 _NAMED = 5
 

@@ -190,7 +190,7 @@ def test_an_estimate_covers_the_space_without_claiming_anything(host):
 
 
 def test_an_estimate_adds_missing_rows_only(host):
-    """The existing table is returned where it is complete, and kept where it is not."""
+    """The existing table is returned where it is complete, and added to where it is not."""
     nano = find_device("jetson-nano")
     table = estimate(SPACE, nano, target_of(nano), None, clock=Clock())
     assert estimate(SPACE, nano, target_of(nano), table, clock=Clock()) is table
