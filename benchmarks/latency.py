@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from natdeploy.api.context import SystemClock
+from natdeploy.core.calibration import compare
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.io.devices import find_device, target_of
@@ -20,7 +21,7 @@ from natdeploy.profilers.build import profile_device
 from natdeploy.profilers.local_timer import LocalTimer
 from natdeploy.profilers.meter import Meter
 from natdeploy.profilers.passes import Bench
-from natdeploy.profilers.validation import compare, random_networks
+from natdeploy.profilers.validation import random_networks
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 
 SPACES = (find_space("ofa-mbv3-w1.0").with_resolutions((224,)), find_space("starter"))

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from natdeploy.core.calibration import COVERAGE, compare, conformal_interval
 from natdeploy.core.cost import space_layers
-from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyTable
+from natdeploy.core.latency import CLASSIFIER_COUNTS, Calibration, LatencyTable
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
@@ -20,7 +21,7 @@ from natdeploy.profilers.in_context import InContext, covering_networks
 from natdeploy.profilers.meter import Meter
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.row_journal import RowJournal
-from natdeploy.profilers.validation import compare, interval, spread_networks
+from natdeploy.profilers.validation import spread_networks
 
 Networks = list[tuple[Layer, ...]]
 Place = tuple[float, int]
@@ -127,6 +128,6 @@ def with_errors(table: LatencyTable, checked: Checked, quietest_ms: float | None
     factor = 1.0 if quietest_ms is None else quietest_ms / checked.level_ms
     measured = [value * factor for value in checked.measured_ms]
     predicted = [table.predict(layers).latency_ms for layers in checked.networks]
-    return dataclasses.replace(
-        table, validation=compare(predicted, measured), calibration=interval(predicted, measured)
-    )
+    lower, upper = conformal_interval(predicted, measured)
+    interval = Calibration(lower_ratio=lower, upper_ratio=upper, coverage=COVERAGE, networks=len(measured))
+    return dataclasses.replace(table, validation=compare(predicted, measured), calibration=interval)

@@ -52,6 +52,7 @@ class ProfileResult(Result):
             "resolutions": list(self.resolutions),
             "seconds": self.seconds,
             "validation": jsonable(self.content.validation),
+            "random_validation": jsonable(self.content.random_validation),
         }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from natdeploy.core.cost import CostArray, compile_cost, space_layers
 from natdeploy.core.device import Target
-from natdeploy.core.layers import BLOCK, CLASSIFIER, Layer
+from natdeploy.core.layers import BLOCK, CLASSIFIER, OPS, Layer
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, InputError
 
@@ -59,13 +59,15 @@ class Validation:
         mape_percent: Mean absolute error, relative to the measured latency.
         max_error_percent: Largest absolute error, relative to the measured latency.
         within_5_percent: Share of networks whose error is at most 5 %, between 0 and 1.
-        kendall_tau: Rank correlation of predicted and measured latency.
+        spearman_rho: Rank correlation of predicted and measured latency, Spearman's.
+        kendall_tau: Rank correlation of predicted and measured latency, Kendall's tau-b.
     """
 
     networks: int
     mape_percent: float
     max_error_percent: float
     within_5_percent: float
+    spearman_rho: float
     kendall_tau: float
 
 
@@ -116,10 +118,12 @@ class LatencyTable:
         created: Date and time, ISO 8601, UTC.
         conditions: Clocks, load, warm-up, rounds and the like, as recorded.
         validation: Comparison with whole networks; None where there is none.
+        random_validation: Comparison with plainly random networks, where `validation` is on chosen ones; else None.
         calibration: Correction and interval; None where there is none.
+        folded: Ops that have no row of their own because other rows hold their time; they add nothing to a sum.
 
     Raises:
-        InputError: The provenance is unknown.
+        InputError: The provenance or a folded op is unknown, or a folded op has rows.
     """
 
     target: Target
@@ -131,9 +135,12 @@ class LatencyTable:
     created: str = ""
     conditions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     validation: Validation | None = None
+    random_validation: Validation | None = None
     calibration: Calibration | None = None
+    folded: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_folded()
         if self.provenance not in PROVENANCES:
             msg = f"unknown provenance {self.provenance!r} (known: {', '.join(PROVENANCES)})"
             raise InputError(msg)
@@ -151,6 +158,8 @@ class LatencyTable:
         row = self.rows.get(layer)
         if row is not None:
             return row.median_ms
+        if layer.op in self.folded:
+            return 0.0
         value = self._classifier_ms(layer) if layer.op == CLASSIFIER else None
         if value is None:
             raise _not_covered(self.target, [layer])
@@ -158,7 +167,9 @@ class LatencyTable:
 
     def covers(self, layer: Layer) -> bool:
         """Tell whether the latency of `layer` is known."""
-        return layer in self.rows or (layer.op == CLASSIFIER and self._classifier_ms(layer) is not None)
+        if layer in self.rows or layer.op in self.folded:
+            return True
+        return layer.op == CLASSIFIER and self._classifier_ms(layer) is not None
 
     def missing(self, layers: Iterable[Layer]) -> list[Layer]:
         """Return the layers that the table does not cover, in order."""
@@ -221,6 +232,15 @@ class LatencyTable:
     def upper_ratio(self) -> float:
         """Upper bound of a latency relative to its prediction; 1 where the table has no interval."""
         return self.calibration.upper_ratio if self.calibration else 1.0
+
+    def _check_folded(self) -> None:
+        for op in self.folded:
+            if op not in OPS:
+                msg = f"unknown folded op {op!r} (known: {', '.join(OPS)})"
+                raise InputError(msg)
+            if any(layer.op == op for layer in self.rows):
+                msg = f"op {op!r} is folded into other rows, and has rows of its own"
+                raise InputError(msg)
 
     def _classifier_ms(self, layer: Layer) -> float | None:
         known = sorted(
