@@ -17,6 +17,7 @@ from natdeploy.core.latency import LatencyStats, Prediction
 from natdeploy.core.layers import Layer
 from natdeploy.core.operators import ModelProfile
 from natdeploy.core.space import SearchSpace
+from natdeploy.errors import OutputError
 
 if TYPE_CHECKING:
     from natdeploy.supernet.network import Network
@@ -268,4 +269,8 @@ class Transport(Protocol):
             DeviceUnreachableError: The connection is lost.
             OutputError: The device cannot take the file: it is full, for instance.
         """
+        ...
+
+    def cannot_write(self, reason: str, what: str) -> OutputError:
+        """Return the error of something that the device could not write for a reason that it told."""
         ...
