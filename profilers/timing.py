@@ -53,6 +53,11 @@ class Timing:
         """Return the runs in a round of something that takes `run_s` seconds."""
         return agent.runs_in_round(self, run_s)
 
+    def with_effort(self, effort: float) -> Timing:
+        """Return a timing with about `effort` times the rounds, and at least those that a median is taken from."""
+        rounds = max(self.quiet_rounds, round(self.rounds * effort))
+        return dataclasses.replace(self, rounds=rounds, max_rounds=max(rounds, round(self.max_rounds * effort)))
+
 
 def time_interleaved(
     calls: Sequence[Call], *, clock: Clock, rng: np.random.Generator, timing: Timing

@@ -23,6 +23,7 @@ from natdeploy.ports import Clock, Reporter
 if TYPE_CHECKING:
     from natdeploy.export.formats import Format
     from natdeploy.ports import Exporter, ModelTimer, NetworkMeter, Runtime
+    from natdeploy.profilers.passes import Bench
 
 _MODEL_SUFFIXES = {".onnx": "onnxruntime", ".tflite": "litert"}
 
@@ -39,6 +40,7 @@ def profile(
     threads: int | None = None,
     fresh: bool = False,
     measured_only: bool = False,
+    budget_s: float | None = None,
     output: Path | None = None,
     seed: int = 0,
     context: Context | None = None,
@@ -58,6 +60,7 @@ def profile(
         threads: Threads of the runtime.
         fresh: Measure anew instead of adding to an existing table.
         measured_only: Never estimate.
+        budget_s: Seconds that measuring may take; as long as it needs where None.
         output: File to write instead of the user's own table.
         seed: Seed of weights and of the order of measurements.
         context: Reporter and clock.
@@ -81,7 +84,13 @@ def profile(
         context.reporter.warn(f"{device} does not run {target.precision} any faster: it has no fast arithmetic for it")
     started = context.clock.seconds()
     if described.transport == "local":
-        table = _measure(space, target, existing, journal=_journal(path), fresh=fresh, seed=seed, context=context)
+        from natdeploy.profilers.budget import Budget
+        from natdeploy.profilers.build import profile_device
+
+        bench = bench_of(target, clock=context.clock, reporter=context.reporter, seed=seed)
+        budget = None if budget_s is None else Budget(budget_s, context.clock)
+        journal = _journal(path)
+        table = profile_device(space, target, bench, existing=existing, journal=journal, fresh=fresh, budget=budget)
     elif measured_only or described.roofline is None:
         raise _unreachable(described)
     else:
@@ -89,8 +98,9 @@ def profile(
     if table != existing or source != path:
         write_table(path, table, fresh=fresh)
     _journal(path).unlink(missing_ok=True)
+    covered = table.covered_resolutions(space, max(CLASSIFIER_COUNTS))
     return ProfileResult(
-        table=path, content=table, resolutions=space.resolutions, seconds=round(context.clock.seconds() - started, 3)
+        table=path, content=table, resolutions=covered, seconds=round(context.clock.seconds() - started, 3)
     )
 
 
@@ -230,27 +240,12 @@ def host_timer(target: Target, clock: Clock) -> ModelTimer:
     return LocalTimer(runtime=runtime_of(target.runtime), threads=target.threads, clock=clock)
 
 
-def _measure(
-    space: SearchSpace,
-    target: Target,
-    existing: LatencyTable | None,
-    *,
-    journal: Path,
-    fresh: bool,
-    seed: int,
-    context: Context,
-) -> LatencyTable:
-    from natdeploy.profilers.build import profile_device
+def bench_of(target: Target, *, clock: Clock, reporter: Reporter, seed: int) -> Bench:
+    """Return what measures the layers of networks on this machine."""
     from natdeploy.profilers.passes import Bench
 
-    bench = Bench(
-        timer=host_timer(target, context.clock),
-        exporter=_exporter(target.runtime),
-        clock=context.clock,
-        reporter=context.reporter,
-        seed=seed,
-    )
-    return profile_device(space, target, bench, existing=existing, journal=journal, fresh=fresh)
+    timer, exporter = host_timer(target, clock), _exporter(target.runtime)
+    return Bench(timer=timer, exporter=exporter, clock=clock, reporter=reporter, seed=seed)
 
 
 def _journal(path: Path) -> Path:
