@@ -1,4 +1,4 @@
-"""TFLite's `benchmark_model`: its arguments, and the times that it prints on Linux, on Android and in a device's log."""
+"""TFLite's `benchmark_model`: its arguments, and the times that it prints, on Linux, on Android or into a log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMINGS = re.compile(
     rf"Warmup \(avg\): ({NUMBER}), Inference \(avg\): ({NUMBER})"
 )
 _OLD_TIMINGS = re.compile(
-    rf"Average inference timings in us: Warmup: ({NUMBER}), Init: ({NUMBER}), (?:no stats|Inference): ({NUMBER})"
+    rf"Average inference timings in us: Warmup: ({NUMBER}), Init: ({NUMBER}), Inference: ({NUMBER})"
 )
 _TIMINGS_START = re.compile(r"(?:Average i|I)nference timings in us:")
 _DELEGATION = re.compile(
@@ -238,7 +238,9 @@ def _run_stats(lines: Sequence[str], mean_us: float, source: str) -> RunStats:
     """Return the statistics of the runs: the second line of them, after that of the warm-up."""
     counted = [(number, line) for number, line in enumerate(lines, start=1) if line.startswith("count=")]
     if len(counted) != 2:
-        msg = f"{source}: {len(counted)} lines of statistics before the timings, not one of the warm-up and one of the runs"
+        msg = (
+            f"{source}: {len(counted)} lines of statistics before the timings, not one for warm-up and one for the runs"
+        )
         raise InputError(msg)
     number, line = counted[1]
     stats = stats_of(line, f"{source}, line {number}")

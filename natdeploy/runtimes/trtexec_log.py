@@ -11,7 +11,7 @@ from natdeploy.runtimes.tool_output import NUMBER, in_order
 from natdeploy.runtimes.trtexec import Version, version_in
 
 _VERDICT = re.compile(r"^&&&& (RUNNING|PASSED|FAILED|WAIVED) TensorRT\.trtexec \[TensorRT v[0-9]{4,6}\]", re.MULTILINE)
-_PREFIX = re.compile(r"^\[[^\]]+\] (?:\[TRT\] )?\[([VIWEF])\] ?")
+_PREFIX = re.compile(r"^\[[^\]]+\] (?:\[TRT\] )?\[([VIWEF])\] ?(?:\[TRT\] ?)?")
 _OLD_ERROR = re.compile(r"^\[TensorRT\] ERROR: ")
 _SUMMARIES = (
     "Latency",
@@ -171,13 +171,13 @@ def _is_warning(line: str) -> bool:
 
 
 def _failure(lines: list[str], errors: list[int], source: str, exit_code: int) -> InputError:
+    telling = [(number, line) for number, line in enumerate(lines, start=1) if not _is_warning(line)]
     for pattern, reason, hint in _KNOWN:
-        for number, line in enumerate(lines, start=1):
+        for number, line in telling:
             found = re.search(pattern, _PREFIX.sub("", line))
             if found:
-                return InputError(
-                    f"{source}, line {number}: trtexec failed: {reason.format(*found.groups())}", hint=hint
-                )
+                msg = f"{source}, line {number}: trtexec failed: {reason.format(*found.groups())}"
+                return InputError(msg, hint=hint)
     if errors:
         shown = _OLD_ERROR.sub("", _PREFIX.sub("", lines[errors[0]]))
         return InputError(f"{source}, line {errors[0] + 1}: trtexec failed: {shown}")

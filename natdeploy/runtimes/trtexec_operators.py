@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,14 +12,14 @@ from natdeploy.errors import InputError
 from natdeploy.runtimes.trtexec_files import LayerInfo, LayerTime
 
 REFORMAT = "Reformat"
-_GLUE = re.compile(
-    r"^Reformatting CopyNode|^Reformat\b| copy$|\[Shuffle\]"
-    r"|^(?:copied_)?(?:un)?(?:squeeze|reshape|shuffle|transpose)(?:_node)?_(?:before|after|between)_",
+_COPY = re.compile(r"^Reformat| copy$", re.IGNORECASE)
+_SHUFFLE = re.compile(
+    r"\[Shuffle\]|^(?:copied_)?(?:un)?(?:squeeze|reshape|shuffle|transpose)(?:_node)?_(?:before|after|between)_",
     re.IGNORECASE,
 )
 _FOREIGN = re.compile(r"ForeignNode\[(.+?)\.\.\.(.+)\]")
 _MYELIN = re.compile(r"^__my")
-_PARTS = re.compile(r" \+ | \|\| ")
+_PARTS = re.compile(r" \+ | \|\| |, ")
 _WRAPPER = re.compile(r"^(?:PWN\(|\{|\()+|[)}]+$")
 _WHOLE_PERCENT = 1.0
 
@@ -83,27 +83,24 @@ def _node(name: str, info: LayerInfo | None, place: int, *, last: bool) -> Node:
 
 def _parts(name: str, info: LayerInfo | None) -> list[str]:
     """Return the names of the nodes that a layer computes, none if it only moves data."""
+    if _COPY.search(name):
+        return []
     foreign = _FOREIGN.search(name)
-    opaque = foreign is not None or _MYELIN.match(name) is not None
-    if info is not None and info.onnx_names and opaque:
-        return _one_module(name, info.onnx_names)
-    if foreign:
-        return _one_module(name, foreign.groups())
-    if opaque:
+    if foreign or _MYELIN.match(name):
+        return _one_module(name, info.onnx_names if info and info.onnx_names else foreign.groups() if foreign else ())
+    return [_WRAPPER.sub("", part) for part in _PARTS.split(name) if not _SHUFFLE.search(part)]
+
+
+def _one_module(name: str, parts: Sequence[str]) -> list[str]:
+    if not parts:
         msg = f"layer {name!r} does not tell which part of the network it computes"
         hint = "build the engine with --profilingVerbosity=detailed and give the layer info, or fit whole networks"
         raise InputError(msg, hint=hint)
-    bare = [_WRAPPER.sub("", part) for part in _PARTS.split(name) if not _GLUE.search(part)]
-    return [] if _GLUE.search(name.split(" + ")[0]) and name.startswith("Reformat") else bare
-
-
-def _one_module(name: str, parts: Iterable[str]) -> list[str]:
-    found = list(parts)
-    modules = sorted({module for part in found if (module := module_of(part))})
-    if len(modules) > 1:
+    modules = sorted({module_of(part) or part for part in parts})
+    if len(modules) > 1 or not module_of(parts[0]):
         msg = f"layer {name!r} computes several modules at once ({', '.join(modules)}): its time cannot be split"
         raise InputError(msg, hint="fit a table to the times of whole networks instead")
-    return found
+    return list(parts)
 
 
 def _named_first(parts: Sequence[str]) -> list[str]:
