@@ -1,4 +1,4 @@
-"""Model files on a device: each is sent once, under the hash of its content, and goes when it is not needed any more."""
+"""Model files on a device: each is sent once, under the hash of its content, and goes when it is not needed."""
 
 from __future__ import annotations
 

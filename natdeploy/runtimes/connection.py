@@ -23,7 +23,7 @@ from typing import IO, Protocol, Self
 from natdeploy.errors import DeviceUnreachableError, MissingRuntimeError, NatdeployError, OutputError
 from natdeploy.ports import Finished
 
-OPEN_S, CLOSE_S, SEND_S = 30.0, 15.0, 600.0
+CLOSE_S, SEND_S = 15.0, 600.0
 _MARK = "natdeploy-folder "
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|File too large", re.IGNORECASE)
 _KEEPER = (
@@ -80,6 +80,7 @@ class Connection:
     Args:
         name: Name of the device, for messages.
         link: How programs are started there.
+        patience_s: Seconds that the device has to answer.
 
     Raises:
         DeviceUnreachableError: The device cannot be reached.
@@ -87,14 +88,14 @@ class Connection:
         OutputError: The device has no space for the folder.
     """
 
-    def __init__(self, name: str, link: Link) -> None:
+    def __init__(self, name: str, link: Link, *, patience_s: float = 30.0) -> None:
         self._name = name
         self._link = link
         self._numbers = itertools.count()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the keeper
         try:
             self._keeper = self._start_keeper()
-            self._folder = self._read_folder()
+            self._folder = self._read_folder(patience_s)
         except NatdeployError:
             self._errors.close()
             link.close()
@@ -191,9 +192,9 @@ class Connection:
         except FileNotFoundError as error:
             raise not_installed(arguments[0]) from error
 
-    def _read_folder(self) -> str:
+    def _read_folder(self, patience_s: float) -> str:
         """Wait for the keeper to say where its folder is; it may come after greetings of the device."""
-        timer = threading.Timer(OPEN_S, self._keeper.kill)
+        timer = threading.Timer(patience_s, self._keeper.kill)
         timer.start()
         try:
             for line in self._keeper_output:
@@ -206,7 +207,7 @@ class Connection:
         self._keeper_input.close()
         self._keeper_output.close()
         if exit_code == -signal.SIGKILL:
-            msg = f"{self._name}: no answer within {OPEN_S:g} s"
+            msg = f"{self._name}: no answer within {patience_s:g} s"
             raise DeviceUnreachableError(msg)
         stderr = self._stderr()
         failure = self._link.failure(exit_code, stderr)
