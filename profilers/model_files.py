@@ -17,7 +17,7 @@ from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import Network, build_network
 
 _SMALL_SIZE = 64
-# Exporters and the number of PyTorch's threads belong to the whole process, and several devices may be measured at once.
+# Exporters and the number of PyTorch threads belong to the whole process, in which several devices may be measured.
 _EXPORTING = threading.Lock()
 
 
