@@ -83,6 +83,11 @@ class Runtime(Protocol):
         """Suffix of the files that it runs."""
         ...
 
+    @property
+    def tells_operators(self) -> bool:
+        """Whether it tells how long each operator of a model takes; `natdeploy.runtimes` then has a way to read it."""
+        ...
+
     def version(self) -> str:
         """Return the version that is installed.
 

@@ -49,7 +49,7 @@ class LocalTimer:
     @property
     def tells_operators(self) -> bool:
         """Whether the runtime tells how long each operator of a model takes."""
-        return self.runtime.id == "onnxruntime"
+        return self.runtime.tells_operators
 
     def version(self) -> str:
         """Return the version of the runtime."""

@@ -31,9 +31,13 @@ if TYPE_CHECKING:
     from natdeploy.api.side_by_side import DeviceFailure, ProfilesResult, profile_devices
     from natdeploy.api.subnets import extract, extract_from_run, inspect, load_subnet
     from natdeploy.api.system import devices, doctor, tables
+    from natdeploy.api.table_checking import check_table, show_table
+    from natdeploy.api.table_making import calibrate_table, fit_table, import_table
+    from natdeploy.api.table_results import CheckResult, TableResult
     from natdeploy.errors import InterruptedWorkError
 
 __all__ = [
+    "CheckResult",
     "Choice",
     "Context",
     "DemoResult",
@@ -53,13 +57,18 @@ __all__ = [
     "SearchResult",
     "SilentReporter",
     "SystemClock",
+    "TableResult",
     "TableState",
+    "calibrate_table",
+    "check_table",
     "demo",
     "devices",
     "doctor",
     "export",
     "extract",
     "extract_from_run",
+    "fit_table",
+    "import_table",
     "inspect",
     "load_subnet",
     "measure",
@@ -69,6 +78,7 @@ __all__ = [
     "report",
     "resume",
     "search",
+    "show_table",
     "tables",
 ]
 
@@ -81,6 +91,9 @@ _MODULES = {
     "api.side_by_side": ("DeviceFailure", "ProfilesResult", "profile_devices"),
     "api.subnets": ("extract", "extract_from_run", "inspect", "load_subnet"),
     "api.system": ("devices", "doctor", "tables"),
+    "api.table_checking": ("check_table", "show_table"),
+    "api.table_making": ("calibrate_table", "fit_table", "import_table"),
+    "api.table_results": ("CheckResult", "TableResult"),
     "errors": ("InterruptedWorkError",),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}

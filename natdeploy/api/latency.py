@@ -79,7 +79,7 @@ def profile(
     space = resolve_space(supernet, resolutions, width)
     described = find_device(device)
     target = target_of(described, runtime=runtime, precision=precision, batch=batch, threads=threads)
-    path = _table_file(output, target)
+    path = table_file(output, target)
     stored = None if output is not None or fresh else find_table(target)
     source = path if path.exists() and not fresh else stored.path if stored else None
     existing = read_table(source) if source is not None else None
@@ -322,7 +322,8 @@ def _is_measured(path: Path) -> bool:
     return path.exists() and read_table(path).provenance != ESTIMATED
 
 
-def _table_file(output: Path | None, target: Target) -> Path:
+def table_file(output: Path | None, target: Target) -> Path:
+    """Return the file that a table goes into: `output`, a place in it where it is a folder, else the user's own."""
     if output is None:
         return table_path(target)
     if output.is_dir():

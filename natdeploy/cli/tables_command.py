@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from natdeploy.cli import options
 from natdeploy.cli.output import print_json, print_line, print_table
+from natdeploy.cli.table_text import print_header
+from natdeploy.cli.tables_making import calibrate_command, fit_command, import_command
+from natdeploy.cli.units import parse_resolutions
+from natdeploy.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from natdeploy.api import CheckResult, Context, TableResult
+
+_SHOWN = 10
 
 
 @click.group("tables")
@@ -39,3 +51,108 @@ def list_command(json: bool) -> None:  # noqa: FBT001
         for state in states
     ]
     print_table(["device", "table", "provenance", "rows", "MAPE %", "file"], rows)
+
+
+@command.command("show")
+@click.argument("table")
+@options.table_options
+@click.option("--rows", is_flag=True, help="Show the rows too.")
+@options.json_option
+def show_command(  # noqa: PLR0917
+    table: str,
+    runtime: str | None,
+    precision: str | None,
+    batch: int | None,
+    threads: int | None,
+    rows: bool,  # noqa: FBT001
+    json: bool,  # noqa: FBT001
+) -> None:
+    """Show what TABLE, a file or a device, is of and how far it can be trusted."""
+
+    def work(context: Context) -> TableResult:  # noqa: ARG001
+        from natdeploy import api
+
+        return api.show_table(table, runtime=runtime, precision=precision, batch=batch, threads=threads, rows=rows)
+
+    options.run_command(work, _show, as_json=json)
+
+
+@command.command("check")
+@click.argument("table")
+@options.table_options
+@click.option("--supernet", default=None, help="Search space to cover.  [default: what the table seems meant for]")
+@click.option("--resolutions", default=None, help="Input sizes to cover.  [default: the space's]")
+@click.option(
+    "--measurements",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="CSV of whole-network latencies to look at too.",
+)
+@options.json_option
+def check_command(  # noqa: PLR0917
+    table: str,
+    runtime: str | None,
+    precision: str | None,
+    batch: int | None,
+    threads: int | None,
+    supernet: str | None,
+    resolutions: str | None,
+    measurements: Path | None,
+    json: bool,  # noqa: FBT001
+) -> None:
+    """Look for what is wrong with TABLE, a file or a device; exit code 1 where an error is found."""
+    sizes = parse_resolutions(resolutions)
+    results: list[CheckResult] = []
+
+    def work(context: Context) -> CheckResult:  # noqa: ARG001
+        from natdeploy import api
+
+        results.append(
+            api.check_table(
+                table,
+                supernet=supernet,
+                resolutions=sizes,
+                measurements=measurements,
+                runtime=runtime,
+                precision=precision,
+                batch=batch,
+                threads=threads,
+            )
+        )
+        return results[0]
+
+    options.run_command(work, _show_check, as_json=json)
+    if results[0].passed:
+        return
+    if json:
+        raise click.exceptions.Exit(CheckFailedError.exit_code)
+    msg = f"{results[0].table} has errors"
+    raise CheckFailedError(msg, hint="measure these layers again, or take the table from a better source")
+
+
+for made in (import_command, fit_command, calibrate_command):
+    command.add_command(made)
+
+
+def _show(result: TableResult) -> None:
+    print_header(result)
+    if not result.with_rows:
+        return
+    from natdeploy.core.latency import describe_layer
+
+    rows = [
+        [describe_layer(layer), f"{stats.median_ms:.5g}", f"{stats.p10_ms:.5g}", f"{stats.p90_ms:.5g}", str(stats.runs)]
+        for layer, stats in result.content.rows.items()
+    ]
+    print_line()
+    print_table(["layer", "median ms", "p10 ms", "p90 ms", "runs"], rows)
+
+
+def _show_check(result: CheckResult) -> None:
+    print_line(f"{result.table}: {len(result.findings) or 'no'} finding{'' if len(result.findings) == 1 else 's'}")
+    for finding in result.findings:
+        print_line(f"{finding.severity}: {finding.code}: {finding.explanation}")
+        for row in finding.rows[:_SHOWN]:
+            print_line(f"  {row}")
+        if len(finding.rows) > _SHOWN:
+            print_line(f"  and {len(finding.rows) - _SHOWN} more")

@@ -144,6 +144,19 @@ def _read(source: str | Path, *, supernet: str | None, width: float | None, clas
         raise InputError(prefix + error.message, hint=error.hint) from error
 
 
+def read_architecture(
+    text: str, *, supernet: str | None = None, width: float | None = None, classes: int | None = None
+) -> Subnet:
+    """Read a bare architecture from text: a 23-character encoding, or JSON in any layout that a file may have.
+
+    Raises:
+        InputError: As for `read_subnet`.
+    """
+    if re.fullmatch(r"\d+", text):
+        return _bare(from_encoding(text), supernet, classes, text)
+    return _from_content(_parse_json(text), Path(), supernet=supernet, width=width, classes=classes)
+
+
 def write_subnet(target: Path, subnet: Subnet) -> None:
     """Write `subnet.json` atomically; the weight file is named relative to it.
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import itertools
+import math
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ import yaml
 from natdeploy.core.latency import LatencyStats, LatencyTable
 from natdeploy.core.layers import OPS, Layer
 from natdeploy.errors import InputError
-from natdeploy.files import read_text, write_text
+from natdeploy.files import atomic_path, read_text, write_text
 from natdeploy.io.table_header import FORMAT, header_of, read_header
 
 _LAYER_FIELDS = tuple(field.name for field in dataclasses.fields(Layer))
@@ -27,6 +30,19 @@ _ACTIVATIONS = ("relu", "h_swish", "mish", "none")
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _LEAST = {"mid_channels": 0, "runs": 0}
 _Reader = Callable[[Mapping[str, str], str, str], str | bool | int | float]
+
+
+class RowError(InputError):
+    """A row of a table is not valid.
+
+    Args:
+        message: File, line and reason.
+        finding: What `tables check` calls it.
+    """
+
+    def __init__(self, message: str, *, finding: str = "unreadable-row") -> None:
+        super().__init__(message)
+        self.finding = finding
 
 
 def write_table(path: Path, table: LatencyTable, *, fresh: bool = False) -> None:
@@ -44,6 +60,25 @@ def write_table(path: Path, table: LatencyTable, *, fresh: bool = False) -> None
     if not fresh and path.exists():
         check_provenance(path, read_table(path), table.provenance)
     write_text(path, table_text(table))
+
+
+def replace_table(path: Path, table: LatencyTable, *, fresh: bool = False) -> Path | None:
+    """Write `table` to `path` and keep what lay there as one `.bak` beside it, whose path is returned.
+
+    Raises:
+        InputError: What lies there is of another provenance or no valid table, and `fresh` is not set.
+        OutputError: A file cannot be written.
+    """
+    if not path.exists():
+        write_table(path, table)
+        return None
+    if not fresh:
+        check_provenance(path, read_table(path), table.provenance)
+    kept = path.with_name(f"{path.name}.bak")
+    with atomic_path(kept) as temporary:
+        shutil.copyfile(path, temporary)
+    write_table(path, table, fresh=True)
+    return kept
 
 
 def check_provenance(path: Path, existing: LatencyTable, provenance: str) -> None:
@@ -85,11 +120,29 @@ def parse_table(text: str, source: str) -> LatencyTable:
     Raises:
         InputError: The text is not a valid table; the message names source, line and reason.
     """
+    return _parse(text, source, None)
+
+
+def scan_table(path: Path) -> tuple[LatencyTable, list[RowError]]:
+    """Read the good rows of a table, and return what is wrong with each of the others.
+
+    Raises:
+        InputError: The file is missing, or what is wrong is its header or its columns.
+    """
+    errors: list[RowError] = []
+    return _parse(read_text(path), str(path), errors), errors
+
+
+def _parse(text: str, source: str, errors: list[RowError] | None) -> LatencyTable:
     lines = text.lstrip("\ufeff").splitlines()
     count = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
     header = read_header(lines[:count], source)
-    rows = _read_rows(lines[count:], source, count)
-    return dataclasses.replace(header, rows=rows)
+    rows = _read_rows(lines[count:], source, count, errors)
+    try:
+        return dataclasses.replace(header, rows=rows)
+    except InputError as error:
+        msg = f"{source}: {error.message}"
+        raise InputError(msg) from error
 
 
 def _row_order(layer: Layer) -> tuple[int, ...]:
@@ -97,7 +150,10 @@ def _row_order(layer: Layer) -> tuple[int, ...]:
     return (OPS.index(layer.op), *(-number for number in numbers[:1]), *numbers[1:])
 
 
-def _read_rows(lines: Sequence[str], source: str, offset: int) -> dict[Layer, LatencyStats]:
+def _read_rows(
+    lines: Sequence[str], source: str, offset: int, errors: list[RowError] | None = None
+) -> dict[Layer, LatencyStats]:
+    """Return the rows; bad ones are refused, or left out and added to `errors` where that is given."""
     reader = csv.reader(lines, strict=True)
     names = next(reader, None)
     if names is None:
@@ -107,33 +163,42 @@ def _read_rows(lines: Sequence[str], source: str, offset: int) -> dict[Layer, La
         raise InputError(msg)
     _check_columns(names, f"{source}, line {offset + 1}")
     rows: dict[Layer, LatencyStats] = {}
-    for number, cells in _cells(reader, source, offset):
-        if not cells:
-            continue
-        place = f"{source}, line {number}"
-        layer, stats = _read_row(names, cells, place)
-        if layer in rows:
-            msg = f"{place}: this layer has a row already"
-            raise InputError(msg)
-        rows[layer] = stats
-    if not rows:
+    for place, cells in _cells(reader, source, offset):
+        try:
+            _add_row(rows, names, cells, place)
+        except RowError as error:
+            if errors is None:
+                raise
+            errors.append(error)
+    if not rows and errors is None:
         msg = f"{source}: the table has no rows"
         raise InputError(msg)
     return rows
 
 
-def _cells(reader: Iterator[list[str]], source: str, offset: int) -> Iterator[tuple[int, list[str]]]:
-    number = offset + 1
-    while True:
-        number += 1
+def _add_row(rows: dict[Layer, LatencyStats], names: Sequence[str], cells: list[str] | RowError, place: str) -> None:
+    if isinstance(cells, RowError):
+        raise cells
+    layer, stats = _read_row(names, cells, place)
+    if layer in rows:
+        msg = f"{place}: this layer has a row already"
+        raise RowError(msg, finding="repeated-row")
+    rows[layer] = stats
+
+
+def _cells(reader: Iterator[list[str]], source: str, offset: int) -> Iterator[tuple[str, list[str] | RowError]]:
+    """Yield place and cells of each row that is not empty, and an error in the place of one that is no CSV."""
+    for number in itertools.count(offset + 2):
+        place = f"{source}, line {number}"
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            msg = f"{source}, line {number}: not a CSV row: {error}"
-            raise InputError(msg) from error
-        yield number, cells
+            yield place, RowError(f"{place}: not a CSV row: {error}")
+            continue
+        if cells:
+            yield place, cells
 
 
 def _check_columns(names: Sequence[str], place: str) -> None:
@@ -150,7 +215,7 @@ def _check_columns(names: Sequence[str], place: str) -> None:
 def _read_row(names: Sequence[str], cells: Sequence[str], place: str) -> tuple[Layer, LatencyStats]:
     if len(cells) != len(names):
         msg = f"{place}: {len(cells)} columns instead of {len(names)}; is the file cut short?"
-        raise InputError(msg)
+        raise RowError(msg)
     row = dict(zip(names, (cell.strip() for cell in cells), strict=True))
     values: dict[str, Any] = {name: read(row, name, place) for name, read in _COLUMN_READERS.items()}
     layer = Layer(**{name: values[name] for name in _LAYER_FIELDS})
@@ -158,14 +223,15 @@ def _read_row(names: Sequence[str], cells: Sequence[str], place: str) -> tuple[L
         return layer, LatencyStats(**{name: values[name] for name in _STATS_FIELDS})
     except InputError as error:
         msg = f"{place}: {error.message}"
-        raise InputError(msg) from error
+        finite = all(math.isfinite(values[name]) for name in _STATS_FIELDS)
+        raise RowError(msg, finding="not-positive" if finite else "not-a-number") from error
 
 
 def _read_word(row: Mapping[str, str], name: str, place: str) -> str:
     known = OPS if name == "op" else _ACTIVATIONS
     if row[name] not in known:
         msg = f"{place}: unknown {name} {row[name]!r} (known: {', '.join(known)})"
-        raise InputError(msg)
+        raise RowError(msg)
     return row[name]
 
 
@@ -173,7 +239,7 @@ def _read_flag(row: Mapping[str, str], name: str, place: str) -> bool:
     value = _FLAGS.get(row[name].lower())
     if value is None:
         msg = f"{place}: {name} is {row[name]!r}, not true or false"
-        raise InputError(msg)
+        raise RowError(msg)
     return value
 
 
@@ -183,10 +249,10 @@ def _read_count(row: Mapping[str, str], name: str, place: str) -> int:
         value = int(row[name])
     except ValueError as error:
         msg = f"{place}: {name} is {row[name]!r}, not a whole number"
-        raise InputError(msg) from error
+        raise RowError(msg) from error
     if value < least:
         msg = f"{place}: {name} is {value}: it must be {least} at least"
-        raise InputError(msg)
+        raise RowError(msg)
     return value
 
 
@@ -195,7 +261,7 @@ def _read_number(row: Mapping[str, str], name: str, place: str) -> float:
         return float(row[name])
     except ValueError as error:
         msg = f"{place}: {name} is {row[name]!r}, not a number"
-        raise InputError(msg) from error
+        raise RowError(msg) from error
 
 
 _READERS: dict[str, _Reader] = {"str": _read_word, "bool": _read_flag, "int": _read_count, "float": _read_number}

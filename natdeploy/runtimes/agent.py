@@ -147,13 +147,13 @@ def onnx_options(package: Any, threads: int) -> Any:
     return options
 
 
-def onnx_call(package: Any, session: Any, image: Any) -> Call:
-    """Return a call that runs an ONNX session once on `image`, and little else."""
+def onnx_call(package: Any, session: Any, image: Any, processor: str = "cpu") -> Call:
+    """Return a call that runs an ONNX session once on `image`, which lies where it computes, and little else."""
     name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
     binding = session.io_binding()
-    binding.bind_ortvalue_input(name, package.OrtValue.ortvalue_from_numpy(image))
+    binding.bind_ortvalue_input(name, package.OrtValue.ortvalue_from_numpy(image, processor, 0))
     result = session.run([output], {name: image})[0]
-    binding.bind_ortvalue_output(output, package.OrtValue.ortvalue_from_numpy(result))
+    binding.bind_ortvalue_output(output, package.OrtValue.ortvalue_from_numpy(result, processor, 0))
     return functools.partial(session.run_with_iobinding, binding)
 
 

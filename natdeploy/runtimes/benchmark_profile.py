@@ -25,6 +25,8 @@ _COUNT = re.compile(r"[0-9]{1,9}")
 _NODES = re.compile(r"([0-9]{1,9}) nodes observed")
 _TIMINGS = "Timings (microseconds): "
 _OUTPUT = re.compile(r"\[(.*)\](?::[0-9]+)?")
+_SCOPE = re.compile(r"(?:\w+\.)+[A-Za-z0-9]+_(\w+)")
+_WRAPPER = "wrapped"
 _FROM_DELEGATE = "Delegate/"
 # Rows are printed with three digits after the point, and the total is of fewer or more runs than some rows.
 _ROUNDED_MS = 0.0005
@@ -114,7 +116,7 @@ def operator_profile(times: OperatorTimes) -> ModelProfile:
         _refuse_hidden(operator, times)
     last = len(times.operators) - 1
     nodes = tuple(
-        Node(name=_tensor_names(row.name), op=row.kind, consumers=() if place == last else (place + 1,))
+        Node(name=_operator_name(row), op=row.kind, consumers=() if place == last else (place + 1,))
         for place, row in enumerate(times.operators)
     )
     milliseconds = [[row.run_ms for row in times.operators]]
@@ -230,7 +232,26 @@ def _refuse_hidden(row: OperatorTime, times: OperatorTimes) -> None:
     raise InputError(msg, hint=_OTHERWISE)
 
 
-def _tensor_names(name: str) -> str:
-    """Return the names of the tensors in `[a;b, c]:7`, as those of a fused operator: `a + b + c`."""
-    found = _OUTPUT.fullmatch(name)
-    return " + ".join(part.strip() for part in re.split(r"[;,]", found[1] if found else name))
+def _operator_name(row: OperatorTime) -> str:
+    """Return the names of the tensors that it writes, `[a;b, c]:7`, as those of a fused operator: `a + b + c`."""
+    found = _OUTPUT.fullmatch(row.name)
+    parts = [part.strip() for part in re.split(r"[;,]", found[1] if found else row.name)]
+    return " + ".join(_node_name(part, row.kind) for part in parts if part and not part.isdigit())
+
+
+def _node_name(part: str, kind: str) -> str:
+    """Return `/blocks/blocks.7/project/conv/CONV_2D` of a tensor that litert-torch named by classes and attributes.
+
+    That is what ONNX would call the operator. litert-torch's scopes are `package.module.Class_attribute`; the first
+    has no attribute, and what makes a model take images with channels last wraps it once. Names of other converters
+    stay as they are.
+    """
+    scopes = [_SCOPE.fullmatch(scope) for scope in part.split("/")[1:]]
+    attributes = [scope[1] for scope in scopes if scope]
+    if not attributes or len(attributes) < len(scopes):
+        return part
+    if attributes[0] == _WRAPPER:
+        del attributes[0]
+    pairs = zip(attributes, ["", *attributes], strict=False)
+    path = "".join(f"/{parent}.{name}" if name.isdigit() else f"/{name}" for name, parent in pairs)
+    return f"{path}/{kind}"

@@ -27,13 +27,13 @@ CLOSE_S, SEND_S = 15.0, 600.0
 _MARK = "natdeploy-folder "
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|File too large", re.IGNORECASE)
 _KEEPER = (
-    "trap '' HUP INT TERM PIPE; umask 077; "
-    'mkdir -p "$1" && folder=$(mktemp -d "$1/natdeploy-XXXXXX") || exit 73; '
+    "trap '' HUP INT TERM PIPE; umask 077; base=${1:-${TMPDIR:-/tmp}}; "
+    'mkdir -p "$base" && folder=$(mktemp -d "$base/natdeploy-XXXXXX") || exit 73; '
     f'echo "{_MARK}$folder"; '
     "while read -r _; do :; done; "
     'for file in "$folder"/*.pid; do if [ -s "$file" ]; then read -r pid < "$file"; '
     'kill -KILL "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null; fi; done; '
-    'rm -rf -- "$folder"; rmdir "$1" 2>/dev/null'
+    'rm -rf -- "$folder"; if [ -n "$1" ]; then rmdir "$1" 2>/dev/null; fi'
 )
 # In the background of a shell, setsid need not fork, so that its process id is that of the command and its group.
 _JOB = (
@@ -50,7 +50,7 @@ class Link(Protocol):
 
     @property
     def base(self) -> str:
-        """Folder on the device in which the temporary one is made."""
+        """Folder of natdeploy's own on the device for temporary ones; empty for the device's usual place."""
         ...
 
     def first(self, line: str) -> list[str]:
@@ -156,7 +156,7 @@ class Connection:
         """Return the error of something that the device could not write for a reason that it told."""
         if _NO_SPACE.search(reason):
             msg = f"{self._name}: no space left in {self._folder} for {what}"
-            return OutputError(msg, hint=f"free some space on {self._name}; its temporary folder is {self._link.base}")
+            return OutputError(msg, hint=f"free some space on {self._name}, or set TMPDIR there to a larger place")
         told = reason.strip().splitlines() or ["it came there incomplete"]
         return OutputError(f"{self._name}: {what} cannot be written to {self._folder}: {told[-1]}")
 
@@ -214,8 +214,8 @@ class Connection:
         raise self._lost(failure) if failure else self._no_folder(stderr)
 
     def _no_folder(self, stderr: str) -> NatdeployError:
-        self._folder = self._link.base
-        return self.cannot_write(stderr, "a temporary folder")
+        self._folder = self._link.base or "its folder for temporary files"
+        return self.cannot_write(stderr, "a folder")
 
     def _require_keeper(self) -> None:
         exit_code = self._keeper.poll()
@@ -256,15 +256,13 @@ class Connection:
         return Finished(exit_code=done.returncode, stdout=stdout, stderr=stderr)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class LocalLink:
-    """This machine as a device.
+    """This machine as a device; implements `Link`."""
 
-    Args:
-        base: Folder in which the temporary one is made.
-    """
-
-    base: str = tempfile.gettempdir()
+    @property
+    def base(self) -> str:
+        """Folder of natdeploy's own for temporary ones: none."""
+        return ""
 
     def first(self, line: str) -> list[str]:
         """Return the arguments that run a shell line."""

@@ -34,20 +34,18 @@ class SshLink:
     Args:
         address: `host` or `user@host`, as ssh understands it.
         port: Port of the server; ssh's own choice where None.
-        base: Folder on the device in which the temporary one is made.
     """
 
-    def __init__(self, address: str, port: int | None = None, *, base: str = "/tmp") -> None:  # noqa: S108
+    def __init__(self, address: str, port: int | None = None) -> None:
         self._address = address
         self._port = port
-        self._base = base
         # The path of a socket has little room, so the folder must not lie deep.
         self._control = Path(tempfile.mkdtemp(prefix="nd-", dir="/tmp"))
 
     @property
     def base(self) -> str:
-        """Folder on the device in which the temporary one is made."""
-        return self._base
+        """Folder of natdeploy's own on the device for temporary ones: none."""
+        return ""
 
     def first(self, line: str) -> list[str]:
         """Return the arguments that open the connection and run a shell line."""

@@ -90,6 +90,17 @@ def test_operators_become_a_profile_in_run_order():
     assert found == ["stem", "classifier", "classifier"]
 
 
+def test_modules_are_read_from_the_names_that_litert_torch_gives():
+    """Scopes are classes with attributes; the result reads like an ONNX node's name, other names stay as they are."""
+    scopes = "a.io.Wrapper/b.network.Network_wrapped/torch.nn.Sequential_blocks/b.network.Block_7/b.network.Unit_{}"
+    fused = f"{scopes.format('expand')}/torch.nn.Conv2d_conv;;{scopes.format('project')};2"
+    text = OPERATORS.replace("stem/conv;stem/act", fused).replace("padded, twice", "a.io.Net/b.c.Unit_final_expand;")
+    nodes = operator_profile(read_operators(text)).nodes
+    assert nodes[0].name == "/blocks/blocks.7/expand/conv/CONV_2D + /blocks/blocks.7/project/CONV_2D"
+    assert nodes[1].name == "/final_expand/PAD"
+    assert nodes[2].name == "classifier"
+
+
 @pytest.mark.parametrize("name", [LINUX, OLD_TABLE, OLD_CSV])
 def test_a_real_excerpt_is_no_profile(name):
     """Rows were dropped from the samples, or their end is missing."""

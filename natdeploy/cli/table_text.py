@@ -1,0 +1,78 @@
+"""A latency table in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from natdeploy.cli.output import print_line
+
+if TYPE_CHECKING:
+    from natdeploy.api import TableResult
+    from natdeploy.core.latency import Calibration, Validation
+
+_PROVENANCE = {
+    "measured": "measured layer by layer on the device",
+    "imported": "taken over from others, who measured it",
+    "fitted": "fitted to measurements of whole networks",
+    "calibrated": "another device's rows, their sums corrected by networks measured here",
+    "estimated": "estimated from the device's description: nothing was run",
+}
+
+
+def print_header(result: TableResult) -> None:
+    """Print what a table is of and how far it can be trusted."""
+    for line in _lines(result):
+        print_line(line)
+
+
+def error_text(checked: Validation) -> str:
+    """Return the errors of predictions in words."""
+    return (
+        f"{checked.networks} networks: MAPE {checked.mape_percent:.2f} %, max {checked.max_error_percent:.2f} %, "
+        f"within 5 %: {100 * checked.within_5_percent:.0f} %, Spearman {checked.spearman_rho:.3f}, "
+        f"Kendall tau {checked.kendall_tau:.3f}"
+    )
+
+
+def _lines(result: TableResult) -> Iterator[str]:
+    table = result.content
+    yield f"{table.target}"
+    yield f"{table.provenance} ({table.method}): {_PROVENANCE[table.provenance]}"
+    yield f"{len(table.rows)} rows" + (f"; folded into other rows: {', '.join(table.folded)}" if table.folded else "")
+    if result.resolutions:
+        yield f"resolutions {', '.join(map(str, result.resolutions))}"
+    for name, value in (("runtime version", table.runtime_version), ("machine", table.fingerprint)):
+        if value is not None:
+            yield f"{name}: {value}"
+    if table.created:
+        yield f"made {table.created}"
+    if table.validation is None and table.random_validation is None:
+        yield "never compared with a network that was really run"
+    if table.validation is not None:
+        yield f"error over {error_text(table.validation)}"
+    if table.random_validation is not None:
+        yield f"error over plainly random {error_text(table.random_validation)}"
+    if table.calibration is not None:
+        yield from _correction(table.calibration)
+    yield from _conditions(table.conditions)
+    if result.replaced is not None:
+        yield f"the table before: {result.replaced}"
+    yield f"table: {result.table}"
+
+
+def _correction(found: Calibration) -> Iterator[str]:
+    if (found.alpha_ms, found.beta, found.gamma_ms) != (0.0, 1.0, 0.0):
+        yield f"prediction: {found.beta:.4g} x sum {found.gamma_ms:+.4g} ms x blocks {found.alpha_ms:+.4g} ms"
+    yield (
+        f"at most {found.upper_ratio:.3f} times the prediction with {100 * found.coverage:.0f} % coverage, "
+        f"and at least {found.lower_ratio:.3f} times with the same (from {found.networks} networks)"
+    )
+
+
+def _conditions(conditions: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in conditions.items():
+        if isinstance(value, Mapping):
+            yield f"{name}: " + ", ".join(f"{key} {item}" for key, item in value.items())
+        else:
+            yield f"{name}: {value}"

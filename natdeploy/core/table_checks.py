@@ -1,0 +1,239 @@
+"""What can be wrong with a latency table, found by looking at its rows.
+
+Each check caught something in published tables: rows copied from another device, latencies that do not react to the
+resolution, "measurements" that are sums.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from natdeploy.core.cost import space_layers
+from natdeploy.core.latency import LatencyStats, LatencyTable, describe_layer
+from natdeploy.core.launch_bound import latency_causes
+from natdeploy.core.layers import BLOCK, STEM, Layer
+from natdeploy.core.space import SPACES, SearchSpace
+
+ERROR, WARNING = "error", "warning"
+NOISE = 0.05
+MAX_VARIATION = 0.2
+_EQUAL_ROWS = 3
+_EXACT = 1e-4
+_FLAT = 0.2
+_WORK_RATIO = 1.4
+_PROBABLE_SHARE = 0.5
+_CLASSES = 10
+_ONLY_DEPTH = "kernels, expand ratios and resolution hardly matter there, depth does"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TableFinding:
+    """Something wrong with a table.
+
+    Args:
+        code: Name of the finding.
+        severity: `error` or `warning`.
+        explanation: What is wrong and why it matters.
+        rows: The rows that it is about, as messages name them; empty where it is about all of them.
+    """
+
+    code: str
+    severity: str
+    explanation: str
+    rows: tuple[str, ...] = ()
+
+
+def check_rows(table: LatencyTable) -> list[TableFinding]:
+    """Look at the rows of a table by themselves."""
+    found = [*_non_monotone(table), *_high_variance(table)]
+    flat = _no_size_dependence(table)
+    return [*found, *flat, *_launch_bound(table)]
+
+
+def missing_rows(table: LatencyTable, places: Sequence[tuple[SearchSpace, float, int]]) -> list[TableFinding]:
+    """Look for layers without a row at these spaces, widths and resolutions; one count of classes is enough."""
+    missing: dict[Layer, None] = {}
+    for space, width, resolution in places:
+        missing.update(dict.fromkeys(table.missing(space_layers(space, width, resolution, [_CLASSES]))))
+    if not missing:
+        return []
+    where = ", ".join(dict.fromkeys(f"{space.name} at r = {resolution}" for space, _, resolution in places))
+    text = f"{len(missing)} layers of {where} have no row: networks with them are refused"
+    return [TableFinding(code="missing-rows", severity=ERROR, explanation=text, rows=_named(missing))]
+
+
+def probable_places(table: LatencyTable) -> list[tuple[SearchSpace, float, int]]:
+    """Return the spaces, widths and resolutions that the table seems meant for: it has half of their layers."""
+    stems = {(layer.in_size, layer.out_channels) for layer in table.rows if layer.op == STEM}
+    places = []
+    for space in (space for name, space in SPACES.items() if name != "nat"):
+        for width in space.widths:
+            channels = space.channels(space.stem_channels, width)
+            for resolution in sorted(size for size, out_channels in stems if out_channels == channels):
+                layers = space_layers(space, width, resolution, [])
+                if len(table.missing(layers)) <= _PROBABLE_SHARE * len(layers):
+                    places.append((space, width, resolution))
+    return places
+
+
+def equal_to_others(table: LatencyTable, others: Mapping[str, LatencyTable]) -> list[TableFinding]:
+    """Look for rows that a table of another device has too, to the last digit.
+
+    Tables that are meant to share rows are left out: estimates with the same figures, and a correction of the other.
+    """
+    found = []
+    for name, other in others.items():
+        kinds = {table.provenance, other.provenance}
+        if "calibrated" in kinds or kinds == {"estimated"}:
+            continue
+        equal = [layer for layer, stats in table.rows.items() if _same(stats, other.rows.get(layer))]
+        if len(equal) > _EQUAL_ROWS:
+            text = f"{len(equal)} rows equal those of {name} to the last digit: two measurements never agree so well"
+            found.append(
+                TableFinding(code="equal-to-other", severity=ERROR, explanation=text, rows=_named(equal)),
+            )
+    return found
+
+
+def check_measurements(
+    table: LatencyTable, networks: Sequence[Sequence[Layer]], measured_ms: Sequence[float]
+) -> list[TableFinding]:
+    """Look at measurements of whole networks: whether they are sums, and whether latency is launch-bound."""
+    found = []
+    if _are_sums(table, networks, measured_ms):
+        text = "the 'measured' latencies are exact sums over layers: no device was run, they prove nothing of a table"
+        found.append(TableFinding(code="exact-sums", severity=ERROR, explanation=text))
+    causes = latency_causes(networks, measured_ms)
+    if causes.launch_bound:
+        text = f"the measured latency is launch-bound: {causes}; {_ONLY_DEPTH}"
+        found.append(TableFinding(code="launch-bound", severity=WARNING, explanation=text))
+    return found
+
+
+def _non_monotone(table: LatencyTable) -> Iterator[TableFinding]:
+    """Look for rows that are quicker than a row with a smaller kernel, expand ratio or feature map."""
+    wrong = {}
+    for field in ("kernel", "mid_channels", "in_size"):
+        for small, large in _neighbours(table, field):
+            drop = 1 - table.rows[large].median_ms / table.rows[small].median_ms
+            if drop > max(NOISE, _noise(table.rows[small]), _noise(table.rows[large])):
+                wrong[large] = f"{describe_layer(large)}: {100 * drop:.0f} % below {field} {getattr(small, field)}"
+    if wrong:
+        text = f"{len(wrong)} rows are quicker than a smaller kernel, expand ratio or feature map, beyond noise"
+        yield TableFinding(code="non-monotone", severity=WARNING, explanation=text, rows=tuple(wrong.values()))
+
+
+def _high_variance(table: LatencyTable) -> Iterator[TableFinding]:
+    wrong = {layer: _variation(stats) for layer, stats in table.rows.items() if _variation(stats) > MAX_VARIATION}
+    if wrong:
+        text = f"{len(wrong)} rows vary by more than {100 * MAX_VARIATION:.0f} % from run to run: measure them again"
+        rows = tuple(f"{describe_layer(layer)}: {100 * value:.0f} %" for layer, value in wrong.items())
+        yield TableFinding(code="high-variance", severity=WARNING, explanation=text, rows=rows)
+
+
+def _no_size_dependence(table: LatencyTable) -> Iterator[TableFinding]:
+    """Look for blocks that take the same time at every feature-map size."""
+    slopes = [
+        _slope(pixels, times)
+        for pixels, times in _by(table, "in_size", lambda layer: float(layer.in_size**2))
+        if max(pixels) > _WORK_RATIO * min(pixels)
+    ]
+    if slopes and float(np.median(slopes)) < _FLAT:
+        text = (
+            f"latency does not depend on resolution: from size to size it grows with the power "
+            f"{np.median(slopes):.2f} of the pixels, where work grows with the power 1"
+        )
+        yield TableFinding(code="no-size-dependence", severity=WARNING, explanation=text)
+
+
+def _launch_bound(table: LatencyTable) -> Iterator[TableFinding]:
+    """Look for a table whose rows are nearly one constant, whatever the work; or one that says so of itself."""
+    if table.conditions.get("launch_bound") is True:
+        text = f"latency is launch-bound: {table.conditions.get('causes', 'the table says so')}; {_ONLY_DEPTH}"
+        yield TableFinding(code="launch-bound", severity=WARNING, explanation=text)
+        return
+    blocks = {layer: stats.median_ms for layer, stats in table.rows.items() if layer.op == BLOCK}
+    work = [float(layer.madds) for layer in blocks]
+    if not work or max(work) < _WORK_RATIO * min(work):
+        return
+    slope = _slope(work, list(blocks.values()))
+    if slope < _FLAT:
+        text = f"the table is launch-bound: its rows grow with the power {slope:.2f} of the work; {_ONLY_DEPTH}"
+        yield TableFinding(code="launch-bound", severity=WARNING, explanation=text)
+
+
+def _neighbours(table: LatencyTable, field: str) -> Iterator[tuple[Layer, Layer]]:
+    """Yield pairs of rows that differ in `field` alone, next to each other, the smaller first."""
+    for group in _groups(table, field):
+        yield from itertools.pairwise(sorted(group, key=lambda layer: int(getattr(layer, field))))
+
+
+def _groups(table: LatencyTable, field: str) -> Iterator[list[Layer]]:
+    groups = defaultdict(list)
+    for layer in table.rows:
+        if layer.op == BLOCK:
+            alike: dict[str, Any] = {field: 1}
+            groups[dataclasses.replace(layer, **alike)].append(layer)
+    yield from (group for group in groups.values() if len(group) > 1)
+
+
+def _by(table: LatencyTable, field: str, cause: Callable[[Layer], float]) -> Iterator[tuple[list[float], list[float]]]:
+    """Yield what varies and the latencies of each group of rows that differ in `field` alone."""
+    for group in _groups(table, field):
+        yield [cause(layer) for layer in group], [table.rows[layer].median_ms for layer in group]
+
+
+def _slope(cause: Sequence[float], times: Sequence[float]) -> float:
+    """Return the power of `cause` with which `times` grow."""
+    first, second = np.log(cause), np.log(times)
+    first = first - first.mean()
+    return float(first @ second / (first @ first))
+
+
+def _variation(stats: LatencyStats) -> float:
+    """Return the relative deviation of single runs; from quantiles where there are any, which outliers do not move."""
+    if stats.p90_ms > stats.p10_ms:
+        return (stats.p90_ms - stats.p10_ms) / 2.563 / stats.median_ms
+    return stats.std_ms / stats.median_ms
+
+
+def _noise(stats: LatencyStats) -> float:
+    """Return twice the relative standard error of a row."""
+    return 2 * _variation(stats) / math.sqrt(max(stats.runs, 1))
+
+
+def _same(stats: LatencyStats, other: LatencyStats | None) -> bool:
+    """Tell whether two rows agree in figures that have digits enough not to agree by chance."""
+    if other is None or (stats.median_ms, stats.mean_ms) != (other.median_ms, other.mean_ms):
+        return False
+    return len(repr(stats.median_ms).replace(".", "").strip("0")) > 3 or stats.median_ms != stats.mean_ms
+
+
+def _are_sums(table: LatencyTable, networks: Sequence[Sequence[Layer]], measured_ms: Sequence[float]) -> bool:
+    truth = np.asarray(measured_ms, dtype=np.float64)
+    covered = [not table.missing(layers) for layers in networks]
+    if all(covered) and len(networks) > 2:
+        sums = np.array([sum(table.layer_ms(layer) for layer in layers) for layers in networks])
+        ratio = truth / sums
+        if np.abs(ratio / np.median(ratio) - 1).max() < _EXACT:
+            return True
+    place = {layer: at for at, layer in enumerate(dict.fromkeys(layer for layers in networks for layer in layers))}
+    counts = np.zeros((len(networks), len(place)))
+    for number, layers in enumerate(networks):
+        np.add.at(counts[number], [place[layer] for layer in layers], 1)
+    design = counts / truth[:, None]
+    solution, _, rank, _ = np.linalg.lstsq(design, np.ones(len(truth)), rcond=None)
+    if len(truth) < 1.2 * rank + 2:
+        return False
+    return bool(np.median(np.abs(design @ solution - 1)) < _EXACT)
+
+
+def _named(layers: Mapping[Layer, object] | Sequence[Layer]) -> tuple[str, ...]:
+    return tuple(describe_layer(layer) for layer in layers)

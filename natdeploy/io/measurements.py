@@ -1,0 +1,117 @@
+"""Latencies of whole networks that somebody measured, as a CSV file: an architecture and its milliseconds a row."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from natdeploy.core.architecture import Architecture, check_member
+from natdeploy.core.layers import Layer, walk
+from natdeploy.core.space import SearchSpace
+from natdeploy.errors import InputError
+from natdeploy.files import read_text
+from natdeploy.io.subnets import read_architecture
+
+_LATENCY, _CLASSES = "latency_ms", "classes"
+_ARCHITECTURE_COLUMNS = ("encoding", "architecture")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """One network and its measured latency.
+
+    Args:
+        architecture: The network; its resolution may be off its space's list.
+        layers: Its layers, classifier included.
+        latency_ms: Its latency.
+    """
+
+    architecture: Architecture
+    layers: tuple[Layer, ...]
+    latency_ms: float
+
+
+def read_measurements(path: Path, space: SearchSpace) -> list[Measurement]:
+    """Read whole-network latencies of architectures of `space`.
+
+    The columns are `latency_ms`, `encoding` (the NAT authors' string) or `architecture` (JSON in any layout that
+    `natdeploy.io.subnets` reads), and `classes` where networks have other than 1000.
+
+    Raises:
+        InputError: The file is not such a table, or a row is not valid; the message names file, line and reason.
+    """
+    found = [_measurement(row, place, space) for row, place in _rows(path)]
+    if not found:
+        msg = f"{path}: there are no measurements in it"
+        raise InputError(msg)
+    return found
+
+
+def resolutions_of(measurements: Sequence[Measurement]) -> tuple[int, ...]:
+    """Return the resolutions that were measured, ascending."""
+    return tuple(sorted({entry.architecture.resolution for entry in measurements}))
+
+
+def _rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
+    lines = read_text(path).lstrip("\ufeff").splitlines()
+    reader = csv.reader((line for line in lines if not line.startswith("#")), strict=True)
+    skipped = sum(line.startswith("#") for line in lines)
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        _check_names(names, path)
+        for cells in reader:
+            place = f"{path}, line {reader.line_num + skipped}"
+            if len(cells) not in (0, len(names)):
+                msg = f"{place}: {len(cells)} columns instead of {len(names)}"
+                raise InputError(msg)
+            if cells:
+                yield dict(zip(names, (cell.strip() for cell in cells), strict=True)), place
+    except csv.Error as error:
+        msg = f"{path}, line {reader.line_num + skipped}: not a CSV row: {error}"
+        raise InputError(msg) from error
+
+
+def _check_names(names: Sequence[str], path: Path) -> None:
+    named = [name for name in _ARCHITECTURE_COLUMNS if name in names]
+    if _LATENCY not in names or len(named) != 1 or len(set(names)) < len(names):
+        msg = (
+            f"{path}, line 1: the columns must be {_LATENCY} and one of {' or '.join(_ARCHITECTURE_COLUMNS)}, "
+            f"not {', '.join(names) or 'none'}"
+        )
+        raise InputError(msg)
+
+
+def _measurement(row: Mapping[str, str], place: str, space: SearchSpace) -> Measurement:
+    column = next(name for name in _ARCHITECTURE_COLUMNS if name in row)
+    try:
+        classes = _classes(row.get(_CLASSES, ""))
+        read = read_architecture(row[column], supernet=space.name, classes=classes)
+        check_member(space, read.architecture)
+        layers = walk(space, read.architecture, read.classes, activation=read.activation)
+        return Measurement(architecture=read.architecture, layers=layers, latency_ms=_latency(row[_LATENCY]))
+    except InputError as error:
+        msg = f"{place}: {error.message}"
+        raise InputError(msg, hint=error.hint) from error
+
+
+def _classes(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        msg = f"{_CLASSES} is {text!r}, not a whole number above 0"
+        raise InputError(msg)
+    return int(text)
+
+
+def _latency(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        msg = f"{_LATENCY} is {text!r}: a latency is a positive number of milliseconds"
+        raise InputError(msg)
+    return value
