@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from natdeploy.core.latency import LatencyStats, Prediction
 from natdeploy.core.layers import Layer
 from natdeploy.core.operators import ModelProfile
 from natdeploy.core.space import SearchSpace
+from natdeploy.errors import OutputError
 
 if TYPE_CHECKING:
     from natdeploy.supernet.network import Network
@@ -239,13 +241,45 @@ class RunStore(Protocol):
         ...
 
 
-class Transport(Protocol):
-    """A way to run commands on a device and to exchange files with it."""
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """A command that ran on a device to its end."""
 
-    def run(self, command: Sequence[str], *, timeout_s: float) -> str:
-        """Run a command and return its standard output.
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class Transport(Protocol):
+    """An open connection to a device, with a temporary folder there that is gone when it is closed."""
+
+    @property
+    def name(self) -> str:
+        """Name of the device."""
+        ...
+
+    @property
+    def folder(self) -> str:
+        """The folder's path on the device; commands run there."""
+        ...
+
+    def run(self, command: Sequence[str], *, timeout_s: float, stdin: bytes = b"") -> Finished:
+        """Run a command, whatever its exit code.
 
         Raises:
-            DeviceUnreachableError: The device cannot be reached.
+            DeviceUnreachableError: The connection is lost, or the time is over; the command has then been ended.
         """
+        ...
+
+    def send(self, source: Path, target: str) -> None:
+        """Copy a file to the path `target` on the device.
+
+        Raises:
+            DeviceUnreachableError: The connection is lost.
+            OutputError: The device cannot take the file: it is full, for instance.
+        """
+        ...
+
+    def cannot_write(self, reason: str, what: str) -> OutputError:
+        """Return the error of something that the device could not write for a reason that it told."""
         ...

@@ -193,8 +193,8 @@ def _check_provenance(existing: LatencyTable | None, provenance: str) -> None:
 
 
 def _check_target(target: Target) -> None:
-    if (target.precision, target.batch) != ("fp32", 1):
-        msg = f"{target} cannot be measured layer by layer: only fp32 and batch 1 can"
+    if target.batch != 1 or (target.precision != "fp32" and target.runtime != "tensorrt"):
+        msg = f"{target} cannot be measured layer by layer: only fp32 and batch 1 can, of TensorRT any precision"
         raise InputError(msg)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import Network, build_network
 
 _SMALL_SIZE = 64
+# Exporters and the number of PyTorch threads belong to the whole process, in which several devices may be measured.
+_EXPORTING = threading.Lock()
 
 
 class ModelFiles:
@@ -50,7 +53,7 @@ class ModelFiles:
     def _write(self, layers: tuple[Layer, ...]) -> Path:
         if layers not in self._written:
             path = self._folder / f"{len(self._written)}{self._exporter.suffix}"
-            with _one_thread():
+            with _EXPORTING, _one_thread():
                 self._exporter.write(self.network(layers), path)
             self._written[layers] = path
         return self._written[layers]

@@ -9,20 +9,18 @@ machine that does nothing else all rounds agree.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.core.latency import LatencyStats
 from natdeploy.ports import Clock
+from natdeploy.runtimes import agent
 
 Call = Callable[[], object]
 Times = NDArray[np.float64]
-_MOST_WARMUP_RUNS = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,8 +51,7 @@ class Timing:
 
     def runs(self, run_s: float) -> int:
         """Return the runs in a round of something that takes `run_s` seconds."""
-        fitting = int(self.round_s / run_s) if run_s > 0 else self.max_runs
-        return min(max(fitting, self.min_runs), self.max_runs)
+        return agent.runs_in_round(self, run_s)
 
     def with_effort(self, effort: float) -> Timing:
         """Return a timing with about `effort` times the rounds, and at least those that a median is taken from."""
@@ -69,15 +66,8 @@ def time_interleaved(
 
     The first run after a change from another call is not counted: it finds the caches filled with other data.
     """
-    times: list[list[Times]] = [[] for _ in calls]
-    with garbage_collector_off():
-        runs = [timing.runs(_warm_up(call, clock, timing)) for call in calls]
-        for number in range(max(timing.rounds, timing.max_rounds)):
-            due = [place for place in range(len(calls)) if number < timing.rounds or not _settled(times[place], timing)]
-            for place in rng.permutation(due).astype(int):
-                calls[place]()
-                times[place].append(_burst(calls[place], runs[place], clock))
-    return [summarize(rounds, timing.quiet_rounds) for rounds in times]
+    rounds = agent.interleave(calls, seconds=clock.seconds, rng=rng, timing=timing)
+    return [summarize(times, timing.quiet_rounds) for times in rounds]
 
 
 def summarize(rounds: Sequence[Times], quiet_rounds: int) -> LatencyStats:
@@ -91,42 +81,3 @@ def summarize(rounds: Sequence[Times], quiet_rounds: int) -> LatencyStats:
     p10, median, p90 = np.percentile(every, [10, 50, 90])
     figures = {"median_ms": median, "p10_ms": p10, "p90_ms": p90, "mean_ms": every.mean(), "std_ms": every.std()}
     return LatencyStats(**{name: round(float(value), 6) for name, value in figures.items()}, runs=runs)
-
-
-@contextlib.contextmanager
-def garbage_collector_off() -> Iterator[None]:
-    """Keep the garbage collector from running meanwhile."""
-    was_on = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _settled(rounds: Sequence[Times], timing: Timing) -> bool:
-    quiet = _quiet_medians(rounds, timing.quiet_rounds)
-    return bool(quiet[-1] <= quiet[0] * (1 + timing.tolerance))
-
-
-def _quiet_medians(rounds: Sequence[Times], quiet_rounds: int) -> Times:
-    medians: Times = np.sort([np.median(times) for times in rounds])
-    return medians[:quiet_rounds]
-
-
-def _warm_up(call: Call, clock: Clock, timing: Timing) -> float:
-    times: list[float] = []
-    while len(times) < timing.warmup_runs or (sum(times) < timing.warmup_s and len(times) < _MOST_WARMUP_RUNS):
-        times.append(float(_burst(call, 1, clock)[0]))
-    return float(np.median(times))
-
-
-def _burst(call: Call, runs: int, clock: Clock) -> Times:
-    times = np.empty(runs)
-    for index in range(runs):
-        start = clock.seconds()
-        call()
-        times[index] = clock.seconds() - start
-    return times

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         TableState,
     )
     from natdeploy.api.searching import report, resume, search
+    from natdeploy.api.side_by_side import DeviceFailure, ProfilesResult, profile_devices
     from natdeploy.api.subnets import extract, extract_from_run, inspect, load_subnet
     from natdeploy.api.system import devices, doctor, tables
     from natdeploy.api.table_checking import check_table, show_table
@@ -40,6 +41,7 @@ __all__ = [
     "Choice",
     "Context",
     "DemoResult",
+    "DeviceFailure",
     "DeviceLatency",
     "DeviceState",
     "DeviceTable",
@@ -51,6 +53,7 @@ __all__ = [
     "MeasureResult",
     "PredictResult",
     "ProfileResult",
+    "ProfilesResult",
     "SearchResult",
     "SilentReporter",
     "SystemClock",
@@ -71,6 +74,7 @@ __all__ = [
     "measure",
     "predict",
     "profile",
+    "profile_devices",
     "report",
     "resume",
     "search",
@@ -84,6 +88,7 @@ _MODULES = {
     "api.exporting": ("ExportResult", "export"),
     "api.latency": ("measure", "predict", "profile"),
     "api.searching": ("report", "resume", "search"),
+    "api.side_by_side": ("DeviceFailure", "ProfilesResult", "profile_devices"),
     "api.subnets": ("extract", "extract_from_run", "inspect", "load_subnet"),
     "api.system": ("devices", "doctor", "tables"),
     "api.table_checking": ("check_table", "show_table"),

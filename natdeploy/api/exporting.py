@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from natdeploy.api.context import Context
-from natdeploy.api.latency import measure_file, runtime_of
+from natdeploy.api.latency import measure_file
 from natdeploy.api.results import jsonable
 from natdeploy.api.subnets import load_subnet
+from natdeploy.api.timers import runtime_of
 from natdeploy.core.device import Target
 from natdeploy.errors import InputError, NatdeployError
 from natdeploy.io.devices import find_device, target_of

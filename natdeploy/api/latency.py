@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from natdeploy.api.context import Context, resolve_space
 from natdeploy.api.results import MeasureResult, PredictResult, ProfileResult
+from natdeploy.api.timers import exporter_of, host_timer, opened_timer, runtime_of
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Device, Target
 from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyStats, LatencyTable
 from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import CoverageError, DeviceUnreachableError, InputError, MissingRuntimeError
+from natdeploy.errors import CoverageError, DeviceUnreachableError, InputError
 from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.subnets import read_with_classes
 from natdeploy.io.table_store import choose_table, find_table, table_path
 from natdeploy.io.tables import read_table, write_table
 from natdeploy.ports import Clock, Reporter
+from natdeploy.runtimes.model_input import require_file
 
 if TYPE_CHECKING:
-    from natdeploy.export.formats import Format
-    from natdeploy.ports import Exporter, ModelTimer, NetworkMeter, Runtime
+    from natdeploy.ports import Exporter, ModelTimer, NetworkMeter
     from natdeploy.profilers.passes import Bench
 
-_MODEL_SUFFIXES = {".onnx": "onnxruntime", ".tflite": "litert"}
+_MODEL_SUFFIXES = {".onnx": ("onnxruntime", "tensorrt"), ".tflite": ("litert",)}
+_GOES_ON = "what is measured so far is kept: the same command goes on behind it"
 
 
 def profile(
@@ -83,18 +86,18 @@ def profile(
     if target.precision in described.slow_precisions:
         context.reporter.warn(f"{device} does not run {target.precision} any faster: it has no fast arithmetic for it")
     started = context.clock.seconds()
-    if described.transport == "local":
-        from natdeploy.profilers.budget import Budget
-        from natdeploy.profilers.build import profile_device
-
-        bench = bench_of(target, clock=context.clock, reporter=context.reporter, seed=seed)
-        budget = None if budget_s is None else Budget(budget_s, context.clock)
-        journal = _journal(path)
-        table = profile_device(space, target, bench, existing=existing, journal=journal, fresh=fresh, budget=budget)
-    elif measured_only or described.roofline is None:
-        raise _unreachable(described)
-    else:
-        table = _estimate(space, described, target, existing, context)
+    with contextlib.ExitStack() as stack:
+        try:
+            timer = stack.enter_context(opened_timer(described, target, context.clock))
+        except DeviceUnreachableError as error:
+            if measured_only or _is_measured(path):
+                raise
+            table = _estimate(space, described, target, existing, reason=error, context=context)
+        else:
+            if stored is not None and stored.packaged and existing is not None and existing.provenance == ESTIMATED:
+                existing = None
+            bench = _bench(timer, exporter_of(described, target), context, seed)
+            table = _measure(space, target, bench, existing, journal=_journal(path), fresh=fresh, budget_s=budget_s)
     if table != existing or source != path:
         write_table(path, table, fresh=fresh)
     _journal(path).unlink(missing_ok=True)
@@ -206,18 +209,20 @@ def measure(
     path = Path(subject)
     described = find_device(device)
     own = _MODEL_SUFFIXES.get(path.suffix)
-    if own is not None and runtime not in (None, own):
-        msg = f"{path}: {path.suffix} files are run by {own}, not by {runtime}"
+    if own is not None and runtime not in {None, *own}:
+        msg = f"{path}: {path.suffix} files are run by {' or '.join(own)}, not by {runtime}"
         raise InputError(msg)
-    target = target_of(described, runtime=runtime or own, threads=threads)
-    if described.transport != "local":
-        raise _unreachable(described)
-    if own is not None:
-        stats = measure_file(path, target, seed=seed, clock=context.clock)
-    else:
-        read = read_with_classes(subject, supernet=supernet, width=width, classes=classes)
-        layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
-        stats = host_meter(target, seed=seed, clock=context.clock).measure([layers])[0]
+    if own is not None and runtime is None:
+        runtime = described.runtime if described.runtime in own else own[0]
+    target = target_of(described, runtime=runtime, threads=threads)
+    with opened_timer(described, target, context.clock) as timer:
+        if own is not None:
+            require_file(path)
+            stats = timer.time([path], seed=seed)[0]
+        else:
+            read = read_with_classes(subject, supernet=supernet, width=width, classes=classes)
+            layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
+            stats = _meter(timer, exporter_of(described, target), seed).measure([layers])[0]
     return MeasureResult(device=device, runtime=target.runtime, stats=stats)
 
 
@@ -228,24 +233,46 @@ def measure_file(path: Path, target: Target, *, seed: int, clock: Clock) -> Late
 
 def host_meter(target: Target, *, seed: int, clock: Clock) -> NetworkMeter:
     """Return a meter of whole networks on this machine."""
-    from natdeploy.profilers.meter import Meter
-
-    return Meter(exporter=_exporter(target.runtime), timer=host_timer(target, clock), seed=seed)
-
-
-def host_timer(target: Target, clock: Clock) -> ModelTimer:
-    """Return a timer of model files on this machine."""
-    from natdeploy.profilers.local_timer import LocalTimer
-
-    return LocalTimer(runtime=runtime_of(target.runtime), threads=target.threads, clock=clock)
+    return _meter(host_timer(target, clock), exporter_of(find_device(target.device), target), seed)
 
 
 def bench_of(target: Target, *, clock: Clock, reporter: Reporter, seed: int) -> Bench:
     """Return what measures the layers of networks on this machine."""
+    exporter = exporter_of(find_device(target.device), target)
+    return _bench(host_timer(target, clock), exporter, Context(reporter=reporter, clock=clock), seed)
+
+
+def _meter(timer: ModelTimer, exporter: Exporter, seed: int) -> NetworkMeter:
+    from natdeploy.profilers.meter import Meter
+
+    return Meter(exporter=exporter, timer=timer, seed=seed)
+
+
+def _bench(timer: ModelTimer, exporter: Exporter, context: Context, seed: int) -> Bench:
     from natdeploy.profilers.passes import Bench
 
-    timer, exporter = host_timer(target, clock), _exporter(target.runtime)
-    return Bench(timer=timer, exporter=exporter, clock=clock, reporter=reporter, seed=seed)
+    return Bench(timer=timer, exporter=exporter, clock=context.clock, reporter=context.reporter, seed=seed)
+
+
+def _measure(
+    space: SearchSpace,
+    target: Target,
+    bench: Bench,
+    existing: LatencyTable | None,
+    *,
+    journal: Path,
+    fresh: bool,
+    budget_s: float | None,
+) -> LatencyTable:
+    from natdeploy.profilers.budget import Budget
+    from natdeploy.profilers.build import profile_device
+
+    budget = None if budget_s is None else Budget(budget_s, bench.clock)
+    try:
+        return profile_device(space, target, bench, existing=existing, journal=journal, fresh=fresh, budget=budget)
+    except DeviceUnreachableError as error:
+        hint = "; ".join(part for part in (error.hint, _GOES_ON) if part)
+        raise DeviceUnreachableError(error.message, hint=hint) from error
 
 
 def _journal(path: Path) -> Path:
@@ -273,24 +300,26 @@ def _wanted(space: SearchSpace) -> list[Layer]:
 
 
 def _estimate(
-    space: SearchSpace, device: Device, target: Target, existing: LatencyTable | None, context: Context
+    space: SearchSpace,
+    device: Device,
+    target: Target,
+    existing: LatencyTable | None,
+    *,
+    reason: DeviceUnreachableError,
+    context: Context,
 ) -> LatencyTable:
     from natdeploy.profilers.build import estimate
 
-    context.reporter.warn(
-        f"{_unreachable(device).message}; its latencies are estimated from its description, nothing is run"
-    )
+    if device.roofline is None:
+        msg = f"{reason.message}; its description has no [roofline] figures to estimate from, it can only be measured"
+        raise DeviceUnreachableError(msg, hint=reason.hint) from reason
+    context.reporter.warn(f"{reason.message}; its latencies are estimated from its description, nothing is run")
     return estimate(space, device, target, existing, clock=context.clock)
 
 
-def _unreachable(device: Device) -> DeviceUnreachableError:
-    if device.address is None:
-        msg = f"{device.name} is not connected: no {device.transport} address of it is known"
-    else:
-        msg = f"{device.name} is not connected: this version cannot reach devices over {device.transport}"
-    if device.roofline is None:
-        msg += "; its description has no [roofline] figures to estimate from, so it can only be measured"
-    return DeviceUnreachableError(msg, hint="measure on this machine with --device host")
+def _is_measured(path: Path) -> bool:
+    """Tell whether a table is there that an estimate must not replace, even where it is to be measured anew."""
+    return path.exists() and read_table(path).provenance != ESTIMATED
 
 
 def table_file(output: Path | None, target: Target) -> Path:
@@ -300,26 +329,3 @@ def table_file(output: Path | None, target: Target) -> Path:
     if output.is_dir():
         return output / target.device / target.file_name
     return output
-
-
-def runtime_of(name: str) -> Runtime:
-    """Return the runtime of this machine that is called `name`.
-
-    Raises:
-        MissingRuntimeError: There is none.
-    """
-    return _format(name).runtime
-
-
-def _exporter(name: str) -> Exporter:
-    return _format(name).exporter
-
-
-def _format(runtime: str) -> Format:
-    from natdeploy.export.formats import formats
-
-    for entry in formats().values():
-        if entry.runtime.id == runtime:
-            return entry
-    msg = f"nothing can be run with {runtime} on this machine"
-    raise MissingRuntimeError(msg, hint="choose another --runtime: onnxruntime, litert")

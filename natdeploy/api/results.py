@@ -239,8 +239,9 @@ class DeviceState:
         precision: Default precision.
         threads: Default number of threads.
         transport: How it is reached.
-        state: `reachable`, `not connected` (nobody has said where it is) or `not checked`.
+        state: `reachable`, `unreachable`, `not connected` (nobody has said where it is) or `not checked`.
         reachable: Whether it can be reached; None where that was not tried.
+        problem: Why it cannot be reached, where that was tried.
         tables: Its latency tables.
     """
 
@@ -253,6 +254,7 @@ class DeviceState:
     transport: str
     state: str
     reachable: bool | None
+    problem: str | None
     tables: tuple[DeviceTable, ...]
 
 

@@ -6,12 +6,13 @@ import importlib.metadata
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from natdeploy.api.results import DeviceState, DeviceTable, Finding, TableState
 from natdeploy.core.device import Device
-from natdeploy.errors import InputError
+from natdeploy.errors import InputError, NatdeployError
 from natdeploy.io.devices import load_devices
 from natdeploy.io.home import home_folder
 from natdeploy.io.table_store import StoredTable, list_tables
@@ -28,10 +29,14 @@ _PACKAGES = {
 }
 _TFLITE = ("litert-torch", "ai-edge-litert")
 _PROGRAMS = {"trtexec": "TensorRT engines", "adb": "Android devices", "ssh": "boards and servers"}
+_CHECK_S = 10.0
 
 
-def devices() -> tuple[DeviceState, ...]:
+def devices(*, check: bool = False) -> tuple[DeviceState, ...]:
     """Return every known device with its state.
+
+    Args:
+        check: Ask every device that has an address whether it can be reached, all at once.
 
     A latency table that cannot be read is named with the reason, and hides nothing else.
 
@@ -39,10 +44,15 @@ def devices() -> tuple[DeviceState, ...]:
         InputError: The user's device file is not valid.
     """
     stored = list_tables()
-    return tuple(
-        _device_state(device, [table for table in stored if table.target.device == device.name])
-        for device in load_devices().values()
-    )
+    known = load_devices()
+    asked = [device for device in known.values() if check and device.address is not None]
+    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
+        problems = dict(zip((device.name for device in asked), pool.map(_problem, asked), strict=True))
+    states = []
+    for device in known.values():
+        own = [table for table in stored if table.target.device == device.name]
+        states.append(_device_state(device, own, problems))
+    return tuple(states)
 
 
 def tables() -> tuple[TableState, ...]:
@@ -81,13 +91,25 @@ def doctor() -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _device_state(device: Device, stored: Sequence[StoredTable]) -> DeviceState:
-    if device.transport == "local":
+def _problem(device: Device) -> str | None:
+    """Return why a device cannot be reached, None where it can."""
+    from natdeploy.api.timers import connect
+
+    try:
+        connect(device, patience_s=_CHECK_S).close()
+    except NatdeployError as error:
+        return error.message
+    return None
+
+
+def _device_state(device: Device, stored: Sequence[StoredTable], problems: Mapping[str, str | None]) -> DeviceState:
+    state, reachable, problem = "not checked", None, problems.get(device.name)
+    if device.name in problems:
+        state, reachable = ("reachable", True) if problem is None else ("unreachable", False)
+    elif device.transport == "local":
         state, reachable = "reachable", True
     elif device.address is None:
         state, reachable = "not connected", False
-    else:
-        state, reachable = "not checked", None
     return DeviceState(
         name=device.name,
         kind=device.kind,
@@ -98,6 +120,7 @@ def _device_state(device: Device, stored: Sequence[StoredTable]) -> DeviceState:
         transport=device.transport,
         state=state,
         reachable=reachable,
+        problem=problem,
         tables=tuple(map(_device_table, stored)),
     )
 

@@ -38,14 +38,18 @@ def default_map(commands: Collection[str]) -> dict[str, dict[str, Any]]:
     return {name: {key.replace("-", "_"): value for key, value in table.items()} for name, table in content.items()}
 
 
-def check_keys(command: click.Command, name: str, keys: Mapping[str, Any]) -> None:
-    """Check that a command has all the options that natdeploy.toml sets for it.
+def option_defaults(command: click.Command, name: str, keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what natdeploy.toml sets for a command; of an option that may be repeated, one text is a list of one.
 
     Raises:
-        InputError: It has not; the message names the key.
+        InputError: The command has no such option; the message names the key.
     """
-    known = {parameter.name for parameter in command.params}
+    known = {str(parameter.name): parameter for parameter in command.params}
     for key in keys:
         if key not in known:
             msg = f"{FILE}: [{name}] has no option {key.replace('_', '-')!r}"
             raise InputError(msg)
+    return {
+        key: [value] if isinstance(value, str) and getattr(known[key], "multiple", False) else value
+        for key, value in keys.items()
+    }

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 
 @click.command("devices")
+@click.option("--check", is_flag=True, help="Ask every device that has an address whether it can be reached.")
 @options.json_option
-def command(json: bool) -> None:  # noqa: FBT001
+def command(check: bool, json: bool) -> None:  # noqa: FBT001
     """List the known devices: what they are, whether they can be reached, and which latency tables there are."""
     from natdeploy import api
     from natdeploy.api.results import jsonable
 
-    states = api.devices()
+    states = api.devices(check=check)
     if json:
         print_json({"ok": True, "devices": jsonable(states)})
         return
@@ -29,7 +30,7 @@ def command(json: bool) -> None:  # noqa: FBT001
             state.name,
             state.kind,
             f"{state.runtime}-{state.precision}-t{state.threads}",
-            state.state,
+            state.state if state.problem is None else f"{state.state}: {state.problem}",
             ", ".join(map(_describe, state.tables)) or "none",
         ]
         for state in states

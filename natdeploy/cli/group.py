@@ -7,7 +7,7 @@ import importlib
 
 import click
 
-from natdeploy.cli.config import check_keys
+from natdeploy.cli.config import option_defaults
 from natdeploy.version import __version__
 
 COMMANDS = {
@@ -36,7 +36,7 @@ class _Commands(click.Group):
         module = importlib.import_module(f"natdeploy.cli.{cmd_name}_command")
         command: click.Command = module.command
         if ctx.default_map:
-            check_keys(command, cmd_name, ctx.default_map.get(cmd_name, {}))
+            ctx.default_map[cmd_name] = option_defaults(command, cmd_name, ctx.default_map.get(cmd_name, {}))
         return command
 
     def resolve_command(

@@ -47,8 +47,8 @@ def subnet_options(command: Command) -> Command:
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
-def run_command(work: Callable[[Any], Any], show: Callable[[Any], None], *, as_json: bool) -> None:
-    """Do the work of a command with a reporter on stderr, then print its result.
+def run_command(work: Callable[[Any], Any], show: Callable[[Any], None], *, as_json: bool) -> Any:  # noqa: ANN401
+    """Do the work of a command with a reporter on stderr, then print its result and return it.
 
     Args:
         work: Gets the `natdeploy.api.Context` and returns a result with `to_json`.
@@ -69,3 +69,4 @@ def run_command(work: Callable[[Any], Any], show: Callable[[Any], None], *, as_j
         print_json(result.to_json())
     else:
         show(result)
+    return result

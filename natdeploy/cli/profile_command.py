@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,18 @@ from natdeploy.cli.output import print_line
 from natdeploy.cli.units import parse_budget_s, parse_resolutions
 
 if TYPE_CHECKING:
-    from natdeploy.api import Context, ProfileResult
+    from natdeploy.api import Context, ProfileResult, ProfilesResult
     from natdeploy.core.latency import Validation
 
 
 @click.command("profile")
-@options.device_option
+@click.option(
+    "-d",
+    "--device",
+    multiple=True,
+    default=("host",),
+    help="Device; see `natdeploy devices`; repeatable, side by side.",
+)
 @click.option("--supernet", default="starter", help="Search space to cover.")
 @click.option("--resolutions", default=None, help="Input sizes, such as 160,192,224.  [default: the space's]")
 @options.width_option
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
 @options.seed_option
 @options.json_option
 def command(  # noqa: PLR0917
-    device: str,
+    device: tuple[str, ...],
     supernet: str,
     resolutions: str | None,
     width: float | None,
@@ -51,11 +58,11 @@ def command(  # noqa: PLR0917
     sizes = parse_resolutions(resolutions)
     budget_s = None if budget is None else parse_budget_s(budget)
 
-    def work(context: Context) -> ProfileResult:
+    def profile(name: str, context: Context) -> ProfileResult:
         from natdeploy import api
 
         return api.profile(
-            device,
+            name,
             supernet=supernet,
             resolutions=sizes,
             width=width,
@@ -71,7 +78,15 @@ def command(  # noqa: PLR0917
             context=context,
         )
 
-    options.run_command(work, show, as_json=json)
+    if len(device) == 1:
+        options.run_command(lambda context: profile(device[0], context), show, as_json=json)
+        return
+    if output is not None and not output.is_dir():
+        msg = f"--output {output}: several devices need a folder that exists"
+        raise click.UsageError(msg)
+    result = options.run_command(lambda context: _profile_all(device, profile, context), show_all, as_json=json)
+    if result.failures:
+        raise click.exceptions.Exit(result.failures[0].error.exit_code)
 
 
 def show(result: ProfileResult) -> None:
@@ -92,6 +107,20 @@ def show(result: ProfileResult) -> None:
     print_line("next: natdeploy search --target-latency 20ms" + _device_option(table.target.device))
 
 
+def show_all(result: ProfilesResult) -> None:
+    """Print the profiles of several devices for people."""
+    from natdeploy.api import DeviceFailure
+
+    for profile in result.profiles:
+        if isinstance(profile, DeviceFailure):
+            print_line(f"{profile.device}: failed: {profile.error.message}")
+            if profile.error.hint:
+                print_line(f"  {profile.error.hint}")
+        else:
+            show(profile)
+        print_line()
+
+
 def describe_errors(what: str, checked: Validation) -> str:
     """Return the errors of a table over whole networks as a line of text."""
     return (
@@ -99,6 +128,14 @@ def describe_errors(what: str, checked: Validation) -> str:
         f"max {checked.max_error_percent:.2f} %, within 5 %: {100 * checked.within_5_percent:.0f} %, "
         f"Kendall tau {checked.kendall_tau:.3f}"
     )
+
+
+def _profile_all(
+    devices: tuple[str, ...], profile: Callable[[str, Context], ProfileResult], context: Context
+) -> ProfilesResult:
+    from natdeploy import api
+
+    return api.profile_devices(devices, profile, context=context)
 
 
 def _device_option(device: str) -> str:

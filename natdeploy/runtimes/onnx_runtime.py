@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,13 +13,13 @@ from numpy.typing import NDArray
 
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.ports import Images
+from natdeploy.runtimes import agent
 from natdeploy.runtimes.model_input import model_input, require_file, require_threads
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, SessionOptions
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_FATAL = 4
 
 
 class OnnxRuntime:
@@ -70,7 +69,7 @@ class OnnxRuntime:
         self._require(provider, package.get_available_providers())
         try:
             session = package.InferenceSession(str(path), options, providers=[provider])
-        except _errors() as error:
+        except agent.onnx_errors(package) as error:
             msg = f"{path}: not a model that ONNX Runtime takes: {_reason(error)}"
             raise InputError(msg) from error
         self._require(provider, session.get_providers())
@@ -126,12 +125,7 @@ class OnnxSession:
             InputError: The image has another shape.
         """
         arranged = np.resize(self._input.arrange(image), self._input.shape)
-        package = _package()
-        binding = self._session.io_binding()
-        binding.bind_ortvalue_input(self._names[0], package.OrtValue.ortvalue_from_numpy(arranged, self._processor, 0))
-        outputs = package.OrtValue.ortvalue_from_numpy(self._call(arranged), self._processor, 0)
-        binding.bind_ortvalue_output(self._names[1], outputs)
-        return functools.partial(self._session.run_with_iobinding, binding)
+        return agent.onnx_call(_package(), self._session, arranged, self._processor)
 
     def _call(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
         name, output = self._names
@@ -148,13 +142,7 @@ def session_options(*, threads: int) -> SessionOptions:
     """
     require_threads(threads)
     package = _package()
-    options = package.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = package.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = package.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = _FATAL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options: SessionOptions = agent.onnx_options(package, threads)
     return options
 
 
@@ -164,12 +152,6 @@ def _package() -> ModuleType:
     except ImportError as error:
         msg = "ONNX Runtime is not installed"
         raise MissingRuntimeError(msg, hint="pip install onnxruntime") from error
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    """Return the errors of ONNX Runtime, which have no common base."""
-    state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
-    return tuple(item for item in vars(state).values() if isinstance(item, type) and issubclass(item, Exception))
 
 
 def _reason(error: Exception) -> str:

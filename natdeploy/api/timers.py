@@ -1,0 +1,127 @@
+"""What model files are timed with, by device and runtime: on this machine, or over a connection."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from natdeploy.core.device import Device, Target
+from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError
+from natdeploy.io.locks import device_lock
+from natdeploy.ports import Clock
+
+if TYPE_CHECKING:
+    from natdeploy.export.formats import Format
+    from natdeploy.ports import Exporter, ModelTimer, Runtime
+    from natdeploy.runtimes.connection import Connection
+
+TENSORRT = "tensorrt"
+
+
+@contextlib.contextmanager
+def opened_timer(device: Device, target: Target, clock: Clock) -> Iterator[ModelTimer]:
+    """Connect to a device and yield what times model files there; no other job may run on it meanwhile.
+
+    Raises:
+        DeviceUnreachableError: The device is not connected.
+        InputError: Another job runs there, or the runtime cannot be used over its transport.
+        MissingRuntimeError: A program or package is missing, here or there.
+        OutputError: The device is full.
+    """
+    with device_lock(device):
+        if device.transport == "local" and target.runtime != TENSORRT:
+            yield host_timer(target, clock)
+        else:
+            with connect(device) as connection:
+                yield _remote_timer(connection, device, target)
+
+
+def host_timer(target: Target, clock: Clock) -> ModelTimer:
+    """Return a timer of model files on this machine.
+
+    Raises:
+        MissingRuntimeError: The runtime cannot be used here.
+    """
+    from natdeploy.profilers.local_timer import LocalTimer
+
+    return LocalTimer(runtime=runtime_of(target.runtime), threads=target.threads, clock=clock)
+
+
+def connect(device: Device, *, patience_s: float = 30.0) -> Connection:
+    """Open a connection to a device, which has `patience_s` seconds to answer.
+
+    Raises:
+        DeviceUnreachableError: It cannot be reached, or nobody has said where it is.
+        MissingRuntimeError: The program that connects is not installed.
+        OutputError: The device is full.
+    """
+    from natdeploy.runtimes.adb import AdbLink, find_serial
+    from natdeploy.runtimes.connection import Connection, LocalLink
+    from natdeploy.runtimes.ssh import SshLink
+
+    if device.transport == "local":
+        return Connection(device.name, LocalLink(), patience_s=patience_s)
+    if device.address is None:
+        raise not_connected(device)
+    if device.transport == "adb":
+        return Connection(device.name, AdbLink(serial=find_serial(device.address)), patience_s=patience_s)
+    return Connection(device.name, SshLink(device.address, device.port), patience_s=patience_s)
+
+
+def not_connected(device: Device) -> DeviceUnreachableError:
+    """Return the error of a device of which nobody has said where it is."""
+    example = "user@host" if device.transport == "ssh" else "SERIAL"
+    msg = f"{device.name} is not connected: no {device.transport} address of it is known"
+    hint = f'write [{device.name}] and address = "{example}" into devices.toml, or measure here with --device host'
+    return DeviceUnreachableError(msg, hint=hint)
+
+
+def exporter_of(device: Device, target: Target) -> Exporter:
+    """Return the writer of the files that a device's runtime takes.
+
+    Raises:
+        MissingRuntimeError: There is none.
+    """
+    from natdeploy.export.onnx import DEFAULT_OPSET, OnnxExporter
+
+    if target.runtime not in {TENSORRT, "onnxruntime"}:
+        return _format(target.runtime).exporter
+    return OnnxExporter(min(DEFAULT_OPSET, device.max_opset or DEFAULT_OPSET))
+
+
+def runtime_of(name: str) -> Runtime:
+    """Return the runtime of this machine that is called `name`.
+
+    Raises:
+        MissingRuntimeError: There is none.
+    """
+    return _format(name).runtime
+
+
+def _remote_timer(connection: Connection, device: Device, target: Target) -> ModelTimer:
+    from natdeploy.profilers.agent_timer import AgentTimer
+    from natdeploy.profilers.benchmark_timer import BenchmarkModelTimer
+    from natdeploy.profilers.trtexec_timer import TrtexecTimer
+
+    program = device.program if target.runtime == device.runtime else None
+    if target.runtime == TENSORRT:
+        return TrtexecTimer(transport=connection, precision=target.precision, program=program)
+    if target.runtime == "litert" and (device.transport == "adb" or program is not None):
+        return BenchmarkModelTimer(transport=connection, threads=target.threads, program=program)
+    if device.transport == "adb":
+        msg = f"{device.name}: {target.runtime} cannot be run over adb"
+        raise InputError(msg, hint="use --runtime litert")
+    return AgentTimer(
+        transport=connection, runtime=target.runtime, threads=target.threads, python=device.python or "python3"
+    )
+
+
+def _format(runtime: str) -> Format:
+    from natdeploy.export.formats import formats
+
+    for entry in formats().values():
+        if entry.runtime.id == runtime:
+            return entry
+    msg = f"nothing can be run with {runtime} on this machine"
+    raise MissingRuntimeError(msg, hint="choose another --runtime: onnxruntime, litert")

@@ -1,0 +1,331 @@
+"""What runs on the machine that is measured, in one file: facts about it, rounds of timing, and the runtimes' sessions.
+
+natdeploy uses it on its own machine, and sends it as it is to boards, where it needs Python 3.8, numpy and the runtime.
+There it reads a job as JSON from stdin and prints a line of JSON for each thing that is done, and one at the end:
+
+- `info`: what there is to know of the machine;
+- `time`: the times of each model file of `paths`, in seconds, one list a round;
+- `operators`: of each ONNX file, the events of the runtime's profiler and the graph that it ran.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import gc
+import importlib
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+import types
+import zlib
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, Sequence
+
+NO_PACKAGE, NO_MODEL, NO_SPACE = "missing-package", "bad-model", "no-space"
+LITERT_PACKAGES = ("ai_edge_litert", "tflite_runtime")
+KERNEL_SUFFIX = "_kernel_time"
+_CPU = Path("/sys/devices/system/cpu/cpu0/cpufreq")
+_THERMAL = Path("/sys/class/thermal")
+_SERIALS = (Path("/sys/firmware/devicetree/base/serial-number"), Path("/proc/device-tree/serial-number"))
+_MOST_WARMUP_RUNS = 1000
+_FATAL = 4
+
+try:
+    import numpy as np
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    print(json.dumps({"error": NO_PACKAGE, "package": "numpy", "message": str(error)}))  # noqa: T201
+    sys.exit(0)
+
+Call = Callable[[], object]
+Rounds = List["np.ndarray[Any, np.dtype[np.float64]]"]
+
+
+def chip() -> str:
+    """Return the processor's name."""
+    for line in _read(Path("/proc/cpuinfo")).splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in {"model name", "Model"}:
+            return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def serial() -> str:
+    """Return the serial number of a board, empty where it has none to read."""
+    return next((found for found in (_read(path).strip("\0 \n") for path in _SERIALS) if found), "")
+
+
+def conditions() -> dict[str, Any]:
+    """Return what may change from one measurement to the next, as far as it can be read here.
+
+    Load average, governor and clock of the first core, and the temperature of the hottest zone.
+    """
+    found: dict[str, Any] = {"chip": chip(), "system": platform.platform(), "cores": os.cpu_count()}
+    if hasattr(os, "getloadavg"):
+        found["load_average"] = round(os.getloadavg()[0], 2)
+    governor = _read(_CPU / "scaling_governor").strip()
+    clock_khz = _read(_CPU / "scaling_cur_freq").strip()
+    if governor:
+        found["governor"] = governor
+    if clock_khz.isdigit():
+        found["clock_mhz"] = int(clock_khz) // 1000
+    zones = [_read(zone).strip() for zone in _THERMAL.glob("thermal_zone*/temp")]
+    temperatures = [int(zone) / 1000 for zone in zones if zone.isdigit()]
+    if temperatures:
+        found["temperature_c"] = max(temperatures)
+    return found
+
+
+def fingerprint(runtime_version: str) -> str:
+    """Return what tells this machine from others as far as latency goes: processor, cores, system, serial, runtime."""
+    parts = [chip(), f"{os.cpu_count()} cores", f"{platform.system()} {platform.machine()}"]
+    if serial():
+        parts.append(f"serial {serial()}")
+    return "; ".join([*parts, f"runtime {runtime_version}"])
+
+
+def interleave(calls: Sequence[Call], *, seconds: Callable[[], float], rng: Any, timing: Any) -> list[Rounds]:
+    """Time each of `calls`, in rounds of shuffled order, with the garbage collector off.
+
+    The first run after a change from another call is not counted: it finds the caches filled with other data.
+
+    Args:
+        calls: What is timed.
+        seconds: Monotonic clock.
+        rng: numpy's random generator.
+        timing: Has the fields of `natdeploy.profilers.timing.Timing`.
+
+    Returns:
+        For each call the seconds of its runs, one array a round.
+    """
+    times: list[Rounds] = [[] for _ in calls]
+    with garbage_collector_off():
+        runs = [runs_in_round(timing, _warm_up(call, seconds, timing)) for call in calls]
+        for number in range(max(timing.rounds, timing.max_rounds)):
+            due = [place for place in range(len(calls)) if number < timing.rounds or not _settled(times[place], timing)]
+            for place in rng.permutation(due).astype(int):
+                calls[place]()
+                times[place].append(_burst(calls[place], runs[place], seconds))
+    return times
+
+
+def runs_in_round(timing: Any, run_s: float) -> int:
+    """Return the runs in a round of something that takes `run_s` seconds."""
+    fitting = int(timing.round_s / run_s) if run_s > 0 else timing.max_runs
+    return int(min(max(fitting, timing.min_runs), timing.max_runs))
+
+
+@contextlib.contextmanager
+def garbage_collector_off() -> Iterator[None]:
+    """Keep the garbage collector from running meanwhile."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def onnx_options(package: Any, threads: int) -> Any:
+    """Return ONNX Runtime's options: `threads` threads that do not spin, one operator at a time."""
+    options = package.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = package.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = package.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = _FATAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def onnx_call(package: Any, session: Any, image: Any, processor: str = "cpu") -> Call:
+    """Return a call that runs an ONNX session once on `image`, which lies where it computes, and little else."""
+    name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
+    binding = session.io_binding()
+    binding.bind_ortvalue_input(name, package.OrtValue.ortvalue_from_numpy(image, processor, 0))
+    result = session.run([output], {name: image})[0]
+    binding.bind_ortvalue_output(output, package.OrtValue.ortvalue_from_numpy(result, processor, 0))
+    return functools.partial(session.run_with_iobinding, binding)
+
+
+def onnx_errors(package: Any) -> tuple[type[Exception], ...]:
+    """Return the errors of ONNX Runtime, which have no common base."""
+    state = importlib.import_module(f"{package.__name__}.capi.onnxruntime_pybind11_state")
+    return tuple(item for item in vars(state).values() if isinstance(item, type) and issubclass(item, Exception))
+
+
+def _settled(rounds: Rounds, timing: Any) -> bool:
+    medians = np.sort([np.median(times) for times in rounds])[: timing.quiet_rounds]
+    return bool(medians[-1] <= medians[0] * (1 + timing.tolerance))
+
+
+def _warm_up(call: Call, seconds: Callable[[], float], timing: Any) -> float:
+    times: list[float] = []
+    while len(times) < timing.warmup_runs or (sum(times) < timing.warmup_s and len(times) < _MOST_WARMUP_RUNS):
+        times.append(float(_burst(call, 1, seconds)[0]))
+    return float(np.median(times))
+
+
+def _burst(call: Call, runs: int, seconds: Callable[[], float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    times = np.empty(runs)
+    for index in range(runs):
+        start = seconds()
+        call()
+        times[index] = seconds() - start
+    return times
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+class _Refused(Exception):  # noqa: N818
+    """A job cannot be done; its arguments are what the answer says."""
+
+
+class _Onnx:
+    """ONNX Runtime on the board."""
+
+    def __init__(self, threads: int) -> None:
+        self._package = _import("onnxruntime")
+        self._threads = threads
+
+    def version(self) -> str:
+        return str(self._package.__version__)
+
+    def call(self, path: str, seed: int) -> Call:
+        session = self._open(path, onnx_options(self._package, self._threads))
+        return onnx_call(self._package, session, _noise(session.get_inputs()[0].shape, seed))
+
+    def profile(self, path: str, seed: int, runs: int) -> dict[str, Any]:
+        options = onnx_options(self._package, self._threads)
+        folder = Path(tempfile.mkdtemp(dir=os.getcwd()))  # noqa: PTH109
+        try:
+            graph = folder / "optimized.onnx"
+            options.enable_profiling = True
+            options.profile_file_prefix = str(folder / "profile")
+            options.optimized_model_filepath = str(graph)
+            # The weights are of no use to the reader; versions that cannot leave them out ignore these.
+            options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
+            options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "256")
+            session = self._open(path, options)
+            feed = {session.get_inputs()[0].name: _noise(session.get_inputs()[0].shape, seed)}
+            for _ in range(runs):
+                session.run(None, feed)
+            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+            return {"events": [_slim(event) for event in events if _is_kernel(event)], "graph": _pack(graph)}
+        finally:
+            shutil.rmtree(str(folder), ignore_errors=True)
+
+    def _open(self, path: str, options: Any) -> Any:
+        try:
+            return self._package.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except onnx_errors(self._package) as error:
+            raise _Refused({"error": NO_MODEL, "message": str(error).splitlines()[0]}) from error
+
+
+class _Litert:
+    """LiteRT's interpreter on the board."""
+
+    def __init__(self, threads: int) -> None:
+        self._package = _import(*LITERT_PACKAGES, part="interpreter")
+        self._threads = threads
+
+    def version(self) -> str:
+        name = str(self._package.__name__).partition(".")[0]
+        metadata = _import("importlib.metadata")
+        return str(metadata.version(name.replace("_", "-")))
+
+    def call(self, path: str, seed: int) -> Call:
+        try:
+            interpreter = self._package.Interpreter(model_path=path, num_threads=self._threads)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise _Refused({"error": NO_MODEL, "message": str(error)}) from error
+        except SystemError as error:  # how tflite-runtime, built for numpy 1, fails under numpy 2
+            message = f"{self._package.__name__} does not run with numpy {np.__version__}"
+            raise _Refused({"error": NO_PACKAGE, "package": "ai_edge_litert", "message": message}) from error
+        details = interpreter.get_input_details()[0]
+        interpreter.set_tensor(details["index"], _noise(details["shape"], seed))
+        invoke: Call = interpreter.invoke
+        return invoke
+
+
+def _run(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what a job gives, one thing after the other."""
+    runtime = _Onnx(job["threads"]) if job["runtime"] == "onnxruntime" else _Litert(job["threads"])
+    if job["command"] == "info":
+        version = runtime.version()
+        yield {"version": version, "fingerprint": fingerprint(version), "conditions": conditions()}
+    elif job["command"] == "operators":
+        for path in job["paths"]:
+            yield _Onnx(job["threads"]).profile(path, job["seed"], job["runs"])
+    else:
+        calls = [runtime.call(path, job["seed"]) for path in job["paths"]]
+        timing = types.SimpleNamespace(**job["timing"])
+        rng = np.random.default_rng(job["seed"])
+        for rounds in interleave(calls, seconds=time.perf_counter, rng=rng, timing=timing):
+            yield {"rounds": [times.tolist() for times in rounds]}
+
+
+def _answers(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    try:
+        yield from _run(job)
+    except _Refused as refused:
+        yield refused.args[0]
+    except OSError as error:
+        yield {"error": NO_SPACE, "message": str(error)}
+    else:
+        yield {"done": True}
+
+
+def _import(*names: str, part: str = "") -> Any:
+    errors = []
+    for name in names:
+        try:
+            return importlib.import_module(f"{name}.{part}" if part else name)
+        except ImportError as error:
+            errors.append(str(error))
+    raise _Refused({"error": NO_PACKAGE, "package": names[0], "message": "; ".join(errors)})
+
+
+def _noise(shape: Sequence[Any], seed: int) -> Any:
+    sizes = [int(size) if isinstance(size, (int, np.integer)) and size > 0 else 1 for size in shape]
+    return np.random.default_rng(seed).standard_normal(sizes).astype(np.float32)
+
+
+def _is_kernel(event: dict[str, Any]) -> bool:
+    return bool(event["cat"] == "Node" and event["name"].endswith(KERNEL_SUFFIX))
+
+
+def _slim(event: dict[str, Any]) -> dict[str, Any]:
+    return {key: event[key] for key in ("cat", "name", "dur")}
+
+
+def _pack(path: Path) -> str:
+    return base64.b64encode(zlib.compress(path.read_bytes())).decode()
+
+
+def main() -> None:
+    """Do the job that stdin holds; what libraries print goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    for answer in _answers(json.load(sys.stdin)):
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

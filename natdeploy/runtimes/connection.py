@@ -1,0 +1,294 @@
+"""A connection to a device: commands and files in one temporary folder, which never outlives it.
+
+The first command of a connection, its keeper, makes the folder and waits until its input ends. That happens when the
+connection is closed, and also when it is cut or when this process dies; the keeper then kills what still runs and
+removes the folder. Nothing but a POSIX shell is needed on the device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import re
+import shlex
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Protocol, Self
+
+from natdeploy.errors import DeviceUnreachableError, MissingRuntimeError, NatdeployError, OutputError
+from natdeploy.ports import Finished
+
+CLOSE_S, SEND_S = 15.0, 600.0
+_MARK = "natdeploy-folder "
+_NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|File too large", re.IGNORECASE)
+_KEEPER = (
+    "trap '' HUP INT TERM PIPE; umask 077; base=${1:-${TMPDIR:-/tmp}}; "
+    'mkdir -p "$base" && folder=$(mktemp -d "$base/natdeploy-XXXXXX") || exit 73; '
+    f'echo "{_MARK}$folder"; '
+    "while read -r _; do :; done; "
+    'for file in "$folder"/*.pid; do if [ -s "$file" ]; then read -r pid < "$file"; '
+    'kill -KILL "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null; fi; done; '
+    'rm -rf -- "$folder"; if [ -n "$1" ]; then rmdir "$1" 2>/dev/null; fi'
+)
+# In the background of a shell, setsid need not fork, so that its process id is that of the command and its group.
+_JOB = (
+    'exec 3<&0; cd "$1" || exit 72; pid=$2; shift 2; LC_ALL=C; export LC_ALL; '
+    'if command -v setsid >/dev/null 2>&1; then set -- setsid "$@"; fi; '
+    '"$@" <&3 3<&- & echo $! >"$pid"; wait $!; code=$?; rm -f "$pid"; exit $code'
+)
+_KILL = 'if [ -s "$1" ]; then read -r pid < "$1"; kill -KILL "-$pid" 2>/dev/null || kill -KILL "$pid"; fi'
+_WRITE = 'cat >"$1" && wc -c <"$1"'
+
+
+class Link(Protocol):
+    """How a connection starts programs, and what their failures mean."""
+
+    @property
+    def base(self) -> str:
+        """Folder of natdeploy's own on the device for temporary ones; empty for the device's usual place."""
+        ...
+
+    def first(self, line: str) -> list[str]:
+        """Return the arguments of the local program that runs a shell line on the device and opens the connection."""
+        ...
+
+    def further(self, line: str) -> list[str]:
+        """Return the arguments of the local program that runs a shell line over the open connection."""
+        ...
+
+    def push(self, source: Path, target: str) -> list[str] | None:
+        """Return the arguments of the local program that copies a file to the device; None where it has none."""
+        ...
+
+    def failure(self, exit_code: int, stderr: str) -> NatdeployError | None:
+        """Return the error of a connection that failed, None where the connection did its part."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the link holds here."""
+        ...
+
+
+class Connection:
+    """Runs commands on a device over a link; implements `natdeploy.ports.Transport`.
+
+    Args:
+        name: Name of the device, for messages.
+        link: How programs are started there.
+        patience_s: Seconds that the device has to answer.
+
+    Raises:
+        DeviceUnreachableError: The device cannot be reached.
+        MissingRuntimeError: The local program that the link needs is not installed.
+        OutputError: The device has no space for the folder.
+    """
+
+    def __init__(self, name: str, link: Link, *, patience_s: float = 30.0) -> None:
+        self._name = name
+        self._link = link
+        self._numbers = itertools.count()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the keeper
+        try:
+            self._keeper = self._start_keeper()
+            self._folder = self._read_folder(patience_s)
+        except NatdeployError:
+            self._errors.close()
+            link.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """Name of the device."""
+        return self._name
+
+    @property
+    def folder(self) -> str:
+        """Temporary folder on the device; commands run there."""
+        return self._folder
+
+    def run(self, command: Sequence[str], *, timeout_s: float, stdin: bytes = b"") -> Finished:
+        """Run a command in the folder, whatever its exit code.
+
+        Raises:
+            DeviceUnreachableError: The connection is lost, or the time is over; the command has then been ended.
+        """
+        pid_file = f"{self._folder}/{next(self._numbers)}.pid"
+        self._require_keeper()
+        try:
+            done = self._call(self._link.further(_shell(_JOB, self._folder, pid_file, *command)), timeout_s, stdin)
+        except subprocess.TimeoutExpired as error:
+            self._kill(pid_file)
+            msg = f"{self._name}: {command[0]} was not done within {timeout_s:g} s and was ended"
+            raise DeviceUnreachableError(msg) from error
+        failure = self._link.failure(done.exit_code, done.stderr)
+        if failure is not None:
+            raise self._lost(failure)
+        return done
+
+    def send(self, source: Path, target: str) -> None:
+        """Copy a file to the path `target` on the device.
+
+        Raises:
+            DeviceUnreachableError: The connection is lost, or too slow.
+            OutputError: The device cannot take the file; the message says why.
+        """
+        size = source.stat().st_size
+        push = self._link.push(source, target)
+        if push is None:
+            done = self.run(["sh", "-c", _WRITE, "sh", target], timeout_s=SEND_S, stdin=source.read_bytes())
+        else:
+            done = self._push(push)
+        if done.exit_code != 0 or (push is None and done.stdout.strip() != str(size)):
+            raise self.cannot_write(done.stderr, f"a file of {size / 1e6:.1f} MB")
+
+    def cannot_write(self, reason: str, what: str) -> OutputError:
+        """Return the error of something that the device could not write for a reason that it told."""
+        if _NO_SPACE.search(reason):
+            msg = f"{self._name}: no space left in {self._folder} for {what}"
+            return OutputError(msg, hint=f"free some space on {self._name}, or set TMPDIR there to a larger place")
+        told = reason.strip().splitlines() or ["it came there incomplete"]
+        return OutputError(f"{self._name}: {what} cannot be written to {self._folder}: {told[-1]}")
+
+    def close(self) -> None:
+        """End what still runs on the device, remove the folder and close the connection."""
+        with contextlib.suppress(OSError):
+            self._keeper_input.close()
+        try:
+            self._keeper.wait(CLOSE_S)
+        except subprocess.TimeoutExpired:
+            self._keeper.kill()
+            self._keeper.wait()
+        self._keeper_output.close()
+        self._errors.close()
+        self._link.close()
+
+    @property
+    def _keeper_input(self) -> IO[bytes]:
+        assert self._keeper.stdin is not None
+        return self._keeper.stdin
+
+    @property
+    def _keeper_output(self) -> IO[bytes]:
+        assert self._keeper.stdout is not None
+        return self._keeper.stdout
+
+    def _start_keeper(self) -> subprocess.Popen[bytes]:
+        arguments = self._link.first(_shell(_KEEPER, self._link.base))
+        try:
+            return subprocess.Popen(
+                arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0
+            )
+        except FileNotFoundError as error:
+            raise not_installed(arguments[0]) from error
+
+    def _read_folder(self, patience_s: float) -> str:
+        """Wait for the keeper to say where its folder is; it may come after greetings of the device."""
+        timer = threading.Timer(patience_s, self._keeper.kill)
+        timer.start()
+        try:
+            for line in self._keeper_output:
+                text = line.decode(errors="replace").strip()
+                if text.startswith(_MARK):
+                    return text.removeprefix(_MARK)
+        finally:
+            timer.cancel()
+        exit_code = self._keeper.wait()
+        self._keeper_input.close()
+        self._keeper_output.close()
+        if exit_code == -signal.SIGKILL:
+            msg = f"{self._name}: no answer within {patience_s:g} s"
+            raise DeviceUnreachableError(msg)
+        stderr = self._stderr()
+        failure = self._link.failure(exit_code, stderr)
+        raise self._lost(failure) if failure else self._no_folder(stderr)
+
+    def _no_folder(self, stderr: str) -> NatdeployError:
+        self._folder = self._link.base or "its folder for temporary files"
+        return self.cannot_write(stderr, "a folder")
+
+    def _require_keeper(self) -> None:
+        exit_code = self._keeper.poll()
+        if exit_code is not None:
+            failure = self._link.failure(exit_code, self._stderr())
+            raise self._lost(failure or DeviceUnreachableError("the connection was cut"))
+
+    def _lost(self, failure: NatdeployError) -> NatdeployError:
+        return type(failure)(f"{self._name}: {failure.message}", hint=failure.hint)
+
+    def _stderr(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace")
+
+    def _push(self, arguments: list[str]) -> Finished:
+        self._require_keeper()
+        try:
+            done = self._call(arguments, SEND_S, b"")
+        except subprocess.TimeoutExpired as error:
+            msg = f"{self._name}: a file did not get there within {SEND_S:g} s"
+            raise DeviceUnreachableError(msg) from error
+        failure = self._link.failure(done.exit_code, done.stderr + done.stdout)
+        if failure is not None:
+            raise self._lost(failure)
+        return dataclasses.replace(done, stderr=done.stderr + done.stdout)
+
+    def _kill(self, pid_file: str) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._call(self._link.further(_shell(_KILL, pid_file)), CLOSE_S, b"")
+
+    @staticmethod
+    def _call(arguments: Sequence[str], timeout_s: float, stdin: bytes) -> Finished:
+        try:
+            done = subprocess.run(arguments, input=stdin, capture_output=True, timeout=timeout_s, check=False)
+        except FileNotFoundError as error:
+            raise not_installed(arguments[0]) from error
+        stdout, stderr = (part.decode(errors="replace") for part in (done.stdout, done.stderr))
+        return Finished(exit_code=done.returncode, stdout=stdout, stderr=stderr)
+
+
+class LocalLink:
+    """This machine as a device; implements `Link`."""
+
+    @property
+    def base(self) -> str:
+        """Folder of natdeploy's own for temporary ones: none."""
+        return ""
+
+    def first(self, line: str) -> list[str]:
+        """Return the arguments that run a shell line."""
+        return ["sh", "-c", line]
+
+    def further(self, line: str) -> list[str]:
+        """Return the arguments that run a shell line."""
+        return ["sh", "-c", line]
+
+    def push(self, source: Path, target: str) -> list[str]:
+        """Return the arguments that copy a file."""
+        return ["cp", "--", str(source), target]
+
+    def failure(self, exit_code: int, stderr: str) -> None:
+        """Return None: there is nothing to be lost."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _shell(script: str, *arguments: str) -> str:
+    return shlex.join(["sh", "-c", script, "sh", *arguments])
+
+
+def not_installed(program: str) -> MissingRuntimeError:
+    """Return the error of a program that this machine lacks."""
+    packages = {"ssh": "openssh-client", "adb": "adb"}
+    msg = f"the program {program} is not installed on this machine"
+    return MissingRuntimeError(msg, hint=f"apt install {packages.get(program, program)}")

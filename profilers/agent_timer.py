@@ -1,0 +1,171 @@
+"""Timing model files on a Linux board that has Python, numpy and the runtime, by the agent that is sent there."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import functools
+import importlib
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from natdeploy.core.latency import LatencyStats
+from natdeploy.core.operators import ModelProfile
+from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, NatdeployError
+from natdeploy.ports import Finished, Transport
+from natdeploy.profilers.sent_files import SentFiles
+from natdeploy.profilers.timing import Timing, summarize
+from natdeploy.runtimes import agent
+from natdeploy.runtimes.onnx_profile import read_profile
+
+_TIMING = Timing()
+_INFO_S = 120.0
+_KILLED = 137
+_NO_COMMAND = 127
+_LEAST_PROFILE_RUNS = 8
+_SUFFIXES = {"onnxruntime": ".onnx", "litert": ".tflite"}
+_INSTALL = {"numpy": "numpy", "onnxruntime": "onnxruntime", "ai_edge_litert": "ai-edge-litert"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AgentTimer:
+    """Times model files on a board; implements `natdeploy.ports.ModelTimer`.
+
+    The protocol is the one of this machine, run by the same code; the figures are made of the times here.
+
+    Args:
+        transport: Connection to the board.
+        runtime: `onnxruntime` or `litert`.
+        threads: Threads of the runtime.
+        python: Python on the board.
+        timing: How the files are timed.
+        profile_warmup_runs: Runs of each file with the runtime's profiler on that do not count.
+        profile_runs: Runs that count.
+        limit_s: Most seconds for one call.
+    """
+
+    transport: Transport
+    runtime: str
+    threads: int
+    python: str = "python3"
+    timing: Timing = _TIMING
+    profile_warmup_runs: int = 5
+    profile_runs: int = 25
+    limit_s: float = 3600.0
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the files that it runs."""
+        return _SUFFIXES[self.runtime]
+
+    @property
+    def tells_operators(self) -> bool:
+        """Whether the runtime tells how long each operator of a model takes."""
+        return self.runtime == "onnxruntime"
+
+    def version(self) -> str:
+        """Return the version of the runtime on the board."""
+        return str(self._about["version"])
+
+    def fingerprint(self) -> str:
+        """Return what tells the board and its runtime from others as far as latency goes."""
+        return str(self._about["fingerprint"])
+
+    def conditions(self) -> dict[str, Any]:
+        """Return what may change on the board from one measurement to the next."""
+        return dict(self._ask({"command": "info"}, _INFO_S)[0]["conditions"])
+
+    def protocol(self) -> dict[str, Any]:
+        """Return how it times, as plain values."""
+        profiled = {"profiled_runs": self.profile_runs} if self.tells_operators else {}
+        return {**dataclasses.asdict(self.timing), **profiled}
+
+    def with_effort(self, effort: float) -> AgentTimer:
+        """Return a timer with about `effort` times the rounds and profiled runs."""
+        runs = max(_LEAST_PROFILE_RUNS, round(self.profile_runs * effort))
+        return dataclasses.replace(self, timing=self.timing.with_effort(effort), profile_runs=runs)
+
+    def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
+        """Return the latency of each model file, all of them timed interleaved."""
+        job = {"command": "time", "timing": dataclasses.asdict(self.timing)}
+        answers = self._ask({**job, "paths": self._files.place(paths), "seed": seed}, self.limit_s)
+        return [_stats(answer["rounds"], self.timing) for answer in answers]
+
+    def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:
+        """Return the operator times of each ONNX file."""
+        job = {"command": "operators", "runs": self.profile_warmup_runs + self.profile_runs}
+        answers = self._ask({**job, "paths": self._files.place(paths), "seed": seed}, self.limit_s)
+        profiles = [_profile(answer) for answer in answers]
+        return [
+            dataclasses.replace(profile, times_us=profile.times_us[self.profile_warmup_runs :]) for profile in profiles
+        ]
+
+    @functools.cached_property
+    def _files(self) -> SentFiles:
+        return SentFiles(self.transport)
+
+    @functools.cached_property
+    def _program(self) -> str:
+        target = f"{self.transport.folder}/agent.py"
+        self.transport.send(Path(agent.__file__), target)
+        return target
+
+    @functools.cached_property
+    def _about(self) -> Mapping[str, Any]:
+        return self._ask({"command": "info"}, _INFO_S)[0]
+
+    def _ask(self, job: Mapping[str, Any], timeout_s: float) -> list[dict[str, Any]]:
+        """Have the agent do a job and return its answers, all of them."""
+        stdin = json.dumps({**job, "runtime": self.runtime, "threads": self.threads}).encode()
+        done = self.transport.run([self.python, self._program], timeout_s=timeout_s, stdin=stdin)
+        if done.exit_code == _NO_COMMAND:
+            msg = f"{self.transport.name}: there is no {self.python}"
+            raise MissingRuntimeError(msg, hint=f"on {self.transport.name}: sudo apt install python3 python3-pip")
+        answers = _answers(done)
+        last = answers[-1] if answers else {}
+        if "error" in last:
+            raise self._refused(last)
+        if not last.get("done"):
+            raise self._broken(done)
+        return answers[:-1]
+
+    def _refused(self, answer: Mapping[str, Any]) -> NatdeployError:
+        message = answer["message"]
+        if answer["error"] == agent.NO_PACKAGE:
+            package = _INSTALL[answer["package"]]
+            msg = f"{self.transport.name}: {package} cannot be used there: {message}"
+            return MissingRuntimeError(msg, hint=f"on {self.transport.name}: {self.python} -m pip install {package}")
+        if answer["error"] == agent.NO_SPACE:
+            return self.transport.cannot_write(message, "the results of a measurement")
+        return InputError(f"{self.transport.name}: not a model that {self.runtime} takes there: {message}")
+
+    def _broken(self, done: Finished) -> NatdeployError:
+        told = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.exit_code}"]
+        if done.exit_code == _KILLED:
+            msg = f"{self.transport.name}: the measurement was killed there, most likely for lack of memory"
+            return DeviceUnreachableError(msg, hint="end other programs on the device")
+        if "future feature annotations" in done.stderr:
+            msg = f"{self.transport.name}: its {self.python} is too old"
+            return MissingRuntimeError(msg, hint="Python 3.8 or newer is needed; name it as `python` in devices.toml")
+        return DeviceUnreachableError(f"{self.transport.name}: the measurement ended without a result: {told[0]}")
+
+
+def _answers(done: Finished) -> list[dict[str, Any]]:
+    """Return the whole lines of answers; one that is cut short is none."""
+    lines = done.stdout.split("\n")[:-1]
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def _stats(rounds: Sequence[Sequence[float]], timing: Timing) -> LatencyStats:
+    return summarize([np.array(times) for times in rounds], timing.quiet_rounds)
+
+
+def _profile(answer: Mapping[str, Any]) -> ModelProfile:
+    onnx = importlib.import_module("onnx")
+    graph = onnx.load_model_from_string(zlib.decompress(base64.b64decode(answer["graph"]))).graph
+    return read_profile(graph.node, answer["events"])

@@ -1,0 +1,122 @@
+"""Timing TFLite files on a device by TensorFlow's `benchmark_model`, as on Android phones."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from natdeploy.core.latency import LatencyStats
+from natdeploy.core.operators import ModelProfile
+from natdeploy.errors import InputError, MissingRuntimeError
+from natdeploy.ports import Transport
+from natdeploy.profilers import board_facts
+from natdeploy.profilers.sent_files import SentFiles
+from natdeploy.runtimes.benchmark_model import BenchmarkRun, read_report, timing_arguments
+from natdeploy.runtimes.tool_output import RunStats, latency_stats
+
+_PLACES = ("/data/local/tmp/benchmark_model", "benchmark_model")
+_RUN_S = 600.0
+_LEAST_ROUNDS = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchmarkModelTimer:
+    """Times TFLite files on a device; implements `natdeploy.ports.ModelTimer`.
+
+    Each file is run by a process of its own in every round, on the fastest cores where the device tells which they
+    are; the order of the rounds is shuffled.
+
+    Args:
+        transport: Connection to the device.
+        threads: Threads.
+        program: Path of benchmark_model, where it lies in an unusual place.
+        rounds: Rounds.
+    """
+
+    transport: Transport
+    threads: int
+    program: str | None = None
+    rounds: int = 5
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the files that it runs."""
+        return ".tflite"
+
+    @property
+    def tells_operators(self) -> bool:
+        """Whether operator times are used: with XNNPACK they do not tell which layer they belong to."""
+        return False
+
+    def version(self) -> str:
+        """Return the build of benchmark_model: it knows no version, so it is the hash of the program."""
+        done = self.transport.run(["sha256sum", self._found], timeout_s=_RUN_S)
+        return f"benchmark_model {done.stdout[:12] or 'of unknown build'}"
+
+    def fingerprint(self) -> str:
+        """Return what tells the device and its runtime from others as far as latency goes."""
+        return board_facts.fingerprint(self.transport, self.version())
+
+    def conditions(self) -> dict[str, Any]:
+        """Return what may change on the device from one measurement to the next, and which cores are used."""
+        mask = {"core_mask": self._mask} if self._mask else {}
+        return {**board_facts.conditions(self.transport), **mask}
+
+    def protocol(self) -> dict[str, Any]:
+        """Return how it times, as plain values."""
+        return {"rounds": self.rounds, **dataclasses.asdict(self._run)}
+
+    def with_effort(self, effort: float) -> BenchmarkModelTimer:
+        """Return a timer with about `effort` times the rounds."""
+        return dataclasses.replace(self, rounds=max(_LEAST_ROUNDS, round(self.rounds * effort)))
+
+    def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
+        """Return the latency of each model file."""
+        graphs = self._files.place(paths)
+        rng = np.random.default_rng(seed)
+        calls: list[list[RunStats]] = [[] for _ in graphs]
+        for _ in range(self.rounds):
+            for place in rng.permutation(len(graphs)).tolist():
+                calls[place].append(self._call(graphs[place]))
+        return [latency_stats(runs) for runs in calls]
+
+    def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:  # noqa: ARG002, the port's
+        """Refuse."""
+        msg = f"{self.transport.name}: benchmark_model with XNNPACK does not tell how long each layer takes"
+        raise InputError(msg)
+
+    def _call(self, graph: str) -> RunStats:
+        pinned = ["taskset", self._mask] if self._mask else []
+        command = [*pinned, self._found, *timing_arguments(graph, self._run)]
+        done = self.transport.run(command, timeout_s=_RUN_S)
+        return read_report(done.stdout + done.stderr, source=f"benchmark_model on {self.transport.name}").stats
+
+    @property
+    def _run(self) -> BenchmarkRun:
+        return BenchmarkRun(threads=self.threads, warmup_runs=5, warmup_min_s=0.2, runs=20, min_s=0.3)
+
+    @functools.cached_property
+    def _files(self) -> SentFiles:
+        return SentFiles(self.transport)
+
+    @functools.cached_property
+    def _mask(self) -> str | None:
+        return board_facts.big_core_mask(self.transport, self.threads)
+
+    @functools.cached_property
+    def _found(self) -> str:
+        candidates = [self.program] if self.program else list(_PLACES)
+        found = board_facts.find_program(self.transport, candidates)
+        if found is None:
+            msg = f"{self.transport.name}: there is no benchmark_model that can be run ({', '.join(candidates)})"
+            hint = (
+                "get it from https://ai.google.dev/edge/litert/models/measurement, then: adb push benchmark_model "
+                f"{_PLACES[0]} && adb shell chmod +x {_PLACES[0]}"
+            )
+            raise MissingRuntimeError(msg, hint=hint)
+        return found

@@ -1,0 +1,98 @@
+"""What there is to know of a device where nothing but a POSIX shell may be assumed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from natdeploy.ports import Transport
+
+_READ_S = 30.0
+_LIMIT_S = 60.0
+# Each fact is a line "key value"; what a device does not have is left out.
+_SCRIPT = r"""
+say() { [ -n "$2" ] && echo "$1 $2"; }
+first() { [ -r "$1" ] && tr -d '\000' <"$1" | head -n 1; }
+say system "$(uname -sr)"
+say machine "$(uname -sm)"
+say cores "$(grep -c ^processor /proc/cpuinfo)"
+say chip "$(first /proc/device-tree/model)"
+say chip "$(getprop ro.product.model 2>/dev/null) $(getprop ro.soc.model 2>/dev/null)"
+say chip "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)"
+say serial "$(first /proc/device-tree/serial-number)"
+say serial "$(getprop ro.serialno 2>/dev/null)"
+say load_average "$(cut -d ' ' -f 1 /proc/loadavg)"
+say governor "$(first /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor)"
+say clock_khz "$(first /sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq)"
+say power_mode "$(nvpmodel -q 2>/dev/null | sed -n 's/^NV Power Mode: *//p')"
+for zone in /sys/class/thermal/thermal_zone*/temp; do say temperature "$(cat "$zone" 2>/dev/null)"; done
+for core in /sys/devices/system/cpu/cpu[0-9]*; do
+  number=${core##*cpu}
+  [ -r "$core/cpufreq/cpuinfo_max_freq" ] && say "core$number" "$(cat "$core/cpufreq/cpuinfo_max_freq" 2>/dev/null)"
+done
+exit 0
+"""
+
+
+def conditions(transport: Transport) -> dict[str, Any]:
+    """Return what may change from one measurement to the next, as `natdeploy.runtimes.agent.conditions` does."""
+    return conditions_of(_facts(transport))
+
+
+def fingerprint(transport: Transport, runtime_version: str) -> str:
+    """Return what tells the device and its runtime from others as far as latency goes."""
+    facts = dict(reversed(_facts(transport)))
+    parts = [facts.get("chip", "unknown chip"), f"{facts.get('cores', '?')} cores", facts.get("machine", "")]
+    if "serial" in facts:
+        parts.append(f"serial {facts['serial']}")
+    return "; ".join([*parts, f"runtime {runtime_version}"])
+
+
+def big_core_mask(transport: Transport, threads: int) -> str | None:
+    """Return the mask for `taskset` of the fastest cores, None where the device does not tell how fast they are.
+
+    Those of the next class join where there are fewer of them than threads.
+    """
+    found = {int(key[4:]): int(value) for key, value in _facts(transport) if re.fullmatch(r"core\d+", key)}
+    return mask_of(found, threads)
+
+
+def conditions_of(facts: list[tuple[str, str]]) -> dict[str, Any]:
+    """Return the conditions among the facts of a device."""
+    known = dict(reversed(facts))
+    found: dict[str, Any] = {key: known[key] for key in ("chip", "system", "governor", "power_mode") if key in known}
+    if known.get("cores", "").isdigit():
+        found["cores"] = int(known["cores"])
+    if re.fullmatch(r"[0-9.]+", known.get("load_average", "")):
+        found["load_average"] = float(known["load_average"])
+    if known.get("clock_khz", "").isdigit():
+        found["clock_mhz"] = int(known["clock_khz"]) // 1000
+    temperatures = [int(value) / 1000 for key, value in facts if key == "temperature" and value.isdigit()]
+    if temperatures:
+        found["temperature_c"] = max(temperatures)
+    return found
+
+
+def mask_of(core_khz: dict[int, int], threads: int) -> str | None:
+    """Return the mask of the fastest cores, from the highest clock of each core."""
+    if not core_khz:
+        return None
+    chosen: set[int] = set()
+    for clock in sorted(set(core_khz.values()), reverse=True):
+        chosen |= {core for core, khz in core_khz.items() if khz == clock}
+        if len(chosen) >= threads:
+            break
+    return f"{sum(1 << core for core in chosen):x}"
+
+
+def find_program(transport: Transport, candidates: list[str]) -> str | None:
+    """Return the first of `candidates`, names or paths, that can be run on the device; None where none can."""
+    script = 'for name in "$@"; do command -v "$name" && exit 0; done; exit 1'
+    done = transport.run(["sh", "-c", script, "sh", *candidates], timeout_s=_READ_S)
+    return done.stdout.strip() if done.exit_code == 0 else None
+
+
+def _facts(transport: Transport) -> list[tuple[str, str]]:
+    done = transport.run(["sh", "-c", _SCRIPT], timeout_s=_LIMIT_S)
+    lines = [line.strip().partition(" ") for line in done.stdout.splitlines()]
+    return [(key, value.strip()) for key, _, value in lines if value.strip()]
