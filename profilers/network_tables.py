@@ -9,9 +9,9 @@ from typing import Any
 from natdeploy.core.calibration import COVERAGE, Coefficients, calibrate, compare, conformal_interval
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Target
-from natdeploy.core.latency import Calibration, LatencyTable
+from natdeploy.core.latency import Calibration, LatencyTable, searchable_blocks
 from natdeploy.core.launch_bound import LatencyCauses, latency_causes
-from natdeploy.core.layers import BLOCK, CLASSIFIER, Layer
+from natdeploy.core.layers import CLASSIFIER, Layer
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.ports import Clock, Reporter
@@ -101,11 +101,6 @@ def calibrate_table(
         random_validation=None,
         calibration=_after(source.calibration, correction),
     )
-
-
-def searchable_blocks(layers: Sequence[Layer]) -> int:
-    """Return the number of blocks less the fixed one, as a calibration counts them."""
-    return sum(layer.op == BLOCK for layer in layers) - 1
 
 
 def _after(first: Calibration | None, second: Calibration) -> Calibration:

@@ -13,11 +13,11 @@ import pytest
 from natdeploy.api.context import SystemClock
 from natdeploy.core.calibration import compare
 from natdeploy.core.genotype import decode, sample
-from natdeploy.core.latency import Calibration
+from natdeploy.core.latency import Calibration, searchable_blocks
 from natdeploy.core.layers import walk
 from natdeploy.core.space import find_space
 from natdeploy.errors import CoverageError, InputError
-from natdeploy.profilers.whole_networks import calibrate_table, fit_table, searchable_blocks
+from natdeploy.profilers.network_tables import calibrate_table, fit_table
 from natdeploy.testing.tables import HOST, made_up_table
 
 SPACE = find_space("starter")
