@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +153,10 @@ class ModelTimer(Protocol):
 
     def protocol(self) -> dict[str, Any]:
         """Return how it times, as plain values: warm-up, rounds, runs."""
+        ...
+
+    def with_effort(self, effort: float) -> Self:
+        """Return a timer that takes about `effort` times as long as usual, between 0 and 1, at the cost of noise."""
         ...
 
     def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:

@@ -18,6 +18,7 @@ from natdeploy.profilers.timing import Timing, time_interleaved
 from natdeploy.runtimes.onnx_profile import profile_model
 
 _TIMING = Timing()
+_LEAST_PROFILE_RUNS = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,11 @@ class LocalTimer:
         """Return how it times, as plain values."""
         profiled = {"profiled_runs": self.profile_runs} if self.tells_operators else {}
         return {**dataclasses.asdict(self.timing), **profiled}
+
+    def with_effort(self, effort: float) -> LocalTimer:
+        """Return a timer with about `effort` times the rounds and profiled runs."""
+        runs = max(_LEAST_PROFILE_RUNS, round(self.profile_runs * effort))
+        return dataclasses.replace(self, timing=self.timing.with_effort(effort), profile_runs=runs)
 
     def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
         """Return the latency of each model file, all of them timed interleaved."""

@@ -1,4 +1,4 @@
-"""Measuring a device: passes over widths and resolutions, then whole networks against the sums."""
+"""Measuring the layers of a space on a device, in passes over its widths and resolutions."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ import tempfile
 from collections.abc import Container, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from natdeploy.core.cost import space_layers
-from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyTable
+from natdeploy.core.latency import CLASSIFIER_COUNTS
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.ports import Clock, Exporter, ModelTimer, Profiler, Reporter
+from natdeploy.profilers.budget import Budget, by_importance
 from natdeploy.profilers.drift import Pass, level_ms
 from natdeploy.profilers.in_context import InContext, covering_networks
-from natdeploy.profilers.meter import Meter
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.row_journal import RowJournal
-from natdeploy.profilers.validation import compare, interval, spread_networks
 
 Networks = list[tuple[Layer, ...]]
 Place = tuple[float, int]
@@ -48,10 +45,14 @@ class Bench:
     @property
     def method(self) -> str:
         """Name of the way in which layers are measured on the device."""
-        return self.profiler(Path()).method
+        return self.profiler(ModelFiles(self.exporter, Path(), seed=self.seed)).method
 
-    def profiler(self, folder: Path) -> Profiler:
-        """Return the best way to measure layers on the device; model files go into `folder`.
+    def with_effort(self, effort: float) -> Bench:
+        """Return a bench that measures for about `effort` times as long, at the cost of noise."""
+        return self if effort == 1 else dataclasses.replace(self, timer=self.timer.with_effort(effort))
+
+    def profiler(self, files: ModelFiles) -> Profiler:
+        """Return the best way to measure layers on the device.
 
         Raises:
             InputError: There is none.
@@ -59,17 +60,7 @@ class Bench:
         if not self.timer.tells_operators:
             msg = f"{self.timer.fingerprint()}: this runtime does not tell how long each operator takes"
             raise InputError(msg)
-        files = ModelFiles(self.exporter, folder, seed=self.seed)
         return InContext(timer=self.timer, files=files, seed=self.seed)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Checked:
-    """Whole networks, what they took, and the level of the device meanwhile."""
-
-    networks: Networks
-    measured_ms: list[float]
-    level_ms: float
 
 
 def reference_networks(space: SearchSpace) -> Networks:
@@ -88,45 +79,29 @@ def lacking(space: SearchSpace, rows: Container[Layer]) -> list[Place]:
     ]
 
 
-def measure_places(space: SearchSpace, places: Sequence[Place], journal: RowJournal, bench: Bench) -> None:
-    """Measure the layers of each width and resolution of `places`; each goes into the journal as soon as it is done."""
+def measure_places(
+    space: SearchSpace, places: Sequence[Place], journal: RowJournal, bench: Bench, budget: Budget | None
+) -> list[Place]:
+    """Measure the layers of each width and resolution of `places`; each goes into the journal as soon as it is done.
+
+    With a budget, those that matter most come first, and those that it does not reach are returned.
+    """
     references = reference_networks(space)
+    waiting = list(places) if budget is None else by_importance(places)
     with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
-        profiler = bench.profiler(Path(folder))
-        for done, (width, resolution) in enumerate(places):
+        files = ModelFiles(bench.exporter, Path(folder), seed=bench.seed)
+        while waiting:
+            effort = 1.0 if budget is None else budget.effort(len(waiting))
+            if effort is None:
+                break
+            width, resolution = waiting.pop(0)
+            done = len(places) - len(waiting) - 1
             bench.reporter.progress("profile", done, len(places), f"width {width:g}, resolution {resolution}")
+            profiler = bench.with_effort(effort).profiler(files)
+            started = bench.clock.seconds()
             rows, level = profiler.measure(space, width, resolution, references)
             journal.append(Pass(rows=rows, level_ms=level_ms(level)))
-    bench.reporter.progress("profile", len(places), len(places))
-
-
-def measure_whole(space: SearchSpace, table: LatencyTable, count: int, bench: Bench) -> Checked:
-    """Measure `count` networks whose latency by `table` spreads evenly over the range of `space`."""
-    networks = spread_networks(space, table, count, np.random.default_rng(bench.seed))
-    references = reference_networks(space)
-    bench.reporter.info(f"checking the table on {len(networks)} whole networks")
-    meter = Meter(exporter=bench.exporter, timer=bench.timer, seed=bench.seed)
-    measured = meter.measure([*networks, *references])
-    return Checked(
-        networks=networks,
-        measured_ms=[stats.median_ms for stats in measured[: len(networks)]],
-        level_ms=level_ms(measured[len(networks) :]),
-    )
-
-
-def quietest_level(passes: Sequence[Pass], checked: Checked | None) -> float | None:
-    """Return the lowest level of all passes, None where none is known."""
-    levels = [measured.level_ms for measured in passes if measured.level_ms is not None]
-    if checked is not None:
-        levels.append(checked.level_ms)
-    return min(levels, default=None)
-
-
-def with_errors(table: LatencyTable, checked: Checked, quietest_ms: float | None) -> LatencyTable:
-    """Return `table` with its errors over whole networks, and the interval that follows."""
-    factor = 1.0 if quietest_ms is None else quietest_ms / checked.level_ms
-    measured = [value * factor for value in checked.measured_ms]
-    predicted = [table.predict(layers).latency_ms for layers in checked.networks]
-    return dataclasses.replace(
-        table, validation=compare(predicted, measured), calibration=interval(predicted, measured)
-    )
+            if budget is not None:
+                budget.spent(effort, bench.clock.seconds() - started)
+    bench.reporter.progress("profile", len(places) - len(waiting), len(places))
+    return waiting

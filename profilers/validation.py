@@ -1,22 +1,17 @@
-"""How far a table's sums are from whole networks, and the interval that follows."""
+"""Choosing the whole networks that a table's sums are checked on."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
 
 from natdeploy.core import genotype
 from natdeploy.core.genotype import Population
-from natdeploy.core.latency import CLASSIFIER_COUNTS, Calibration, LatencyTable, Validation
+from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyTable
 from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import SearchSpace
 
 Values = NDArray[np.float64]
-COVERAGE = 0.9
 _CANDIDATES = 2000
 
 
@@ -60,36 +55,6 @@ def leaning(space: SearchSpace, count: int, rng: np.random.Generator) -> Populat
     resolution = _lean(degree, len(space.resolutions), (count, 1), rng)
     width = _lean(degree, len(space.widths), (count, 1), rng)
     return np.concatenate([resolution, width, genes.reshape(count, space.slots)], axis=1)
-
-
-def compare(predicted: Sequence[float], measured: Sequence[float]) -> Validation:
-    """Compare predicted with measured latency, both in milliseconds."""
-    truth = np.asarray(measured)
-    errors = np.abs(np.asarray(predicted) / truth - 1) * 100
-    tau = float(kendalltau(predicted, measured).statistic) if len(truth) > 1 else 1.0
-    return Validation(
-        networks=len(truth),
-        mape_percent=round(float(errors.mean()), 3),
-        max_error_percent=round(float(errors.max()), 3),
-        within_5_percent=round(float((errors <= 5).mean()), 3),
-        kendall_tau=round(tau, 4) if math.isfinite(tau) else 0.0,
-    )
-
-
-def interval(predicted: Sequence[float], measured: Sequence[float], *, coverage: float = COVERAGE) -> Calibration:
-    """Return the interval that holds each end's share `coverage` of networks like the measured ones.
-
-    Source: split conformal prediction (Vovk et al., 2005) on the ratio of measured to predicted latency, with the
-    finite-sample rank `ceil((n + 1) * coverage)`; with too few networks for that rank the extreme ratio is taken.
-    """
-    ratios = np.sort(np.asarray(measured) / np.asarray(predicted))
-    rank = min(math.ceil((len(ratios) + 1) * coverage), len(ratios))
-    return Calibration(
-        lower_ratio=round(float(ratios[len(ratios) - rank]), 6),
-        upper_ratio=round(float(ratios[rank - 1]), 6),
-        coverage=coverage,
-        networks=len(ratios),
-    )
 
 
 def _evenly(predicted: Values, count: int) -> list[int]:

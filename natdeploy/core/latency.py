@@ -9,11 +9,12 @@ from typing import Any
 
 from natdeploy.core.cost import CostArray, compile_cost, space_layers
 from natdeploy.core.device import Target
-from natdeploy.core.layers import BLOCK, CLASSIFIER, Layer
+from natdeploy.core.layers import BLOCK, CLASSIFIER, OPS, Layer
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, InputError
 
 PROVENANCES = ("measured", "imported", "fitted", "calibrated", "estimated")
+ESTIMATED = "estimated"
 CLASSIFIER_COUNTS = (10, 100, 1000)
 _NAMED = 5
 
@@ -58,13 +59,15 @@ class Validation:
         mape_percent: Mean absolute error, relative to the measured latency.
         max_error_percent: Largest absolute error, relative to the measured latency.
         within_5_percent: Share of networks whose error is at most 5 %, between 0 and 1.
-        kendall_tau: Rank correlation of predicted and measured latency.
+        spearman_rho: Rank correlation of predicted and measured latency, Spearman's.
+        kendall_tau: Rank correlation of predicted and measured latency, Kendall's tau-b.
     """
 
     networks: int
     mape_percent: float
     max_error_percent: float
     within_5_percent: float
+    spearman_rho: float
     kendall_tau: float
 
 
@@ -115,10 +118,12 @@ class LatencyTable:
         created: Date and time, ISO 8601, UTC.
         conditions: Clocks, load, warm-up, rounds and the like, as recorded.
         validation: Comparison with whole networks; None where there is none.
+        random_validation: Comparison with plainly random networks, where `validation` is on chosen ones; else None.
         calibration: Correction and interval; None where there is none.
+        folded: Ops that have no row of their own because other rows hold their time; they add nothing to a sum.
 
     Raises:
-        InputError: The provenance is unknown.
+        InputError: The provenance or a folded op is unknown, or a folded op has rows.
     """
 
     target: Target
@@ -130,9 +135,12 @@ class LatencyTable:
     created: str = ""
     conditions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     validation: Validation | None = None
+    random_validation: Validation | None = None
     calibration: Calibration | None = None
+    folded: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_folded()
         if self.provenance not in PROVENANCES:
             msg = f"unknown provenance {self.provenance!r} (known: {', '.join(PROVENANCES)})"
             raise InputError(msg)
@@ -150,6 +158,8 @@ class LatencyTable:
         row = self.rows.get(layer)
         if row is not None:
             return row.median_ms
+        if layer.op in self.folded:
+            return 0.0
         value = self._classifier_ms(layer) if layer.op == CLASSIFIER else None
         if value is None:
             raise _not_covered(self.target, [layer])
@@ -157,7 +167,9 @@ class LatencyTable:
 
     def covers(self, layer: Layer) -> bool:
         """Tell whether the latency of `layer` is known."""
-        return layer in self.rows or (layer.op == CLASSIFIER and self._classifier_ms(layer) is not None)
+        if layer in self.rows or layer.op in self.folded:
+            return True
+        return layer.op == CLASSIFIER and self._classifier_ms(layer) is not None
 
     def missing(self, layers: Iterable[Layer]) -> list[Layer]:
         """Return the layers that the table does not cover, in order."""
@@ -180,18 +192,25 @@ class LatencyTable:
         missing = self.missing(layers)
         if missing:
             raise _not_covered(self.target, missing)
-        total = sum(self.layer_ms(layer) for layer in layers)
+        total = self.sum_ms(layers)
         correction = self.calibration
         if correction is None:
             return Prediction(latency_ms=total, lower_ms=None, upper_ms=None, coverage=None)
-        blocks = sum(layer.op == BLOCK for layer in layers) - 1
-        value = correction.alpha_ms + correction.beta * total + correction.gamma_ms * blocks
+        value = correction.alpha_ms + correction.beta * total + correction.gamma_ms * searchable_blocks(layers)
         return Prediction(
             latency_ms=value,
             lower_ms=value * correction.lower_ratio,
             upper_ms=value * correction.upper_ratio,
             coverage=correction.coverage,
         )
+
+    def sum_ms(self, layers: Iterable[Layer]) -> float:
+        """Return the sum over `layers` of their median latencies, in milliseconds, before any calibration.
+
+        Raises:
+            CoverageError: The table does not cover a layer.
+        """
+        return sum(self.layer_ms(layer) for layer in layers)
 
     def compile(self, space: SearchSpace, classes: int) -> CostArray:
         """Compile the predicted latency, calibration included, of every architecture of `space`.
@@ -221,6 +240,15 @@ class LatencyTable:
         """Upper bound of a latency relative to its prediction; 1 where the table has no interval."""
         return self.calibration.upper_ratio if self.calibration else 1.0
 
+    def _check_folded(self) -> None:
+        for op in self.folded:
+            if op not in OPS:
+                msg = f"unknown folded op {op!r} (known: {', '.join(OPS)})"
+                raise InputError(msg)
+            if any(layer.op == op for layer in self.rows):
+                msg = f"op {op!r} is folded into other rows, and has rows of its own"
+                raise InputError(msg)
+
     def _classifier_ms(self, layer: Layer) -> float | None:
         known = sorted(
             (row.out_channels, stats.median_ms)
@@ -239,6 +267,11 @@ class LatencyTable:
         (low, low_ms), (high, high_ms) = known[above - 1], known[above]
         value = low_ms + (high_ms - low_ms) * (layer.out_channels - low) / (high - low)
         return max(value, low_ms)
+
+
+def searchable_blocks(layers: Iterable[Layer]) -> int:
+    """Return how many of a network's blocks a search chooses: all but the fixed one."""
+    return sum(layer.op == BLOCK for layer in layers) - 1
 
 
 def describe_layer(layer: Layer) -> str:

@@ -27,6 +27,7 @@ class _ValidationKeys(BaseModel):
     mape_percent: _AtLeastZero
     max_error_percent: _AtLeastZero
     within_5_percent: _Share
+    spearman_rho: float = Field(ge=-1, le=1)
     kendall_tau: float = Field(ge=-1, le=1)
 
 
@@ -57,7 +58,9 @@ class _HeaderKeys(BaseModel):
     fingerprint: str | None
     created: str
     conditions: dict[str, Any]
+    folded: list[Literal["stem", "block", "final_expand", "pooling", "feature_mix", "classifier"]] = []
     validation: _ValidationKeys | None
+    random_validation: _ValidationKeys | None = None
     calibration: _CalibrationKeys | None
 
 
@@ -76,7 +79,9 @@ def header_of(table: LatencyTable) -> dict[str, Any]:
         "fingerprint": table.fingerprint,
         "created": table.created,
         "conditions": dict(table.conditions),
+        "folded": list(table.folded),
         "validation": dataclasses.asdict(table.validation) if table.validation else None,
+        "random_validation": dataclasses.asdict(table.random_validation) if table.random_validation else None,
         "calibration": dataclasses.asdict(table.calibration) if table.calibration else None,
     }
 
@@ -157,6 +162,12 @@ def _table(header: _HeaderKeys) -> LatencyTable:
         fingerprint=header.fingerprint,
         created=header.created,
         conditions=header.conditions,
-        validation=Validation(**header.validation.model_dump()) if header.validation else None,
+        validation=_validation(header.validation),
+        random_validation=_validation(header.random_validation),
         calibration=Calibration(**header.calibration.model_dump()) if header.calibration else None,
+        folded=tuple(header.folded),
     )
+
+
+def _validation(keys: _ValidationKeys | None) -> Validation | None:
+    return None if keys is None else Validation(**keys.model_dump())

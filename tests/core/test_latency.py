@@ -205,3 +205,27 @@ def test_targets_name_themselves(target):
     """A target has a file of its own within its device's folder, and reads as a sentence's part."""
     assert target.file_name == "onnxruntime-fp32-b1-t1.csv"
     assert str(dataclasses.replace(target, threads=4)) == "board (onnxruntime, fp32, batch 1, 4 threads)"
+
+
+def test_a_folded_op_costs_nothing_of_its_own(target):
+    """Its time stands in other rows: it adds nothing and counts as covered, while other missing rows are refused."""
+    whole = make_table(target, SMALL)
+    bare = without(whole, lambda layer: layer.op == "pooling")
+    folded = dataclasses.replace(bare, folded=("pooling",))
+    layers = walk(SMALL, largest(SMALL), 10)
+    pooling = next(layer for layer in layers if layer.op == "pooling")
+    assert not bare.covers(pooling)
+    assert folded.covers(pooling)
+    expected = whole.predict(layers).latency_ms - layer_cost(pooling)
+    assert folded.predict(layers).latency_ms == pytest.approx(expected, rel=1e-12)
+    assert folded.covered_resolutions(SMALL, 10) == SMALL.resolutions
+    stemless = dataclasses.replace(without(bare, lambda layer: layer.op == "stem"), folded=("pooling",))
+    with pytest.raises(CoverageError, match="lacks 1 row: stem"):
+        stemless.predict(layers)
+
+
+@pytest.mark.parametrize(("folded", "said"), [("poling", "unknown folded op"), ("stem", "has rows of its own")])
+def test_folding_is_refused_where_it_makes_no_sense(target, folded, said):
+    """An op that does not exist or has rows cannot be folded into others."""
+    with pytest.raises(InputError, match=said):
+        dataclasses.replace(make_table(target, SMALL), folded=(folded,))

@@ -50,9 +50,23 @@ def table() -> LatencyTable:
         created="2026-01-02T03:04:05+00:00",
         conditions={"load_average": 0.5, "timing": {"rounds": 3}, "chip": "chip: #1"},
         validation=Validation(
-            networks=20, mape_percent=1.5, max_error_percent=4.0, within_5_percent=1.0, kendall_tau=0.97
+            networks=20,
+            mape_percent=1.5,
+            max_error_percent=4.0,
+            within_5_percent=1.0,
+            spearman_rho=0.99,
+            kendall_tau=0.97,
+        ),
+        random_validation=Validation(
+            networks=10,
+            mape_percent=2.5,
+            max_error_percent=4.0,
+            within_5_percent=1.0,
+            spearman_rho=0.98,
+            kendall_tau=0.9,
         ),
         calibration=Calibration(lower_ratio=0.97, upper_ratio=1.04, coverage=0.9, networks=20),
+        folded=("pooling",),
     )
 
 

@@ -17,6 +17,7 @@ from natdeploy.errors import InputError
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.tables import parse_table, table_text
+from natdeploy.profilers.budget import Budget
 from natdeploy.profilers.build import estimate, profile_device
 from natdeploy.profilers.host import conditions, host_fingerprint, load_warning
 from natdeploy.profilers.local_timer import LocalTimer
@@ -97,7 +98,8 @@ def test_a_profile_covers_the_space_and_says_how_it_came_about(table):
     assert table.fingerprint == host_fingerprint(OnnxRuntime().version())
     assert table.conditions["timing"]["rounds"] > 0
     assert table.validation is not None
-    assert (table.validation.networks, table.calibration.networks) == (5, 5)
+    assert (table.validation.networks, table.random_validation.networks, table.calibration.networks) == (5, 2, 7)
+    assert table.conditions["noise_floor_percent"] >= 0
     assert parse_table(table_text(table), "table.csv") == table
 
 
@@ -140,6 +142,20 @@ def test_an_interrupted_profile_goes_on_where_it_stopped(host, tmp_path):
         if json.dumps(dataclasses.asdict(layer), sort_keys=True) in first and stats.median_ms > 0.01
     }
     assert len(ratios) == 1
+
+
+def test_a_budget_leaves_out_what_it_cannot_reach(tmp_path):
+    """What it reached is a table with its error; the rest is named, and measured by the next call."""
+    reporter = Reporter()
+    budget = Budget(0.5, Clock())
+    table = profiled(SPACE, tmp_path, reporter=reporter, budget=budget, validate_networks=4)
+    assert table.covered_resolutions(SPACE, 10) == (48,)
+    assert table.validation.networks == 4
+    assert any("did not reach width 0.5 at 32" in message for message in reporter.said)
+    (tmp_path / "rows.jsonl").unlink()
+    whole = profiled(SPACE, tmp_path, existing=table, validate_networks=0)
+    assert whole.covered_resolutions(SPACE, 10) == SPACE.resolutions
+    assert {layer: whole.rows[layer] for layer in table.rows} == table.rows
 
 
 def test_fresh_measures_everything_anew_but_once(table, host, tmp_path):
@@ -190,7 +206,7 @@ def test_an_estimate_covers_the_space_without_claiming_anything(host):
 
 
 def test_an_estimate_adds_missing_rows_only(host):
-    """The existing table is returned where it is complete, and kept where it is not."""
+    """The existing table is returned where it is complete, and added to where it is not."""
     nano = find_device("jetson-nano")
     table = estimate(SPACE, nano, target_of(nano), None, clock=Clock())
     assert estimate(SPACE, nano, target_of(nano), table, clock=Clock()) is table

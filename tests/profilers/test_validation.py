@@ -1,4 +1,4 @@
-"""Choosing whole networks, comparing, and the interval."""
+"""Choosing whole networks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from natdeploy.core.genotype import repair
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
-from natdeploy.profilers.validation import compare, interval, leaning, random_networks, spread_networks
+from natdeploy.profilers.validation import leaning, random_networks, spread_networks
 
 SPACE = dataclasses.replace(SPACES["starter"], widths=(0.5, 1.0))
 
@@ -69,39 +69,3 @@ def test_leaning_samples_are_canonical_and_reach_both_ends():
     assert (repair(SPACE, rows) == rows).all()
     assert rows[0].max() == 1
     assert (rows[-1][2:] == SPACE.max_gene).all()
-
-
-def test_errors_are_relative_to_what_was_measured():
-    """MAPE, the largest error, the share within 5 % and the rank correlation of hand-made figures."""
-    result = compare([1.1, 2.0, 2.88, 4.0], [1.0, 2.0, 3.0, 5.0])
-    assert result.networks == 4
-    assert result.mape_percent == pytest.approx((10 + 0 + 4 + 20) / 4)
-    assert result.max_error_percent == pytest.approx(20)
-    assert result.within_5_percent == pytest.approx(0.5)
-    assert result.kendall_tau == pytest.approx(1)
-    assert compare([3.0, 2.0, 1.0], [1.0, 2.0, 3.0]).kendall_tau == pytest.approx(-1)
-
-
-def test_the_interval_takes_the_finite_sample_rank():
-    """Of 20 ratios, the upper end for 90 % is the 19th and the lower the second."""
-    ratios = np.arange(1, 21) / 10
-    found = interval([1.0] * 20, list(ratios))
-    assert (found.lower_ratio, found.upper_ratio) == (pytest.approx(0.2), pytest.approx(1.9))
-    assert (found.alpha_ms, found.beta, found.gamma_ms) == (0.0, 1.0, 0.0)
-    assert (found.coverage, found.networks) == (0.9, 20)
-
-
-def test_too_few_networks_give_the_extreme_ratios():
-    """With three networks no rank covers 90 %: all three lie inside."""
-    found = interval([1.0, 1.0, 1.0], [1.2, 0.9, 1.0])
-    assert (found.lower_ratio, found.upper_ratio) == (pytest.approx(0.9), pytest.approx(1.2))
-
-
-def test_the_upper_end_covers_the_promised_share_of_new_networks():
-    """Averaged over many draws, coverage is what conformal prediction promises."""
-    rng = np.random.default_rng(0)
-    covered = []
-    for _ in range(400):
-        ratios = np.exp(rng.normal(0, 0.05, size=21))
-        covered.append(ratios[20] <= interval([1.0] * 20, list(ratios[:20])).upper_ratio)
-    assert np.mean(covered) == pytest.approx(19 / 21, abs=0.04)
