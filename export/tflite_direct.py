@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from natdeploy.errors import InputError
 from natdeploy.export.frozen import frozen
 from natdeploy.export.tflite_file import INPUT_NAME, NO_TENSOR, OUTPUT_NAME, TfliteFile, Values
 from natdeploy.files import writing
 from natdeploy.supernet.network import ConvUnit, InvertedResidual, Network, SqueezeExcite
 
-_FUSED = {"none": "NONE", "relu": "RELU", "h_swish": "NONE"}
+_LARGE = 20.0
 
 
 class TfliteDirectExporter:
@@ -42,13 +41,11 @@ class TfliteDirectExporter:
 
         Raises:
             MissingRuntimeError: The package `ai-edge-litert` is not installed.
-            InputError: The network has an activation that cannot be written directly.
             OutputError: The file cannot be written.
         """
         size = network.input_size
         file = TfliteFile((1, size, size, 3))
-        for layer, module in frozen(network).modules_by_layer():
-            _check_activation(layer.activation)
+        for _, module in frozen(network).modules_by_layer():
             _append(file, module)
         with writing(target):
             target.write_bytes(file.packed())
@@ -60,12 +57,6 @@ class TfliteDirectExporter:
         }
 
 
-def _check_activation(activation: str) -> None:
-    if activation not in _FUSED:
-        msg = f"activation {activation!r} cannot be written without the converter (can be: {', '.join(_FUSED)})"
-        raise InputError(msg)
-
-
 def _append(file: TfliteFile, module: nn.Module) -> None:
     writers: dict[type[nn.Module], Callable[[TfliteFile, Any], None]] = {
         ConvUnit: _append_unit,
@@ -73,6 +64,8 @@ def _append(file: TfliteFile, module: nn.Module) -> None:
         SqueezeExcite: _append_squeeze_excite,
         nn.AdaptiveAvgPool2d: _append_pooling,
         nn.Linear: _append_linear,
+        nn.Hardswish: _append_hard_swish,
+        nn.Mish: _append_mish,
     }
     writers[type(module)](file, module)
 
@@ -89,8 +82,23 @@ def _append_block(file: TfliteFile, block: InvertedResidual) -> None:
 def _append_unit(file: TfliteFile, unit: ConvUnit) -> None:
     relu = isinstance(unit.act, nn.ReLU)
     _append_convolution(file, unit.conv, fused="RELU" if relu else "NONE")
-    if isinstance(unit.act, nn.Hardswish):
-        file.append("HARD_SWISH", [file.result], file.shape)
+    if unit.act is not None and not relu:
+        _append(file, unit.act)
+
+
+def _append_hard_swish(file: TfliteFile, _: nn.Hardswish) -> None:
+    file.append("HARD_SWISH", [file.result], file.shape)
+
+
+def _append_mish(file: TfliteFile, _: nn.Mish) -> None:
+    """Append `x tanh(softplus(x))`, with `x` itself for the softplus of what is large."""
+    source, shape = file.result, file.shape
+    powers = file.append("EXP", [source], shape, "ExpOptions")
+    added = file.append("ADD", [powers, file.constant(np.array(1.0, np.float32))], shape, "AddOptions")
+    softplus = file.append("LOG", [added], shape)
+    large = file.append("GREATER", [source, file.constant(np.array(_LARGE, np.float32))], shape)
+    chosen = file.append("SELECT", [large, source, softplus], shape, "SelectOptions")
+    file.append("MUL", [source, file.append("TANH", [chosen], shape)], shape, "MulOptions")
 
 
 def _append_squeeze_excite(file: TfliteFile, unit: SqueezeExcite) -> None:

@@ -18,6 +18,7 @@ NO_TENSOR = -1
 _IDENTIFIER = b"TFL3"
 _SCHEMA_VERSION = 3
 _LAST_DEPRECATED_CODE = 127
+_COMPARISONS = ("GREATER",)
 
 
 class TfliteFile:
@@ -70,7 +71,9 @@ class TfliteFile:
         operator = self.schema.OperatorT()
         operator.opcodeIndex = self._code(getattr(self.schema.BuiltinOperator, code))
         operator.inputs = list(inputs)
-        self.result = self._tensor(shape, self.schema.TensorType.FLOAT32, f"value_{len(self._tensors)}")
+        boolean = code in _COMPARISONS
+        value = self.schema.TensorType.BOOL if boolean else self.schema.TensorType.FLOAT32
+        self.result = self._tensor(shape, value, f"value_{len(self._tensors)}")
         operator.outputs = [self.result]
         if kind:
             operator.builtinOptionsType = getattr(self.schema.BuiltinOptions, kind)
