@@ -236,8 +236,10 @@ def host_meter(target: Target, *, seed: int, clock: Clock) -> NetworkMeter:
 def host_timer(target: Target, clock: Clock) -> ModelTimer:
     """Return a timer of model files on this machine."""
     from natdeploy.profilers.local_timer import LocalTimer
+    from natdeploy.profilers.timing import timing_of
 
-    return LocalTimer(runtime=runtime_of(target.runtime), threads=target.threads, clock=clock)
+    runtime = runtime_of(target.runtime)
+    return LocalTimer(runtime=runtime, threads=target.threads, clock=clock, timing=timing_of(runtime.id))
 
 
 def bench_of(target: Target, *, clock: Clock, reporter: Reporter, seed: int) -> Bench:
@@ -311,7 +313,7 @@ def runtime_of(name: str) -> Runtime:
 
 
 def _exporter(name: str) -> Exporter:
-    return _format(name).exporter
+    return _format(name).quick_exporter
 
 
 def _format(runtime: str) -> Format:
