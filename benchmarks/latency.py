@@ -1,28 +1,34 @@
-"""Prints how long a profile of this machine takes, and how far its sums are from whole networks really run.
+"""Prints how long a profile of this machine takes, how far its predictions are off, and how often its bound holds.
 
-Run as `python benchmarks/latency.py [NETWORKS]`.
+Run as `python benchmarks/latency.py [RUNTIME [NETWORKS]]`, with a runtime of this machine (`onnxruntime`, `litert`).
+The networks of this benchmark are used in no fit: a table's own correction comes from others.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from natdeploy.api.context import SystemClock
-from natdeploy.core.calibration import compare
+from natdeploy.api.latency import bench_of
+from natdeploy.core.calibration import calibrate, compare
+from natdeploy.core.latency import LatencyTable, Validation, searchable_blocks
 from natdeploy.core.space import SearchSpace, find_space
-from natdeploy.export.onnx import OnnxExporter
 from natdeploy.io.devices import find_device, target_of
-from natdeploy.profilers.build import profile_host
-from natdeploy.profilers.meter import LocalMeter
-from natdeploy.profilers.validation import random_networks
-from natdeploy.runtimes.onnx_runtime import OnnxRuntime
+from natdeploy.profilers.build import profile_device
+from natdeploy.profilers.checking import Networks
+from natdeploy.profilers.meter import Meter
+from natdeploy.profilers.passes import Bench
+from natdeploy.profilers.validation import random_networks, spread_networks
 
 SPACES = (find_space("ofa-mbv3-w1.0").with_resolutions((224,)), find_space("starter"))
+SPLITS, CALIBRATING = 20, 2 / 3
 
 
 class Stopwatch:
@@ -34,6 +40,7 @@ class Stopwatch:
 
     def info(self, message: str) -> None:
         """Take the time of the message that begins the check."""
+        print(message, file=sys.stderr)
         if message.startswith("checking"):
             self.rows_s = time.perf_counter() - self.started
 
@@ -46,44 +53,73 @@ class Stopwatch:
         print(f"{stage} {done}/{total} {detail}", file=sys.stderr)
 
 
-def measure(space: SearchSpace, networks: int, seed: int) -> str:
-    """Return one line of the table."""
-    device, clock, reporter = find_device("host"), SystemClock(), Stopwatch()
+def profiled(space: SearchSpace, runtime: str, seed: int) -> tuple[LatencyTable, Bench, float]:
+    """Return a table, what measured it, and the seconds that a resolution took."""
+    reporter = Stopwatch()
+    target = target_of(find_device("host"), runtime=runtime)
+    bench = bench_of(target, clock=SystemClock(), reporter=reporter, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
-        table = profile_host(
-            space,
-            device,
-            target_of(device),
-            exporter=OnnxExporter(),
-            runtime=OnnxRuntime(),
-            existing=None,
-            journal=Path(folder) / "rows.jsonl",
-            reporter=reporter,
-            clock=clock,
-            validate_networks=networks,
-            seed=seed,
-        )
-    drawn = random_networks(space, networks, np.random.default_rng(seed + 1))
-    meter = LocalMeter(exporter=OnnxExporter(), runtime=OnnxRuntime(), threads=1, clock=clock, seed=seed)
-    measured = [stats.median_ms for stats in meter.measure(drawn)]
-    plain = compare([table.predict(layers).latency_ms for layers in drawn], measured)
-    spread = table.validation
-    assert spread is not None
-    per_resolution_s = reporter.rows_s / len(space.resolutions)
+        table = profile_device(space, target, bench, existing=None, journal=Path(folder) / "rows.jsonl")
+    return table, bench, reporter.rows_s / len(space.resolutions)
+
+
+def bound(table: LatencyTable, networks: Networks, measured_ms: Sequence[float], seed: int) -> tuple[float, float]:
+    """Return the share of networks below the upper bound and its mean excess, over random splits."""
+    sums = np.array([table.sum_ms(layers) for layers in networks])
+    blocks = np.array([searchable_blocks(layers) for layers in networks])
+    truth, rng = np.array(measured_ms), np.random.default_rng(seed)
+    count = round(len(networks) * CALIBRATING)
+    held, excess = [], []
+    for _ in range(SPLITS):
+        order = rng.permutation(len(networks))
+        own, others = order[:count], order[count:]
+        correction, _ = calibrate(sums[own].tolist(), blocks[own].tolist(), truth[own].tolist())
+        corrected = dataclasses.replace(table, calibration=correction)
+        upper = np.array([corrected.predict(networks[place]).upper_ms for place in others])
+        held.append(float((truth[others] <= upper).mean()))
+        excess.append(correction.upper_ratio - 1)
+    return float(np.mean(held)), float(np.mean(excess))
+
+
+def describe(name: str, checked: Validation) -> str:
+    """Return the errors over some networks as a line of the table."""
     return (
-        f"{space.name:14} {len(space.resolutions):11} {per_resolution_s:12.1f} {spread.mape_percent:7.2f} "
-        f"{spread.max_error_percent:6.2f} {spread.within_5_percent:10.2f} {spread.kendall_tau:5.3f} "
-        f"{plain.mape_percent:12.2f} {plain.kendall_tau:11.3f}"
+        f"  {name:24} {checked.networks:8} {checked.mape_percent:7.2f} {checked.max_error_percent:6.2f} "
+        f"{checked.within_5_percent:10.2f} {checked.spearman_rho:8.3f} {checked.kendall_tau:7.3f}"
+    )
+
+
+def report(space: SearchSpace, runtime: str, count: int, seed: int = 0) -> None:
+    """Print the part of the table that is about one space."""
+    table, bench, seconds = profiled(space, runtime, seed)
+    drawn = np.random.default_rng(seed + 1000)
+    spread = spread_networks(space, table, count, drawn)
+    networks = [*spread, *random_networks(space, 2 * count, drawn)]
+    measured = Meter(exporter=bench.exporter, timer=bench.timer, seed=seed).measure(networks)
+    measured_ms = [stats.median_ms for stats in measured]
+    predicted = [table.predict(layers).latency_ms for layers in networks]
+    sums = [table.sum_ms(layers) for layers in networks]
+    resolutions = ", ".join(map(str, space.resolutions))
+    print(f"{space.name} at {resolutions}, {runtime} ({table.method}): {seconds:.1f} s a resolution")
+    print("                           networks  MAPE %  max %  within 5 %  Spearman  Kendall")
+    print(describe("spread over the range", compare(predicted[:count], measured_ms[:count])))
+    print(describe("random", compare(predicted[count:], measured_ms[count:])))
+    print(describe("spread, plain sums", compare(sums[:count], measured_ms[:count])))
+    print(describe("random, plain sums", compare(sums[count:], measured_ms[count:])))
+    share, excess = bound(table, networks, measured_ms, seed)
+    print(
+        f"  90 % bound over {SPLITS} splits: holds for {100 * share:.1f} %, {100 * excess:.1f} % above the prediction; "
+        f"noise floor {table.conditions['noise_floor_percent']} %",
+        flush=True,
     )
 
 
 def main() -> None:
     """Print the table."""
-    networks = int(sys.argv[1]) if len(sys.argv) > 1 else 50
-    print(f"{networks} networks spread evenly over predicted latency, and {networks} plainly random ones")
-    print("space          resolutions s/resolution  MAPE %  max %  within 5 %   tau  random MAPE  random tau")
+    runtime = sys.argv[1] if len(sys.argv) > 1 else "onnxruntime"
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 50
     for space in SPACES:
-        print(measure(space, networks, seed=0), flush=True)
+        report(space, runtime, count)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import Population
-from natdeploy.core.latency import LatencyStats, LatencyTable, Prediction
+from natdeploy.core.latency import LatencyStats, Prediction
 from natdeploy.core.layers import Layer
+from natdeploy.core.operators import ModelProfile
 from natdeploy.core.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ class Runtime(Protocol):
         """Suffix of the files that it runs."""
         ...
 
+    @property
+    def tells_operators(self) -> bool:
+        """Whether it tells how long each operator of a model takes; `natdeploy.runtimes` then has a way to read it."""
+        ...
+
     def version(self) -> str:
         """Return the version that is installed.
 
@@ -121,11 +127,64 @@ class Exporter(Protocol):
         ...
 
 
-class Profiler(Protocol):
-    """A way to measure the layers of a space on a device."""
+class ModelTimer(Protocol):
+    """A device on which model files can be timed, with one runtime used in one way.
 
-    def profile(self, space: SearchSpace, existing: LatencyTable | None) -> LatencyTable:
-        """Return `existing` with the rows added that it lacks for `space`."""
+    All of its methods raise `DeviceUnreachableError` where the device cannot be reached, and `MissingRuntimeError`
+    where the runtime is not installed there.
+    """
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the files that it runs."""
+        ...
+
+    @property
+    def tells_operators(self) -> bool:
+        """Whether the runtime tells how long each operator of a model takes."""
+        ...
+
+    def version(self) -> str:
+        """Return the version of the runtime."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Return what tells this device from others as far as latency goes: chip, system, runtime."""
+        ...
+
+    def conditions(self) -> dict[str, Any]:
+        """Return what may change from one measurement to the next: load, governor, clock, temperature."""
+        ...
+
+    def protocol(self) -> dict[str, Any]:
+        """Return how it times, as plain values: warm-up, rounds, runs."""
+        ...
+
+    def with_effort(self, effort: float) -> Self:
+        """Return a timer that takes about `effort` times as long as usual, between 0 and 1, at the cost of noise."""
+        ...
+
+    def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
+        """Return the latency of each model file, all of them timed in turns."""
+        ...
+
+    def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:
+        """Return the operator times of each model file, from runs apart from those of `time`."""
+        ...
+
+
+class Profiler(Protocol):
+    """A way to tell the layers of a space apart by timing model files."""
+
+    @property
+    def method(self) -> str:
+        """Name of the way, as latency tables state it."""
+        ...
+
+    def measure(
+        self, space: SearchSpace, width: float, resolution: int, references: Sequence[tuple[Layer, ...]]
+    ) -> tuple[dict[Layer, LatencyStats], list[LatencyStats]]:
+        """Return the rows of all layers of this width and resolution, and the latency of `references` meanwhile."""
         ...
 
 

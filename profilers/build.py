@@ -1,4 +1,4 @@
-"""Building a latency table: measured on this machine, or estimated."""
+"""Building a latency table: measured on a device, or estimated."""
 
 from __future__ import annotations
 
@@ -9,90 +9,77 @@ from typing import Any
 
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Device, Target
-from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable
-from natdeploy.core.layers import Layer
+from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.files import Journal
-from natdeploy.ports import Clock, Exporter, Reporter, Runtime
+from natdeploy.ports import Clock, Reporter
 from natdeploy.profilers import host
+from natdeploy.profilers.budget import Budget
+from natdeploy.profilers.checking import measure_whole, quietest_level, with_errors
 from natdeploy.profilers.drift import Pass, join
-from natdeploy.profilers.local import (
-    Bench,
-    lacking,
-    measure_places,
-    measure_whole,
-    quietest_level,
-    reference_networks,
-    with_errors,
-)
+from natdeploy.profilers.passes import Bench, lacking, measure_places, reference_networks
 from natdeploy.profilers.roofline import estimate_layer
 from natdeploy.profilers.row_journal import RowJournal
 from natdeploy.version import __version__
 
 
-def profile_host(
+def profile_device(
     space: SearchSpace,
-    device: Device,
     target: Target,
+    bench: Bench,
     *,
-    exporter: Exporter,
-    runtime: Runtime,
     existing: LatencyTable | None,
     journal: Path,
-    reporter: Reporter,
-    clock: Clock,
     fresh: bool = False,
     validate_networks: int = 20,
-    seed: int = 0,
+    budget: Budget | None = None,
 ) -> LatencyTable:
-    """Measure on this machine every layer of `space` that `existing` lacks, then whole networks against the sums.
+    """Measure on a device every layer of `space` that `existing` lacks, then whole networks against the sums.
 
     Args:
         space: Space to cover, at all its widths and resolutions.
-        device: This machine's description.
         target: What is measured.
-        exporter: Writer of the files that `runtime` reads, with operators named after the network's modules.
-        runtime: ONNX Runtime.
+        bench: The device, the exporter of its files, clock, reporter and seed.
         existing: Table to add to. One of another machine or runtime version is not used, with a warning.
         journal: File where every finished width and resolution is kept at once, so that the next call goes on
             behind it; to be deleted when the table is written.
-        reporter: Where progress goes.
-        clock: Source of time.
         fresh: Measure everything anew.
-        validate_networks: Whole networks to measure; with 0 the table has no validation and no interval.
-        seed: Seed of weights, images, order and of the choice of networks.
+        validate_networks: Whole networks to measure whose latency spreads over its range, and half as many random ones
+            besides; with 0 the table has no validation, no correction and no interval.
+        budget: Time that it may take; None for as long as it needs. What it does not reach is warned about by name.
 
     Raises:
-        InputError: The target is not one that this method can measure, or `existing` is of another provenance.
+        InputError: The target is not one that can be measured layer by layer, or `existing` is of another provenance.
+        DeviceUnreachableError: The device cannot be reached, or not any more; what is measured is in the journal.
         MissingRuntimeError: The runtime is not installed.
     """
-    _check_target(device, target)
-    bench = Bench(exporter=exporter, runtime=runtime, threads=target.threads, clock=clock, reporter=reporter, seed=seed)
-    version = runtime.version()
-    fingerprint = host.host_fingerprint(version)
+    _check_target(target)
+    reporter, timer = bench.reporter, bench.timer
+    fingerprint = timer.fingerprint()
     kept = None if fresh else _usable(existing, fingerprint, reporter)
     journaled = _open_journal(journal, target, fingerprint, space, fresh=fresh)
     old = Pass(rows=dict(kept.rows) if kept else {}, level_ms=None)
     places = lacking(space, join([old, *journaled.passes], None))
     if kept is not None and not places and not journaled.passes:
         return kept
-    before = host.conditions()
+    before = timer.conditions()
     if places:
-        _warn_of_load(reporter)
-        measure_places(space, places, journaled, bench)
+        _say_how(before, bench)
+        left_out = measure_places(space, places, journaled, bench, budget)
+        _warn_of_places(left_out, reporter)
     passes = [old, *journaled.passes]
     table = LatencyTable(
         target=target,
         provenance="measured",
-        method="in-context",
+        method=bench.method,
         rows=join(passes, None),
-        runtime_version=version,
+        runtime_version=timer.version(),
         fingerprint=fingerprint,
-        created=clock.now().isoformat(timespec="seconds"),
+        created=bench.clock.now().isoformat(timespec="seconds"),
         conditions=_conditions(bench, before),
     )
-    table = _finish(space, table, passes, validate_networks, bench)
+    table = _finish(space, table, passes, bench, networks=validate_networks, budget=budget)
     journaled.end()
     return table
 
@@ -106,7 +93,9 @@ def estimate(
     clock: Clock,
     classes: Sequence[int] = CLASSIFIER_COUNTS,
 ) -> LatencyTable:
-    """Estimate every layer of `space` that `existing` lacks from the device's description; nothing is run.
+    """Estimate every layer of `space` from the device's description; nothing is run.
+
+    The layers of `existing` are estimated again: the description may have changed since.
 
     Raises:
         InputError: The description has no figures for this target, or `existing` is of another provenance.
@@ -118,13 +107,12 @@ def estimate(
         msg = f"{target} cannot be estimated: the figures of {device.name} are for batch 1, threads {device.threads}"
         raise InputError(msg)
     _check_provenance(existing, "estimated")
-    rows: dict[Layer, LatencyStats] = dict(existing.rows) if existing else {}
+    layers = dict.fromkeys(existing.rows if existing else ())
     for width in space.widths:
         for resolution in space.resolutions:
-            for layer in space_layers(space, width, resolution, classes):
-                if layer not in rows:
-                    rows[layer] = estimate_layer(layer, device.roofline, target.precision)
-    if existing is not None and len(rows) == len(existing.rows):
+            layers.update(dict.fromkeys(space_layers(space, width, resolution, classes)))
+    rows = {layer: estimate_layer(layer, device.roofline, target.precision) for layer in layers}
+    if existing is not None and rows == existing.rows:
         return existing
     return LatencyTable(
         target=target,
@@ -137,13 +125,33 @@ def estimate(
 
 
 def _finish(
-    space: SearchSpace, table: LatencyTable, passes: Sequence[Pass], validate_networks: int, bench: Bench
+    space: SearchSpace,
+    table: LatencyTable,
+    passes: Sequence[Pass],
+    bench: Bench,
+    *,
+    networks: int,
+    budget: Budget | None,
 ) -> LatencyTable:
     """Bring all passes to one level and check the sums on whole networks."""
-    checked = measure_whole(space, table, validate_networks, bench) if validate_networks else None
+    if not networks:
+        return dataclasses.replace(table, rows=join(passes, quietest_level(passes, None)))
+    checked = measure_whole(space, table, networks, bench, budget)
     quietest_ms = quietest_level(passes, checked)
-    levelled = dataclasses.replace(table, rows=join(passes, quietest_ms))
-    return levelled if checked is None else with_errors(levelled, checked, quietest_ms)
+    levelled = dataclasses.replace(
+        table,
+        rows=join(passes, quietest_ms),
+        conditions={
+            **table.conditions,
+            "noise_floor_percent": checked.noise_percent,
+            "unstable_networks": checked.unstable,
+        },
+    )
+    bench.reporter.info(
+        f"two timings of one network differ by {checked.noise_percent:.2f} %; "
+        f"{checked.unstable} of {len(checked.measured_ms)} networks did not run steadily"
+    )
+    return with_errors(levelled, checked, quietest_ms)
 
 
 def _open_journal(path: Path, target: Target, fingerprint: str, space: SearchSpace, *, fresh: bool) -> RowJournal:
@@ -152,10 +160,22 @@ def _open_journal(path: Path, target: Target, fingerprint: str, space: SearchSpa
     return RowJournal(Journal(path), key=key, reference=reference, fresh=fresh)
 
 
-def _warn_of_load(reporter: Reporter) -> None:
-    warning = host.load_warning()
+def _say_how(before: dict[str, Any], bench: Bench) -> None:
+    """Say how the device is measured and in what state it is; warn where other work runs on it."""
+    protocol = ", ".join(f"{name} {value}" for name, value in bench.timer.protocol().items())
+    bench.reporter.info(f"{bench.method} on {bench.timer.fingerprint()}; {protocol}")
+    bench.reporter.info("before: " + ", ".join(f"{name} {value}" for name, value in before.items()))
+    warning = host.load_warning(before)
     if warning:
-        reporter.warn(warning)
+        bench.reporter.warn(warning)
+
+
+def _warn_of_places(left_out: Sequence[tuple[float, int]], reporter: Reporter) -> None:
+    if left_out:
+        named = ", ".join(f"width {width:g} at {resolution}" for width, resolution in sorted(left_out))
+        reporter.warn(
+            f"the budget did not reach {named}: they are not in the table; the same command goes on with them"
+        )
 
 
 def _usable(existing: LatencyTable | None, fingerprint: str, reporter: Reporter) -> LatencyTable | None:
@@ -172,21 +192,17 @@ def _check_provenance(existing: LatencyTable | None, provenance: str) -> None:
         raise InputError(msg, hint="replace it with --fresh")
 
 
-def _check_target(device: Device, target: Target) -> None:
-    if device.transport != "local":
-        msg = f"device {device.name!r} is not this machine"
-        raise InputError(msg)
-    if (target.runtime, target.precision, target.batch) != ("onnxruntime", "fp32", 1):
-        msg = f"{target} cannot be measured layer by layer: only onnxruntime with fp32 and batch 1 can"
+def _check_target(target: Target) -> None:
+    if (target.precision, target.batch) != ("fp32", 1):
+        msg = f"{target} cannot be measured layer by layer: only fp32 and batch 1 can"
         raise InputError(msg)
 
 
 def _conditions(bench: Bench, before: dict[str, Any]) -> dict[str, Any]:
     return {
         "natdeploy": __version__,
-        **before,
-        "load_average_after": host.load_average(),
-        "timing": dataclasses.asdict(bench.method.timing),
-        "profiled_runs": bench.method.profile_runs,
+        "before": before,
+        "after": bench.timer.conditions(),
+        "timing": bench.timer.protocol(),
         "seed": bench.seed,
     }

@@ -12,44 +12,52 @@ spread over all architectures instead of over those that look like it.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats
 from natdeploy.core.layers import Layer, layer_names, walk
+from natdeploy.core.operators import ModelProfile, owners
 from natdeploy.core.space import SearchSpace
-from natdeploy.ports import Clock, Runtime
-from natdeploy.profilers.drift import Pass, level_ms
-from natdeploy.profilers.meter import noise_image
+from natdeploy.ports import ModelTimer
 from natdeploy.profilers.model_files import ModelFiles
-from natdeploy.profilers.timing import Timing, time_interleaved
-from natdeploy.runtimes.onnx_profile import ModelProfile, owners, profile_model
 
 Networks = Sequence[tuple[Layer, ...]]
 Rows = dict[Layer, LatencyStats]
-_TIMING = Timing()
-_QUIET_SHARE = 0.25
-_PROFILER_SHARE = 0.9
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class InContext:
-    """How a width and resolution is profiled.
+    """Profiles a width and resolution in context; implements `natdeploy.ports.Profiler`.
 
     Args:
-        timing: How the networks are timed without a profiler.
-        warmup_runs: Runs of each network with the profiler on that do not count.
-        profile_runs: Runs that count.
+        timer: The device; its runtime tells operator times.
+        files: Model files of the networks.
+        seed: Seed of images and order.
     """
 
-    timing: Timing = _TIMING
-    warmup_runs: int = 5
-    profile_runs: int = 25
+    timer: ModelTimer
+    files: ModelFiles
+    seed: int
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return "in-context"
+
+    def measure(
+        self, space: SearchSpace, width: float, resolution: int, references: Networks
+    ) -> tuple[Rows, list[LatencyStats]]:
+        """Return the rows of all layers of this width and resolution, and the latency of `references` meanwhile."""
+        networks = covering_networks(space, width, resolution)
+        paths = [self.files.path(layers) for layers in networks]
+        whole = self.timer.time([*paths, *map(self.files.path, references)], seed=self.seed)
+        profiles = self.timer.operators(paths, seed=self.seed)
+        shares = [layer_shares(layers, profile) for layers, profile in zip(networks, profiles, strict=True)]
+        return merge_rows(networks, whole[: len(networks)], shares), whole[len(networks) :]
 
 
 def covering_networks(space: SearchSpace, width: float, resolution: int) -> list[tuple[Layer, ...]]:
@@ -73,48 +81,12 @@ def covering_networks(space: SearchSpace, width: float, resolution: int) -> list
     return networks
 
 
-def profile_networks(
-    networks: Networks,
-    references: Networks,
-    files: ModelFiles,
-    runtime: Runtime,
-    *,
-    threads: int,
-    clock: Clock,
-    rng: np.random.Generator,
-    method: InContext,
-    folder: Path,
-) -> Pass:
-    """Measure all layers of `networks`, which are of one resolution, and the level of the machine meanwhile."""
-    seed = int(rng.integers(2**31))
-    paths = [files.path(layers) for layers in networks]
-    sessions = [runtime.open(path, threads=threads) for path in [*paths, *map(files.path, references)]]
-    calls = [session.prepare(noise_image(session.input_size, seed)) for session in sessions]
-    whole = time_interleaved(calls, clock=clock, rng=rng, timing=method.timing)
-    del sessions, calls
-    image = noise_image(networks[0][0].in_size, seed)
-    shares = []
-    for layers, path in zip(networks, paths, strict=True):
-        profile = profile_model(
-            path, image, threads=threads, folder=folder, runs=method.profile_runs, warmup_runs=method.warmup_runs
-        )
-        shares.append(layer_shares(layers, profile))
-    rows = merge_rows(networks, whole[: len(networks)], shares)
-    return Pass(rows=rows, level_ms=level_ms(whole[len(networks) :]))
-
-
 def layer_shares(layers: tuple[Layer, ...], profile: ModelProfile) -> dict[str, float]:
-    """Return for each layer's name its share of the operators' time.
-
-    An operator's time is the mean of its quietest runs less the profiler's own cost, which is about what the cheapest
-    operator takes: there is always one that moves nothing (`Flatten`).
-    """
+    """Return for each layer's name its share of the operators' time."""
     names = layer_names(layers)
     found = owners(profile.nodes, lambda node: _layer_of(node, set(names)), last=names[-1])
-    quiet = np.sort(profile.times_us, axis=0)[: math.ceil(_QUIET_SHARE * len(profile.times_us))].mean(axis=0)
-    times = quiet - _PROFILER_SHARE * quiet.min()
     shares = dict.fromkeys(names, 0.0)
-    for owner, share in zip(found, times / times.sum(), strict=True):
+    for owner, share in zip(found, profile.shares(), strict=True):
         shares[owner] += float(share)
     return shares
 

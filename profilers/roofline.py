@@ -1,7 +1,7 @@
 """Estimating a layer from its device's description, where nothing has been run.
 
 Every operator of a layer takes as long as its arithmetic or its memory traffic, whichever is longer (the roofline
-model: Williams, Waterman and Patterson, CACM 2009), and the time of its launch. Dense and depthwise
+model: Williams, Waterman and Patterson, CACM 2009), and the time of its launch. Dense, pointwise and depthwise
 convolutions reach different shares of the peak rate.
 """
 
@@ -16,7 +16,7 @@ from natdeploy.core.layers import BLOCK, POOLING, Layer
 from natdeploy.core.space import squeeze_channels
 from natdeploy.errors import InputError
 
-DENSE, DEPTHWISE = "dense", "depthwise"
+DENSE, POINTWISE, DEPTHWISE = "dense", "pointwise", "depthwise"
 _BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
 
 
@@ -25,7 +25,8 @@ class Operator:
     """One operator that a runtime launches, after fusion of normalization and activation.
 
     Args:
-        kind: `dense` or `depthwise`: which share of the peak its arithmetic reaches.
+        kind: `dense`, `pointwise` (1x1 convolutions and linear layers) or `depthwise`: which share of the peak its
+            arithmetic reaches.
         madds: Multiply-adds.
         elements: Numbers that it reads and writes: activations and weights.
     """
@@ -85,7 +86,8 @@ def _block_operators(layer: Layer) -> Iterator[Operator]:
 def _conv(in_size: int, out_size: int, in_channels: int, out_channels: int, kernel: int) -> Operator:
     weights = kernel**2 * in_channels * out_channels
     elements = in_size**2 * in_channels + out_size**2 * out_channels + weights
-    return Operator(kind=DENSE, madds=out_size**2 * weights, elements=elements)
+    kind = POINTWISE if kernel == 1 else DENSE
+    return Operator(kind=kind, madds=out_size**2 * weights, elements=elements)
 
 
 def _pool(size: int, channels: int) -> Operator:

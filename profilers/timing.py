@@ -56,6 +56,11 @@ class Timing:
         fitting = int(self.round_s / run_s) if run_s > 0 else self.max_runs
         return min(max(fitting, self.min_runs), self.max_runs)
 
+    def with_effort(self, effort: float) -> Timing:
+        """Return a timing with about `effort` times the rounds, and at least those that a median is taken from."""
+        rounds = max(self.quiet_rounds, round(self.rounds * effort))
+        return dataclasses.replace(self, rounds=rounds, max_rounds=max(rounds, round(self.max_rounds * effort)))
+
 
 def time_interleaved(
     calls: Sequence[Call], *, clock: Clock, rng: np.random.Generator, timing: Timing

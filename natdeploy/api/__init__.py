@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from natdeploy.api.latency import measure, predict, profile
     from natdeploy.api.results import (
         Choice,
+        DeviceLatency,
         DeviceState,
+        DeviceTable,
         ExtractResult,
         Finding,
         InspectResult,
@@ -38,7 +40,9 @@ __all__ = [
     "Choice",
     "Context",
     "DemoResult",
+    "DeviceLatency",
     "DeviceState",
+    "DeviceTable",
     "ExportResult",
     "ExtractResult",
     "Finding",

@@ -163,6 +163,7 @@ class Decider:
                 predicted=float(own.latency_ms[device][0]),
                 upper=float(own.upper_ms[device][0]) if self.tables[device].calibration else None,
                 measured=measured.get(device),
+                provenance=self.tables[device].provenance,
             )
             for device in self.plan.devices
         }

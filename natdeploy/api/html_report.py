@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from natdeploy.api.results import Choice
 from natdeploy.api.settings import SearchPlan
-from natdeploy.core.latency import LatencyTable
+from natdeploy.core.latency import ESTIMATED, LatencyTable
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -49,8 +49,8 @@ def report_html(
         "<h2>Choices</h2>",
         _table(_CHOICE_HEADS, [cells for choice in choices for cells in _choice_cells(choice)]),
         "<h2>Front</h2>",
-        *(_plot(rows, choices, device, plotly=number == 0) for number, device in enumerate(plan.devices)),
-        _table(_front_heads(plan), [_front_cells(row, plan) for row in front]),
+        *(_plot(rows, choices, tables[device], plotly=number == 0) for number, device in enumerate(plan.devices)),
+        _table(_front_heads(tables), [_front_cells(row, plan) for row in front]),
         "<h2>Iterations</h2>",
         _table(
             ["iteration", "best top-1", "predictor RMSE", "Spearman", "Kendall"],
@@ -80,15 +80,16 @@ _CHOICE_HEADS = [
 _TABLE_HEADS = ["device", "provenance", "runtime", "rows", "networks checked", "MAPE %", "max error %", "Kendall tau"]
 
 
-def _plot(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], device: str, *, plotly: bool) -> str:
-    figure = _figure(rows, choices, device)
+def _plot(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], table: LatencyTable, *, plotly: bool) -> str:
+    figure = _figure(rows, choices, table)
     plot: str = figure.to_html(full_html=False, include_plotlyjs=plotly, config={"displaylogo": False})
     return plot
 
 
-def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], device: str) -> Figure:
+def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], table: LatencyTable) -> Figure:
     from plotly import graph_objects
 
+    device = table.target.device
     figure = graph_objects.Figure()
     chosen = {choice.genotype for choice in choices}
     picked = [row for row in rows if tuple(map(int, row["genotype"].split())) in chosen]
@@ -111,7 +112,7 @@ def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], device
         figure.add_vline(x=target, line_dash="dash", line_color="#d1242f", annotation_text=f"target {target:.4g} ms")
     figure.update_layout(
         template="plotly_white",
-        xaxis_title=f"predicted latency on {device} (ms)",
+        xaxis_title=f"predicted latency on {device}{_mark(table.provenance)} (ms)",
         yaxis_title="validation top-1",
         height=460,
         margin={"l": 60, "r": 20, "t": 30, "b": 50},
@@ -134,7 +135,7 @@ def _choice_cells(choice: Choice) -> list[list[str]]:
             _number(choice.target_ms.get(device)),
             f"{choice.top1:.4f}",
             f"{choice.validation_top1:.4f}",
-            _number(latency.predicted),
+            _number(latency.predicted) + _mark(latency.provenance),
             _number(latency.upper),
             _number(latency.measured),
             f"{choice.madds / 1e6:.2f}",
@@ -145,8 +146,9 @@ def _choice_cells(choice: Choice) -> list[list[str]]:
     ]
 
 
-def _front_heads(plan: SearchPlan) -> list[str]:
-    return ["row", "r", "w", "depths", "top-1", "MAdds (M)", "params (M)", *(f"ms on {name}" for name in plan.devices)]
+def _front_heads(tables: Mapping[str, LatencyTable]) -> list[str]:
+    columns = [f"ms on {device}{_mark(table.provenance)}" for device, table in tables.items()]
+    return ["row", "r", "w", "depths", "top-1", "MAdds (M)", "params (M)", *columns]
 
 
 def _front_cells(row: Mapping[str, Any], plan: SearchPlan) -> list[str]:
@@ -186,6 +188,10 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in heads)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _mark(provenance: str) -> str:
+    return f" ({ESTIMATED})" if provenance == ESTIMATED else ""
 
 
 def _number(value: float | None) -> str:

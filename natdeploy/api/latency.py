@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from natdeploy.api.context import Context, resolve_space
 from natdeploy.api.results import MeasureResult, PredictResult, ProfileResult
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Device, Target
-from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable
+from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyStats, LatencyTable
 from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, DeviceUnreachableError, InputError, MissingRuntimeError
@@ -17,11 +18,12 @@ from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.subnets import read_with_classes
 from natdeploy.io.table_store import choose_table, find_table, table_path
 from natdeploy.io.tables import read_table, write_table
-from natdeploy.ports import Clock
+from natdeploy.ports import Clock, Reporter
 
 if TYPE_CHECKING:
     from natdeploy.export.formats import Format
-    from natdeploy.ports import Exporter, NetworkMeter, Runtime
+    from natdeploy.ports import Exporter, ModelTimer, NetworkMeter, Runtime
+    from natdeploy.profilers.passes import Bench
 
 _MODEL_SUFFIXES = {".onnx": "onnxruntime", ".tflite": "litert"}
 
@@ -38,6 +40,7 @@ def profile(
     threads: int | None = None,
     fresh: bool = False,
     measured_only: bool = False,
+    budget_s: float | None = None,
     output: Path | None = None,
     seed: int = 0,
     context: Context | None = None,
@@ -57,13 +60,15 @@ def profile(
         threads: Threads of the runtime.
         fresh: Measure anew instead of adding to an existing table.
         measured_only: Never estimate.
+        budget_s: Seconds that measuring may take; as long as it needs where None.
         output: File to write instead of the user's own table.
         seed: Seed of weights and of the order of measurements.
         context: Reporter and clock.
 
     Raises:
         InputError: A name or number is not valid, or a table of another provenance is there.
-        DeviceUnreachableError: The device cannot be reached and `measured_only` is set.
+        DeviceUnreachableError: The device cannot be reached, and `measured_only` is set or it has no figures to
+            estimate from.
         MissingRuntimeError: The runtime is not installed.
         OutputError: The table cannot be written.
     """
@@ -75,20 +80,27 @@ def profile(
     stored = None if output is not None or fresh else find_table(target)
     source = path if path.exists() and not fresh else stored.path if stored else None
     existing = read_table(source) if source is not None else None
+    if target.precision in described.slow_precisions:
+        context.reporter.warn(f"{device} does not run {target.precision} any faster: it has no fast arithmetic for it")
     started = context.clock.seconds()
     if described.transport == "local":
-        table = _profile_host(
-            space, described, target, existing, journal=_journal(path), fresh=fresh, seed=seed, context=context
-        )
-    elif measured_only:
+        from natdeploy.profilers.budget import Budget
+        from natdeploy.profilers.build import profile_device
+
+        bench = bench_of(target, clock=context.clock, reporter=context.reporter, seed=seed)
+        budget = None if budget_s is None else Budget(budget_s, context.clock)
+        journal = _journal(path)
+        table = profile_device(space, target, bench, existing=existing, journal=journal, fresh=fresh, budget=budget)
+    elif measured_only or described.roofline is None:
         raise _unreachable(described)
     else:
         table = _estimate(space, described, target, existing, context)
     if table != existing or source != path:
         write_table(path, table, fresh=fresh)
     _journal(path).unlink(missing_ok=True)
+    covered = table.covered_resolutions(space, max(CLASSIFIER_COUNTS))
     return ProfileResult(
-        table=path, content=table, resolutions=space.resolutions, seconds=round(context.clock.seconds() - started, 3)
+        table=path, content=table, resolutions=covered, seconds=round(context.clock.seconds() - started, 3)
     )
 
 
@@ -103,10 +115,7 @@ def table_for_search(
     described = find_device(device)
     if described.transport != "local":
         chosen = choose_table(described).read()
-        if chosen.provenance == "estimated":
-            context.reporter.warn(
-                f"the latencies of {device} are estimated from its description: nothing was run there"
-            )
+        warn_of_estimates([chosen], context.reporter)
         return chosen
     target = target_of(described)
     stored = find_table(target)
@@ -123,6 +132,14 @@ def table_for_search(
         seed=seed,
         context=context,
     ).content
+
+
+def warn_of_estimates(tables: Iterable[LatencyTable], reporter: Reporter) -> None:
+    """Say of each device whose latencies are estimated that nothing was run there."""
+    for table in tables:
+        if table.provenance == ESTIMATED:
+            device = table.target.device
+            reporter.warn(f"the latencies of {device} are estimated from its description: nothing was run there")
 
 
 def predict(
@@ -147,10 +164,10 @@ def predict(
     read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes)
     stored = choose_table(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
     table = stored.read()
+    reporter = (context or Context()).reporter
+    warn_of_estimates([table], reporter)
     if target_is_here(device) and table.fingerprint != _fingerprint(table.target):
-        (context or Context()).reporter.warn(
-            f"{stored.path}: measured on another machine or runtime ({table.fingerprint})"
-        )
+        reporter.warn(f"{stored.path}: measured on another machine or runtime ({table.fingerprint})")
     layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     try:
         prediction = table.predict(layers)
@@ -206,50 +223,29 @@ def measure(
 
 def measure_file(path: Path, target: Target, *, seed: int, clock: Clock) -> LatencyStats:
     """Measure an exported file on this machine."""
-    from natdeploy.profilers.meter import measure_session
-
-    return measure_session(runtime_of(target.runtime).open(path, threads=target.threads), clock=clock, seed=seed)
+    return host_timer(target, clock).time([path], seed=seed)[0]
 
 
 def host_meter(target: Target, *, seed: int, clock: Clock) -> NetworkMeter:
     """Return a meter of whole networks on this machine."""
-    from natdeploy.profilers.meter import LocalMeter
+    from natdeploy.profilers.meter import Meter
 
-    return LocalMeter(
-        exporter=_exporter(target.runtime),
-        runtime=runtime_of(target.runtime),
-        threads=target.threads,
-        seed=seed,
-        clock=clock,
-    )
+    return Meter(exporter=_exporter(target.runtime), timer=host_timer(target, clock), seed=seed)
 
 
-def _profile_host(
-    space: SearchSpace,
-    device: Device,
-    target: Target,
-    existing: LatencyTable | None,
-    *,
-    journal: Path,
-    fresh: bool,
-    seed: int,
-    context: Context,
-) -> LatencyTable:
-    from natdeploy.profilers.build import profile_host
+def host_timer(target: Target, clock: Clock) -> ModelTimer:
+    """Return a timer of model files on this machine."""
+    from natdeploy.profilers.local_timer import LocalTimer
 
-    return profile_host(
-        space,
-        device,
-        target,
-        exporter=_exporter(target.runtime),
-        runtime=runtime_of(target.runtime),
-        existing=existing,
-        journal=journal,
-        fresh=fresh,
-        reporter=context.reporter,
-        clock=context.clock,
-        seed=seed,
-    )
+    return LocalTimer(runtime=runtime_of(target.runtime), threads=target.threads, clock=clock)
+
+
+def bench_of(target: Target, *, clock: Clock, reporter: Reporter, seed: int) -> Bench:
+    """Return what measures the layers of networks on this machine."""
+    from natdeploy.profilers.passes import Bench
+
+    timer, exporter = host_timer(target, clock), _exporter(target.runtime)
+    return Bench(timer=timer, exporter=exporter, clock=clock, reporter=reporter, seed=seed)
 
 
 def _journal(path: Path) -> Path:
@@ -292,6 +288,8 @@ def _unreachable(device: Device) -> DeviceUnreachableError:
         msg = f"{device.name} is not connected: no {device.transport} address of it is known"
     else:
         msg = f"{device.name} is not connected: this version cannot reach devices over {device.transport}"
+    if device.roofline is None:
+        msg += "; its description has no [roofline] figures to estimate from, so it can only be measured"
     return DeviceUnreachableError(msg, hint="measure on this machine with --device host")
 
 

@@ -58,11 +58,19 @@ class ProfileResult(Result):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeviceLatency:
-    """Latency of a choice on one device, in milliseconds; None where not known."""
+    """Latency of a choice on one device, in milliseconds; None where not known.
+
+    Args:
+        predicted: By the latency table.
+        upper: Upper bound of the prediction.
+        measured: Of the whole network, really run.
+        provenance: Provenance of the table.
+    """
 
     predicted: float
     upper: float | None
     measured: float | None
+    provenance: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -207,15 +215,45 @@ class MeasureResult(Result):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DeviceTable:
+    """A latency table of a device; provenance is None and `problem` says why where the file cannot be read."""
+
+    runtime: str
+    precision: str
+    batch: int
+    threads: int
+    provenance: str | None
+    packaged: bool
+    problem: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DeviceState:
-    """A known device and what there is of it."""
+    """A known device and what there is of it.
+
+    Args:
+        name: Name that commands use.
+        kind: Class of the device.
+        chip: Processor.
+        runtime: Default runtime.
+        precision: Default precision.
+        threads: Default number of threads.
+        transport: How it is reached.
+        state: `reachable`, `not connected` (nobody has said where it is) or `not checked`.
+        reachable: Whether it can be reached; None where that was not tried.
+        tables: Its latency tables.
+    """
 
     name: str
     kind: str
     chip: str
     runtime: str
-    reachable: bool
-    tables: tuple[str, ...]
+    precision: str
+    threads: int
+    transport: str
+    state: str
+    reachable: bool | None
+    tables: tuple[DeviceTable, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -228,6 +266,7 @@ class TableState:
     batch: int
     threads: int
     provenance: str
+    packaged: bool
     rows: int
     mape_percent: float | None
     path: Path

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from natdeploy.api.context import Context, prepare_torch, resolve_space
-from natdeploy.api.latency import table_for_search
+from natdeploy.api.latency import table_for_search, warn_of_estimates
 from natdeploy.api.results import SearchResult
 from natdeploy.api.settings import SearchPlan, find_preset
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import decode
-from natdeploy.core.latency import LatencyTable
+from natdeploy.core.latency import ESTIMATED, LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, InputError, InterruptedWorkError, TargetUnreachableError
 from natdeploy.io.datasets import load_task
@@ -106,6 +106,7 @@ def resume(path: Path, *, context: Context | None = None) -> SearchResult:
     run = RunFolder.open(path)
     plan = SearchPlan.from_settings(run.settings, str(path / "run.toml"))
     tables = {device: read_table(run.tables / f"{device}.csv") for device in plan.devices}
+    warn_of_estimates(tables.values(), context.reporter)
     prepare_torch(plan.threads)
     return _run(run, plan, tables, context)
 
@@ -153,9 +154,10 @@ def require_reachable(space: SearchSpace, tables: Mapping[str, LatencyTable], cl
         genotype, latency_ms = table.compile(space, classes).cheapest(space)
         upper_ms = latency_ms * table.upper_ratio
         if upper_ms > target_ms:
+            marked = f" ({ESTIMATED})" if table.provenance == ESTIMATED else ""
             msg = (
                 f"no architecture of {space.name} meets {target_ms:g} ms on {device}; "
-                f"the nearest takes {upper_ms:.3g} ms: {_describe(decode(space, genotype))}"
+                f"the nearest takes {upper_ms:.3g} ms{marked}: {_describe(decode(space, genotype))}"
             )
             hint = "raise --target-latency, or search smaller networks with --resolutions"
             raise TargetUnreachableError(msg, hint=hint)

@@ -176,11 +176,13 @@ def extract_from_run(
         OutputError: The subnet cannot be written.
     """
     from natdeploy.api.deciding import decider_of_run
+    from natdeploy.api.latency import warn_of_estimates
 
     context = context or Context()
     folder = RunFolder.open(run)
     plan = SearchPlan.from_settings(folder.settings, str(run / "run.toml"))
     tables = {device: read_table(folder.tables / f"{device}.csv") for device in plan.devices}
+    warn_of_estimates([tables[device] for device in targets or {} if device in tables], context.reporter)
     prepare_torch(plan.threads)
     decider = decider_of_run(folder, plan, tables, context)
     place = _place(decider, row, targets or {}, run)

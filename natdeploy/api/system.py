@@ -6,12 +6,15 @@ import importlib.metadata
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from natdeploy.api.results import DeviceState, Finding, TableState
+from natdeploy.api.results import DeviceState, DeviceTable, Finding, TableState
+from natdeploy.core.device import Device
+from natdeploy.errors import InputError
 from natdeploy.io.devices import load_devices
 from natdeploy.io.home import home_folder
-from natdeploy.io.table_store import list_tables
+from natdeploy.io.table_store import StoredTable, list_tables
 
 _PACKAGES = {
     "torch": "everything that trains or exports",
@@ -28,24 +31,18 @@ _PROGRAMS = {"trtexec": "TensorRT engines", "adb": "Android devices", "ssh": "bo
 
 
 def devices() -> tuple[DeviceState, ...]:
-    """Return every known device with its state."""
-    states = []
-    for device in load_devices().values():
-        tables = tuple(
-            f"{stored.target.runtime}-{stored.target.precision} ({stored.read().provenance})"
-            for stored in list_tables(device.name)
-        )
-        states.append(
-            DeviceState(
-                name=device.name,
-                kind=device.kind,
-                chip=device.chip,
-                runtime=device.runtime,
-                reachable=device.transport == "local",
-                tables=tables,
-            )
-        )
-    return tuple(states)
+    """Return every known device with its state.
+
+    A latency table that cannot be read is named with the reason, and hides nothing else.
+
+    Raises:
+        InputError: The user's device file is not valid.
+    """
+    stored = list_tables()
+    return tuple(
+        _device_state(device, [table for table in stored if table.target.device == device.name])
+        for device in load_devices().values()
+    )
 
 
 def tables() -> tuple[TableState, ...]:
@@ -65,6 +62,7 @@ def tables() -> tuple[TableState, ...]:
                 batch=stored.target.batch,
                 threads=stored.target.threads,
                 provenance=table.provenance,
+                packaged=stored.packaged,
                 rows=len(table.rows),
                 mape_percent=table.validation.mape_percent if table.validation else None,
                 path=stored.path,
@@ -81,6 +79,45 @@ def doctor() -> tuple[Finding, ...]:
     findings += [_program(name, purpose) for name, purpose in _PROGRAMS.items()]
     findings.append(_home(home_folder()))
     return tuple(findings)
+
+
+def _device_state(device: Device, stored: Sequence[StoredTable]) -> DeviceState:
+    if device.transport == "local":
+        state, reachable = "reachable", True
+    elif device.address is None:
+        state, reachable = "not connected", False
+    else:
+        state, reachable = "not checked", None
+    return DeviceState(
+        name=device.name,
+        kind=device.kind,
+        chip=device.chip,
+        runtime=device.runtime,
+        precision=device.precision,
+        threads=device.threads,
+        transport=device.transport,
+        state=state,
+        reachable=reachable,
+        tables=tuple(map(_device_table, stored)),
+    )
+
+
+def _device_table(stored: StoredTable) -> DeviceTable:
+    provenance, problem = None, None
+    try:
+        provenance = stored.read().provenance
+    except InputError as error:
+        problem = error.message
+    target = stored.target
+    return DeviceTable(
+        runtime=target.runtime,
+        precision=target.precision,
+        batch=target.batch,
+        threads=target.threads,
+        provenance=provenance,
+        packaged=stored.packaged,
+        problem=problem,
+    )
 
 
 def _package(name: str, purpose: str) -> Finding:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from natdeploy.cli import options
 from natdeploy.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from natdeploy.api import DeviceTable
 
 
 @click.command("devices")
@@ -23,10 +28,17 @@ def command(json: bool) -> None:  # noqa: FBT001
         [
             state.name,
             state.kind,
-            state.runtime,
-            "reachable" if state.reachable else "not connected",
-            ", ".join(state.tables) or "none",
+            f"{state.runtime}-{state.precision}-t{state.threads}",
+            state.state,
+            ", ".join(map(_describe, state.tables)) or "none",
         ]
         for state in states
     ]
-    print_table(["device", "kind", "runtime", "state", "latency tables"], rows)
+    print_table(["device", "kind", "default", "state", "latency tables"], rows)
+
+
+def _describe(table: DeviceTable) -> str:
+    batch = "" if table.batch == 1 else f"-b{table.batch}"
+    origin = table.provenance or f"damaged: {table.problem}"
+    packaged = ", packaged" if table.packaged else ""
+    return f"{table.runtime}-{table.precision}{batch}-t{table.threads} ({origin}{packaged})"

@@ -9,10 +9,11 @@ import click
 
 from natdeploy.cli import options
 from natdeploy.cli.output import print_line
-from natdeploy.cli.units import parse_resolutions
+from natdeploy.cli.units import parse_budget_s, parse_resolutions
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, ProfileResult
+    from natdeploy.core.latency import Validation
 
 
 @click.command("profile")
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @options.table_options
 @click.option("--fresh", is_flag=True, help="Measure anew instead of adding what is missing.")
 @click.option("--measured-only", is_flag=True, help="Never estimate: fail when the device cannot be reached.")
+@click.option("--budget", default=None, help="Time that measuring may take, such as 90s or 2m.  [default: no limit]")
 @options.output_option
 @options.seed_option
 @options.json_option
@@ -37,6 +39,7 @@ def command(  # noqa: PLR0917
     threads: int | None,
     fresh: bool,  # noqa: FBT001
     measured_only: bool,  # noqa: FBT001
+    budget: str | None,
     output: Path | None,
     seed: int,
     json: bool,  # noqa: FBT001
@@ -46,6 +49,7 @@ def command(  # noqa: PLR0917
     A device that is not connected gets a table estimated from its description.
     """
     sizes = parse_resolutions(resolutions)
+    budget_s = None if budget is None else parse_budget_s(budget)
 
     def work(context: Context) -> ProfileResult:
         from natdeploy import api
@@ -61,6 +65,7 @@ def command(  # noqa: PLR0917
             threads=threads,
             fresh=fresh,
             measured_only=measured_only,
+            budget_s=budget_s,
             output=output,
             seed=seed,
             context=context,
@@ -74,17 +79,26 @@ def show(result: ProfileResult) -> None:
     table = result.content
     print_line(f"{table.target}: {table.provenance} by {table.method}, {len(table.rows)} rows")
     print_line(f"resolutions {', '.join(map(str, result.resolutions))}; {result.seconds:.1f} s")
-    checked = table.validation
-    if checked is None:
+    if table.validation is None:
         print_line("never compared with a network that was really run")
     else:
-        print_line(
-            f"error over {checked.networks} whole networks: MAPE {checked.mape_percent:.2f} %, "
-            f"max {checked.max_error_percent:.2f} %, within 5 %: {100 * checked.within_5_percent:.0f} %, "
-            f"Kendall tau {checked.kendall_tau:.3f}"
-        )
+        print_line(describe_errors("networks spread over the range", table.validation))
+    if table.random_validation is not None:
+        print_line(describe_errors("random networks", table.random_validation))
+    if table.calibration is not None:
+        share = 100 * (table.calibration.upper_ratio - 1)
+        print_line(f"upper bound: {share:+.1f} % of the prediction, {100 * table.calibration.coverage:.0f} % coverage")
     print_line(f"table: {result.table}")
     print_line("next: natdeploy search --target-latency 20ms" + _device_option(table.target.device))
+
+
+def describe_errors(what: str, checked: Validation) -> str:
+    """Return the errors of a table over whole networks as a line of text."""
+    return (
+        f"error over {checked.networks} {what}: MAPE {checked.mape_percent:.2f} %, "
+        f"max {checked.max_error_percent:.2f} %, within 5 %: {100 * checked.within_5_percent:.0f} %, "
+        f"Kendall tau {checked.kendall_tau:.3f}"
+    )
 
 
 def _device_option(device: str) -> str:

@@ -13,7 +13,7 @@ from natdeploy.cli.output import milliseconds, print_line, print_table
 from natdeploy.cli.units import parse_resolutions, parse_targets
 
 if TYPE_CHECKING:
-    from natdeploy.api import Choice, Context, SearchResult
+    from natdeploy.api import Choice, Context, DeviceLatency, SearchResult
 
 _EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates")
 _WITH_RESUME = {"resume", "json"}
@@ -93,7 +93,8 @@ def show(result: SearchResult) -> None:
 def show_front(result: SearchResult) -> None:
     """Print the front."""
     devices = [name for name in result.front[0] if name.startswith("latency_ms:")]
-    heads = ["row", "r", "depths", "top-1", "MAdds (M)", "params (M)", *(f"ms {name[11:]}" for name in devices)]
+    columns = [f"ms {name[11:]}{_mark(result.chosen.latency_ms[name[11:]])}" for name in devices]
+    heads = ["row", "r", "depths", "top-1", "MAdds (M)", "params (M)", *columns]
     rows = [
         [
             str(row["row"]),
@@ -121,10 +122,14 @@ def _show_choice(choice: Choice) -> None:
         compared = choice.compared_with.get(device)
         note = f"; its {compared} was compared with the target" if compared else ""
         print_line(
-            f"  {device}: predicted {milliseconds(latency.predicted)}, upper bound {milliseconds(latency.upper)}, "
-            f"measured {milliseconds(latency.measured)}{note}"
+            f"  {device}: predicted {milliseconds(latency.predicted)}{_mark(latency)}, "
+            f"upper bound {milliseconds(latency.upper)}, measured {milliseconds(latency.measured)}{note}"
         )
     print_line(f"  {choice.subnet}")
+
+
+def _mark(latency: DeviceLatency) -> str:
+    return " (estimated)" if latency.provenance == "estimated" else ""
 
 
 def _refuse_more(ctx: click.Context) -> None:

@@ -43,7 +43,7 @@ def list_command(json: bool) -> None:  # noqa: FBT001
         [
             state.device,
             f"{state.runtime}-{state.precision}-b{state.batch}-t{state.threads}",
-            state.provenance,
+            f"{state.provenance}{', packaged' if state.packaged else ''}",
             str(state.rows),
             "-" if state.mape_percent is None else f"{state.mape_percent:.2f}",
             str(state.path),

@@ -8,6 +8,8 @@ import re
 import click
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>ns|us|µs|ms|s)")
+_SPAN = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>s|m|h)")
+_FACTORS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _FACTORS_MS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1000.0}
 
 
@@ -26,6 +28,20 @@ def parse_duration_ms(text: str) -> float:
     value = float(parts["number"]) * _FACTORS_MS[parts["unit"]]
     if not 0 < value < math.inf:
         msg = f"{text!r} is not positive" if value <= 0 else f"{text!r} is too long"
+        raise click.BadParameter(msg)
+    return value
+
+
+def parse_budget_s(text: str) -> float:
+    """Return a span of time such as `90s`, `2m` or `1h` in seconds.
+
+    Raises:
+        click.BadParameter: It is none, has no unit or is not positive.
+    """
+    parts = _SPAN.fullmatch(text.strip())
+    value = float(parts["number"]) * _FACTORS_S[parts["unit"]] if parts else 0.0
+    if not 0 < value < math.inf:
+        msg = f"{text!r} is not a span of time such as 90s, 2m or 1h"
         raise click.BadParameter(msg)
     return value
 

@@ -16,7 +16,7 @@ class Roofline:
     Args:
         peak_gmadds: Peak rate in 10^9 multiply-adds per second, by precision, of the default number of threads.
         bandwidth_gb_s: Memory bandwidth in 10^9 bytes per second.
-        efficiency: Share of the peak that an operator reaches, by kind: `dense`, `depthwise`.
+        efficiency: Share of the peak that an operator reaches, by kind: `dense`, `pointwise`, `depthwise`.
         operator_ms: Time that the launch of one operator takes.
     """
 
@@ -39,8 +39,15 @@ class Device:
         precision: Default precision, one of `PRECISIONS`.
         threads: Default number of threads.
         transport: `local`, `ssh` or `adb`.
-        address: Where the transport finds the device; None where nobody has said.
+        address: Where the transport finds the device: `host` or `user@host` as ssh understands it, or adb's serial;
+            None where nobody has said.
+        port: Port of the ssh server; ssh's own choice where None.
+        program: Path of trtexec or benchmark_model on the device, where it lies in an unusual place.
+        python: Name of python3 on the device; the usual one where None.
+        tensorrt: Version of TensorRT on the device; None where there is none or nobody has said.
         max_opset: Highest ONNX opset that the device's runtime imports, where it is limited.
+        missing_operators: ONNX operators that the device's runtime does not import.
+        slow_precisions: Precisions that the device runs no faster than the next wider one.
         roofline: Figures for estimates; None where a device is never estimated.
         source: Where the figures come from.
     """
@@ -54,7 +61,13 @@ class Device:
     threads: int
     transport: str
     address: str | None = None
+    port: int | None = None
+    program: str | None = None
+    python: str | None = None
+    tensorrt: str | None = None
     max_opset: int | None = None
+    missing_operators: tuple[str, ...] = ()
+    slow_precisions: tuple[str, ...] = ()
     roofline: Roofline | None = None
     source: str = ""
 

@@ -14,6 +14,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, InputError
 
 PROVENANCES = ("measured", "imported", "fitted", "calibrated", "estimated")
+ESTIMATED = "estimated"
 CLASSIFIER_COUNTS = (10, 100, 1000)
 _NAMED = 5
 
@@ -191,18 +192,25 @@ class LatencyTable:
         missing = self.missing(layers)
         if missing:
             raise _not_covered(self.target, missing)
-        total = sum(self.layer_ms(layer) for layer in layers)
+        total = self.sum_ms(layers)
         correction = self.calibration
         if correction is None:
             return Prediction(latency_ms=total, lower_ms=None, upper_ms=None, coverage=None)
-        blocks = sum(layer.op == BLOCK for layer in layers) - 1
-        value = correction.alpha_ms + correction.beta * total + correction.gamma_ms * blocks
+        value = correction.alpha_ms + correction.beta * total + correction.gamma_ms * searchable_blocks(layers)
         return Prediction(
             latency_ms=value,
             lower_ms=value * correction.lower_ratio,
             upper_ms=value * correction.upper_ratio,
             coverage=correction.coverage,
         )
+
+    def sum_ms(self, layers: Iterable[Layer]) -> float:
+        """Return the sum over `layers` of their median latencies, in milliseconds, before any calibration.
+
+        Raises:
+            CoverageError: The table does not cover a layer.
+        """
+        return sum(self.layer_ms(layer) for layer in layers)
 
     def compile(self, space: SearchSpace, classes: int) -> CostArray:
         """Compile the predicted latency, calibration included, of every architecture of `space`.
@@ -259,6 +267,11 @@ class LatencyTable:
         (low, low_ms), (high, high_ms) = known[above - 1], known[above]
         value = low_ms + (high_ms - low_ms) * (layer.out_channels - low) / (high - low)
         return max(value, low_ms)
+
+
+def searchable_blocks(layers: Iterable[Layer]) -> int:
+    """Return how many of a network's blocks a search chooses: all but the fixed one."""
+    return sum(layer.op == BLOCK for layer in layers) - 1
 
 
 def describe_layer(layer: Layer) -> str:

@@ -10,7 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from natdeploy.core.device import PRECISIONS, RUNTIMES, Device, Roofline, Target
 from natdeploy.errors import InputError
@@ -18,10 +19,13 @@ from natdeploy.files import read_text
 from natdeploy.io.home import home_folder
 
 USER_FILE = "devices.toml"
+MAX_OPSET = 40
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Share = Annotated[float, Field(gt=0, le=1)]
 _Precision = Literal["fp32", "fp16", "int8"]
+_Operator = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
+_TRANSPORTS_WITH = {"address": ("ssh", "adb"), "port": ("ssh",), "python": ("ssh",)}
 
 
 class _RooflineKeys(BaseModel):
@@ -29,7 +33,7 @@ class _RooflineKeys(BaseModel):
 
     peak_gmadds: dict[_Precision, _Positive] = Field(min_length=1)
     bandwidth_gb_s: _Positive
-    efficiency: dict[Literal["dense", "depthwise"], _Share] = Field(min_length=2)
+    efficiency: dict[Literal["dense", "pointwise", "depthwise"], _Share] = Field(min_length=3)
     operator_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -44,26 +48,55 @@ class _DeviceKeys(BaseModel):
     threads: int = Field(ge=1)
     transport: Literal["local", "ssh", "adb"]
     address: str | None = None
-    max_opset: int | None = Field(default=None, ge=7)
+    port: int | None = Field(default=None, ge=1, le=65535)
+    program: str | None = None
+    python: str | None = None
+    tensorrt: str | None = Field(default=None, pattern=r"^[0-9]+(\.[0-9]+)*$")
+    max_opset: int | None = Field(default=None, ge=7, le=MAX_OPSET)
+    missing_operators: list[_Operator] = Field(default_factory=list)
+    slow_precisions: list[_Precision] = Field(default_factory=list)
     roofline: _RooflineKeys | None = None
     source: str = ""
+
+    @field_validator("address", "program", "python")
+    @classmethod
+    def _is_no_option(cls, value: str | None) -> str | None:
+        # These reach the command lines of ssh and adb, where what begins with a dash is an option.
+        if value is not None and (not value.isprintable() or value != value.strip() or value[:1] in {"", "-"}):
+            msg = "it is empty, begins with '-', or holds line breaks or outer blanks"
+            raise _refused(msg)
+        return value
+
+    @field_validator("address", "port", "python")
+    @classmethod
+    def _fits_the_transport(cls, value: object, info: ValidationInfo) -> object:
+        transport = info.data.get("transport")
+        if value is not None and transport not in {None, *_TRANSPORTS_WITH[str(info.field_name)]}:
+            msg = f"a device behind transport {transport!r} has no {info.field_name}"
+            raise _refused(msg)
+        return value
+
+
+def _refused(reason: str) -> PydanticCustomError:
+    return PydanticCustomError("device", "{reason}", {"reason": reason})
 
 
 def load_devices() -> dict[str, Device]:
     """Return every known device by its name, sorted.
 
-    What the user's file says of a shipped device replaces the keys that it names, no others.
+    What the user's file says of a shipped device replaces the keys that it names, no others. A device of the user
+    that is `like` a shipped one begins with the keys of that one.
 
     Raises:
         InputError: A description is not valid; the message names file, device and key.
     """
-    described = {path.stem: (path, _parse(path)) for path in _shipped()}
+    shipped = {path.stem: _parse(path) for path in _shipped()}
+    devices = {name: _device(f"shipped {name}.toml", name, keys) for name, keys in shipped.items()}
     user_file = home_folder() / USER_FILE
     if user_file.exists():
         for name, keys in _user_tables(user_file):
-            _, known = described.get(name, (user_file, {}))
-            described[name] = (user_file, {**known, **keys})
-    return {name: _device(path, name, keys) for name, (path, keys) in sorted(described.items())}
+            devices[name] = _device(str(user_file), name, _completed(user_file, name, keys, shipped))
+    return dict(sorted(devices.items()))
 
 
 def find_device(name: str) -> Device:
@@ -137,13 +170,28 @@ def _parse(path: Path) -> dict[str, Any]:
         raise InputError(msg) from error
 
 
-def _device(path: Path, name: str, keys: Mapping[str, Any]) -> Device:
+def _completed(path: Path, name: str, keys: dict[str, Any], shipped: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    model = str(keys.get("like", name))
+    if "like" in keys and model not in shipped:
+        near = difflib.get_close_matches(model, shipped, n=1, cutoff=0.4)
+        msg = f"{path}: device {name!r}, key 'like': {model!r} is not a shipped device (known: {', '.join(shipped)})"
+        raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+    return {**shipped.get(model, {}), **{key: value for key, value in keys.items() if key != "like"}}
+
+
+def _device(source: str, name: str, keys: Mapping[str, Any]) -> Device:
     try:
         model = _DeviceKeys.model_validate(dict(keys))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        msg = f"{path}: device {name!r}, key {key!r}: {first['msg']}"
+        msg = f"{source}: device {name!r}, key {key!r}: {first['msg']}"
         raise InputError(msg) from error
-    roofline = Roofline(**model.roofline.model_dump()) if model.roofline else None
-    return Device(name=name, **model.model_dump(exclude={"roofline"}), roofline=roofline)
+    values = model.model_dump(exclude={"roofline", "missing_operators", "slow_precisions"})
+    return Device(
+        name=name,
+        **values,
+        missing_operators=tuple(model.missing_operators),
+        slow_precisions=tuple(model.slow_precisions),
+        roofline=Roofline(**model.roofline.model_dump()) if model.roofline else None,
+    )

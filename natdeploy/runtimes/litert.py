@@ -37,6 +37,11 @@ class LitertRuntime:
         """Suffix of the files that it runs."""
         return ".tflite"
 
+    @property
+    def tells_operators(self) -> bool:
+        """The interpreter does not tell operator times."""
+        return False
+
     def version(self) -> str:
         """Return the version that is installed.
 

@@ -7,47 +7,18 @@ import importlib
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from natdeploy.core.operators import ModelProfile, Node
 from natdeploy.errors import InputError
 from natdeploy.ports import Images
 from natdeploy.runtimes.onnx_runtime import session_options
 
 _EVENT_SUFFIX = "_kernel_time"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Node:
-    """One operator of the model as the runtime runs it, after its own rewriting.
-
-    Args:
-        name: Name; a fused operator keeps that of one of its parts, inserted ones (reorders) have none of the model's.
-        op: Operator type.
-        consumers: Places in the list of nodes of those that read its outputs.
-    """
-
-    name: str
-    op: str
-    consumers: tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelProfile:
-    """Profiled runs of a model.
-
-    Args:
-        nodes: The operators that run, in order.
-        times_us: `runs x nodes` array of durations in microseconds; the runtime cuts them to whole ones and
-            each includes what profiling itself costs.
-    """
-
-    nodes: tuple[Node, ...]
-    times_us: NDArray[np.float64]
 
 
 def profile_model(
@@ -86,6 +57,8 @@ def profile_model(
 def read_profile(graph_nodes: Sequence[Any], events: Sequence[dict[str, Any]]) -> ModelProfile:
     """Join a profiler's events with the nodes of the optimized graph.
 
+    Durations are in whole microseconds: the runtime cuts off the rest.
+
     Args:
         graph_nodes: Objects with `name`, `op_type`, `input` and `output`.
         events: The profiler's events.
@@ -105,20 +78,7 @@ def read_profile(graph_nodes: Sequence[Any], events: Sequence[dict[str, Any]]) -
         for node, consumers in zip(timed, _consumers(timed), strict=True)
     )
     columns = np.array([times[node.name] for node in nodes], dtype=np.float64)
-    return ModelProfile(nodes=nodes, times_us=columns.T)
-
-
-def owners(nodes: Sequence[Node], owner_of: Callable[[str], str | None], *, last: str) -> list[str]:
-    """Return the owner of each node.
-
-    A node whose name tells none belongs to the owner of the first node that uses its result, and where nobody
-    does, to `last`.
-    """
-    found: list[str] = [""] * len(nodes)
-    for place in reversed(range(len(nodes))):
-        used = [found[consumer] for consumer in nodes[place].consumers]
-        found[place] = owner_of(nodes[place].name) or next(iter(used), last)
-    return found
+    return ModelProfile(nodes=nodes, times_us=columns.T, with_overhead=True)
 
 
 def _durations(events: Sequence[dict[str, Any]]) -> dict[str, list[float]]:

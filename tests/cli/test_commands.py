@@ -61,7 +61,7 @@ def write_subnet(folder: Path, content: object) -> None:
         ("export 08011001440551052208877 --format tensorrt", 3, "trtexec"),
         ("inspect nowhere.json", 2, "nowhere.json: no such file"),
         ("extract nowhere.json", 2, "needs --supernet and --weights"),
-        ("predict 08011001440551052208877 --device jetson-nano", 2, "no latency table"),
+        ("predict 08011001440551052208877 --device jetson-xavier-nx", 2, "no latency table"),
         ("measure nowhere.onnx", 2, "nowhere.onnx"),
         ("report nowhere", 2, "not a run folder"),
         ("exprot subnet.json", 2, "Did you mean 'export'?"),

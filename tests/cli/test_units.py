@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from natdeploy.cli.units import parse_duration_ms, parse_resolutions, parse_targets
+from natdeploy.cli.units import parse_budget_s, parse_duration_ms, parse_resolutions, parse_targets
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,11 @@ def test_other_resolutions_are_refused(text):
     """Anything but whole numbers of at least 32 is refused with an example."""
     with pytest.raises(click.BadParameter, match="such as 160,192,224"):
         parse_resolutions(text)
+
+
+def test_budgets_are_spans_of_time_with_units():
+    """Seconds, minutes and hours; a bare number, zero and anything else are refused."""
+    assert [parse_budget_s(text) for text in ("90s", "2m", "1.5h", " 3m ")] == [90, 120, 5400, 180]
+    for wrong in ("90", "0s", "-2m", "soon", "2d", "m", ""):
+        with pytest.raises(click.BadParameter, match="not a span of time"):
+            parse_budget_s(wrong)

@@ -27,26 +27,79 @@ def home(tmp_path, monkeypatch):
 
 
 def test_shipped_devices_have_the_defaults_that_users_rely_on(home):
-    """Each shipped device names its runtime, precision and transport."""
+    """Each shipped device names its class, runtime, precision and transport, and where its figures come from."""
     devices = load_devices()
-    found = {name: (d.runtime, d.precision, d.transport) for name, d in devices.items()}
+    found = {name: (d.kind, d.runtime, d.precision, d.transport) for name, d in devices.items()}
+    phone, jetson = ("mobile-cpu", "litert", "fp32", "adb"), ("jetson-gpu", "tensorrt", "fp16", "ssh")
+    board = ("mobile-cpu", "litert", "fp32", "ssh")
     assert found == {
-        "galaxy-note10": ("litert", "fp32", "adb"),
-        "host": ("onnxruntime", "fp32", "local"),
-        "jetson-nano": ("tensorrt", "fp16", "ssh"),
-        "pixel-8": ("litert", "fp32", "adb"),
-        "raspberry-pi-5": ("litert", "fp32", "ssh"),
+        "android": phone,
+        "galaxy-note10": phone,
+        "galaxy-s23": phone,
+        "host": ("server-cpu", "onnxruntime", "fp32", "local"),
+        "jetson-agx-orin": jetson,
+        "jetson-nano": jetson,
+        "jetson-orin-nano": jetson,
+        "jetson-xavier-nx": jetson,
+        "pixel-4": phone,
+        "pixel-8": phone,
+        "raspberry-pi-4": board,
+        "raspberry-pi-5": board,
+        "server-cpu": ("server-cpu", "onnxruntime", "fp32", "ssh"),
+        "server-gpu": ("server-gpu", "tensorrt", "fp16", "ssh"),
     }
-    assert devices["jetson-nano"].max_opset == 13
     assert all(device.source for device in devices.values())
 
 
+def test_a_jetson_nano_says_what_it_cannot_do(home):
+    """TensorRT 8.2 ends at opset 13 and has no HardSwish, and Maxwell has no fast int8."""
+    nano = find_device("jetson-nano")
+    assert (nano.tensorrt, nano.max_opset, nano.slow_precisions) == ("8.2.1", 13, ("int8",))
+    assert "HardSwish" in nano.missing_operators
+    assert find_device("jetson-orin-nano").missing_operators == ()
+
+
 def test_estimated_devices_have_figures_for_their_default_precision(home):
-    """Every device but this machine can be estimated with its defaults."""
+    """Every device but this machine and the generic phone can be estimated, and wider arithmetic is never quicker."""
     for device in load_devices().values():
-        if device.name != "host":
-            assert device.roofline is not None
-            assert device.precision in device.roofline.peak_gmadds
+        if device.name in {"host", "android"}:
+            assert device.roofline is None
+            continue
+        assert device.roofline is not None
+        peaks = device.roofline.peak_gmadds
+        assert device.precision in peaks
+        assert [peaks[name] for name in ("fp32", "fp16", "int8") if name in peaks] == sorted(peaks.values())
+
+
+def test_a_device_may_begin_from_a_shipped_one(home):
+    """`like` takes over the keys of the shipped device; the user's own stand above them."""
+    (home / USER_FILE).write_text(
+        '[my-pi]\nlike = "raspberry-pi-5"\nthreads = 4\naddress = "pi@10.0.0.7"\nport = 2222\n'
+    )
+    device, shipped = find_device("my-pi"), find_device("raspberry-pi-5")
+    assert (device.threads, device.address, device.port) == (4, "pi@10.0.0.7", 2222)
+    assert (device.chip, device.roofline, device.transport) == (shipped.chip, shipped.roofline, "ssh")
+    assert shipped.address is None
+
+
+def test_a_device_like_an_unknown_one_is_refused_with_the_nearest(home):
+    """A misspelt `like` is answered by the device that was meant; devices of the user are not meant."""
+    (home / USER_FILE).write_text('[my-pi]\nlike = "rasberry-pi-5"\n')
+    with pytest.raises(InputError, match="device 'my-pi', key 'like': 'rasberry-pi-5'") as caught:
+        load_devices()
+    assert caught.value.hint == "did you mean 'raspberry-pi-5'?"
+    (home / USER_FILE).write_text(BOARD + '[my-pi]\nlike = "my-board"\n')
+    with pytest.raises(InputError, match="'my-board' is not a shipped device"):
+        load_devices()
+
+
+def test_what_a_runtime_cannot_do_is_described_too(home):
+    """Connection keys and limits of the runtime reach the device as they stand in the file."""
+    limits = 'python = "python3.9"\nprogram = "/opt/bin/trtexec"\nmax_opset = 17\ntensorrt = "8.4.1"\n'
+    (home / USER_FILE).write_text(BOARD + limits + 'missing_operators = ["Mish"]\nslow_precisions = ["fp16", "int8"]\n')
+    device = find_device("my-board")
+    assert (device.python, device.program, device.tensorrt) == ("python3.9", "/opt/bin/trtexec", "8.4.1")
+    assert (device.missing_operators, device.slow_precisions) == (("Mish",), ("fp16", "int8"))
 
 
 def test_users_add_devices_of_their_own(home):
@@ -86,6 +139,15 @@ def test_a_name_like_no_other_is_answered_by_the_file_to_write(home):
         (BOARD.replace('chip = "Some core"\n', ""), "key 'chip'"),
         (BOARD.replace("litert", "tflite"), "key 'runtime'"),
         (BOARD + "[my-board.roofline]\nbandwidth_gb_s = -1.0\n", "key 'roofline"),
+        (BOARD + "max_opset = 1300\n", "key 'max_opset'"),
+        (BOARD + 'missing_operators = [""]\n', "key 'missing_operators.0'"),
+        (BOARD + 'slow_precisions = ["int4"]\n', "key 'slow_precisions.0'"),
+        (BOARD + 'tensorrt = "new"\n', "key 'tensorrt'"),
+        (BOARD + "port = 0\n", "key 'port'"),
+        (BOARD + 'program = ""\n', "key 'program'"),
+        (BOARD.replace("me@board", "-oProxyCommand=x"), "key 'address': it is empty, begins with '-'"),
+        (BOARD.replace("ssh", "local"), "key 'address': a device behind transport 'local' has no address"),
+        (BOARD.replace("ssh", "adb") + "port = 22\n", "key 'port': a device behind transport 'adb' has no port"),
         ('name = "x"\n', "'name' is not in a table"),
         ('["../x"]\nkind = "server-cpu"\n', "not a device name"),
         ("[my-board\n", "not valid TOML"),

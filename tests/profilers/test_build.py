@@ -17,8 +17,11 @@ from natdeploy.errors import InputError
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.tables import parse_table, table_text
-from natdeploy.profilers.build import estimate, profile_host
-from natdeploy.profilers.host import host_fingerprint, load_warning
+from natdeploy.profilers.budget import Budget
+from natdeploy.profilers.build import estimate, profile_device
+from natdeploy.profilers.host import conditions, host_fingerprint, load_warning
+from natdeploy.profilers.local_timer import LocalTimer
+from natdeploy.profilers.passes import Bench
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 
 SPACE = dataclasses.replace(
@@ -69,20 +72,12 @@ def host(tmp_path, monkeypatch):
     return find_device("host")
 
 
-def profiled(space, device, folder, *, existing=None, reporter=None, **options):
+def profiled(space, folder, *, target=None, existing=None, reporter=None, **options):
     """Profile this machine."""
-    return profile_host(
-        space,
-        device,
-        options.pop("target", None) or target_of(device),
-        exporter=OnnxExporter(),
-        runtime=OnnxRuntime(),
-        existing=existing,
-        journal=folder / "rows.jsonl",
-        reporter=reporter or Reporter(),
-        clock=Clock(),
-        **options,
-    )
+    target = target or target_of(find_device("host"))
+    timer = LocalTimer(runtime=OnnxRuntime(), threads=1, clock=Clock())
+    bench = Bench(timer=timer, exporter=OnnxExporter(), clock=Clock(), reporter=reporter or Reporter(), seed=0)
+    return profile_device(space, target, bench, existing=existing, journal=folder / "rows.jsonl", **options)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +86,7 @@ def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("profile")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NATDEPLOY_HOME", str(folder))
-        return profiled(SPACE, find_device("host"), folder, validate_networks=5)
+        return profiled(SPACE, folder, validate_networks=5)
 
 
 def test_a_profile_covers_the_space_and_says_how_it_came_about(table):
@@ -103,7 +98,8 @@ def test_a_profile_covers_the_space_and_says_how_it_came_about(table):
     assert table.fingerprint == host_fingerprint(OnnxRuntime().version())
     assert table.conditions["timing"]["rounds"] > 0
     assert table.validation is not None
-    assert (table.validation.networks, table.calibration.networks) == (5, 5)
+    assert (table.validation.networks, table.random_validation.networks, table.calibration.networks) == (5, 2, 7)
+    assert table.conditions["noise_floor_percent"] >= 0
     assert parse_table(table_text(table), "table.csv") == table
 
 
@@ -116,7 +112,7 @@ def test_a_profile_finds_the_larger_networks_slower(table):
 def test_a_complete_table_is_not_measured_again(table, host, tmp_path):
     """With nothing to add, the existing table is the result."""
     reporter = Reporter()
-    assert profiled(SPACE, host, tmp_path, existing=table, reporter=reporter) is table
+    assert profiled(SPACE, tmp_path, existing=table, reporter=reporter) is table
     assert reporter.steps == []
 
 
@@ -124,7 +120,7 @@ def test_only_missing_rows_are_added(table, host, tmp_path):
     """A new resolution is measured; rows that exist keep their figures."""
     reporter = Reporter()
     wider = SPACE.with_resolutions((32, 40, 48))
-    found = profiled(wider, host, tmp_path, existing=table, reporter=reporter, validate_networks=0)
+    found = profiled(wider, tmp_path, existing=table, reporter=reporter, validate_networks=0)
     assert reporter.steps == ["width 0.5, resolution 40"]
     assert {layer: found.rows[layer] for layer in table.rows} == table.rows
     assert found.covered_resolutions(wider, 10) == wider.resolutions
@@ -134,10 +130,10 @@ def test_only_missing_rows_are_added(table, host, tmp_path):
 def test_an_interrupted_profile_goes_on_where_it_stopped(host, tmp_path):
     """The finished resolution comes from the journal and is not measured twice."""
     with pytest.raises(KeyboardInterrupt):
-        profiled(SPACE, host, tmp_path, reporter=Reporter(stop_before=1), validate_networks=0)
+        profiled(SPACE, tmp_path, reporter=Reporter(stop_before=1), validate_networks=0)
     kept = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     reporter = Reporter()
-    table = profiled(SPACE, host, tmp_path, reporter=reporter, validate_networks=0)
+    table = profiled(SPACE, tmp_path, reporter=reporter, validate_networks=0)
     assert reporter.steps == ["width 0.5, resolution 48"]
     first = {json.dumps(row["layer"], sort_keys=True): row["stats"]["median_ms"] for row in kept[1]["rows"]}
     ratios = {
@@ -148,15 +144,29 @@ def test_an_interrupted_profile_goes_on_where_it_stopped(host, tmp_path):
     assert len(ratios) == 1
 
 
+def test_a_budget_leaves_out_what_it_cannot_reach(tmp_path):
+    """What it reached is a table with its error; the rest is named, and measured by the next call."""
+    reporter = Reporter()
+    budget = Budget(0.5, Clock())
+    table = profiled(SPACE, tmp_path, reporter=reporter, budget=budget, validate_networks=4)
+    assert table.covered_resolutions(SPACE, 10) == (48,)
+    assert table.validation.networks == 4
+    assert any("did not reach width 0.5 at 32" in message for message in reporter.said)
+    (tmp_path / "rows.jsonl").unlink()
+    whole = profiled(SPACE, tmp_path, existing=table, validate_networks=0)
+    assert whole.covered_resolutions(SPACE, 10) == SPACE.resolutions
+    assert {layer: whole.rows[layer] for layer in table.rows} == table.rows
+
+
 def test_fresh_measures_everything_anew_but_once(table, host, tmp_path):
     """A fresh profile ignores table and finished journal, and goes on behind an interrupted fresh one."""
     with pytest.raises(KeyboardInterrupt):
-        profiled(SPACE, host, tmp_path, existing=table, fresh=True, reporter=Reporter(stop_before=1))
+        profiled(SPACE, tmp_path, existing=table, fresh=True, reporter=Reporter(stop_before=1))
     again, after = Reporter(), Reporter(stop_before=0)
-    profiled(SPACE, host, tmp_path, existing=table, fresh=True, reporter=again, validate_networks=0)
+    profiled(SPACE, tmp_path, existing=table, fresh=True, reporter=again, validate_networks=0)
     assert again.steps == ["width 0.5, resolution 48"]
     with pytest.raises(KeyboardInterrupt):
-        profiled(SPACE, host, tmp_path, fresh=True, reporter=after)
+        profiled(SPACE, tmp_path, fresh=True, reporter=after)
 
 
 def test_a_table_of_another_machine_is_not_added_to(table, host, tmp_path):
@@ -164,31 +174,25 @@ def test_a_table_of_another_machine_is_not_added_to(table, host, tmp_path):
     foreign = dataclasses.replace(table, fingerprint="another machine")
     reporter = Reporter(stop_before=0)
     with pytest.raises(KeyboardInterrupt):
-        profiled(SPACE, host, tmp_path, existing=foreign, reporter=reporter)
+        profiled(SPACE, tmp_path, existing=foreign, reporter=reporter)
     assert any("another machine" in message for message in reporter.said)
 
 
 def test_measurements_do_not_go_into_estimates(table, host, tmp_path):
     """Another provenance is refused on both ways, with the option that allows it."""
     with pytest.raises(InputError, match="estimated latencies") as caught:
-        profiled(SPACE, host, tmp_path, existing=dataclasses.replace(table, provenance="estimated"))
+        profiled(SPACE, tmp_path, existing=dataclasses.replace(table, provenance="estimated"))
     assert "--fresh" in str(caught.value.hint)
     nano = find_device("jetson-nano")
     with pytest.raises(InputError, match="measured latencies"):
         estimate(SPACE, nano, target_of(nano), table, clock=Clock())
 
 
-@pytest.mark.parametrize("options", [{"runtime": "litert"}, {"precision": "int8"}, {"batch": 4}])
+@pytest.mark.parametrize("options", [{"precision": "int8"}, {"batch": 4}])
 def test_what_the_method_cannot_measure_is_refused(host, tmp_path, options):
-    """Other runtimes, precisions and batches are named in the refusal."""
+    """Other precisions and batches are named in the refusal."""
     with pytest.raises(InputError, match="cannot be measured layer by layer"):
-        profiled(SPACE, host, tmp_path, target=target_of(host, **options))
-
-
-def test_a_device_elsewhere_is_not_this_machine(host, tmp_path):
-    """A board is never measured by running on the host."""
-    with pytest.raises(InputError, match="'jetson-nano' is not this machine"):
-        profiled(SPACE, find_device("jetson-nano"), tmp_path)
+        profiled(SPACE, tmp_path, target=target_of(host, **options))
 
 
 def test_an_estimate_covers_the_space_without_claiming_anything(host):
@@ -202,7 +206,7 @@ def test_an_estimate_covers_the_space_without_claiming_anything(host):
 
 
 def test_an_estimate_adds_missing_rows_only(host):
-    """The existing table is returned where it is complete, and kept where it is not."""
+    """The existing table is returned where it is complete, and added to where it is not."""
     nano = find_device("jetson-nano")
     table = estimate(SPACE, nano, target_of(nano), None, clock=Clock())
     assert estimate(SPACE, nano, target_of(nano), table, clock=Clock()) is table
@@ -226,6 +230,7 @@ def test_a_busy_machine_is_warned_about(monkeypatch):
     """A load of half a core or more is worth a warning, a quiet machine is not."""
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr("os.getloadavg", lambda: (1.4, 1.0, 1.0))
-    assert "load average 1.4" in str(load_warning())
+    assert "load average 1.4" in str(load_warning(conditions()))
     monkeypatch.setattr("os.getloadavg", lambda: (0.1, 1.0, 1.0))
-    assert load_warning() is None
+    assert load_warning(conditions()) is None
+    assert load_warning({}) is None

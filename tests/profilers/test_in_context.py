@@ -10,10 +10,10 @@ import pytest
 from natdeploy.core.cost import space_layers
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats
 from natdeploy.core.layers import layer_names
+from natdeploy.core.operators import ModelProfile, Node
 from natdeploy.core.space import SPACES
 from natdeploy.profilers.drift import Pass, join, level_ms
 from natdeploy.profilers.in_context import covering_networks, layer_shares, merge_rows
-from natdeploy.runtimes.onnx_profile import ModelProfile, Node
 
 
 def stats(median_ms: float) -> LatencyStats:
@@ -51,7 +51,9 @@ def profile_of(layers, times_us) -> ModelProfile:
     """Return a profile with one operator a layer, and one that moves nothing."""
     scopes = [name.replace("blocks.", "blocks/blocks.") for name in layer_names(layers)]
     nodes = [Node(name=f"/{scope}/Conv", op="Conv", consumers=()) for scope in scopes]
-    return ModelProfile(nodes=(*nodes, Node(name="/Flatten", op="Flatten", consumers=())), times_us=times_us)
+    return ModelProfile(
+        nodes=(*nodes, Node(name="/Flatten", op="Flatten", consumers=())), times_us=times_us, with_overhead=True
+    )
 
 
 def test_shares_add_up_and_leave_out_the_profilers_own_cost():

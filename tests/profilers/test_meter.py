@@ -12,7 +12,8 @@ from natdeploy.core.architecture import uniform
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.export.onnx import OnnxExporter
-from natdeploy.profilers.meter import LocalMeter, measure_session, noise_image
+from natdeploy.profilers.local_timer import LocalTimer, noise_image
+from natdeploy.profilers.meter import Meter
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.timing import Timing
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
@@ -31,6 +32,9 @@ class Clock:
     def seconds(self) -> float:
         """Return the time."""
         return time.perf_counter()
+
+
+TIMER = LocalTimer(runtime=OnnxRuntime(), threads=1, clock=Clock(), timing=SHORT)
 
 
 class CountingExporter(OnnxExporter):
@@ -63,7 +67,7 @@ def layers_of(resolution: int, *, depth: int = 2, kernel: int = 3):
 
 def test_a_deeper_network_takes_longer():
     """Networks come back in order, each with the runs it got."""
-    meter = LocalMeter(exporter=OnnxExporter(), runtime=OnnxRuntime(), threads=1, clock=Clock(), seed=0, timing=SHORT)
+    meter = Meter(exporter=OnnxExporter(), timer=TIMER, seed=0)
     small, large = meter.measure([layers_of(32), layers_of(64, depth=4, kernel=7)])
     assert small.median_ms < large.median_ms
     assert small.runs == large.runs == 10
@@ -107,7 +111,7 @@ def test_threads_of_pytorch_are_as_before(tmp_path):
     assert torch.get_num_threads() == before
 
 
-def test_an_opened_file_can_be_measured(tmp_path):
-    """A session of any runtime is timed on a noise image of its size."""
-    session = OnnxRuntime().open(ModelFiles(OnnxExporter(), tmp_path, seed=0).path(layers_of(32)), threads=1)
-    assert measure_session(session, clock=Clock(), seed=0, timing=SHORT).runs == 10
+def test_files_of_several_sizes_are_timed_together(tmp_path):
+    """Each file is timed on a noise image of its own size."""
+    files = ModelFiles(OnnxExporter(), tmp_path, seed=0)
+    assert [stats.runs for stats in TIMER.time([files.path(layers_of(size)) for size in (32, 48)], seed=0)] == [10, 10]

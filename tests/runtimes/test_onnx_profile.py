@@ -12,10 +12,11 @@ import pytest
 
 from natdeploy.core.architecture import uniform
 from natdeploy.core.layers import layer_names, walk
+from natdeploy.core.operators import Node, owners
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.export.onnx import OnnxExporter
-from natdeploy.runtimes.onnx_profile import Node, owners, profile_model, read_profile
+from natdeploy.runtimes.onnx_profile import profile_model, read_profile
 from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import build_network
 

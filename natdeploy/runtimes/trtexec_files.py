@@ -1,0 +1,189 @@
+"""The JSON files that `trtexec` writes: the times of every run, the times of the layers and what the layers are."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from natdeploy.core.latency import LatencyStats
+from natdeploy.errors import InputError
+from natdeploy.runtimes.tool_output import json_number, load_json
+from natdeploy.runtimes.trtexec import Version
+
+_TIMES = (
+    "startEnqMs",
+    "endEnqMs",
+    "startH2dMs",
+    "endH2dMs",
+    "startComputeMs",
+    "endComputeMs",
+    "startD2hMs",
+    "endD2hMs",
+    "h2dMs",
+    "computeMs",
+    "d2hMs",
+    "latencyMs",
+)
+_OLD_TIME = "endToEndMs"
+_PROFILE = {"name", "timeMs", "averageMs", "percentage"}
+_WITHOUT_WARMUP: Version = (8, 5, 0)
+# Times are printed with six digits: a difference of two late ones is off by so much of the later one.
+_PRINTED = 2e-5
+_ONNX_LAYER = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class LayerTime:
+    """One layer of an engine in its profile.
+
+    Args:
+        name: Name; of fused layers all names (`a + b`, `a || b`).
+        mean_ms: Mean time of a run; zero of copies that were left out.
+        median_ms: Median time of a run, None where this version does not tell.
+        percent: Share of the time of all layers.
+    """
+
+    name: str
+    mean_ms: float
+    median_ms: float | None
+    percent: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class LayerInfo:
+    """What a layer of an engine is.
+
+    Args:
+        name: Name, as in the profile.
+        kind: TensorRT's type, empty where the engine was built to keep names alone.
+        onnx_names: Names of the ONNX nodes that it computes, where this version tells them.
+    """
+
+    name: str
+    kind: str = ""
+    onnx_names: tuple[str, ...] = ()
+
+
+def read_times(text: str, *, warmup_ms: float, version: Version, source: str = "times") -> NDArray[np.float64]:
+    """Return the time that the GPU computed in each run that counts, in milliseconds, from `--exportTimes`.
+
+    Versions before 8.5 export the runs of the warm-up too; they are dropped by the time they began.
+
+    Args:
+        text: The file.
+        warmup_ms: Warm-up that trtexec was told.
+        version: Version of TensorRT.
+        source: Name of the file, for messages.
+
+    Raises:
+        InputError: The file is damaged or of an unknown layout, a time is zero, or no run is left.
+    """
+    rows = _objects(load_json(text, source), source)
+    times = []
+    for number, row in enumerate(rows, start=1):
+        place = f"{source}, run {number}"
+        if set(row) not in (set(_TIMES), {*_TIMES, _OLD_TIME}):
+            msg = f"{place}: unknown layout: {sorted(set(row) ^ set(_TIMES))} is lacking or new"
+            raise InputError(msg)
+        begun, computed = json_number(row, "startComputeMs", place), _compute_ms(row, place)
+        if version >= _WITHOUT_WARMUP or begun >= warmup_ms:
+            times.append(computed)
+    if not times:
+        msg = f"{source}: none of its {len(rows)} runs came after the warm-up of {warmup_ms:g} ms"
+        raise InputError(msg, hint="give trtexec more time")
+    return np.array(times, dtype=np.float64)
+
+
+def times_stats(times_ms: NDArray[np.float64]) -> LatencyStats:
+    """Return the statistics of the times of runs, in milliseconds.
+
+    Raises:
+        InputError: There are none.
+    """
+    if times_ms.size == 0:
+        msg = "no runs: nothing was measured"
+        raise InputError(msg)
+    p10, median, p90 = (float(value) for value in np.percentile(times_ms, [10, 50, 90]))
+    mean, std = float(times_ms.mean()), float(times_ms.std())
+    return LatencyStats(median_ms=median, p10_ms=p10, p90_ms=p90, mean_ms=mean, std_ms=std, runs=times_ms.size)
+
+
+def read_profile(text: str, *, source: str = "profile") -> list[LayerTime]:
+    """Read the times of the layers, in the order in which they run, from `--exportProfile`.
+
+    Raises:
+        InputError: The file is damaged or of an unknown layout, or its figures contradict each other.
+    """
+    rows = _objects(load_json(text, source), source)
+    if not rows or set(rows[0]) != {"count"}:
+        msg = f"{source}: it does not begin with the count of runs"
+        raise InputError(msg)
+    count = json_number(rows[0], "count", source)
+    layers = [_layer_time(row, count, f"{source}, layer {number}") for number, row in enumerate(rows[1:], start=1)]
+    if sum(layer.mean_ms for layer in layers) <= 0:
+        msg = f"{source}: no layer took any time"
+        raise InputError(msg)
+    return layers
+
+
+def read_layer_info(text: str, *, source: str = "layer info") -> list[LayerInfo]:
+    """Read what the layers are, from `--exportLayerInfo`: names alone or objects.
+
+    Raises:
+        InputError: The file is damaged or of an unknown layout.
+    """
+    document = load_json(text, source)
+    layers = document.get("Layers") if isinstance(document, dict) else None
+    if not isinstance(layers, list) or not layers:
+        msg = f"{source}: it has no list 'Layers'"
+        raise InputError(msg)
+    return [_layer_info(layer, f"{source}, layer {number}") for number, layer in enumerate(layers, start=1)]
+
+
+def _objects(document: object, source: str) -> Sequence[dict[str, Any]]:
+    if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
+        msg = f"{source}: not a list of objects"
+        raise InputError(msg)
+    return document
+
+
+def _compute_ms(row: dict[str, Any], place: str) -> float:
+    begin, end, computed = (json_number(row, key, place) for key in ("startComputeMs", "endComputeMs", "computeMs"))
+    if computed <= 0:
+        msg = f"{place}: computeMs is {computed:g}: a latency is a positive number of milliseconds"
+        raise InputError(msg)
+    if abs(end - begin - computed) > _PRINTED * end:
+        msg = f"{place}: computeMs is {computed:g}, but it computed from {begin:g} to {end:g} ms"
+        raise InputError(msg)
+    return computed
+
+
+def _layer_time(row: dict[str, Any], count: float, place: str) -> LayerTime:
+    if set(row) not in (_PROFILE, {*_PROFILE, "medianMs"}) or not isinstance(row["name"], str):
+        msg = f"{place}: unknown layout: {sorted(row)}"
+        raise InputError(msg)
+    total, mean, percent = (json_number(row, key, place) for key in ("timeMs", "averageMs", "percentage"))
+    median = json_number(row, "medianMs", place) if "medianMs" in row else None
+    if abs(mean * count - total) > _PRINTED * total or percent > 100 * (1 + _PRINTED):
+        msg = f"{place}: {mean:g} ms on average of {count:g} runs are not {total:g} ms, or {percent:g} % too much"
+        raise InputError(msg)
+    if median == 0 < mean:
+        msg = f"{place}: the median is zero, the mean {mean:g} ms"
+        raise InputError(msg)
+    return LayerTime(name=row["name"], mean_ms=mean, median_ms=median, percent=percent)
+
+
+def _layer_info(layer: object, place: str) -> LayerInfo:
+    if isinstance(layer, str) and layer:
+        return LayerInfo(name=layer)
+    fields = [layer.get(key, "") for key in ("Name", "LayerType", "Metadata")] if isinstance(layer, dict) else []
+    if not fields or not all(isinstance(field, str) for field in fields) or not fields[0]:
+        msg = f"{place}: neither a name nor an object with 'Name'"
+        raise InputError(msg)
+    name, kind, metadata = fields
+    return LayerInfo(name=name, kind=kind, onnx_names=tuple(_ONNX_LAYER.findall(metadata)))

@@ -1,0 +1,79 @@
+"""Profiling within a limited time: what comes first, and how thoroughly it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from natdeploy.ports import Clock
+
+Place = tuple[float, int]
+_FOR_ROWS = 0.7
+_LEAST_EFFORT = 0.2
+
+
+class Budget:
+    """Time that a profile may take.
+
+    Seven tenths are for the layers, the rest for the whole networks that tell the table's error. As long as it
+    suffices, everything is measured, with less effort where it must be; below a fifth of the usual effort noise would
+    spoil the result, and places are left out instead.
+
+    Args:
+        seconds: The time.
+        clock: Source of time; the budget runs from now on.
+    """
+
+    def __init__(self, seconds: float, clock: Clock) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._started = clock.seconds()
+        self._full_s: list[float] = []
+
+    def effort(self, places: int) -> float | None:
+        """Return the effort for the next of `places` that wait, between 0.2 and 1; None where no time is left for it.
+
+        Nothing is known of the first pass, so it is made with the least effort, whatever it takes.
+        """
+        if not self._full_s:
+            return _LEAST_EFFORT
+        affordable = self._left_s(_FOR_ROWS) / self._full_pass_s
+        return None if affordable < _LEAST_EFFORT else min(max(affordable / places, _LEAST_EFFORT), 1.0)
+
+    def spent(self, effort: float, seconds: float) -> None:
+        """Note that a pass with `effort` took `seconds`."""
+        self._full_s.append(seconds / effort)
+
+    def check_effort(self, networks: int, networks_a_pass: int) -> float:
+        """Return the effort, between 0.2 and 1, for timing `networks` where a pass times `networks_a_pass`."""
+        if not self._full_s:
+            return _LEAST_EFFORT
+        full_s = self._full_pass_s * networks / networks_a_pass
+        return min(max(self._left_s(1.0) / full_s, _LEAST_EFFORT), 1.0)
+
+    @property
+    def _full_pass_s(self) -> float:
+        return sum(self._full_s) / len(self._full_s)
+
+    def _left_s(self, share: float) -> float:
+        return self._seconds * share - (self._clock.seconds() - self._started)
+
+
+def by_importance(places: Sequence[Place]) -> list[Place]:
+    """Return widths and resolutions in an order in which every beginning of the list covers the range well.
+
+    At each width the resolution in the middle comes first, then always the one that is farthest from those before;
+    of equally far ones the larger.
+    """
+    by_width = {width: _spread([size for own, size in places if own == width]) for width, _ in places}
+    longest = max(map(len, by_width.values()), default=0)
+    return [(width, sizes[turn]) for turn in range(longest) for width, sizes in by_width.items() if turn < len(sizes)]
+
+
+def _spread(sizes: Sequence[int]) -> list[int]:
+    waiting = sorted(sizes)
+    chosen = [waiting.pop(len(waiting) // 2)]
+    while waiting:
+        farthest = max(waiting, key=lambda size: (min(abs(size - known) for known in chosen), size))
+        waiting.remove(farthest)
+        chosen.append(farthest)
+    return chosen

@@ -1,0 +1,131 @@
+"""Whole networks that are really run to tell how far a table's sums are from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from natdeploy.core.calibration import calibrate, compare, held_out
+from natdeploy.core.latency import LatencyStats, LatencyTable, searchable_blocks
+from natdeploy.core.layers import Layer
+from natdeploy.core.space import SPACES, SearchSpace
+from natdeploy.profilers.budget import Budget
+from natdeploy.profilers.drift import Pass, level_ms
+from natdeploy.profilers.meter import Meter
+from natdeploy.profilers.passes import Bench, reference_networks
+from natdeploy.profilers.validation import random_networks, spread_networks
+
+Networks = list[tuple[Layer, ...]]
+_RANDOM_SHARE = 0.5
+_REPEATED = 5
+_UNSTABLE = 0.05
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """Whole networks that were run.
+
+    Args:
+        spread: Those whose predicted latency spreads evenly over its range.
+        random: Plainly random ones.
+        measured_ms: Median latency of each, those of `spread` first.
+        level_ms: Level of the device meanwhile.
+        noise_percent: Median difference of two timings of one network, in turns with all others.
+        unstable: How many have runs that differ by more than 5 % between the tenth and the ninetieth percentile.
+    """
+
+    spread: Networks
+    random: Networks
+    measured_ms: list[float]
+    level_ms: float
+    noise_percent: float
+    unstable: int
+
+
+def measure_whole(space: SearchSpace, table: LatencyTable, count: int, bench: Bench, budget: Budget | None) -> Checked:
+    """Measure `count` networks whose latency by `table` spreads evenly over its range, and half as many random ones.
+
+    They are of `space` and of the other known spaces that the table covers: it has one correction for all of them.
+    """
+    rng = np.random.default_rng(bench.seed)
+    spaces = covered_spaces(table, space)
+    each = -(-count // len(spaces))
+    spread = [network for own in spaces for network in spread_networks(own, table, each, rng)]
+    random = [network for own in spaces for network in random_networks(own, round(each * _RANDOM_SHARE), rng)]
+    networks, references = [*spread, *random], reference_networks(spaces[0])
+    bench.reporter.info(f"checking the table on {len(networks)} whole networks")
+    repeated = networks[:: max(1, len(networks) // _REPEATED)]
+    timed = [*networks, *references, *repeated]
+    effort = 1.0 if budget is None else budget.check_effort(len(timed), _networks_a_pass(space))
+    bench = bench.with_effort(effort)
+    measured = Meter(exporter=bench.exporter, timer=bench.timer, seed=bench.seed).measure(timed)
+    own, rest = measured[: len(networks)], measured[len(networks) :]
+    return Checked(
+        spread=spread,
+        random=random,
+        measured_ms=[stats.median_ms for stats in own],
+        level_ms=level_ms(rest[: len(references)]),
+        noise_percent=_noise_percent(own[:: max(1, len(networks) // _REPEATED)], rest[len(references) :]),
+        unstable=sum(stats.p90_ms - stats.p10_ms > _UNSTABLE * stats.median_ms for stats in own),
+    )
+
+
+def covered_spaces(table: LatencyTable, space: SearchSpace) -> list[SearchSpace]:
+    """Return what the table covers of `space`, then of other known spaces at the resolutions that it covers of them.
+
+    A space whose architectures another one of the list has too is left out.
+    """
+    found: list[SearchSpace] = []
+    own_widths = [dataclasses.replace(space, widths=(width,)) for width in space.widths]
+    known_spaces = sorted(SPACES.values(), key=lambda known: -len(known.widths))
+    for candidate in (space, *own_widths, *known_spaces):
+        covered = table.covered_resolutions(candidate, 1000)
+        if covered and not any(_holds(known, candidate, covered) for known in found):
+            found.append(candidate.with_resolutions(covered))
+    return found
+
+
+def quietest_level(passes: Sequence[Pass], checked: Checked | None) -> float | None:
+    """Return the lowest level of all passes, None where none is known."""
+    levels = [measured.level_ms for measured in passes if measured.level_ms is not None]
+    if checked is not None:
+        levels.append(checked.level_ms)
+    return min(levels, default=None)
+
+
+def with_errors(table: LatencyTable, checked: Checked, quietest_ms: float | None) -> LatencyTable:
+    """Return `table` with the correction that whole networks suggest, its errors over them, and the interval.
+
+    Errors and interval are of corrections that were fitted without the network in question.
+    """
+    factor = 1.0 if quietest_ms is None else quietest_ms / checked.level_ms
+    measured = [value * factor for value in checked.measured_ms]
+    networks = [*checked.spread, *checked.random]
+    sums = [table.sum_ms(layers) for layers in networks]
+    blocks = [searchable_blocks(layers) for layers in networks]
+    predicted = held_out(sums, blocks, measured)
+    count = len(checked.spread)
+    return dataclasses.replace(
+        table,
+        calibration=calibrate(sums, blocks, measured)[0],
+        validation=compare(predicted[:count], measured[:count]),
+        random_validation=compare(predicted[count:], measured[count:]) if checked.random else None,
+    )
+
+
+def _holds(known: SearchSpace, candidate: SearchSpace, resolutions: Sequence[int]) -> bool:
+    alike = dataclasses.replace(known, name=candidate.name, widths=candidate.widths, resolutions=candidate.resolutions)
+    return alike == candidate and {*candidate.widths} <= {*known.widths} and {*resolutions} <= {*known.resolutions}
+
+
+def _networks_a_pass(space: SearchSpace) -> int:
+    return space.max_gene + len(reference_networks(space))
+
+
+def _noise_percent(once: Sequence[LatencyStats], again: Sequence[LatencyStats]) -> float:
+    pairs = zip(once, again, strict=True)
+    differences = [abs(math.log(first.median_ms / second.median_ms)) for first, second in pairs]
+    return round(100 * float(np.median(differences)), 3)

@@ -1,0 +1,101 @@
+"""Timing model files on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from natdeploy.core.latency import LatencyStats
+from natdeploy.core.operators import ModelProfile
+from natdeploy.ports import Clock, Images, Runtime
+from natdeploy.profilers import host
+from natdeploy.profilers.timing import Timing, time_interleaved
+from natdeploy.runtimes.onnx_profile import profile_model
+
+_TIMING = Timing()
+_LEAST_PROFILE_RUNS = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LocalTimer:
+    """Times model files with a runtime of this machine; implements `natdeploy.ports.ModelTimer`.
+
+    Args:
+        runtime: The runtime.
+        threads: Its threads.
+        clock: Source of time.
+        timing: How the files are timed.
+        profile_warmup_runs: Runs of each file with the runtime's profiler on that do not count.
+        profile_runs: Runs that count.
+    """
+
+    runtime: Runtime
+    threads: int
+    clock: Clock
+    timing: Timing = _TIMING
+    profile_warmup_runs: int = 5
+    profile_runs: int = 25
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the files that it runs."""
+        return self.runtime.suffix
+
+    @property
+    def tells_operators(self) -> bool:
+        """Whether the runtime tells how long each operator of a model takes."""
+        return self.runtime.tells_operators
+
+    def version(self) -> str:
+        """Return the version of the runtime."""
+        return self.runtime.version()
+
+    def fingerprint(self) -> str:
+        """Return what tells this machine and runtime from others as far as latency goes."""
+        return host.host_fingerprint(self.version())
+
+    def conditions(self) -> dict[str, Any]:
+        """Return what may change from one measurement to the next."""
+        return host.conditions()
+
+    def protocol(self) -> dict[str, Any]:
+        """Return how it times, as plain values."""
+        profiled = {"profiled_runs": self.profile_runs} if self.tells_operators else {}
+        return {**dataclasses.asdict(self.timing), **profiled}
+
+    def with_effort(self, effort: float) -> LocalTimer:
+        """Return a timer with about `effort` times the rounds and profiled runs."""
+        runs = max(_LEAST_PROFILE_RUNS, round(self.profile_runs * effort))
+        return dataclasses.replace(self, timing=self.timing.with_effort(effort), profile_runs=runs)
+
+    def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
+        """Return the latency of each model file, all of them timed interleaved."""
+        sessions = [self.runtime.open(path, threads=self.threads) for path in paths]
+        calls = [session.prepare(noise_image(session.input_size, seed)) for session in sessions]
+        return time_interleaved(calls, clock=self.clock, rng=np.random.default_rng(seed), timing=self.timing)
+
+    def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:
+        """Return the operator times of each ONNX file."""
+        with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+            return [self._profile(path, seed, Path(folder)) for path in paths]
+
+    def _profile(self, path: Path, seed: int, folder: Path) -> ModelProfile:
+        size = self.runtime.open(path, threads=self.threads).input_size
+        return profile_model(
+            path,
+            noise_image(size, seed),
+            threads=self.threads,
+            folder=folder,
+            runs=self.profile_runs,
+            warmup_runs=self.profile_warmup_runs,
+        )
+
+
+def noise_image(size: int, seed: int) -> Images:
+    """Return a `1 x 3 x size x size` image of seeded noise."""
+    return np.random.default_rng(seed).standard_normal((1, 3, size, size)).astype(np.float32)

@@ -1,0 +1,68 @@
+"""What `devices` and `tables list` know of devices and their latency tables."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from natdeploy import api
+from natdeploy.core.space import SPACES
+from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.table_store import table_path
+from natdeploy.io.tables import write_table
+from natdeploy.testing.tables import made_up_table
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Give the user an empty home folder."""
+    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path))
+    return tmp_path
+
+
+def states():
+    """Return the states of the devices, by name."""
+    return {state.name: state for state in api.devices()}
+
+
+def test_devices_are_reachable_or_not_connected_or_not_checked(home):
+    """This machine is reachable, a device without an address not connected, and one with an address not checked."""
+    (home / "devices.toml").write_text('[pixel-8]\naddress = "0A1B2C"\n')
+    found = {name: (state.state, state.reachable) for name, state in states().items()}
+    assert found["host"] == ("reachable", True)
+    assert found["jetson-nano"] == ("not connected", False)
+    assert found["pixel-8"] == ("not checked", None)
+
+
+def test_a_device_lists_its_tables_with_their_provenance():
+    """A measured table of the user's own is told from a packaged one."""
+    target = target_of(find_device("galaxy-s23"), threads=2)
+    write_table(table_path(target), made_up_table(SPACES["starter"], target=target))
+    (table,) = states()["galaxy-s23"].tables
+    assert (table.runtime, table.precision, table.batch, table.threads) == ("litert", "fp32", 1, 2)
+    assert (table.provenance, table.packaged, table.problem) == ("measured", False, None)
+
+
+def test_a_damaged_table_is_named_and_hides_no_other_device():
+    """The row of its device says what is wrong; all other devices are listed as ever."""
+    target = target_of(find_device("galaxy-s23"))
+    path = table_path(target)
+    path.parent.mkdir(parents=True)
+    path.write_text("not a table\n")
+    found = states()
+    (table,) = found["galaxy-s23"].tables
+    assert table.provenance is None
+    assert str(path) in (table.problem or "")
+    assert len(found) > 10
+
+
+def test_tables_tell_packaged_from_own():
+    """`tables list` marks what natdeploy ships; a table of the same target in the user's folder stands before it."""
+    target = target_of(find_device("jetson-nano"))
+    packaged = {state.device: state for state in api.tables() if state.packaged}
+    assert packaged["jetson-nano"].provenance == "estimated"
+    table = dataclasses.replace(made_up_table(SPACES["starter"], target=target), provenance="estimated")
+    write_table(table_path(target), table)
+    (own,) = (state for state in api.tables() if state.device == "jetson-nano")
+    assert (own.packaged, own.rows) == (False, len(table.rows))

@@ -1,0 +1,86 @@
+"""Whole networks against a table: which are run, what follows from them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from natdeploy.core.cost import space_layers
+from natdeploy.core.device import Target
+from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable, searchable_blocks
+from natdeploy.core.space import SPACES
+from natdeploy.profilers.checking import Checked, covered_spaces, with_errors
+from natdeploy.profilers.validation import random_networks
+
+STARTER, NAT = SPACES["starter"], SPACES["nat"].with_resolutions((192, 224))
+
+
+def table_of(*spaces) -> LatencyTable:
+    """Return a table of the spaces in which a layer takes as long as its multiply-adds say."""
+    rows = {}
+    for space in spaces:
+        for width in space.widths:
+            for resolution in space.resolutions:
+                for layer in space_layers(space, width, resolution, CLASSIFIER_COUNTS):
+                    ms = layer.madds / 1e6 + 0.001
+                    rows[layer] = LatencyStats(median_ms=ms, p10_ms=ms, p90_ms=ms, mean_ms=ms, std_ms=0.0, runs=1)
+    target = Target(device="host", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
+    return LatencyTable(target=target, provenance="measured", method="in-context", rows=rows)
+
+
+def test_all_known_spaces_that_a_table_covers_are_checked():
+    """A table that grew over several spaces has one correction, so networks of all of them count."""
+    assert covered_spaces(table_of(STARTER), STARTER) == [STARTER]
+    assert covered_spaces(table_of(STARTER, NAT), NAT) == [NAT, STARTER]
+    assert covered_spaces(table_of(STARTER, NAT), STARTER) == [STARTER, NAT]
+
+
+def test_a_space_that_is_covered_in_part_is_checked_in_this_part():
+    """Resolutions and widths that have no rows yet are left out."""
+    part = dataclasses.replace(NAT, widths=(1.2,), resolutions=(224,))
+    assert covered_spaces(table_of(part), NAT) == [part]
+
+
+def checked(networks, spread, factor=1.0, constant_ms=0.0):
+    """Return networks that take what the table says times `factor`, and `constant_ms` more."""
+    table = table_of(STARTER)
+    measured = [factor * table.sum_ms(layers) + constant_ms for layers in networks]
+    return Checked(
+        spread=networks[:spread],
+        random=networks[spread:],
+        measured_ms=measured,
+        level_ms=2.0,
+        noise_percent=0.1,
+        unstable=0,
+    )
+
+
+def test_what_the_sums_miss_is_corrected():
+    """A factor and a constant are found, at the level of the quietest pass."""
+    networks = random_networks(STARTER, 30, np.random.default_rng(0))
+    found = with_errors(table_of(STARTER), checked(networks, 20, factor=2.4, constant_ms=0.4), quietest_ms=1.0)
+    layers = random_networks(STARTER, 1, np.random.default_rng(1))[0]
+    expected = (2.4 * found.sum_ms(layers) + 0.4) / 2
+    assert found.predict(layers).latency_ms == pytest.approx(expected, rel=1e-3)
+    assert (found.validation.networks, found.random_validation.networks) == (20, 10)
+    assert found.validation.max_error_percent < 0.1
+    assert found.random_validation.max_error_percent < 0.1
+
+
+def test_errors_are_of_networks_that_the_correction_has_not_seen():
+    """One network that nothing explains shows its whole error."""
+    networks = random_networks(STARTER, 12, np.random.default_rng(0))
+    seen = checked(networks, 12)
+    outlier = dataclasses.replace(seen, measured_ms=[2 * seen.measured_ms[0], *seen.measured_ms[1:]])
+    found = with_errors(table_of(STARTER), outlier, quietest_ms=None)
+    assert found.validation.max_error_percent == pytest.approx(50, abs=1)
+    assert found.random_validation is None
+    assert found.calibration.networks == 12
+
+
+def test_the_fixed_block_does_not_count_as_searchable():
+    """The correction's count of blocks is that of the active genes."""
+    layers = random_networks(STARTER, 1, np.random.default_rng(0))[0]
+    assert searchable_blocks(layers) == sum(layer.op == "block" for layer in layers) - 1

@@ -1,0 +1,183 @@
+"""Outputs of trtexec and benchmark_model for tests.
+
+All of them are constructed here, in the layout of the real programs, so that the tests hold without the shared data;
+figures are round and mean nothing. `sample` reads real ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(os.environ.get("NATDEPLOY_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "samples"
+
+
+def sample(name: str) -> str:
+    """Return a real output; the test is skipped where it is absent."""
+    path = SAMPLES / name
+    if not path.exists():
+        pytest.skip(f"{path} is absent: set NATDEPLOY_SHARED_DATA")
+    return path.read_text(encoding="utf-8")
+
+
+def trtexec_help(options: str, version: str = "8201") -> str:
+    """Return what `trtexec --help` would print for these options, separated by blanks."""
+    lines = "\n".join(f"  {option:<27} What it does (default = disabled)" for option in options.split())
+    return f"&&&& RUNNING TensorRT.trtexec [TensorRT v{version}] # trtexec --help\n=== Build Options ===\n{lines}\n"
+
+
+_SHARED = (
+    "--onnx=<file> --saveEngine=<file> --loadEngine=<file> --timingCacheFile=<file> --warmUp=N --duration=N"
+    " --iterations=N --avgRuns=N --useSpinWait --useCudaGraph --separateProfileRun --dumpProfile --exportTimes=<file>"
+    " --exportProfile=<file>"
+)
+HELP_8_0 = trtexec_help(f"{_SHARED} --fp16 --int8 --workspace=N --buildOnly --noDataTransfers", "8001")
+HELP_8_5 = trtexec_help(
+    f"{_SHARED} --fp16 --int8 --workspace=N --memPoolSize=poolspec --buildOnly --noDataTransfers"
+    " --profilingVerbosity=mode --exportLayerInfo=<file>",
+    "8502",
+)
+HELP_10 = trtexec_help(
+    f"{_SHARED} --fp16 --int8 --memPoolSize=poolspec --skipInference --noDataTransfers --profilingVerbosity=mode"
+    " --exportLayerInfo=<file>",
+    "100300",
+)
+HELP_11 = trtexec_help(
+    f"{_SHARED} --memPoolSize=poolspec --skipInference --noDataTransfers --includeDataTransfers --noSpinWait"
+    " --noCudaGraph --profilingVerbosity=mode --exportLayerInfo=<file>",
+    "110100",
+)
+
+TRTEXEC_LOG = """\
+&&&& RUNNING TensorRT.trtexec [TensorRT v8201] # trtexec --loadEngine=m.engine --exportTimes=t.json
+[1/2/26-03:04:05] [I] === Inference Options ===
+[1/2/26-03:04:05] [I] Data transfers: Disabled
+[1/2/26-03:04:05] [I] Spin-wait: Enabled
+[1/2/26-03:04:05] [I] CUDA Graph: Disabled
+[1/2/26-03:04:05] [I] Selected Device: NVIDIA Tegra X1
+[1/2/26-03:04:16] [I] === Performance summary ===
+[1/2/26-03:04:16] [I] Throughput: 100 qps
+[1/2/26-03:04:16] [I] Latency: min = 9.5 ms, max = 11.5 ms, mean = 10 ms, median = 10 ms, percentile(99%) = 11 ms
+[1/2/26-03:04:16] [I] H2D Latency: min = 0 ms, max = 0 ms, mean = 0 ms, median = 0 ms, percentile(99%) = 0 ms
+[1/2/26-03:04:16] [I] GPU Compute Time: min = 9.5 ms, max = 11 ms, mean = 10 ms, median = 10 ms, percentile(99%) = 11 ms
+[1/2/26-03:04:16] [W] * GPU compute time is unstable, with coefficient of variance = 2.5%.
+[1/2/26-03:04:16] [I]
+&&&& PASSED TensorRT.trtexec [TensorRT v8201] # trtexec --loadEngine=m.engine --exportTimes=t.json
+"""
+
+
+def exported_times(computed: list[float], *, begin: float = 0.0, old: bool = False) -> str:
+    """Return what `--exportTimes` would write for runs that computed so many milliseconds, one after the other."""
+    rows, clock = [], begin
+    for value in computed:
+        row = dict.fromkeys(("startEnqMs", "endEnqMs", "startH2dMs", "endH2dMs", "startComputeMs"), clock)
+        clock += value
+        row |= dict.fromkeys(("endComputeMs", "startD2hMs", "endD2hMs"), clock)
+        row |= {"h2dMs": 0, "computeMs": value, "d2hMs": 0, "latencyMs": value}
+        rows.append(row | ({"endToEndMs": value} if old else {}))
+    return json.dumps(rows)
+
+
+def exported_profile(layers: dict[str, float], *, median: bool = True, count: int = 100) -> str:
+    """Return what `--exportProfile` would write for layers that take so many milliseconds."""
+    total = sum(layers.values())
+    rows: list[dict[str, object]] = [{"count": count}]
+    for name, value in layers.items():
+        row: dict[str, object] = {"name": name, "timeMs": value * count, "averageMs": value}
+        if median:
+            row["medianMs"] = value / 2
+        rows.append({**row, "percentage": 100 * value / total})
+    return json.dumps(rows)
+
+
+TIMED = """\
+INFO: Initialized session in 5.5ms.
+INFO: Replacing 8 out of 10 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 3 partitions for subgraph 0.
+INFO: count=10 first=2500 curr=2100 min=2000 max=2500 avg=2200 std=90
+
+INFO: count=50 first=2050 curr=2010 min=1900 max=2600 avg=2020.5 std=80 p5=1950 median=2000 p95=2200
+
+INFO: Inference timings in us: Init: 5500, First inference: 2500, Warmup (avg): 2200, Inference (avg): 2020.5
+INFO: Memory footprint delta from the start of the tool (MB): init=3.5 overall=7.25
+"""
+_ORDER = "[first] [avg ms] [%] [cdf%] [mem KB] [times called] [Name]"
+OPERATORS = f"""\
+INFO: Operator-wise Profiling Info for Regular Benchmark Runs:
+============================== Run Order ==============================
+\t[node type] {_ORDER}
+\tCONV_2D\t1.000\t1.000\t50.000%\t50.000%\t0.000\t1\t[stem/conv;stem/act]:0
+\tPAD  0.250  0.250  12.500%  62.500%  0.000  1  [padded, twice]:1
+\tFULLY_CONNECTED\t0.750\t0.750\t37.500%\t100.000%\t0.000\t1\t[classifier]:2
+
+============================== Top by Computation Time ==============================
+\t[node type] {_ORDER}
+\tCONV_2D\t1.000\t1.000\t50.000%\t50.000%\t0.000\t1\t[stem/conv;stem/act]:0
+
+Number of nodes executed: 3
+============================== Summary by node type ==============================
+\t[Node type] [count] [avg ms] [avg %] [cdf %] [mem KB] [times called]
+\tCONV_2D\t1\t1.000\t50.000%\t50.000%\t0.000\t1
+\tFULLY_CONNECTED\t1\t0.750\t37.500%\t87.500%\t0.000\t1
+\tPAD\t1\t0.250\t12.500%\t100.000%\t0.000\t1
+
+Timings (microseconds): count=50 first=2100 curr=2000 min=1900 max=2200 avg=2000 std=40
+Memory (bytes): count=0
+3 nodes observed
+"""
+OPERATORS_CSV = """\
+Profiling Info for Benchmark Initialization:
+============================== Run Order ==============================
+node type, first, avg_ms, %, cdf%, mem KB, times called, name
+AllocateTensors, 0.03, 0.03, 100%, 100%, 0, 1, AllocateTensors/0
+
+Number of nodes executed: 1
+============================== Summary by node type ==============================
+node type, count, avg_ms, avg %, cdf %, mem KB, times called
+AllocateTensors, 1, 0.03, 100%, 100%, 0, 1
+
+Timings (microseconds): count=1 curr=30
+Memory (bytes): count=0
+1 nodes observed
+
+Operator-wise Profiling Info for Regular Benchmark Runs:
+============================== Run Order ==============================
+node type, first, avg_ms, %, cdf%, mem KB, times called, name
+Convolution (NHWC, F32), 1.1, 1.00004, 80.002%, 80.002%, 0, 1, [stem/conv]:0
+SOFTMAX, 0.2, 0.25, 19.998%, 100%, 0, 1, [Identity]:1
+
+Number of nodes executed: 2
+============================== Summary by node type ==============================
+node type, count, avg_ms, avg %, cdf %, mem KB, times called
+Convolution (NHWC, F32), 1, 1.00004, 80%, 80%, 0, 1
+SOFTMAX, 1, 0.25, 20%, 100%, 0, 1
+
+Timings (microseconds): count=50 first=1300 curr=1250 min=1200 max=1.4e+03 avg=1250 std=40
+Memory (bytes): count=0
+2 nodes observed
+"""
+LITERT_RESULT = json.dumps(
+    {
+        "model": "m.tflite",
+        "accelerators": ["CPU"],
+        "fully_accelerated": True,
+        "num_threads": 1,
+        "latency": {
+            "init_ms": 3.0,
+            "warmup_first_ms": 2.0,
+            "warmup_avg_ms": 1.5,
+            "num_warmup_runs": 5,
+            "avg_ms": 1.25,
+            "min_ms": 1.0,
+            "max_ms": 2.5,
+            "median_ms": 1.2,
+            "std_ms": 0.1,
+            "p5_ms": 1.05,
+            "p95_ms": 1.9,
+            "num_runs": 50,
+        },
+    },
+    indent=2,
+)
