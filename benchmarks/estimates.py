@@ -15,23 +15,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.stats import kendalltau, spearmanr
 
-from natdeploy.core.cost import compile_cost, space_layers
+from natdeploy.core.cost import compile_cost
 from natdeploy.core.device import Roofline
 from natdeploy.core.genotype import sample
-from natdeploy.core.layers import BLOCK, CLASSIFIER, FEATURE_MIX, FINAL_EXPAND, POOLING, STEM, Layer
+from natdeploy.core.layers import POOLING, Layer
 from natdeploy.core.space import SPACES
 from natdeploy.io.devices import find_device
+from natdeploy.io.foreign_tables import read_ofa
 from natdeploy.profilers.roofline import DENSE, DEPTHWISE, POINTWISE, estimate_layer
 
 RESOLUTIONS = tuple(range(160, 225, 4))
 FITTED = (160, 176, 192, 208)
-SPACE, WIDTH, CLASSES, NETWORKS = SPACES["ofa-mbv3-w1.2"], 1.2, 1000, 2000
-_NAMES = {STEM: "Conv", FINAL_EXPAND: "Conv_1", POOLING: "AvgPool2D", FEATURE_MIX: "Conv_2"}
+SPACE, CLASSES, NETWORKS = SPACES["ofa-mbv3-w1.2"], 1000, 2000
 _KINDS = (DENSE, POINTWISE, DEPTHWISE)
 Values = NDArray[np.float64]
 
@@ -47,9 +46,8 @@ class Agreement:
 
 def measured(folder: Path, resolution: int) -> dict[Layer, float]:
     """Return the measured latency, in milliseconds, of every layer of the space at `resolution`."""
-    text = (folder / "latency" / "note10" / f"{resolution}_lookup_table.yaml").read_text(encoding="utf-8")
-    rows = yaml.load(text, Loader=yaml.CSafeLoader)
-    return {layer: rows[_key(layer)]["mean"] for layer in space_layers(SPACE, WIDTH, resolution, [CLASSES])}
+    file = folder / "latency" / "note10" / f"{resolution}_lookup_table.yaml"
+    return {layer: stats.mean_ms for layer, stats in read_ofa(file, SPACE).rows.items()}
 
 
 def fit(tables: Sequence[Mapping[Layer, float]], peak_gmadds: float) -> Roofline:
@@ -118,17 +116,6 @@ def main() -> None:
 
 def _estimate_ms(layer: Layer, roofline: Roofline) -> float:
     return estimate_layer(layer, roofline, "fp32").median_ms
-
-
-def _key(layer: Layer) -> str:
-    inner, outer = (f"{size}x{size}" for size in (layer.in_size, layer.out_size))
-    ends = f"input:{inner}x{layer.in_channels}-output:{outer}x{layer.out_channels}"
-    if layer.op == BLOCK:
-        flags = f"idskip:{layer.skip:d}-se:{layer.se:d}-hs:{layer.activation == 'h_swish':d}"
-        return f"expanded_conv-{ends}-expand:{layer.mid_channels}-kernel:{layer.kernel}-stride:{layer.stride}-{flags}"
-    if layer.op == CLASSIFIER:
-        return f"Logits-input:1x1x{layer.in_channels}-output:{layer.out_channels}"
-    return f"{_NAMES[layer.op]}-{ends}"
 
 
 if __name__ == "__main__":
