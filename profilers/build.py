@@ -1,4 +1,4 @@
-"""Building a latency table: measured on a device, or estimated."""
+"""Building a latency table: what is missing is measured, then the whole is checked."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from natdeploy.core.cost import space_layers
-from natdeploy.core.device import Device, Target
-from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyTable
+from natdeploy.core.device import Target
+from natdeploy.core.latency import MEASURED, LatencyTable, refuse_mixing
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.files import Journal
-from natdeploy.ports import Clock, Reporter
+from natdeploy.ports import Reporter
 from natdeploy.profilers import host
 from natdeploy.profilers.budget import Budget
 from natdeploy.profilers.checking import measure_whole, quietest_level, with_errors
 from natdeploy.profilers.drift import Pass, join
 from natdeploy.profilers.passes import Bench, lacking, measure_places, reference_networks
-from natdeploy.profilers.roofline import estimate_layer
 from natdeploy.profilers.row_journal import RowJournal
 from natdeploy.version import __version__
 
@@ -71,7 +69,7 @@ def profile_device(
     passes = [old, *journaled.passes]
     table = LatencyTable(
         target=target,
-        provenance="measured",
+        provenance=MEASURED,
         method=bench.method,
         rows=join(passes, None),
         runtime_version=timer.version(),
@@ -82,46 +80,6 @@ def profile_device(
     table = _finish(space, table, passes, bench, networks=validate_networks, budget=budget)
     journaled.end()
     return table
-
-
-def estimate(
-    space: SearchSpace,
-    device: Device,
-    target: Target,
-    existing: LatencyTable | None,
-    *,
-    clock: Clock,
-    classes: Sequence[int] = CLASSIFIER_COUNTS,
-) -> LatencyTable:
-    """Estimate every layer of `space` from the device's description; nothing is run.
-
-    The layers of `existing` are estimated again: the description may have changed since.
-
-    Raises:
-        InputError: The description has no figures for this target, or `existing` is of another provenance.
-    """
-    if device.roofline is None:
-        msg = f"device {device.name!r} has no [roofline] figures in its description: it can only be measured"
-        raise InputError(msg)
-    if target.batch != 1 or target.threads != device.threads:
-        msg = f"{target} cannot be estimated: the figures of {device.name} are for batch 1, threads {device.threads}"
-        raise InputError(msg)
-    _check_provenance(existing, "estimated")
-    layers = dict.fromkeys(existing.rows if existing else ())
-    for width in space.widths:
-        for resolution in space.resolutions:
-            layers.update(dict.fromkeys(space_layers(space, width, resolution, classes)))
-    rows = {layer: estimate_layer(layer, device.roofline, target.precision) for layer in layers}
-    if existing is not None and rows == existing.rows:
-        return existing
-    return LatencyTable(
-        target=target,
-        provenance="estimated",
-        method="roofline",
-        rows=rows,
-        created=clock.now().isoformat(timespec="seconds"),
-        conditions={"natdeploy": __version__, "chip": device.chip, "source": device.source},
-    )
 
 
 def _finish(
@@ -179,17 +137,11 @@ def _warn_of_places(left_out: Sequence[tuple[float, int]], reporter: Reporter) -
 
 
 def _usable(existing: LatencyTable | None, fingerprint: str, reporter: Reporter) -> LatencyTable | None:
-    _check_provenance(existing, "measured")
+    refuse_mixing(existing, MEASURED)
     if existing is None or existing.fingerprint == fingerprint:
         return existing
     reporter.warn(f"the existing table is of another machine or runtime ({existing.fingerprint}): it is measured anew")
     return None
-
-
-def _check_provenance(existing: LatencyTable | None, provenance: str) -> None:
-    if existing is not None and existing.provenance != provenance:
-        msg = f"the existing table holds {existing.provenance} latencies; {provenance} ones do not go into it"
-        raise InputError(msg, hint="replace it with --fresh")
 
 
 def _check_target(target: Target) -> None:

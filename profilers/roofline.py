@@ -8,13 +8,16 @@ convolutions reach different shares of the peak rate.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from natdeploy.core.device import Roofline
-from natdeploy.core.latency import LatencyStats
+from natdeploy.core.cost import space_layers
+from natdeploy.core.device import Device, Roofline, Target
+from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyStats, LatencyTable, refuse_mixing
 from natdeploy.core.layers import BLOCK, POOLING, Layer
-from natdeploy.core.space import squeeze_channels
+from natdeploy.core.space import SearchSpace, squeeze_channels
 from natdeploy.errors import InputError
+from natdeploy.ports import Clock
+from natdeploy.version import __version__
 
 DENSE, POINTWISE, DEPTHWISE = "dense", "pointwise", "depthwise"
 _BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
@@ -57,6 +60,46 @@ def estimate_layer(layer: Layer, roofline: Roofline, precision: str) -> LatencyS
     total_ms = sum(_operator_ms(operator, roofline, precision) for operator in operators(layer))
     value = round(total_ms, 6)
     return LatencyStats(median_ms=value, p10_ms=value, p90_ms=value, mean_ms=value, std_ms=0.0, runs=0)
+
+
+def estimate(
+    space: SearchSpace,
+    device: Device,
+    target: Target,
+    existing: LatencyTable | None,
+    *,
+    clock: Clock,
+    classes: Sequence[int] = CLASSIFIER_COUNTS,
+) -> LatencyTable:
+    """Estimate every layer of `space` from the device's description; nothing is run.
+
+    The layers of `existing` are estimated again: the description may have changed since.
+
+    Raises:
+        InputError: The description has no figures for this target, or `existing` is of another provenance.
+    """
+    if device.roofline is None:
+        msg = f"device {device.name!r} has no [roofline] figures in its description: it can only be measured"
+        raise InputError(msg)
+    if target.batch != 1 or target.threads != device.threads:
+        msg = f"{target} cannot be estimated: the figures of {device.name} are for batch 1, threads {device.threads}"
+        raise InputError(msg)
+    refuse_mixing(existing, ESTIMATED)
+    layers = dict.fromkeys(existing.rows if existing else ())
+    for width in space.widths:
+        for resolution in space.resolutions:
+            layers.update(dict.fromkeys(space_layers(space, width, resolution, classes)))
+    rows = {layer: estimate_layer(layer, device.roofline, target.precision) for layer in layers}
+    if existing is not None and rows == existing.rows:
+        return existing
+    return LatencyTable(
+        target=target,
+        provenance=ESTIMATED,
+        method="roofline",
+        rows=rows,
+        created=clock.now().isoformat(timespec="seconds"),
+        conditions={"natdeploy": __version__, "chip": device.chip, "source": device.source},
+    )
 
 
 def _operator_ms(operator: Operator, roofline: Roofline, precision: str) -> float:

@@ -308,7 +308,7 @@ def _estimate(
     reason: DeviceUnreachableError,
     context: Context,
 ) -> LatencyTable:
-    from natdeploy.profilers.build import estimate
+    from natdeploy.profilers.roofline import estimate
 
     if device.roofline is None:
         msg = f"{reason.message}; its description has no [roofline] figures to estimate from, it can only be measured"

@@ -14,7 +14,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, InputError
 
 PROVENANCES = ("measured", "imported", "fitted", "calibrated", "estimated")
-ESTIMATED = "estimated"
+MEASURED, ESTIMATED = "measured", "estimated"
 CLASSIFIER_COUNTS = (10, 100, 1000)
 _NAMED = 5
 
@@ -267,6 +267,17 @@ class LatencyTable:
         (low, low_ms), (high, high_ms) = known[above - 1], known[above]
         value = low_ms + (high_ms - low_ms) * (layer.out_channels - low) / (high - low)
         return max(value, low_ms)
+
+
+def refuse_mixing(existing: LatencyTable | None, provenance: str) -> None:
+    """Refuse to add latencies of one provenance to a table of another.
+
+    Raises:
+        InputError: `existing` is of another provenance.
+    """
+    if existing is not None and existing.provenance != provenance:
+        msg = f"the existing table holds {existing.provenance} latencies; {provenance} ones do not go into it"
+        raise InputError(msg, hint="replace it with --fresh")
 
 
 def searchable_blocks(layers: Iterable[Layer]) -> int:

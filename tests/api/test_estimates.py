@@ -13,7 +13,7 @@ from natdeploy.core.space import SPACES
 from natdeploy.errors import DeviceUnreachableError, InputError, TargetUnreachableError
 from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.table_store import find_table, table_path
-from natdeploy.profilers.build import estimate
+from natdeploy.profilers.roofline import estimate
 
 PACKAGED = ("jetson-nano", "jetson-orin-nano", "pixel-8", "raspberry-pi-5")
 ENCODING = "08011001440551052208877"

@@ -18,10 +18,11 @@ from natdeploy.export.onnx import OnnxExporter
 from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.tables import parse_table, table_text
 from natdeploy.profilers.budget import Budget
-from natdeploy.profilers.build import estimate, profile_device
+from natdeploy.profilers.build import profile_device
 from natdeploy.profilers.host import conditions, host_fingerprint, load_warning
 from natdeploy.profilers.local_timer import LocalTimer
 from natdeploy.profilers.passes import Bench
+from natdeploy.profilers.roofline import estimate
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 
 SPACE = dataclasses.replace(
