@@ -25,7 +25,7 @@ from natdeploy.core.launch_bound import latency_causes
 from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import find_space
 from natdeploy.io.subnets import read_architecture
-from natdeploy.profilers.whole_networks import calibrate_table, fit_table
+from natdeploy.profilers.network_tables import calibrate_table, fit_table
 
 FIT, CALIBRATE, DRAWS = 4000, 20, 20
 FILE = Path("latency") / "help" / "ofa_5000x6.csv.gz"

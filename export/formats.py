@@ -15,9 +15,16 @@ FORMATS = ("onnx", "tflite", "tensorrt")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Format:
-    """An exporter, and the runtime that its files are checked with."""
+    """How a format is written and run.
+
+    Args:
+        exporter: Writer of files for users.
+        quick_exporter: Writer of files that are only to be timed: the same operators, in less time.
+        runtime: What the files are checked with.
+    """
 
     exporter: Exporter
+    quick_exporter: Exporter
     runtime: Runtime
 
 
@@ -25,11 +32,12 @@ def formats() -> Mapping[str, Format]:
     """Return the formats that can be written here, by name."""
     from natdeploy.export.onnx import OnnxExporter
     from natdeploy.export.tflite import TfliteExporter
+    from natdeploy.export.tflite_direct import TfliteDirectExporter
     from natdeploy.runtimes.litert import LitertRuntime
     from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 
-    onnx = Format(exporter=OnnxExporter(), runtime=OnnxRuntime())
-    tflite = Format(exporter=TfliteExporter(), runtime=LitertRuntime())
+    onnx = Format(exporter=OnnxExporter(), quick_exporter=OnnxExporter(), runtime=OnnxRuntime())
+    tflite = Format(exporter=TfliteExporter(), quick_exporter=TfliteDirectExporter(), runtime=LitertRuntime())
     return MappingProxyType({"onnx": onnx, "tflite": tflite})
 
 

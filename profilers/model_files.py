@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from natdeploy.core.layers import Layer
+from natdeploy.core.layers import STEM, Layer
 from natdeploy.ports import Exporter
 from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import Network, build_network
@@ -43,8 +43,8 @@ class ModelFiles:
         """Return a model file of the network made of `layers`."""
         if self._exporter.format != "onnx":
             return self._write(tuple(layers))
-        small = self._write(_at_size(layers, _SMALL_SIZE))
         size = layers[0].in_size
+        small = self._write(_at_size(layers, _SMALL_SIZE if size > 1 else 1))
         path = small.with_name(f"{small.stem}-{size}{small.suffix}")
         if not path.exists():
             declare_size(small, path, size)
@@ -60,8 +60,9 @@ class ModelFiles:
 
     def network(self, layers: tuple[Layer, ...]) -> Network:
         """Return the network made of `layers`; its weights come from a pass over small images, which is quick."""
-        small = random_weights(build_network(_at_first_size(layers, _SMALL_SIZE)), self._seed)
-        if layers[0].in_size == _SMALL_SIZE:
+        size = _SMALL_SIZE if layers[0].op == STEM else min(layers[0].in_size, _SMALL_SIZE)
+        small = random_weights(build_network(_at_first_size(layers, size)), self._seed)
+        if layers[0].in_size == size:
             return small
         network = build_network(layers)
         network.load_state_dict(small.state_dict())

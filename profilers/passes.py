@@ -11,13 +11,13 @@ from natdeploy.core.cost import space_layers
 from natdeploy.core.latency import CLASSIFIER_COUNTS
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import InputError
 from natdeploy.ports import Clock, Exporter, ModelTimer, Profiler, Reporter
 from natdeploy.profilers.budget import Budget, by_importance
 from natdeploy.profilers.drift import Pass, level_ms
 from natdeploy.profilers.in_context import InContext, covering_networks
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.row_journal import RowJournal
+from natdeploy.profilers.whole_networks import CorrectedByNetworks
 
 Networks = list[tuple[Layer, ...]]
 Place = tuple[float, int]
@@ -52,15 +52,10 @@ class Bench:
         return self if effort == 1 else dataclasses.replace(self, timer=self.timer.with_effort(effort))
 
     def profiler(self, files: ModelFiles) -> Profiler:
-        """Return the best way to measure layers on the device.
-
-        Raises:
-            InputError: There is none.
-        """
-        if not self.timer.tells_operators:
-            msg = f"{self.timer.fingerprint()}: this runtime does not tell how long each operator takes"
-            raise InputError(msg)
-        return InContext(timer=self.timer, files=files, seed=self.seed)
+        """Return the best way to measure layers on the device."""
+        if self.timer.tells_operators:
+            return InContext(timer=self.timer, files=files, seed=self.seed)
+        return CorrectedByNetworks(timer=self.timer, files=files, seed=self.seed)
 
 
 def reference_networks(space: SearchSpace) -> Networks:

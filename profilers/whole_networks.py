@@ -1,167 +1,84 @@
-"""Tables that rest on measurements of whole networks: fitted to them alone, or another device's corrected by them."""
+"""The method for runtimes that do not tell what each operator takes: layers alone, corrected by whole networks.
+
+The networks that correct are spread from nearly the smallest to nearly the largest architecture of a width and
+resolution, and timed in turns with the layers.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
-from natdeploy.core.calibration import COVERAGE, Coefficients, calibrate, compare, conformal_interval
-from natdeploy.core.cost import space_layers
-from natdeploy.core.device import Target
-from natdeploy.core.latency import Calibration, LatencyTable
-from natdeploy.core.launch_bound import LatencyCauses, latency_causes
-from natdeploy.core.layers import BLOCK, CLASSIFIER, Layer
+import numpy as np
+
+from natdeploy.core import genotype
+from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats
+from natdeploy.core.layers import walk
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import InputError
-from natdeploy.ports import Clock, Reporter
-from natdeploy.profilers.fitting import Fitted, fit_rows
-from natdeploy.version import __version__
+from natdeploy.ports import ModelTimer
+from natdeploy.profilers.correction import correct
+from natdeploy.profilers.isolated import (
+    Model,
+    Rows,
+    at_median,
+    distinct_layers,
+    isolated_models,
+    isolated_rows,
+    time_models,
+)
+from natdeploy.profilers.model_files import ModelFiles
+from natdeploy.profilers.validation import leaning
 
-MIN_TO_CALIBRATE = 10
-Networks = Sequence[tuple[Layer, ...]]
+_NETWORKS = 14
 
 
-def fit_table(
-    space: SearchSpace,
-    target: Target,
-    networks: Networks,
-    measured_ms: Sequence[float],
-    *,
-    reporter: Reporter,
-    clock: Clock,
-) -> LatencyTable:
-    """Fit a table to whole networks alone.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CorrectedByNetworks:
+    """Profiles layers alone and corrects them by whole networks; implements `natdeploy.ports.Profiler`.
 
     Args:
-        space: Space that the table shall cover: at each of its resolutions, the widths that were measured there.
-        target: What was measured.
-        networks: Layers of each network.
-        measured_ms: Its latency.
-        reporter: Where warnings go.
-        clock: Source of time.
-
-    Raises:
-        InputError: There are too few networks, or a resolution of the space has none.
+        timer: The device.
+        files: Model files.
+        seed: Seed of the networks, images and order.
+        networks: Whole networks for each width and resolution.
     """
-    wanted = _measured_layers(space, networks)
-    fitted = fit_rows(networks, measured_ms, wanted)
-    causes = latency_causes(networks, measured_ms)
-    unseen = [layer for layer in fitted.unseen if layer in set(wanted)]
-    if unseen:
-        reporter.warn(
-            f"{len(unseen)} of {len(wanted)} rows are in no measured network: they rest on the prior and on rows alike"
-        )
-    lower, upper = conformal_interval(fitted.predicted_ms, measured_ms)
-    return LatencyTable(
-        target=target,
-        provenance="fitted",
-        method="whole-networks",
-        rows={layer: fitted.rows[layer] for layer in wanted},
-        created=clock.now().isoformat(timespec="seconds"),
-        conditions=_conditions(networks, causes) | _fit_conditions(fitted, len(unseen)),
-        validation=compare(fitted.predicted_ms, measured_ms),
-        calibration=Calibration(lower_ratio=lower, upper_ratio=upper, coverage=COVERAGE, networks=len(networks)),
-    )
+
+    timer: ModelTimer
+    files: ModelFiles
+    seed: int
+    networks: int = _NETWORKS
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return "isolated+whole-networks"
+
+    def measure(
+        self, space: SearchSpace, width: float, resolution: int, references: Sequence[Model]
+    ) -> tuple[Rows, list[LatencyStats]]:
+        """Return the rows of all layers of this width and resolution, and the latency of `references` meanwhile."""
+        layers = distinct_layers(space, width, resolution)
+        networks = correcting_networks(space, width, resolution, self.networks, seed=self.seed)
+        models = [*isolated_models(layers), *networks, *references]
+        timed = time_models(self.timer, self.files, models, seed=self.seed)
+        rows = corrected_rows(isolated_rows(layers, timed), networks, [timed[network] for network in networks])
+        return rows, [timed[reference] for reference in references]
 
 
-def calibrate_table(
-    source: LatencyTable,
-    target: Target,
-    networks: Networks,
-    measured_ms: Sequence[float],
-    *,
-    clock: Clock,
-) -> LatencyTable:
-    """Correct another device's table by whole networks measured on `target`.
+def correcting_networks(space: SearchSpace, width: float, resolution: int, count: int, *, seed: int) -> list[Model]:
+    """Return `count` networks of a width and resolution, from small ones to large ones.
 
-    Its rows stay as they are, in the time of the other device; the correction turns their sums into this device's.
-
-    Raises:
-        InputError: There are fewer than ten networks.
-        CoverageError: The source does not cover a network.
+    The smallest and the largest are not among them: by those, tables are checked.
     """
-    if len(networks) < MIN_TO_CALIBRATE:
-        msg = f"{len(networks)} networks are too few to calibrate a table: {MIN_TO_CALIBRATE} at least"
-        raise InputError(msg)
-    sums = [source.predict(layers).latency_ms for layers in networks]
-    blocks = [searchable_blocks(layers) for layers in networks]
-    correction, checked = calibrate(sums, blocks, measured_ms)
-    causes = latency_causes(networks, measured_ms)
-    return dataclasses.replace(
-        source,
-        target=target,
-        provenance="calibrated",
-        method=f"calibrated-{source.method.removeprefix('calibrated-')}",
-        runtime_version=None,
-        fingerprint=None,
-        created=clock.now().isoformat(timespec="seconds"),
-        conditions=_conditions(networks, causes) | _source_conditions(source, networks),
-        validation=checked,
-        random_validation=None,
-        calibration=_after(source.calibration, correction),
-    )
+    rng = np.random.default_rng([seed, resolution])
+    place = dataclasses.replace(space, widths=(width,), resolutions=(resolution,))
+    rows = leaning(place, count + 2, rng)[1:-1]
+    classes = rng.choice(CLASSIFIER_COUNTS, size=count).tolist()
+    return [walk(place, genotype.decode(place, row), number) for row, number in zip(rows, classes, strict=True)]
 
 
-def searchable_blocks(layers: Sequence[Layer]) -> int:
-    """Return the number of blocks less the fixed one, as a calibration counts them."""
-    return sum(layer.op == BLOCK for layer in layers) - 1
-
-
-def _after(first: Calibration | None, second: Calibration) -> Calibration:
-    """Return the one correction of sums that `second`, after `first`, amounts to."""
-    before = Coefficients()
-    if first is not None:
-        before = Coefficients(alpha_ms=first.alpha_ms, beta=first.beta, gamma_ms=first.gamma_ms)
-    return dataclasses.replace(
-        second,
-        alpha_ms=second.alpha_ms + second.beta * before.alpha_ms,
-        beta=second.beta * before.beta,
-        gamma_ms=second.gamma_ms + second.beta * before.gamma_ms,
-    )
-
-
-def _measured_layers(space: SearchSpace, networks: Networks) -> list[Layer]:
-    """Return every layer of the widths and resolutions of `space` that were measured, with the measured classifiers.
-
-    Raises:
-        InputError: Nothing was measured at a resolution of the space.
-    """
-    places = {(layers[0].in_size, layers[0].out_channels) for layers in networks}
-    bare = sorted(set(space.resolutions) - {size for size, _ in places})
-    if bare:
-        msg = f"no measured network has resolution {', '.join(map(str, bare))}: nothing is known there"
-        raise InputError(msg, hint="measure networks there, or leave them out with --resolutions")
-    classes = sorted({layer.out_channels for layers in networks for layer in layers if layer.op == CLASSIFIER})
-    return list(
-        dict.fromkeys(
-            layer
-            for resolution in space.resolutions
-            for width in space.widths
-            if (resolution, space.channels(space.stem_channels, width)) in places
-            for layer in space_layers(space, width, resolution, classes)
-        )
-    )
-
-
-def _conditions(networks: Networks, causes: LatencyCauses) -> dict[str, Any]:
-    return {
-        "natdeploy": __version__,
-        "networks": len(networks),
-        "launch_bound": causes.launch_bound,
-        "causes": str(causes),
-    }
-
-
-def _fit_conditions(fitted: Fitted, unseen: int) -> dict[str, Any]:
-    return {"rows_without_measurement": unseen, "ridge": fitted.strength}
-
-
-def _source_conditions(source: LatencyTable, networks: Networks) -> dict[str, Any]:
-    return {
-        "resolutions_measured": sorted({layers[0].in_size for layers in networks}),
-        "source": str(source.target),
-        "source_provenance": source.provenance,
-        "source_method": source.method,
-        "source_created": source.created,
-    }
+def corrected_rows(rows: Rows, networks: Sequence[Model], measured: Sequence[LatencyStats]) -> Rows:
+    """Return `rows` with medians corrected by what `networks` took."""
+    medians = {layer: stats.median_ms for layer, stats in rows.items()}
+    corrected = correct(medians, networks, [stats.median_ms for stats in measured])
+    return {layer: at_median(stats, corrected[layer]) for layer, stats in rows.items()}

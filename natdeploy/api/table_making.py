@@ -109,13 +109,13 @@ def fit_table(
             is there.
         OutputError: The table cannot be written.
     """
-    from natdeploy.profilers import whole_networks
+    from natdeploy.profilers import network_tables
 
     context = context or Context()
     target = target_of(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
     measured, space = _measurements(measurements, supernet, resolutions)
     _refuse_mixing(output, target, "fitted", fresh=fresh)
-    table = whole_networks.fit_table(
+    table = network_tables.fit_table(
         space,
         target,
         [entry.layers for entry in measured],
@@ -161,7 +161,7 @@ def calibrate_table(
             is there.
         OutputError: The table cannot be written.
     """
-    from natdeploy.profilers import whole_networks
+    from natdeploy.profilers import network_tables
 
     context = context or Context()
     target = target_of(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
@@ -170,7 +170,7 @@ def calibrate_table(
     _refuse_mixing(output, target, "calibrated", fresh=fresh)
     if other.provenance == "estimated":
         context.reporter.warn(f"the latencies of {other.target} are estimated: nothing was run there")
-    table = whole_networks.calibrate_table(
+    table = network_tables.calibrate_table(
         other,
         target,
         [entry.layers for entry in measured],

@@ -44,8 +44,10 @@ def host_timer(target: Target, clock: Clock) -> ModelTimer:
         MissingRuntimeError: The runtime cannot be used here.
     """
     from natdeploy.profilers.local_timer import LocalTimer
+    from natdeploy.profilers.timing import timing_of
 
-    return LocalTimer(runtime=runtime_of(target.runtime), threads=target.threads, clock=clock)
+    runtime = runtime_of(target.runtime)
+    return LocalTimer(runtime=runtime, threads=target.threads, clock=clock, timing=timing_of(runtime.id))
 
 
 def connect(device: Device, *, patience_s: float = 30.0) -> Connection:
@@ -86,7 +88,7 @@ def exporter_of(device: Device, target: Target) -> Exporter:
     from natdeploy.export.onnx import DEFAULT_OPSET, OnnxExporter
 
     if target.runtime not in {TENSORRT, "onnxruntime"}:
-        return _format(target.runtime).exporter
+        return _format(target.runtime).quick_exporter
     return OnnxExporter(min(DEFAULT_OPSET, device.max_opset or DEFAULT_OPSET))
 
 

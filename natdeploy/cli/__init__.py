@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
     try:
-        cli.main(args=list(arguments), prog_name="natdeploy", standalone_mode=False, default_map=default_map(COMMANDS))
+        defaults = default_map(COMMANDS)
+        code = cli.main(args=list(arguments), prog_name="natdeploy", standalone_mode=False, default_map=defaults)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except BrokenPipeError:
@@ -43,7 +44,8 @@ def run(arguments: Sequence[str]) -> int:
         if os.environ.get("NATDEPLOY_DEBUG"):
             traceback.print_exc()
         return _fail(failure, as_json="--json" in arguments)
-    return 0
+    # What a command returns: nothing, or the code of the Exit that it raised.
+    return code or 0
 
 
 def _open_standard_streams() -> None:

@@ -65,8 +65,8 @@ def _correction(found: Calibration) -> Iterator[str]:
     if (found.alpha_ms, found.beta, found.gamma_ms) != (0.0, 1.0, 0.0):
         yield f"prediction: {found.beta:.4g} x sum {found.gamma_ms:+.4g} ms x blocks {found.alpha_ms:+.4g} ms"
     yield (
-        f"at most {found.upper_ratio:.3f} times the prediction with {100 * found.coverage:.0f} % coverage, "
-        f"and at least {found.lower_ratio:.3f} times with the same (from {found.networks} networks)"
+        f"at most {found.upper_ratio:.3f} times the prediction with {100 * found.coverage:.0f} % coverage, at least "
+        f"{found.lower_ratio:.3f} times with the same (from {found.networks} networks)"
     )
 
 

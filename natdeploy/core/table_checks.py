@@ -18,7 +18,7 @@ import numpy as np
 from natdeploy.core.cost import space_layers
 from natdeploy.core.latency import LatencyStats, LatencyTable, describe_layer
 from natdeploy.core.launch_bound import latency_causes
-from natdeploy.core.layers import BLOCK, STEM, Layer
+from natdeploy.core.layers import BLOCK, STEM, Layer, stem_layers
 from natdeploy.core.space import SPACES, SearchSpace
 
 ERROR, WARNING = "error", "warning"
@@ -70,17 +70,26 @@ def missing_rows(table: LatencyTable, places: Sequence[tuple[SearchSpace, float,
 
 
 def probable_places(table: LatencyTable) -> list[tuple[SearchSpace, float, int]]:
-    """Return the spaces, widths and resolutions that the table seems meant for: it has half of their layers."""
-    stems = {(layer.in_size, layer.out_channels) for layer in table.rows if layer.op == STEM}
-    places = []
-    for space in (space for name, space in SPACES.items() if name != "nat"):
-        for width in space.widths:
-            channels = space.channels(space.stem_channels, width)
-            for resolution in sorted(size for size, out_channels in stems if out_channels == channels):
-                layers = space_layers(space, width, resolution, [])
-                if len(table.missing(layers)) <= _PROBABLE_SHARE * len(layers):
-                    places.append((space, width, resolution))
-    return places
+    """Return the spaces, widths and resolutions that the table seems meant for.
+
+    It has half of their layers, and the stem or the block behind it: later ones are those of other resolutions too.
+    """
+    sizes = {layer.in_size for layer in table.rows if layer.op == STEM}
+    return [
+        (space, width, resolution)
+        for name, space in SPACES.items()
+        if name != "nat"
+        for width in space.widths
+        for resolution in sorted(sizes.union(space.resolutions))
+        if _seems_covered(table, space, width, resolution)
+    ]
+
+
+def _seems_covered(table: LatencyTable, space: SearchSpace, width: float, resolution: int) -> bool:
+    if not any(layer in table.rows for layer in stem_layers(space, width, resolution)):
+        return False
+    layers = space_layers(space, width, resolution, [])
+    return len(table.missing(layers)) <= _PROBABLE_SHARE * len(layers)
 
 
 def equal_to_others(table: LatencyTable, others: Mapping[str, LatencyTable]) -> list[TableFinding]:

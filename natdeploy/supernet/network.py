@@ -8,12 +8,12 @@ Source of the layer structure: Cai et al., Once-for-All (ICLR 2020); Howard et a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from natdeploy.core.layers import BLOCK, CLASSIFIER, FEATURE_MIX, FINAL_EXPAND, POOLING, STEM, Layer
+from natdeploy.core.layers import BLOCK, CLASSIFIER, FEATURE_MIX, FINAL_EXPAND, POOLING, STEM, Layer, layer_names
 from natdeploy.core.space import squeeze_channels
 from natdeploy.errors import InputError
 
@@ -99,7 +99,8 @@ class Network(nn.Module):
     """The network made of `layers`.
 
     Args:
-        layers: Layers from input to output, as `natdeploy.core.layers.walk` gives them.
+        layers: Layers from input to output, as `natdeploy.core.layers.walk` gives them; or a shorter run of layers
+            after a stem, whose output is what the last of them gives.
         dropout: Dropout rate before the classifier.
     """
 
@@ -109,11 +110,15 @@ class Network(nn.Module):
         self.layers = tuple(layers)
         self.stem = make_unit(by_op[STEM])
         self.blocks = nn.Sequential(*(InvertedResidual(layer) for layer in layers if layer.op == BLOCK))
-        self.final_expand = make_unit(by_op[FINAL_EXPAND])
-        self.pooling = nn.AdaptiveAvgPool2d(by_op[POOLING].out_size)
-        self.feature_mix = make_unit(by_op[FEATURE_MIX], norm=False)
+        if FINAL_EXPAND in by_op:
+            self.final_expand = make_unit(by_op[FINAL_EXPAND])
+        if POOLING in by_op:
+            self.pooling = nn.AdaptiveAvgPool2d(by_op[POOLING].out_size)
+        if FEATURE_MIX in by_op:
+            self.feature_mix = make_unit(by_op[FEATURE_MIX], norm=False)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(by_op[CLASSIFIER].in_channels, by_op[CLASSIFIER].out_channels)
+        if CLASSIFIER in by_op:
+            self.classifier = nn.Linear(by_op[CLASSIFIER].in_channels, by_op[CLASSIFIER].out_channels)
 
     @property
     def input_size(self) -> int:
@@ -127,9 +132,14 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `n x 3 x r x r` images to `n x classes` logits."""
-        x = self.pooling(self.final_expand(self.blocks(self.stem(x))))
-        logits: Tensor = self.classifier(self.dropout(torch.flatten(self.feature_mix(x), 1)))
-        return logits
+        for layer, module in self.modules_by_layer():
+            x = module(self.dropout(torch.flatten(x, 1)) if layer.op == CLASSIFIER else x)
+        return x
+
+    def modules_by_layer(self) -> Iterator[tuple[Layer, nn.Module]]:
+        """Yield each layer with its module."""
+        for layer, name in zip(self.layers, layer_names(self.layers), strict=True):
+            yield layer, self.get_submodule(name)
 
 
 def build_network(layers: Sequence[Layer], *, dropout: float = 0.0) -> Network:

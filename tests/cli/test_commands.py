@@ -112,10 +112,10 @@ def test_bad_subnet_file(content: object, said: str, folder: Path, capsys: pytes
     ("old", "new", "said"),
     [
         ("natdeploy.", "natdeploy.9", "format"),
-        (",0.0224416,", ",-1,", "line 16: median_ms is -1"),
-        (",0.0224416,", ",nan,", "line 16: median_ms is nan"),
-        (",0.0224416,", ",0,", "line 16: median_ms is 0"),
-        (",0.0224416,", ",soon,", "line 16: median_ms is 'soon', not a number"),
+        (",0.0224416,", ",-1,", "line 18: median_ms is -1"),
+        (",0.0224416,", ",nan,", "line 18: median_ms is nan"),
+        (",0.0224416,", ",0,", "line 18: median_ms is 0"),
+        (",0.0224416,", ",soon,", "line 18: median_ms is 'soon', not a number"),
         ("median_ms", "median", "median_ms"),
     ],
 )

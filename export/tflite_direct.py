@@ -1,0 +1,163 @@
+"""TFLite files of networks that are only to be timed, written without a converter.
+
+litert-torch takes seconds for each file, which is too long for the many files that a profile needs. What is written
+here are the operators that litert-torch makes of these networks, in the same order and with the same options, so that
+the files take as long to run.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from natdeploy.export.frozen import frozen
+from natdeploy.export.tflite_file import INPUT_NAME, NO_TENSOR, OUTPUT_NAME, TfliteFile, Values
+from natdeploy.files import writing
+from natdeploy.supernet.network import ConvUnit, InvertedResidual, Network, SqueezeExcite
+
+_LARGE = 20.0
+
+
+class TfliteDirectExporter:
+    """Writes a network, or a run of its layers after a stem, as a TFLite file of fixed batch 1."""
+
+    @property
+    def format(self) -> str:
+        """Name of the format."""
+        return "tflite"
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the file."""
+        return ".tflite"
+
+    def write(self, network: Network, target: Path) -> Mapping[str, Any]:
+        """Write `network` to `target` and return what a manifest says of such a file.
+
+        Raises:
+            MissingRuntimeError: The package `ai-edge-litert` is not installed.
+            OutputError: The file cannot be written.
+        """
+        size = network.input_size
+        file = TfliteFile((1, size, size, 3))
+        for _, module in frozen(network).modules_by_layer():
+            _append(file, module)
+        with writing(target):
+            target.write_bytes(file.packed())
+        return {
+            "input": {"name": INPUT_NAME, "shape": [1, size, size, 3], "layout": "NHWC", "dtype": "float32"},
+            "output": {"name": OUTPUT_NAME, "shape": list(file.shape), "dtype": "float32"},
+            "opset": None,
+            "versions": {"ai-edge-litert": importlib.metadata.version("ai-edge-litert")},
+        }
+
+
+def _append(file: TfliteFile, module: nn.Module) -> None:
+    writers: dict[type[nn.Module], Callable[[TfliteFile, Any], None]] = {
+        ConvUnit: _append_unit,
+        InvertedResidual: _append_block,
+        SqueezeExcite: _append_squeeze_excite,
+        nn.AdaptiveAvgPool2d: _append_pooling,
+        nn.Linear: _append_linear,
+        nn.Hardswish: _append_hard_swish,
+        nn.Mish: _append_mish,
+    }
+    writers[type(module)](file, module)
+
+
+def _append_block(file: TfliteFile, block: InvertedResidual) -> None:
+    source = file.result
+    for module in (block.expand, block.depthwise, block.se, block.project):
+        if module is not None:
+            _append(file, module)
+    if block.skip:
+        file.append("ADD", [source, file.result], file.shape, "AddOptions")
+
+
+def _append_unit(file: TfliteFile, unit: ConvUnit) -> None:
+    relu = isinstance(unit.act, nn.ReLU)
+    _append_convolution(file, unit.conv, fused="RELU" if relu else "NONE")
+    if unit.act is not None and not relu:
+        _append(file, unit.act)
+
+
+def _append_hard_swish(file: TfliteFile, _: nn.Hardswish) -> None:
+    file.append("HARD_SWISH", [file.result], file.shape)
+
+
+def _append_mish(file: TfliteFile, _: nn.Mish) -> None:
+    """Append `x tanh(softplus(x))`, with `x` itself for the softplus of what is large."""
+    source, shape = file.result, file.shape
+    powers = file.append("EXP", [source], shape, "ExpOptions")
+    added = file.append("ADD", [powers, file.constant(np.array(1.0, np.float32))], shape, "AddOptions")
+    softplus = file.append("LOG", [added], shape)
+    large = file.append("GREATER", [source, file.constant(np.array(_LARGE, np.float32))], shape)
+    chosen = file.append("SELECT", [large, source, softplus], shape, "SelectOptions")
+    file.append("MUL", [source, file.append("TANH", [chosen], shape)], shape, "MulOptions")
+
+
+def _append_squeeze_excite(file: TfliteFile, unit: SqueezeExcite) -> None:
+    """Append the unit; its hard sigmoid is a bias of 3 more, a ReLU6 and a sixth."""
+    source, shape = file.result, file.shape
+    _append_pooling(file, unit.pool)
+    _append_convolution(file, unit.reduce, fused="RELU")
+    _append_convolution(file, unit.expand, fused="RELU6", added_bias=3.0)
+    gate = file.append("MUL", [file.result, file.constant(np.array(1 / 6, np.float32))], file.shape, "MulOptions")
+    file.append("MUL", [source, gate], shape, "MulOptions")
+
+
+def _append_pooling(file: TfliteFile, _: nn.AdaptiveAvgPool2d) -> None:
+    """Append the mean over the map; over a single pixel there is nothing to do."""
+    batch, height, width, channels = file.shape
+    if height * width > 1:
+        axes = file.constant(np.array([2, 1], np.int32))
+        file.append("MEAN", [file.result, axes], (batch, 1, 1, channels), "ReducerOptions", keepDims=True)
+
+
+def _append_linear(file: TfliteFile, linear: nn.Linear) -> None:
+    """Append the classifier; a bias that is zero is left out."""
+    bias = _array(linear.bias)
+    inputs = [file.result, file.constant(_array(linear.weight)), file.constant(bias) if bias.any() else NO_TENSOR]
+    file.append("FULLY_CONNECTED", inputs, (1, linear.out_features), "FullyConnectedOptions")
+
+
+def _append_convolution(file: TfliteFile, conv: nn.Conv2d, *, fused: str, added_bias: float = 0.0) -> None:
+    stride, kernel = conv.stride[0], conv.kernel_size[0]
+    batch, size, _, _ = file.shape
+    out_size = -(-size // stride)
+    same = kernel > 1
+    if same and 2 * conv.padding[0] != max((out_size - 1) * stride + kernel - size, 0):
+        _append_padding(file, kernel // 2)
+        same = False
+    bias = np.zeros(conv.out_channels, np.float32) if conv.bias is None else _array(conv.bias)
+    depthwise = conv.groups > 1
+    weights = _array(conv.weight).transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
+    inputs = [file.result, file.constant(weights), file.constant(bias + np.float32(added_bias))]
+    options = {
+        "padding": getattr(file.schema.Padding, "SAME" if same else "VALID"),
+        "strideW": stride,
+        "strideH": stride,
+        "fusedActivationFunction": getattr(file.schema.ActivationFunctionType, fused),
+    }
+    shape = (batch, out_size, out_size, conv.out_channels)
+    if depthwise:
+        file.append("DEPTHWISE_CONV_2D", inputs, shape, "DepthwiseConv2DOptions", depthMultiplier=1, **options)
+    else:
+        file.append("CONV_2D", inputs, shape, "Conv2DOptions", **options)
+
+
+def _append_padding(file: TfliteFile, added: int) -> None:
+    """Pad the map by `added` on all sides: the format's own padding adds less before than behind at an odd sum."""
+    batch, height, width, channels = file.shape
+    widths = file.constant(np.array([[0, 0], [added, added], [added, added], [0, 0]], np.int32))
+    file.append("PAD", [file.result, widths], (batch, height + 2 * added, width + 2 * added, channels), "PadOptions")
+
+
+def _array(parameter: Tensor) -> Values:
+    values: Values = parameter.detach().numpy()
+    return values

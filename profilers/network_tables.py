@@ -1,0 +1,162 @@
+"""Tables that rest on measurements of whole networks: fitted to them alone, or another device's corrected by them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from natdeploy.core.calibration import COVERAGE, Coefficients, calibrate, compare, conformal_interval
+from natdeploy.core.cost import space_layers
+from natdeploy.core.device import Target
+from natdeploy.core.latency import Calibration, LatencyTable, searchable_blocks
+from natdeploy.core.launch_bound import LatencyCauses, latency_causes
+from natdeploy.core.layers import CLASSIFIER, Layer
+from natdeploy.core.space import SearchSpace
+from natdeploy.errors import InputError
+from natdeploy.ports import Clock, Reporter
+from natdeploy.profilers.fitting import Fitted, fit_rows
+from natdeploy.version import __version__
+
+MIN_TO_CALIBRATE = 10
+Networks = Sequence[tuple[Layer, ...]]
+
+
+def fit_table(
+    space: SearchSpace,
+    target: Target,
+    networks: Networks,
+    measured_ms: Sequence[float],
+    *,
+    reporter: Reporter,
+    clock: Clock,
+) -> LatencyTable:
+    """Fit a table to whole networks alone.
+
+    Args:
+        space: Space that the table shall cover: at each of its resolutions, the widths that were measured there.
+        target: What was measured.
+        networks: Layers of each network.
+        measured_ms: Its latency.
+        reporter: Where warnings go.
+        clock: Source of time.
+
+    Raises:
+        InputError: There are too few networks, or a resolution of the space has none.
+    """
+    wanted = _measured_layers(space, networks)
+    fitted = fit_rows(networks, measured_ms, wanted)
+    causes = latency_causes(networks, measured_ms)
+    unseen = [layer for layer in fitted.unseen if layer in set(wanted)]
+    if unseen:
+        reporter.warn(
+            f"{len(unseen)} of {len(wanted)} rows are in no measured network: they rest on the prior and on rows alike"
+        )
+    lower, upper = conformal_interval(fitted.predicted_ms, measured_ms)
+    return LatencyTable(
+        target=target,
+        provenance="fitted",
+        method="whole-networks",
+        rows={layer: fitted.rows[layer] for layer in wanted},
+        created=clock.now().isoformat(timespec="seconds"),
+        conditions=_conditions(networks, causes) | _fit_conditions(fitted, len(unseen)),
+        validation=compare(fitted.predicted_ms, measured_ms),
+        calibration=Calibration(lower_ratio=lower, upper_ratio=upper, coverage=COVERAGE, networks=len(networks)),
+    )
+
+
+def calibrate_table(
+    source: LatencyTable,
+    target: Target,
+    networks: Networks,
+    measured_ms: Sequence[float],
+    *,
+    clock: Clock,
+) -> LatencyTable:
+    """Correct another device's table by whole networks measured on `target`.
+
+    Its rows stay as they are, in the time of the other device; the correction turns their sums into this device's.
+
+    Raises:
+        InputError: There are fewer than ten networks.
+        CoverageError: The source does not cover a network.
+    """
+    if len(networks) < MIN_TO_CALIBRATE:
+        msg = f"{len(networks)} networks are too few to calibrate a table: {MIN_TO_CALIBRATE} at least"
+        raise InputError(msg)
+    sums = [source.predict(layers).latency_ms for layers in networks]
+    blocks = [searchable_blocks(layers) for layers in networks]
+    correction, checked = calibrate(sums, blocks, measured_ms)
+    causes = latency_causes(networks, measured_ms)
+    return dataclasses.replace(
+        source,
+        target=target,
+        provenance="calibrated",
+        method=f"calibrated-{source.method.removeprefix('calibrated-')}",
+        runtime_version=None,
+        fingerprint=None,
+        created=clock.now().isoformat(timespec="seconds"),
+        conditions=_conditions(networks, causes) | _source_conditions(source, networks),
+        validation=checked,
+        random_validation=None,
+        calibration=_after(source.calibration, correction),
+    )
+
+
+def _after(first: Calibration | None, second: Calibration) -> Calibration:
+    """Return the one correction of sums that `second`, after `first`, amounts to."""
+    before = Coefficients()
+    if first is not None:
+        before = Coefficients(alpha_ms=first.alpha_ms, beta=first.beta, gamma_ms=first.gamma_ms)
+    return dataclasses.replace(
+        second,
+        alpha_ms=second.alpha_ms + second.beta * before.alpha_ms,
+        beta=second.beta * before.beta,
+        gamma_ms=second.gamma_ms + second.beta * before.gamma_ms,
+    )
+
+
+def _measured_layers(space: SearchSpace, networks: Networks) -> list[Layer]:
+    """Return every layer of the widths and resolutions of `space` that were measured, with the measured classifiers.
+
+    Raises:
+        InputError: Nothing was measured at a resolution of the space.
+    """
+    places = {(layers[0].in_size, layers[0].out_channels) for layers in networks}
+    bare = sorted(set(space.resolutions) - {size for size, _ in places})
+    if bare:
+        msg = f"no measured network has resolution {', '.join(map(str, bare))}: nothing is known there"
+        raise InputError(msg, hint="measure networks there, or leave them out with --resolutions")
+    classes = sorted({layer.out_channels for layers in networks for layer in layers if layer.op == CLASSIFIER})
+    return list(
+        dict.fromkeys(
+            layer
+            for resolution in space.resolutions
+            for width in space.widths
+            if (resolution, space.channels(space.stem_channels, width)) in places
+            for layer in space_layers(space, width, resolution, classes)
+        )
+    )
+
+
+def _conditions(networks: Networks, causes: LatencyCauses) -> dict[str, Any]:
+    return {
+        "natdeploy": __version__,
+        "networks": len(networks),
+        "launch_bound": causes.launch_bound,
+        "causes": str(causes),
+    }
+
+
+def _fit_conditions(fitted: Fitted, unseen: int) -> dict[str, Any]:
+    return {"rows_without_measurement": unseen, "ridge": fitted.strength}
+
+
+def _source_conditions(source: LatencyTable, networks: Networks) -> dict[str, Any]:
+    return {
+        "resolutions_measured": sorted({layers[0].in_size for layers in networks}),
+        "source": str(source.target),
+        "source_provenance": source.provenance,
+        "source_method": source.method,
+        "source_created": source.created,
+    }
