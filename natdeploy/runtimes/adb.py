@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 from pathlib import Path
 
@@ -18,7 +19,7 @@ _STATES = {
     "unauthorized": "the phone does not trust this machine yet: confirm its question about USB debugging",
     "offline": "the phone does not answer: plug it in again",
 }
-_LOST = ("device offline", "device not found", "no devices/emulators found", "device unauthorized", "closed")
+_LOST = re.compile(r"^(?:adb: |error: ).*(?:offline|not found|no devices|unauthorized|closed)", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,10 +51,10 @@ class AdbLink:
 
     def failure(self, exit_code: int, stderr: str) -> NatdeployError | None:
         """Return what went wrong where adb itself failed."""
-        told = next((line for line in stderr.splitlines() if line.startswith(("adb: ", "error: "))), "")
-        if exit_code == 0 or not any(text in told for text in _LOST):
+        told = _LOST.search(stderr)
+        if exit_code == 0 or told is None:
             return None
-        return DeviceUnreachableError(f"the connection to {self.serial} was cut: {told}", hint=_PHONE)
+        return DeviceUnreachableError(f"the connection to {self.serial} was cut: {told[0]}", hint=_PHONE)
 
     def close(self) -> None:
         """Do nothing: adb's server stays, as it always does."""

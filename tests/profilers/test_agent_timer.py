@@ -1,0 +1,235 @@
+"""Boards timed by the agent: over a real ssh server, and over this machine's own shell."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from natdeploy.core.architecture import uniform
+from natdeploy.core.device import Target
+from natdeploy.core.layers import walk
+from natdeploy.core.space import SPACES
+from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, OutputError
+from natdeploy.export.onnx import OnnxExporter
+from natdeploy.profilers.agent_timer import AgentTimer
+from natdeploy.profilers.build import profile_device
+from natdeploy.profilers.local_timer import LocalTimer
+from natdeploy.profilers.model_files import ModelFiles
+from natdeploy.profilers.passes import Bench
+from natdeploy.profilers.timing import Timing
+from natdeploy.runtimes import agent
+from natdeploy.runtimes.connection import Connection, LocalLink
+from natdeploy.runtimes.onnx_runtime import OnnxRuntime
+from natdeploy.runtimes.ssh import SshLink
+from tests.ssh_server import ADDRESS, SshServer, ssh_server, write_program
+
+pytestmark = pytest.mark.device
+SPACE = dataclasses.replace(
+    SPACES["starter"], name="tiny", resolutions=(32, 48), kernels=(3,), expand_ratios=(3, 4), depths=(1, 2)
+)
+SHORT = Timing(warmup_runs=2, warmup_s=0.0, rounds=6, quiet_rounds=4, max_rounds=0, round_s=0.0, min_runs=2)
+TARGET = Target(device="board", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
+
+
+class Clock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return a fixed date."""
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def seconds(self) -> float:
+        """Return the time."""
+        return time.perf_counter()
+
+
+class Reporter:
+    """Keeps the steps of a profile, and cuts the connection before one of them."""
+
+    def __init__(self, cut=None) -> None:
+        self.steps: list[str] = []
+        self._cut = cut
+
+    def info(self, message: str) -> None:
+        """Drop the message."""
+
+    def warn(self, message: str) -> None:
+        """Drop the message."""
+
+    def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        """Keep a step."""
+        if detail:
+            self.steps.append(detail)
+        if done == 1 and self._cut is not None:
+            self._cut()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    """A board."""
+    with ssh_server(tmp_path_factory.mktemp("board")) as server:
+        yield server
+
+
+@pytest.fixture
+def board(running: SshServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+    """A connection to the board, over ssh."""
+    monkeypatch.setenv("PATH", f"{running.folder / 'bin'}:/usr/bin:/bin")
+    with Connection("board", SshLink(ADDRESS)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def here() -> Iterator[Connection]:
+    """A connection to this machine, without ssh."""
+    with Connection("board", LocalLink()) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A small and a large network."""
+    files = ModelFiles(OnnxExporter(), tmp_path_factory.mktemp("models"), seed=0)
+    space = SPACES["starter"]
+    networks = [
+        uniform(space, resolution=32, width=0.5, depth=2, kernel=3, expand_ratio=3),
+        uniform(space, resolution=48, width=0.5, depth=4, kernel=7, expand_ratio=6),
+    ]
+    return [files.path(walk(space, network, 10)) for network in networks]
+
+
+def timer_on(connection: Connection, **options) -> AgentTimer:
+    """Return the timer of a board whose Python is this one."""
+    return AgentTimer(
+        **{"transport": connection, "runtime": "onnxruntime", "threads": 1, "python": sys.executable, **options},
+        timing=SHORT,
+        profile_runs=8,
+    )
+
+
+def profiled(timer, folder: Path, reporter: Reporter | None = None):
+    """Profile a board over the small space."""
+    bench = Bench(timer=timer, exporter=OnnxExporter(), clock=Clock(), reporter=reporter or Reporter(), seed=0)
+    return profile_device(SPACE, TARGET, bench, existing=None, journal=folder / "rows.jsonl", validate_networks=4)
+
+
+def test_a_board_is_timed_as_this_machine_is(board, models):
+    """Over ssh the same version, machine and operators are found as here, and the larger network is slower."""
+    remote = timer_on(board)
+    local = LocalTimer(runtime=OnnxRuntime(), threads=1, clock=Clock(), timing=SHORT, profile_runs=8)
+    assert (remote.version(), remote.fingerprint()) == (local.version(), local.fingerprint())
+    assert remote.protocol() == local.protocol()
+    assert remote.conditions().keys() == local.conditions().keys()
+    small, large = remote.time(models, seed=0)
+    assert 0 < small.median_ms < large.median_ms
+    assert small.runs == SHORT.rounds * SHORT.min_runs
+    for there, here in zip(remote.operators(models, seed=0), local.operators(models, seed=0), strict=True):
+        assert [(node.op, node.consumers) for node in there.nodes] == [(node.op, node.consumers) for node in here.nodes]
+        assert there.times_us.shape == here.times_us.shape == (8, len(there.nodes))
+        assert np.abs(there.shares() - here.shares()).max() < 0.5
+
+
+def test_a_board_is_profiled_and_what_was_measured_before_a_cut_is_kept(running, monkeypatch, tmp_path):
+    """A connection that is cut costs the resolution that was being measured; the next call goes on from there."""
+    monkeypatch.setenv("PATH", f"{running.folder / 'bin'}:/usr/bin:/bin")
+    with Connection("board", SshLink(ADDRESS)) as connection:
+        first = Reporter(cut=running.cut)
+        with pytest.raises(DeviceUnreachableError, match=r"board: the connection was cut"):
+            profiled(timer_on(connection), tmp_path, first)
+    with Connection("board", SshLink(ADDRESS)) as connection:
+        second = Reporter()
+        table = profiled(timer_on(connection), tmp_path, second)
+    assert first.steps == ["width 0.5, resolution 32", "width 0.5, resolution 48"]
+    assert second.steps == ["width 0.5, resolution 48"]
+    assert table.covered_resolutions(SPACE, 1000) == SPACE.resolutions
+    assert (table.provenance, table.method, table.validation.networks) == ("measured", "in-context", 4)
+
+
+def test_model_files_are_sent_once_and_removed_when_not_needed(here, models):
+    """A file that is timed twice is sent once; one that is not timed any more leaves the board."""
+    timer = timer_on(here)
+    timer.time(models, seed=0)
+    there = sorted(Path(here.folder).glob("*.onnx"))
+    written = [path.stat().st_mtime_ns for path in there]
+    timer.time(models, seed=1)
+    assert [path.stat().st_mtime_ns for path in there] == written
+    timer.time(models[:1], seed=1)
+    assert len(list(Path(here.folder).glob("*.onnx"))) == 1
+
+
+@pytest.mark.parametrize(("runtime", "package"), [("onnxruntime", "numpy"), ("litert", "numpy")])
+def test_a_board_without_numpy_gets_the_install_command(board, tmp_path, runtime, package):
+    """Where Python lacks a package, the error names it and the command that installs it on the board."""
+    bare = tmp_path / "python3"
+    write_program(bare, f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    with pytest.raises(MissingRuntimeError, match=f"board: {package} cannot be used there") as caught:
+        timer_on(board, runtime=runtime, python=str(bare)).version()
+    assert caught.value.hint == f"on board: {bare} -m pip install {package}"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "modules", "package"),
+    [
+        ("onnxruntime", ["onnxruntime"], "onnxruntime"),
+        ("litert", ["ai_edge_litert", "tflite_runtime"], "ai-edge-litert"),
+    ],
+)
+def test_a_board_without_the_runtime_gets_the_install_command(board, tmp_path, runtime, modules, package):
+    """A board with numpy and without the runtime is told apart from one that cannot be reached."""
+    for module in modules:
+        folder = tmp_path / module
+        folder.mkdir()
+        (folder / "__init__.py").write_text(f"raise ImportError('no module {module}')", encoding="utf-8")
+    bare = tmp_path / "python3"
+    write_program(bare, f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n')
+    with pytest.raises(MissingRuntimeError, match=f"board: {package} cannot be used there") as caught:
+        timer_on(board, runtime=runtime, python=str(bare)).version()
+    assert caught.value.hint == f"on board: {bare} -m pip install {package}"
+
+
+def test_a_board_without_python_gets_the_install_command(board):
+    """Where there is no Python at all, the error says so."""
+    with pytest.raises(MissingRuntimeError, match=r"board: there is no python3\.99") as caught:
+        timer_on(board, python="python3.99").version()
+    assert "sudo apt install python3" in str(caught.value.hint)
+
+
+def test_a_damaged_model_is_refused_by_the_board(here, tmp_path):
+    """A file that the runtime does not take is bad input, not a lost device."""
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"not a model")
+    with pytest.raises(InputError, match=r"board: not a model that onnxruntime takes there"):
+        timer_on(here).time([path], seed=0)
+
+
+def test_a_measurement_that_is_killed_is_no_latency(here, models, tmp_path):
+    """What was printed before the agent was killed is not taken for the whole result."""
+    dying = tmp_path / "python3"
+    write_program(dying, "#!/bin/sh\necho '{\"rounds\": [[0.001]]}'\nkill -9 $$\n")
+    with pytest.raises(DeviceUnreachableError, match=r"killed there, most likely for lack of memory"):
+        timer_on(here, python=str(dying)).time(models, seed=0)
+
+
+def test_a_board_whose_disk_is_full_while_it_measures_says_so(here, models, tmp_path):
+    """A profile that cannot be written on the board is an error of the board's disk."""
+    full = tmp_path / "python3"
+    write_program(full, '#!/bin/sh\necho \'{"error": "no-space", "message": "[Errno 28] No space left on device"}\'\n')
+    with pytest.raises(OutputError, match=r"board: no space left in .* for the results of a measurement"):
+        timer_on(here, python=str(full)).operators(models, seed=0)
+
+
+def test_the_agent_is_one_file_for_an_old_python():
+    """It parses as Python 3.8 and imports nothing but the standard library and numpy at its top."""
+    tree = ast.parse(Path(agent.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in imports if isinstance(node, ast.ImportFrom)}
+    assert names <= set(sys.stdlib_module_names)

@@ -1,0 +1,98 @@
+"""Engines timed by trtexec over a real ssh server; trtexec itself is a stand-in, since no Jetson can be had here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from natdeploy.core.architecture import uniform
+from natdeploy.core.layers import walk
+from natdeploy.core.space import SPACES
+from natdeploy.errors import InputError, MissingRuntimeError
+from natdeploy.export.onnx import OnnxExporter
+from natdeploy.profilers.in_context import covering_networks, layer_shares
+from natdeploy.profilers.model_files import ModelFiles
+from natdeploy.profilers.trtexec_timer import TrtexecTimer
+from natdeploy.runtimes.connection import Connection, LocalLink
+from natdeploy.runtimes.ssh import SshLink
+from tests.ssh_server import ADDRESS, ssh_server, write_program
+from tests.stand_ins import write_stand_in
+
+pytestmark = pytest.mark.device
+SPACE = SPACES["starter"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
+    """Model files as a Jetson Nano takes them."""
+    return ModelFiles(OnnxExporter(13), tmp_path_factory.mktemp("models"), seed=0)
+
+
+@pytest.fixture(scope="module")
+def jetson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """A connection over ssh to a board that has the stand-in for trtexec on its PATH."""
+    folder = tmp_path_factory.mktemp("jetson")
+    programs = tmp_path_factory.mktemp("programs")
+    write_stand_in(programs / "trtexec", "trtexec")
+    with pytest.MonkeyPatch.context() as patch, ssh_server(folder, {"PATH": f"{programs}:/usr/bin:/bin"}) as server:
+        patch.setenv("PATH", f"{server.folder / 'bin'}:/usr/bin:/bin")
+        with Connection("jetson", SshLink(ADDRESS)) as connection:
+            yield connection
+
+
+def test_engines_are_built_timed_and_profiled(jetson, files):
+    """Files go there, engines are built once, and times and layers come back, with the device's own version."""
+    timer = TrtexecTimer(transport=jetson, precision="fp16", rounds=2)
+    networks = [
+        walk(SPACE, uniform(SPACE, resolution=32, width=0.5, depth=depth, kernel=3, expand_ratio=3), 10)
+        for depth in (2, 4)
+    ]
+    paths = [files.path(layers) for layers in networks]
+    assert timer.version() == "8.0.1"
+    assert "TensorRT 8.0.1" in timer.fingerprint()
+    small, large = timer.time(paths, seed=0)
+    assert 0 < small.median_ms < large.median_ms
+    assert small.runs == 40
+    built = {path.stat().st_mtime_ns for path in Path(jetson.folder).glob("*.engine")}
+    profiles = timer.operators(paths, seed=0)
+    assert {path.stat().st_mtime_ns for path in Path(jetson.folder).glob("*.engine")} == built
+    for layers, profile in zip(networks, profiles, strict=True):
+        shares = layer_shares(layers, profile)
+        assert sum(shares.values()) == pytest.approx(1)
+        assert shares["stem"] > 0
+
+
+def test_engines_that_are_not_needed_leave_the_board(jetson, files):
+    """An engine goes with the model that it was built from."""
+    timer = TrtexecTimer(transport=jetson, precision="fp32", rounds=1)
+    networks = covering_networks(SPACE, 0.5, 32)[:2]
+    timer.time([files.path(layers) for layers in networks], seed=0)
+    timer.time([files.path(networks[1])], seed=0)
+    assert len(timer._built) == 1
+    assert all(Path(engine).exists() for engine in timer._built.values())
+
+
+def test_a_device_without_trtexec_says_where_it_comes_from(tmp_path):
+    """Where trtexec is missing, the error names the places that were tried."""
+    with Connection("jetson", LocalLink()) as connection:
+        timer = TrtexecTimer(transport=connection, precision="fp16", program=str(tmp_path / "trtexec"))
+        with pytest.raises(MissingRuntimeError, match="jetson: there is no trtexec") as caught:
+            timer.version()
+    assert "nvidia-jetpack" in str(caught.value.hint)
+
+
+def test_a_failed_build_tells_trtexecs_reason(tmp_path, files):
+    """What trtexec says of a model that it does not take is in the error."""
+    write_stand_in(tmp_path / "real", "trtexec")
+    failing = (
+        f'#!/bin/sh\n[ "$1" = --help ] && exec {tmp_path / "real"} --help\n'
+        "echo '[1/2/26-03:04:05] [E] [TRT] No importer registered for op: HardSwish'\nexit 1\n"
+    )
+    write_program(tmp_path / "trtexec", failing)
+    path = files.path(covering_networks(SPACE, 0.5, 32)[0])
+    with Connection("jetson", LocalLink()) as connection:
+        timer = TrtexecTimer(transport=connection, precision="fp16", program=str(tmp_path / "trtexec"))
+        with pytest.raises(InputError, match=r"trtexec on jetson, line 1: .*no operator HardSwish"):
+            timer.time([path], seed=0)

@@ -1,0 +1,77 @@
+"""Stand-ins for programs of devices that cannot be had here: the layout of the real ones, with made-up times.
+
+Run as `python stand_ins.py trtexec|benchmark_model ARGUMENTS`; `write_stand_in` makes a program of it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def write_stand_in(path: Path, program: str) -> None:
+    """Write a program that answers as `trtexec` or `benchmark_model` would."""
+    path.write_text(f'#!/bin/sh\nexec {sys.executable} {__file__} {program} "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+
+
+def write_adb_stand_in(path: Path, root: Path, listed: str) -> None:
+    """Write an `adb` whose only phone is the folder `root`; `listed` is what `adb devices` prints below its head.
+
+    Paths below /data/local/tmp of the phone are brought into the folder.
+    """
+    path.write_text(
+        f"""#!/bin/sh
+if [ "$1" = devices ]; then printf 'List of devices attached\\n{listed}\\n'; exit 0; fi
+[ "$1" = -s ] || {{ echo "error: no serial given" >&2; exit 1; }}
+echo "$*" >>{root}/calls
+command=$3
+here() {{ printf '%s' "$1" | sed 's#/data/local/tmp#{root}#g'; }}
+if [ "$command" = push ]; then cp "$4" "$(here "$5")"; exit; fi
+exec sh -c "$(here "$4")"
+""",
+        encoding="utf-8",
+    )
+    path.chmod(0o755)
+
+
+def trtexec(arguments: list[str]) -> str:
+    """Do what trtexec would do with the files, and return what it would print."""
+    from tests.tool_outputs import HELP_8_0, TRTEXEC_LOG, exported_profile, exported_times
+
+    options = dict(argument.lstrip("-").partition("=")[::2] for argument in arguments)
+    if "help" in options:
+        return HELP_8_0
+    if "saveEngine" in options:
+        shutil.copy(options["onnx"], options["saveEngine"])
+        return TRTEXEC_LOG
+    engine = Path(options["loadEngine"]).read_bytes()
+    ms = len(engine) / 1e5
+    if "exportProfile" in options:
+        names = sorted(set(re.findall(rb"/(?:stem|blocks|final|feature|classifier)[\w./]*/[A-Z]\w*", engine)))
+        layers = {name.decode(): ms / len(names) for name in names if not name.endswith(b"_0")}
+        Path(options["exportProfile"]).write_text(exported_profile(layers, median=False), encoding="utf-8")
+    else:
+        warmup = float(options["warmUp"])
+        times = exported_times([ms] * 20, begin=warmup, old=True)
+        Path(options["exportTimes"]).write_text(times, encoding="utf-8")
+    return TRTEXEC_LOG
+
+
+def benchmark_model(arguments: list[str]) -> str:
+    """Return what benchmark_model would print."""
+    from tests.tool_outputs import TIMED
+
+    options = dict(argument.lstrip("-").partition("=")[::2] for argument in arguments)
+    assert Path(options["graph"]).exists()
+    return TIMED
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    answer = {"trtexec": trtexec, "benchmark_model": benchmark_model}[sys.argv[1]](sys.argv[2:])
+    sys.stdout.write(answer)
