@@ -104,6 +104,7 @@ def runtime_of(name: str) -> Runtime:
 def _remote_timer(connection: Connection, device: Device, target: Target) -> ModelTimer:
     from natdeploy.profilers.agent_timer import AgentTimer
     from natdeploy.profilers.benchmark_timer import BenchmarkModelTimer
+    from natdeploy.profilers.timing import timing_of
     from natdeploy.profilers.trtexec_timer import TrtexecTimer
 
     program = device.program if target.runtime == device.runtime else None
@@ -115,7 +116,11 @@ def _remote_timer(connection: Connection, device: Device, target: Target) -> Mod
         msg = f"{device.name}: {target.runtime} cannot be run over adb"
         raise InputError(msg, hint="use --runtime litert")
     return AgentTimer(
-        transport=connection, runtime=target.runtime, threads=target.threads, python=device.python or "python3"
+        transport=connection,
+        runtime=target.runtime,
+        threads=target.threads,
+        python=device.python or "python3",
+        timing=timing_of(target.runtime),
     )
 
 
