@@ -93,13 +93,12 @@ class Connection:
         self._link = link
         self._numbers = itertools.count()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the keeper
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(link.close)
+            undo.callback(self._errors.close)
             self._keeper = self._start_keeper()
             self._folder = self._read_folder(patience_s)
-        except NatdeployError:
-            self._errors.close()
-            link.close()
-            raise
+            undo.pop_all()
 
     def __enter__(self) -> Self:
         return self
