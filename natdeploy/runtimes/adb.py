@@ -19,7 +19,10 @@ _STATES = {
     "unauthorized": "the phone does not trust this machine yet: confirm its question about USB debugging",
     "offline": "the phone does not answer: plug it in again",
 }
-_LOST = re.compile(r"^(?:adb: |error: ).*(?:offline|not found|no devices|unauthorized|closed)", re.MULTILINE)
+_LOST = re.compile(
+    r"^(?:adb: )?(?:error: )(?:device .*(?:not found|offline|unauthorized)|no devices|closed|protocol fault).*",
+    re.MULTILINE,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,7 @@ _KEEPER = (
 )
 # In the background of a shell, setsid need not fork, so that its process id is that of the command and its group.
 _JOB = (
-    'exec 3<&0; cd "$1" || exit 72; pid=$2; shift 2; LC_ALL=C; export LC_ALL; '
+    'exec 3<&0; cd "$1" || exit 72; pid=$2; shift 2; LC_ALL=C; TMPDIR=$PWD; export LC_ALL TMPDIR; '
     'if command -v setsid >/dev/null 2>&1; then set -- setsid "$@"; fi; '
     '"$@" <&3 3<&- & echo $! >"$pid"; wait $!; code=$?; rm -f "$pid"; exit $code'
 )
@@ -93,13 +93,12 @@ class Connection:
         self._link = link
         self._numbers = itertools.count()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the keeper
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(link.close)
+            undo.callback(self._errors.close)
             self._keeper = self._start_keeper()
             self._folder = self._read_folder(patience_s)
-        except NatdeployError:
-            self._errors.close()
-            link.close()
-            raise
+            undo.pop_all()
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from natdeploy import api
@@ -14,6 +16,7 @@ from natdeploy.errors import DeviceUnreachableError, InputError, TargetUnreachab
 from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.table_store import find_table, table_path
 from natdeploy.profilers.roofline import estimate
+from tests.stand_ins import write_adb_stand_in
 
 PACKAGED = ("jetson-nano", "jetson-orin-nano", "pixel-8", "raspberry-pi-5")
 ENCODING = "08011001440551052208877"
@@ -145,8 +148,10 @@ def test_choices_print_the_mark(capsys):
     assert marks == {"estimated": 2, "measured": 0}
 
 
-def test_a_device_without_figures_can_only_be_measured(home):
+def test_a_device_without_figures_can_only_be_measured(home, monkeypatch):
     """The generic phone is not estimated: it is unreachable, and the message says why nothing stands in."""
+    write_adb_stand_in(home / "adb", home, "")
+    monkeypatch.setenv("PATH", str(home), prepend=os.pathsep)
     for text in ("", '[android]\naddress = "0A1B2C"\n'):
         (home / "devices.toml").write_text(text)
         with pytest.raises(DeviceUnreachableError, match="it can only be measured"):

@@ -76,7 +76,7 @@ def test_a_network_is_measured_on_a_board(natdeploy, subnet, board):
 
 def test_boards_are_profiled_side_by_side_and_one_that_fails_stops_no_other(natdeploy, environment):
     """Each device gets its table or its error, the news name the device, and the exit code is that of the failure."""
-    options = ["--resolutions", "32", "--budget", "15s", "--measured-only", "--json"]
+    options = ["--resolutions", "32", "--budget", "3s", "--measured-only", "--json"]
     done = natdeploy("profile", "--device", "off", "--device", "board", *options)
     result = json.loads(done.stdout)
     assert (done.returncode, result["ok"]) == (4, False)
