@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from natdeploy.errors import MissingRuntimeError
 
 Values = NDArray[np.float32] | NDArray[np.int32]
+Table = Any  # an object of the schema's generated module
 INPUT_NAME, OUTPUT_NAME = "args_0", "output_0"
 NO_TENSOR = -1
 _IDENTIFIER = b"TFL3"
@@ -36,9 +37,9 @@ class TfliteFile:
     def __init__(self, input_shape: Sequence[int]) -> None:
         self.schema = _schema()
         self._buffers = [self.schema.BufferT()]
-        self._tensors: list[Any] = []
+        self._tensors: list[Table] = []
         self._codes: list[int] = []
-        self._operators: list[Any] = []
+        self._operators: list[Table] = []
         self.result = self._tensor(input_shape, self.schema.TensorType.FLOAT32, INPUT_NAME)
 
     @property
@@ -91,7 +92,7 @@ class TfliteFile:
         builder.Finish(self._model().Pack(builder), _IDENTIFIER)
         return bytes(builder.Output())
 
-    def _model(self) -> Any:
+    def _model(self) -> Table:
         schema = self.schema
         self._tensors[self.result].name = OUTPUT_NAME
         graph = schema.SubGraphT()
@@ -104,20 +105,20 @@ class TfliteFile:
         model.signatureDefs = [self._signature()]
         return model
 
-    def _operator_code(self, code: int) -> Any:
+    def _operator_code(self, code: int) -> Table:
         described = self.schema.OperatorCodeT()
         described.builtinCode = code
         described.deprecatedBuiltinCode = min(code, _LAST_DEPRECATED_CODE)
         return described
 
-    def _signature(self) -> Any:
+    def _signature(self) -> Table:
         signature = self.schema.SignatureDefT()
         signature.signatureKey = "serving_default"
         signature.inputs = [self._named(INPUT_NAME, 0)]
         signature.outputs = [self._named(OUTPUT_NAME, self.result)]
         return signature
 
-    def _named(self, name: str, tensor: int) -> Any:
+    def _named(self, name: str, tensor: int) -> Table:
         entry = self.schema.TensorMapT()
         entry.name, entry.tensorIndex = name, tensor
         return entry

@@ -127,8 +127,8 @@ class Network(nn.Module):
 
     @property
     def classes(self) -> int:
-        """Outputs of the classifier."""
-        return self.classifier.out_features
+        """Outputs of the classifier, or of the last layer where there is none."""
+        return self.layers[-1].out_channels
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `n x 3 x r x r` images to `n x classes` logits."""

@@ -1,0 +1,315 @@
+"""Prints how far the ways to measure layers are off on whole networks, and how long they take, for both runtimes.
+
+Run as `python benchmarks/litert_methods.py [RUNTIME [SPACE [NETWORKS [REPEATS]]]]`: runtime `litert` or `onnxruntime`,
+space `ofa-mbv3-w1.0` (at resolution 224) or `starter` (at 48). With `files` for the runtime it compares the files of
+the direct writer with those of the converter instead. All models of all methods are timed in turns in one pass, and
+all methods are scored on the same networks, which are in no fit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import nnls
+
+from natdeploy.api.context import SystemClock
+from natdeploy.api.latency import bench_of
+from natdeploy.core import genotype
+from natdeploy.core.architecture import Architecture
+from natdeploy.core.calibration import compare
+from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats
+from natdeploy.core.layers import BLOCK, CLASSIFIER, STEM, Layer, walk
+from natdeploy.core.space import SearchSpace, find_space
+from natdeploy.export.tflite import TfliteExporter
+from natdeploy.export.tflite_direct import TfliteDirectExporter
+from natdeploy.io.devices import find_device, target_of
+from natdeploy.ports import ModelTimer
+from natdeploy.profilers.correction import correct
+from natdeploy.profilers.in_context import covering_networks, layer_shares, merge_rows
+from natdeploy.profilers.isolated import SHORTEST_MS, distinct_layers, isolated_models, isolated_rows
+from natdeploy.profilers.model_files import ModelFiles
+from natdeploy.profilers.passes import Bench
+from natdeploy.profilers.validation import spread_networks
+from natdeploy.profilers.whole_networks import correcting_networks
+from natdeploy.testing.tables import made_up_table
+
+Model = tuple[Layer, ...]
+Rows = dict[Layer, float]
+Fixed = tuple[float, float]
+SPACES = {"ofa-mbv3-w1.0": 224, "starter": 48}
+SEED = 0
+
+
+class Silent:
+    """Listens to nothing."""
+
+    def info(self, message: str) -> None:
+        """Ignore a message."""
+
+    def warn(self, message: str) -> None:
+        """Ignore a warning."""
+
+    def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        """Ignore a step."""
+
+
+@dataclasses.dataclass
+class Timed:
+    """Models that were built and timed in one pass, with the seconds that each took."""
+
+    stats: Mapping[Model, LatencyStats]
+    seconds: Mapping[Model, float]
+
+    def ms(self, model: Model) -> float:
+        """Return the median of a model."""
+        return self.stats[model].median_ms
+
+    def cost_s(self, *groups: Sequence[Model]) -> float:
+        """Return the seconds that the models of `groups` took, each counted once."""
+        return sum(self.seconds[model] for model in dict.fromkeys(model for group in groups for model in group))
+
+
+def time_all(timer: ModelTimer, files: ModelFiles, models: Sequence[Model]) -> Timed:
+    """Build and time models; a model's seconds are those of building it and of its runs that count."""
+    building = {}
+    for model in dict.fromkeys(models):
+        started = time.perf_counter()
+        files.path(model)
+        building[model] = time.perf_counter() - started
+    found = dict(zip(building, timer.time([files.path(model) for model in building], seed=SEED), strict=True))
+    running = {model: stats.runs * stats.mean_ms / 1e3 for model, stats in found.items()}
+    return Timed(found, {model: building[model] + running[model] for model in found})
+
+
+def pairs(layers: Sequence[Layer]) -> dict[Layer, tuple[Model, Model]]:
+    """Return for each block that can follow itself the models with one and with two of it."""
+    chains = {}
+    for layer in layers:
+        if layer.op == BLOCK and layer.skip:
+            stem = Layer(op=STEM, in_size=layer.in_size, in_channels=3, out_channels=layer.in_channels)
+            chains[layer] = ((stem, layer), (stem, layer, layer))
+    return chains
+
+
+def plain(space: SearchSpace, resolution: int, *, depth: int | None = None, classes: int = 10) -> Model:
+    """Return the network of the smallest choices everywhere, at full depth where none is given for the last stage."""
+    depths = [space.max_depth] * len(space.stages)
+    depths[-1] = depth or space.max_depth
+    active = sum(depths)
+    architecture = Architecture(
+        resolution=resolution,
+        width=space.widths[0],
+        depths=tuple(depths),
+        kernels=(space.kernels[0],) * active,
+        expand_ratios=(space.expand_ratios[0],) * active,
+    )
+    return walk(space, architecture, classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Exchanges:
+    """Networks that differ from a plain one in one layer, in all places where it stands, or in the depth of a stage."""
+
+    base: Model
+    exchanged: dict[Layer, tuple[Layer, Model]]
+    shortened: dict[Layer, Model]
+
+    @property
+    def models(self) -> list[Model]:
+        """All of them."""
+        return [self.base, *(model for _, model in self.exchanged.values()), *self.shortened.values()]
+
+    def rows(self, timed: Timed) -> Rows:
+        """Return what the layers take by differences; what no difference tells apart counts as the stem's."""
+        base, rows = timed.ms(self.base), {}
+        for layer, model in self.shortened.items():
+            rows[layer] = (base - timed.ms(model)) / (self.base.count(layer) - model.count(layer))
+        for layer, (plain_layer, model) in self.exchanged.items():
+            rows[layer] = (timed.ms(model) - base) / self.base.count(plain_layer) + rows.get(plain_layer, 0.0)
+        known = sum(rows.get(layer, 0.0) for layer in self.base)
+        return {layer: rows.get(layer, 0.0) for layer in self.base} | rows | {self.base[0]: base - known}
+
+
+def exchanges(layers: Sequence[Layer], base: Model) -> Exchanges:
+    """Return the networks that the method of differences needs."""
+    exchanged, shortened = {}, {}
+    for layer in layers:
+        twin = next((other for other in base if _same_place(layer, other)), None)
+        if twin is not None and layer not in base:
+            exchanged[layer] = (twin, tuple(layer if other == twin else other for other in base))
+        elif base.count(layer) > 1:
+            last = len(base) - 1 - base[::-1].index(layer)
+            shortened[layer] = (*base[: last - 1], *base[last + 1 :])
+    return Exchanges(base, exchanged, shortened)
+
+
+def _same_place(one: Layer, other: Layer) -> bool:
+    if one.op != other.op or one.op not in (BLOCK, CLASSIFIER):
+        return False
+    free = ("kernel", "mid_channels") if one.op == BLOCK else ("out_channels",)
+    return one == dataclasses.replace(other, **{name: getattr(one, name) for name in free})
+
+
+def solved(networks: Sequence[Model], measured: Sequence[float]) -> Rows:
+    """Return the rows that non-negative least squares on the relative error finds from whole networks alone."""
+    layers = list(dict.fromkeys(layer for network in networks for layer in network))
+    counts = np.array([[network.count(layer) for layer in layers] for network in networks], dtype=float)
+    found, _ = nnls(counts / np.asarray(measured)[:, None], np.ones(len(measured)))
+    return dict(zip(layers, found.tolist(), strict=True))
+
+
+def line(rows: Rows, networks: Sequence[Model], measured: Sequence[float]) -> Fixed:
+    """Return constant and factor of the sums, by least squares on the relative error."""
+    design = np.array([[1.0, total(rows, network)] for network in networks]) / np.asarray(measured)[:, None]
+    constant, factor = np.linalg.lstsq(design, np.ones(len(measured)), rcond=None)[0]
+    return float(constant), float(factor)
+
+
+def total(rows: Rows, network: Model, fixed: Fixed = (0.0, 1.0)) -> float:
+    """Return the predicted latency; a layer without a row counts as nothing."""
+    return fixed[0] + fixed[1] * sum(rows.get(layer, 0.0) for layer in network)
+
+
+def methods(
+    bench: Bench, files: ModelFiles, space: SearchSpace, resolution: int, checking: Sequence[Model]
+) -> tuple[Timed, Iterator[tuple[str, Rows, Fixed, float]]]:
+    """Time everything, and yield each method with its rows, constant and factor, and seconds."""
+    width = space.widths[0]
+    layers = distinct_layers(space, width, resolution)
+    alone = isolated_models(layers)
+    chains = pairs(layers)
+    two = [two for _, two in chains.values()]
+    covering = covering_networks(space, width, resolution)
+    correcting = correcting_networks(space, width, resolution, 14, seed=SEED)
+    differing = exchanges(layers, plain(space, resolution))
+    timed = time_all(bench.timer, files, [*alone, *two, *covering, *correcting, *differing.models, *checking])
+    return timed, _scored(bench, files, layers, timed, alone, chains, covering, correcting, differing)
+
+
+def _scored(
+    bench: Bench,
+    files: ModelFiles,
+    layers: Sequence[Layer],
+    timed: Timed,
+    alone: Sequence[Model],
+    chains: Mapping[Layer, tuple[Model, Model]],
+    covering: Sequence[Model],
+    correcting: Sequence[Model],
+    differing: Exchanges,
+) -> Iterator[tuple[str, Rows, Fixed, float]]:
+    none = (0.0, 1.0)
+    measured = [timed.ms(network) for network in correcting]
+    if bench.timer.tells_operators:
+        started = time.perf_counter()
+        profiles = bench.timer.operators([files.path(network) for network in covering], seed=SEED)
+        taken = time.perf_counter() - started
+        shares = [layer_shares(network, profile) for network, profile in zip(covering, profiles, strict=True)]
+        found = merge_rows(covering, [timed.stats[network] for network in covering], shares)
+        yield "in-context", _medians(found), none, timed.cost_s(covering) + taken
+    isolated = _medians(isolated_rows(layers, timed.stats))
+    bare = {layer: timed.ms(model) for layer, model in zip(layers, alone[1::2], strict=True)}
+    chained = isolated | {
+        layer: max(timed.ms(two) - timed.ms(one), SHORTEST_MS) for layer, (one, two) in chains.items()
+    }
+    two = [two for _, two in chains.values()]
+    together = timed.cost_s(alone, correcting)
+    yield "isolated, nothing taken off", bare, none, timed.cost_s(alone)
+    yield "isolated", isolated, none, timed.cost_s(alone)
+    yield "isolated, and a line", isolated, line(isolated, correcting, measured), together
+    yield "isolated+whole-networks", correct(isolated, correcting, measured), none, together
+    yield "pairs", chained, none, timed.cost_s(alone, two)
+    yield "pairs, and a line", chained, line(chained, correcting, measured), timed.cost_s(alone, two, correcting)
+    yield "pairs+whole-networks", correct(chained, correcting, measured), none, timed.cost_s(alone, two, correcting)
+    whole = [*covering, *correcting]
+    every = [timed.ms(network) for network in whole]
+    yield "whole networks, least squares", solved(whole, every), none, timed.cost_s(whole)
+    yield (
+        "isolated+covering networks",
+        correct(isolated, covering, every[: len(covering)]),
+        none,
+        timed.cost_s(alone, covering),
+    )
+    yield "isolated+both", correct(isolated, whole, every), none, timed.cost_s(alone, whole)
+    yield "differences", differing.rows(timed), none, timed.cost_s(differing.models)
+
+
+def _medians(rows: Mapping[Layer, LatencyStats]) -> Rows:
+    return {layer: stats.median_ms for layer, stats in rows.items()}
+
+
+def host_bench(runtime: str) -> Bench:
+    """Return what measures this machine."""
+    target = target_of(find_device("host"), runtime=runtime)
+    return bench_of(target, clock=SystemClock(), reporter=Silent(), seed=SEED)
+
+
+def measure(runtime: str, name: str, networks: int) -> None:
+    """Print the table of a runtime and space."""
+    resolution = SPACES[name]
+    space = find_space(name).with_resolutions((resolution,))
+    bench = host_bench(runtime)
+    # spread by arithmetic alone, so that no method has a say in what it is scored on
+    checking = spread_networks(space, made_up_table(space), networks, np.random.default_rng(SEED + 1))
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+        files = ModelFiles(bench.exporter, Path(folder), seed=SEED)
+        timed, scored = methods(bench, files, space, resolution, checking)
+        rows = list(scored)
+    truth = [timed.ms(network) for network in checking]
+    unsteady = np.median(
+        [(timed.stats[model].p90_ms - timed.stats[model].p10_ms) / timed.ms(model) for model in checking]
+    )
+    span = f"{min(truth):.2f} to {max(truth):.2f} ms, runs of one spread over {100 * unsteady:.1f} %"
+    print(f"\n{runtime}, {name} at {resolution}: {networks} networks in no fit, {span}; load {load:.2f} before")
+    print("method                          MAPE %  max %  within 5 %   tau       s")
+    for method, found, fixed, seconds in rows:
+        result = compare([max(total(found, network, fixed), SHORTEST_MS) for network in checking], truth)
+        print(
+            f"{method:30} {result.mape_percent:7.2f} {result.max_error_percent:6.1f} {result.within_5_percent:11.2f} "
+            f"{result.kendall_tau:5.3f} {seconds:7.1f}",
+            flush=True,
+        )
+
+
+def compare_files() -> None:
+    """Print how long the files of both writers take to run."""
+    space = find_space("starter").with_resolutions((48,))
+    bench = bench_of(
+        target_of(find_device("host"), runtime="litert"), clock=SystemClock(), reporter=Silent(), seed=SEED
+    )
+    print("direct ms  converted ms  ratio")
+    for row in genotype.sample(space, 3, np.random.default_rng(SEED)):
+        layers = walk(space, genotype.decode(space, row), CLASSIFIER_COUNTS[0])
+        with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+            paths = []
+            for index, exporter in enumerate((TfliteDirectExporter(), TfliteExporter())):
+                (Path(folder) / str(index)).mkdir()
+                paths.append(ModelFiles(exporter, Path(folder) / str(index), seed=SEED).path(layers))
+            direct, converted = (stats.median_ms for stats in bench.timer.time(paths, seed=SEED))
+        print(f"{direct:9.3f} {converted:13.3f} {direct / converted:6.3f}", flush=True)
+
+
+def main() -> None:
+    """Print the tables."""
+    given = sys.argv[1:]
+    if given[:1] == ["files"]:
+        compare_files()
+        return
+    runtimes = given[:1] or ["litert", "onnxruntime"]
+    names = given[1:2] or list(SPACES)
+    networks = int(given[2]) if len(given) > 2 else 50
+    for _ in range(int(given[3]) if len(given) > 3 else 1):
+        for runtime in runtimes:
+            for name in names:
+                measure(runtime, name, networks)
+
+
+if __name__ == "__main__":
+    main()
