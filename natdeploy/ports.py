@@ -283,3 +283,7 @@ class Transport(Protocol):
     def cannot_write(self, reason: str, what: str) -> OutputError:
         """Return the error of something that the device could not write for a reason that it told."""
         ...
+
+    def abort(self) -> None:
+        """Cut the connection, so that what waits for the device fails; may be called from another thread."""
+        ...

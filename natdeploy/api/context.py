@@ -13,7 +13,7 @@ import numpy as np
 
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
-from natdeploy.ports import Clock, Reporter
+from natdeploy.ports import Clock, Reporter, Transport
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -50,10 +50,12 @@ class Context:
     Args:
         reporter: Where to tell how it goes.
         clock: Source of time.
+        connections: Connections to devices that the work has opened, so that it can be stopped from another thread.
     """
 
     reporter: Reporter = dataclasses.field(default_factory=SilentReporter)
     clock: Clock = dataclasses.field(default_factory=SystemClock)
+    connections: list[Transport] = dataclasses.field(default_factory=list)
 
 
 def prepare_torch(threads: int | None) -> int:

@@ -88,7 +88,7 @@ def profile(
     started = context.clock.seconds()
     with contextlib.ExitStack() as stack:
         try:
-            timer = stack.enter_context(opened_timer(described, target, context.clock))
+            timer = stack.enter_context(opened_timer(described, target, context))
         except DeviceUnreachableError as error:
             if measured_only or _is_measured(path):
                 raise
@@ -215,7 +215,7 @@ def measure(
     if own is not None and runtime is None:
         runtime = described.runtime if described.runtime in own else own[0]
     target = target_of(described, runtime=runtime, threads=threads)
-    with opened_timer(described, target, context.clock) as timer:
+    with opened_timer(described, target, context) as timer:
         if own is not None:
             require_file(path)
             stats = timer.time([path], seed=seed)[0]

@@ -69,7 +69,12 @@ def profile_devices(
     remote = [name for name in devices if name not in local]
     one = functools.partial(_profile, work=work, context=context)
     with ThreadPoolExecutor(max_workers=max(1, len(remote))) as pool:
-        results = dict(zip(remote, pool.map(one, remote), strict=True))
+        try:
+            results = dict(zip(remote, pool.map(one, remote), strict=True))
+        except KeyboardInterrupt:
+            for connection in context.connections:
+                connection.abort()
+            raise
     results |= {name: one(name) for name in local}
     return ProfilesResult(profiles=tuple(results[name] for name in devices))
 

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from natdeploy.api.context import Context
 from natdeploy.core.device import Device, Target
 from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError
 from natdeploy.io.locks import device_lock
@@ -20,7 +21,7 @@ TENSORRT = "tensorrt"
 
 
 @contextlib.contextmanager
-def opened_timer(device: Device, target: Target, clock: Clock) -> Iterator[ModelTimer]:
+def opened_timer(device: Device, target: Target, context: Context) -> Iterator[ModelTimer]:
     """Connect to a device and yield what times model files there; no other job may run on it meanwhile.
 
     Raises:
@@ -31,9 +32,10 @@ def opened_timer(device: Device, target: Target, clock: Clock) -> Iterator[Model
     """
     with device_lock(device):
         if device.transport == "local" and target.runtime != TENSORRT:
-            yield host_timer(target, clock)
+            yield host_timer(target, context.clock)
         else:
             with connect(device) as connection:
+                context.connections.append(connection)
                 yield _remote_timer(connection, device, target)
 
 

@@ -159,6 +159,10 @@ class Connection:
         told = reason.strip().splitlines() or ["it came there incomplete"]
         return OutputError(f"{self._name}: {what} cannot be written to {self._folder}: {told[-1]}")
 
+    def abort(self) -> None:
+        """Cut the connection, so that what waits for the device fails; may be called from another thread."""
+        self._keeper.kill()
+
     def close(self) -> None:
         """End what still runs on the device, remove the folder and close the connection."""
         with contextlib.suppress(OSError):
