@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from natdeploy import cli
 from natdeploy.io.devices import find_device
 from natdeploy.io.locks import device_lock
+from natdeploy.profilers.build import profile_device
 from tests.ssh_server import ADDRESS, SshServer, free_port, ssh_server, write_program
 from tests.stand_ins import write_adb_stand_in
 
@@ -74,19 +76,23 @@ def test_a_network_is_measured_on_a_board(natdeploy, subnet, board):
     assert list((board.folder / "tmp").iterdir()) == []
 
 
-def test_boards_are_profiled_side_by_side_and_one_that_fails_stops_no_other(natdeploy, environment):
+def test_boards_are_profiled_side_by_side_and_one_that_fails_stops_no_other(environment, monkeypatch, capsys):
     """Each device gets its table or its error, the news name the device, and the exit code is that of the failure."""
+    for name in ("NATDEPLOY_HOME", "PATH"):
+        monkeypatch.setenv(name, environment[name])
+    monkeypatch.setitem(profile_device.__kwdefaults__, "validate_networks", 2)  # the usual 20 take a minute to write
     options = ["--resolutions", "32", "--budget", "3s", "--measured-only", "--json"]
-    done = natdeploy("profile", "--device", "off", "--device", "board", *options)
-    result = json.loads(done.stdout)
-    assert (done.returncode, result["ok"]) == (4, False)
+    code = cli.run(["profile", "--device", "off", "--device", "board", *options])
+    told = capsys.readouterr()
+    result = json.loads(told.out)
+    assert (code, result["ok"]) == (4, False)
     failed, profiled = result["profiles"]
     assert (failed["device"], failed["ok"], failed["error"]["code"]) == ("off", False, "device-unreachable")
     assert (profiled["device"], profiled["ok"], profiled["provenance"]) == ("board", True, "measured")
-    assert profiled["validation"]["networks"] > 0
+    assert profiled["validation"]["networks"] == 2
     assert Path(profiled["table"]).is_relative_to(environment["NATDEPLOY_HOME"])
-    assert "board: " in done.stderr
-    assert "off: failed: " in done.stderr
+    assert "board: profile: 1/1" in told.err
+    assert "off: failed: " in told.err
 
 
 def test_a_board_without_the_runtime_exits_3(natdeploy, subnet):
