@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from natdeploy.core.layers import Layer
+from natdeploy.core.layers import POOLING, Layer
 from natdeploy.ports import Exporter
 from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import Network, build_network
@@ -60,7 +60,8 @@ class ModelFiles:
 
     def network(self, layers: tuple[Layer, ...]) -> Network:
         """Return the network made of `layers`; its weights come from a pass over small images, which is quick."""
-        size = min(layers[0].in_size, _SMALL_SIZE)
+        whole = any(layer.op == POOLING for layer in layers)
+        size = _SMALL_SIZE if whole else min(layers[0].in_size, _SMALL_SIZE)
         small = random_weights(build_network(_at_first_size(layers, size)), self._seed)
         if layers[0].in_size == size:
             return small
