@@ -3,7 +3,8 @@
 Run as `python benchmarks/litert_methods.py [RUNTIME [SPACE [NETWORKS [REPEATS]]]]`: runtime `litert` or `onnxruntime`,
 space `ofa-mbv3-w1.0` (at resolution 224) or `starter` (at 48). With `files` for the runtime it compares the files of
 the direct writer with those of the converter instead. All models of all methods are timed in turns in one pass, and
-all methods are scored on the same networks, which are in no fit.
+all methods are scored on the same networks, which are in no fit. The method of differences, whose many networks take
+minutes, is left out unless the last argument is `differences`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from natdeploy.profilers.isolated import SHORTEST_MS, distinct_layers, isolated_
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.passes import Bench
 from natdeploy.profilers.validation import spread_networks
-from natdeploy.profilers.whole_networks import correcting_networks
+from natdeploy.profilers.whole_networks import NETWORKS, correcting_networks
 from natdeploy.testing.tables import made_up_table
 
 Model = tuple[Layer, ...]
@@ -178,18 +179,19 @@ def total(rows: Rows, network: Model, fixed: Fixed = (0.0, 1.0)) -> float:
 
 
 def methods(
-    bench: Bench, files: ModelFiles, space: SearchSpace, resolution: int, checking: Sequence[Model]
+    bench: Bench, files: ModelFiles, space: SearchSpace, checking: Sequence[Model], *, differences: bool
 ) -> tuple[Timed, Iterator[tuple[str, Rows, Fixed, float]]]:
     """Time everything, and yield each method with its rows, constant and factor, and seconds."""
-    width = space.widths[0]
+    width, resolution = space.widths[0], space.resolutions[0]
     layers = distinct_layers(space, width, resolution)
     alone = isolated_models(layers)
     chains = pairs(layers)
     two = [two for _, two in chains.values()]
     covering = covering_networks(space, width, resolution)
-    correcting = correcting_networks(space, width, resolution, 14, seed=SEED)
-    differing = exchanges(layers, plain(space, resolution))
-    timed = time_all(bench.timer, files, [*alone, *two, *covering, *correcting, *differing.models, *checking])
+    correcting = correcting_networks(space, width, resolution, NETWORKS, seed=SEED)
+    differing = exchanges(layers, plain(space, resolution)) if differences else None
+    further = differing.models if differing else []
+    timed = time_all(bench.timer, files, [*alone, *two, *covering, *correcting, *further, *checking])
     return timed, _scored(bench, files, layers, timed, alone, chains, covering, correcting, differing)
 
 
@@ -202,7 +204,7 @@ def _scored(
     chains: Mapping[Layer, tuple[Model, Model]],
     covering: Sequence[Model],
     correcting: Sequence[Model],
-    differing: Exchanges,
+    differing: Exchanges | None,
 ) -> Iterator[tuple[str, Rows, Fixed, float]]:
     none = (0.0, 1.0)
     measured = [timed.ms(network) for network in correcting]
@@ -212,7 +214,10 @@ def _scored(
         taken = time.perf_counter() - started
         shares = [layer_shares(network, profile) for network, profile in zip(covering, profiles, strict=True)]
         found = merge_rows(covering, [timed.stats[network] for network in covering], shares)
-        yield "in-context", _medians(found), none, timed.cost_s(covering) + taken
+        inside = _medians(found)
+        yield "in-context", inside, none, timed.cost_s(covering) + taken
+        fixed = line(inside, correcting, measured)
+        yield "in-context, and a line", inside, fixed, timed.cost_s(covering, correcting) + taken
     isolated = _medians(isolated_rows(layers, timed.stats))
     bare = {layer: timed.ms(model) for layer, model in zip(layers, alone[1::2], strict=True)}
     chained = isolated | {
@@ -237,7 +242,8 @@ def _scored(
         timed.cost_s(alone, covering),
     )
     yield "isolated+both", correct(isolated, whole, every), none, timed.cost_s(alone, whole)
-    yield "differences", differing.rows(timed), none, timed.cost_s(differing.models)
+    if differing is not None:
+        yield "differences", differing.rows(timed), none, timed.cost_s(differing.models)
 
 
 def _medians(rows: Mapping[Layer, LatencyStats]) -> Rows:
@@ -250,7 +256,7 @@ def host_bench(runtime: str) -> Bench:
     return bench_of(target, clock=SystemClock(), reporter=Silent(), seed=SEED)
 
 
-def measure(runtime: str, name: str, networks: int) -> None:
+def measure(runtime: str, name: str, networks: int, *, differences: bool) -> None:
     """Print the table of a runtime and space."""
     resolution = SPACES[name]
     space = find_space(name).with_resolutions((resolution,))
@@ -260,7 +266,7 @@ def measure(runtime: str, name: str, networks: int) -> None:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
         files = ModelFiles(bench.exporter, Path(folder), seed=SEED)
-        timed, scored = methods(bench, files, space, resolution, checking)
+        timed, scored = methods(bench, files, space, checking, differences=differences)
         rows = list(scored)
     truth = [timed.ms(network) for network in checking]
     unsteady = np.median(
@@ -298,7 +304,7 @@ def compare_files() -> None:
 
 def main() -> None:
     """Print the tables."""
-    given = sys.argv[1:]
+    given = [argument for argument in sys.argv[1:] if argument != "differences"]
     if given[:1] == ["files"]:
         compare_files()
         return
@@ -308,7 +314,7 @@ def main() -> None:
     for _ in range(int(given[3]) if len(given) > 3 else 1):
         for runtime in runtimes:
             for name in names:
-                measure(runtime, name, networks)
+                measure(runtime, name, networks, differences="differences" in sys.argv)
 
 
 if __name__ == "__main__":

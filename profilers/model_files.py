@@ -60,8 +60,8 @@ class ModelFiles:
 
     def network(self, layers: tuple[Layer, ...]) -> Network:
         """Return the network made of `layers`; its weights come from a pass over small images, which is quick."""
-        pools = any(layer.op == POOLING for layer in layers)
-        size = _SMALL_SIZE if pools else min(layers[0].in_size, _SMALL_SIZE)
+        whole = any(layer.op == POOLING for layer in layers)
+        size = _SMALL_SIZE if whole else min(layers[0].in_size, _SMALL_SIZE)
         small = random_weights(build_network(_at_first_size(layers, size)), self._seed)
         if layers[0].in_size == size:
             return small

@@ -62,7 +62,7 @@ class Timing:
 def timing_of(runtime: str) -> Timing:
     """Return how much is run with a runtime: less of each model where a profile times ten times as many of them."""
     if runtime == "litert":
-        return Timing(warmup_runs=2, warmup_s=0.02, rounds=14, max_rounds=24, min_runs=1)
+        return Timing(warmup_runs=2, warmup_s=0.02, rounds=12, max_rounds=18, min_runs=1)
     return Timing()
 
 

@@ -29,7 +29,7 @@ from natdeploy.profilers.isolated import (
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.validation import leaning
 
-_NETWORKS = 14
+NETWORKS = 12
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class CorrectedByNetworks:
     timer: ModelTimer
     files: ModelFiles
     seed: int
-    networks: int = _NETWORKS
+    networks: int = NETWORKS
 
     @property
     def method(self) -> str:
