@@ -41,12 +41,12 @@ class Timing:
 
     warmup_runs: int = 5
     warmup_s: float = 0.05
-    rounds: int = 40
+    rounds: int = 24
     quiet_rounds: int = 4
     tolerance: float = 0.02
-    max_rounds: int = 80
+    max_rounds: int = 40
     round_s: float = 0.005
-    min_runs: int = 3
+    min_runs: int = 2
     max_runs: int = 20
 
     def runs(self, run_s: float) -> int:
