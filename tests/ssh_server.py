@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -89,7 +90,7 @@ def write_client(server: SshServer) -> None:
     )
     program = server.folder / "bin" / "ssh"
     program.parent.mkdir()
-    write_program(program, f'#!/bin/sh\nexec {shutil.which("ssh")} -F {server.config} "$@"\n')
+    write_program(program, f'#!/bin/sh\nexec {shutil.which("ssh")} -F {shlex.quote(str(server.config))} "$@"\n')
 
 
 def write_program(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ Run as `python stand_ins.py trtexec|benchmark_model ARGUMENTS`; `write_stand_in`
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 def write_stand_in(path: Path, program: str) -> None:
     """Write a program that answers as `trtexec` or `benchmark_model` would."""
-    path.write_text(f'#!/bin/sh\nexec {sys.executable} {__file__} {program} "$@"\n', encoding="utf-8")
+    path.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, __file__, program])} "$@"\n', encoding="utf-8")
     path.chmod(0o755)
 
 

@@ -77,7 +77,7 @@ def model(tmp_path_factory):
 def test_every_operator_is_named_after_its_layer(model):
     """Operator names begin with the layer that they belong to, and each layer that computes has one."""
     graph, names = model[0].graph, layer_names(model[1])
-    scopes = [f"/{'blocks/' if name.startswith('blocks') else ''}{name}/" for name in names]
+    scopes = [f"/{name}/" for name in names]
     owners = [[scope for scope in scopes if node.name.startswith(scope)] for node in graph.node]
     stray = [node.name for node, owner in zip(graph.node, owners, strict=True) if len(owner) != 1]
     assert all(name.rsplit("/", 1)[-1] == "Flatten" for name in stray), stray

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ def environment(board: SshServer, tmp_path_factory: pytest.TempPathFactory) -> d
     """A home that knows a board, one without numpy, and one that is switched off; no phone is connected."""
     home = tmp_path_factory.mktemp("home")
     bare = home / "bare-python"
-    write_program(bare, f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    write_program(bare, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S "$@"\n')
     cpu = 'like = "server-cpu"\nthreads = 1\n'
     (home / "devices.toml").write_text(
         f'[board]\n{cpu}address = "{ADDRESS}"\npython = "{sys.executable}"\n'

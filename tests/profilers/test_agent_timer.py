@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -170,7 +171,7 @@ def test_model_files_are_sent_once_and_removed_when_not_needed(here, models):
 def test_a_board_without_numpy_gets_the_install_command(board, tmp_path, runtime, package):
     """Where Python lacks a package, the error names it and the command that installs it on the board."""
     bare = tmp_path / "python3"
-    write_program(bare, f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    write_program(bare, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S "$@"\n')
     with pytest.raises(MissingRuntimeError, match=f"board: {package} cannot be used there") as caught:
         timer_on(board, runtime=runtime, python=str(bare)).version()
     assert caught.value.hint == f"on board: {bare} -m pip install {package}"
@@ -190,7 +191,7 @@ def test_a_board_without_the_runtime_gets_the_install_command(board, tmp_path, r
         folder.mkdir()
         (folder / "__init__.py").write_text(f"raise ImportError('no module {module}')", encoding="utf-8")
     bare = tmp_path / "python3"
-    write_program(bare, f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n')
+    write_program(bare, f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(tmp_path))} exec {shlex.quote(sys.executable)} "$@"\n')
     with pytest.raises(MissingRuntimeError, match=f"board: {package} cannot be used there") as caught:
         timer_on(board, runtime=runtime, python=str(bare)).version()
     assert caught.value.hint == f"on board: {bare} -m pip install {package}"

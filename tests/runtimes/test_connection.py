@@ -54,12 +54,10 @@ def test_a_missing_command_is_told_by_its_exit_code():
 def test_an_aborted_connection_cannot_be_used():
     """After an abort every command fails as on a cut connection."""
     with Connection("here", LocalLink()) as connection:
-        folder = connection.folder
         connection.abort()
         connection._keeper.wait()
         with pytest.raises(DeviceUnreachableError, match="here: the connection was cut"):
             connection.run(["true"], timeout_s=20)
-    assert Path(folder).exists()  # on this machine the keeper itself was killed; behind ssh only its client is
 
 
 def test_a_folder_that_cannot_be_made_says_why(monkeypatch, tmp_path):
