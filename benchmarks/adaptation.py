@@ -30,7 +30,7 @@ def main() -> None:
     front = [decode(plan.space, np.array(row["genotype"].split(), dtype=np.int64)) for row in rows]
     after, _ = build_supernet(plan, run)
     before, trainer = build_supernet(plan, RunFolder(path / "no checkpoint", {}))
-    for number in range(plan.effort.warmup_epochs):
+    for number in range(plan.first_epochs):
         trainer.epoch(number, None)
     print(f"{'row':>4}{'r':>4}{'MAdds (M)':>11}{'before':>9}{'after':>9}")
     pairs = [(test_top1(before, architecture), test_top1(after, architecture)) for architecture in front]

@@ -38,6 +38,11 @@ class ImageSet:
         return ImageSet(images=self.images[where], labels=self.labels[where])
 
 
+def joined(first: ImageSet, second: ImageSet) -> ImageSet:
+    """Return the images of both."""
+    return ImageSet(images=torch.cat([first.images, second.images]), labels=torch.cat([first.labels, second.labels]))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
     """A classification task.
