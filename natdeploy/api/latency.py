@@ -93,7 +93,11 @@ def profile(
         try:
             timer = stack.enter_context(opened_timer(described, target, context))
         except DeviceUnreachableError as error:
-            if measured_only or _is_measured(path):
+            kept = path if _is_measured(path) else source
+            if kept is not None and _is_measured(kept):
+                hint = f"its table of real latencies stays as it is: {kept}"
+                raise DeviceUnreachableError(error.message, hint=f"{error.hint}; {hint}" if error.hint else hint) from error
+            if measured_only:
                 raise
             table = _estimate(space, described, target, existing, reason=error, context=context)
         else:
