@@ -95,8 +95,9 @@ def profile(
         except DeviceUnreachableError as error:
             kept = path if _is_measured(path) else source
             if kept is not None and _is_measured(kept):
-                hint = f"its table of real latencies stays as it is: {kept}"
-                raise DeviceUnreachableError(error.message, hint=f"{error.hint}; {hint}" if error.hint else hint) from error
+                stays = f"its table of real latencies stays as it is: {kept}"
+                hint = "; ".join(part for part in (error.hint, stays) if part)
+                raise DeviceUnreachableError(error.message, hint=hint) from error
             if measured_only:
                 raise
             table = _estimate(space, described, target, existing, reason=error, context=context)
