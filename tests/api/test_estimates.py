@@ -15,7 +15,9 @@ from natdeploy.core.space import SPACES
 from natdeploy.errors import DeviceUnreachableError, InputError, TargetUnreachableError
 from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.table_store import find_table, table_path
+from natdeploy.io.tables import write_table
 from natdeploy.profilers.roofline import estimate
+from natdeploy.testing.tables import made_up_table
 from tests.stand_ins import write_adb_stand_in
 
 PACKAGED = ("jetson-nano", "jetson-orin-nano", "pixel-8", "raspberry-pi-5")
@@ -184,23 +186,13 @@ def test_a_table_of_another_target_is_not_overwritten(home):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize(("runtime", "threads"), [("onnxruntime", 1), ("onnxruntime", 2), ("litert", 1)])
-def test_measured_tables_of_a_cloud_machine_are_packaged(runtime, threads):
-    """`server-cpu` has measured, validated tables of both widths at every resolution, and of the starter supernet."""
-    stored = find_table(target_of(find_device("server-cpu"), runtime=runtime, threads=threads))
-    assert stored is not None
-    assert stored.packaged
-    table = stored.read()
-    assert table.provenance == "measured"
-    assert table.validation is not None
-    assert table.calibration is not None
-    for space in (SPACES["starter"], SPACES["nat"]):
-        assert [table.covered_resolutions(space, count) for count in (10, 1000)] == 2 * [space.resolutions]
-
-
-def test_a_packaged_measured_table_is_never_replaced_by_an_estimate(home):
-    """Profiling `server-cpu` without such a machine fails, names the measured table, and writes nothing."""
-    with pytest.raises(DeviceUnreachableError) as failed:
-        api.profile("server-cpu", resolutions=(36,))
-    assert "server-cpu/onnxruntime-fp32-b1-t1.csv" in (failed.value.hint or "")
-    assert not list(home.rglob("*.csv"))
+def test_a_measured_table_is_never_replaced_by_an_estimate(home):
+    """Profiling `server-cpu` without such a machine fails, names the measured table there is, and leaves it alone."""
+    target = target_of(find_device("server-cpu"))
+    write_table(table_path(target), made_up_table(SPACES["starter"], target=target, provenance="measured"))
+    before = table_path(target).read_bytes()
+    for fresh in (False, True):
+        with pytest.raises(DeviceUnreachableError) as failed:
+            api.profile("server-cpu", resolutions=(36,), fresh=fresh)
+        assert str(table_path(target)) in (failed.value.hint or "")
+    assert table_path(target).read_bytes() == before
