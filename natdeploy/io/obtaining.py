@@ -18,7 +18,7 @@ from natdeploy.io.published_sets import PUBLISHED, Part, PublishedSet
 from natdeploy.ports import Reporter
 
 # What torchvision and the readers below it raise on files that are missing or damaged.
-_DAMAGE = (RuntimeError, OSError, ValueError, LookupError, TypeError, EOFError, zlib.error, MatReadError)
+_DAMAGE = (RuntimeError, OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zlib.error, MatReadError)
 _BROKEN_DOWNLOAD = (*_DAMAGE, http.client.HTTPException, tarfile.TarError)
 
 
@@ -33,7 +33,7 @@ def obtain(name: str, *, reporter: Reporter | None = None, download: bool = True
     if _is_missing(root):
         _download(published, root, reporter, allowed=download)
     try:
-        parts = published.opener(root, False)  # noqa: FBT003
+        parts = published.opener(root, download=False)
     except InputError as error:
         raise InputError(error.message, hint=_hint(published, root)) from error
     except _DAMAGE as error:
@@ -54,7 +54,7 @@ def _download(published: PublishedSet, root: Path, reporter: Reporter | None, *,
     with writing(root):
         temporary.mkdir(parents=True, exist_ok=True)
     try:
-        published.opener(temporary, True)  # noqa: FBT003
+        published.opener(temporary, download=True)
         temporary.rename(root)
     except _BROKEN_DOWNLOAD as error:
         msg = f"{published.title} is not in {root} and cannot be downloaded: {_reason(error)}"

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -34,8 +34,12 @@ class Part:
     labels: list[int]
 
 
-# Opens the lists of a folder, the test images last; True has torchvision download what is missing.
-Opener = Callable[[Path, bool], list[Part]]
+class Opener(Protocol):
+    """Opens a published data set."""
+
+    def __call__(self, root: Path, *, download: bool) -> list[Part]:
+        """Return the lists that the folder `root` holds, the test images last; torchvision may download them first."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +72,7 @@ class PublishedSet:
 
 
 def _cifar(kind: type[datasets.CIFAR10]) -> Opener:
-    def open_set(root: Path, download: bool) -> list[Part]:  # noqa: FBT001
+    def open_set(root: Path, *, download: bool) -> list[Part]:
         opened = [kind(root, train=train, download=download) for train in (True, False)]
         return [
             Part(
@@ -82,7 +86,7 @@ def _cifar(kind: type[datasets.CIFAR10]) -> Opener:
     return open_set
 
 
-def _stl10(root: Path, download: bool) -> list[Part]:  # noqa: FBT001
+def _stl10(root: Path, *, download: bool) -> list[Part]:
     opened = [datasets.STL10(root, split, download=download) for split in ("train", "test")]
     return [
         Part(classes=list(part.classes), images=torch.from_numpy(part.data), labels=part.labels.tolist())
@@ -93,7 +97,7 @@ def _stl10(root: Path, download: bool) -> list[Part]:  # noqa: FBT001
 def _listed(kind: Callable[..., Any], *splits: str) -> Opener:
     """Return the opener of a set of files; as the loader of its images, `str` gives their paths."""
 
-    def open_set(root: Path, download: bool) -> list[Part]:  # noqa: FBT001
+    def open_set(root: Path, *, download: bool) -> list[Part]:
         parts = []
         for split in splits:
             opened = kind(root, split, loader=str, download=download)
@@ -110,14 +114,16 @@ def _listed(kind: Callable[..., Any], *splits: str) -> Opener:
     return open_set
 
 
-def _pets(root: Path, download: bool) -> list[Part]:  # noqa: FBT001
+def _pets(root: Path, *, download: bool) -> list[Part]:
     opened = [datasets.OxfordIIITPet(root, split, download=download) for split in ("trainval", "test")]
     # Of all these classes, only this one takes no loader.
-    return [Part(classes=part.classes, images=[str(path) for path in part._images], labels=part._labels) for part in opened]
+    return [
+        Part(classes=part.classes, images=[str(path) for path in part._images], labels=part._labels) for part in opened
+    ]
 
 
 def _folders(*splits: str) -> Opener:
-    def open_set(root: Path, download: bool) -> list[Part]:  # noqa: ARG001, FBT001
+    def open_set(root: Path, *, download: bool) -> list[Part]:  # noqa: ARG001
         parts = []
         for split in splits:
             classes = class_names(root / split)
