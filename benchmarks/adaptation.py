@@ -30,7 +30,7 @@ def main() -> None:
     task = load_task(plan.data, plan.resolutions[-1])
     after, _ = build_supernet(plan, run, task)
     before, trainer = build_supernet(plan, RunFolder(path / "no checkpoint", {}), task)
-    for number in range(plan.effort.warmup_epochs):
+    for number in range(plan.first_epochs):
         trainer.epoch(number, None)
     print(f"{'row':>4}{'r':>4}{'MAdds (M)':>11}{'before':>9}{'after':>9}")
     pairs = [tuple(evaluator.test_top1(evaluator.subnet(a)) for evaluator in (before, after)) for a in front]

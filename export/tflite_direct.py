@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from natdeploy.export.frozen import frozen
 from natdeploy.export.tflite_file import INPUT_NAME, NO_TENSOR, OUTPUT_NAME, TfliteFile, Values
 from natdeploy.files import writing
 from natdeploy.supernet.network import ConvUnit, InvertedResidual, Network, SqueezeExcite
@@ -45,7 +46,7 @@ class TfliteDirectExporter:
         """
         size = network.input_size
         file = TfliteFile((1, size, size, 3))
-        for _, module in frozen(network).modules_by_layer():
+        for _, module in network.modules_by_layer():
             _append(file, module)
         with writing(target):
             target.write_bytes(file.packed())
@@ -81,7 +82,8 @@ def _append_block(file: TfliteFile, block: InvertedResidual) -> None:
 
 def _append_unit(file: TfliteFile, unit: ConvUnit) -> None:
     relu = isinstance(unit.act, nn.ReLU)
-    _append_convolution(file, unit.conv, fused="RELU" if relu else "NONE")
+    fused = "RELU" if relu else "NONE"
+    _append_convolution(file, unit.conv, *_folded(unit), fused=fused)
     if unit.act is not None and not relu:
         _append(file, unit.act)
 
@@ -105,8 +107,9 @@ def _append_squeeze_excite(file: TfliteFile, unit: SqueezeExcite) -> None:
     """Append the unit; its hard sigmoid is a bias of 3 more, a ReLU6 and a sixth."""
     source, shape = file.result, file.shape
     _append_pooling(file, unit.pool)
-    _append_convolution(file, unit.reduce, fused="RELU")
-    _append_convolution(file, unit.expand, fused="RELU6", added_bias=3.0)
+    for conv, added_bias, fused in ((unit.reduce, 0.0, "RELU"), (unit.expand, 3.0, "RELU6")):
+        assert conv.bias is not None
+        _append_convolution(file, conv, conv.weight, conv.bias + added_bias, fused=fused)
     gate = file.append("MUL", [file.result, file.constant(np.array(1 / 6, np.float32))], file.shape, "MulOptions")
     file.append("MUL", [source, gate], shape, "MulOptions")
 
@@ -126,7 +129,19 @@ def _append_linear(file: TfliteFile, linear: nn.Linear) -> None:
     file.append("FULLY_CONNECTED", inputs, (1, linear.out_features), "FullyConnectedOptions")
 
 
-def _append_convolution(file: TfliteFile, conv: nn.Conv2d, *, fused: str, added_bias: float = 0.0) -> None:
+def _folded(unit: ConvUnit) -> tuple[Tensor, Tensor]:
+    """Return weights and bias of a unit's convolution with its BatchNorm, if it has one, in them."""
+    conv, norm = unit.conv, unit.bn
+    if norm is None:
+        return conv.weight, torch.zeros(conv.out_channels)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return fuse_conv_bn_weights(
+        conv.weight, None, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    )
+
+
+def _append_convolution(file: TfliteFile, conv: nn.Conv2d, weight: Tensor, bias: Tensor, *, fused: str) -> None:
     stride, kernel = conv.stride[0], conv.kernel_size[0]
     batch, size, _, _ = file.shape
     out_size = -(-size // stride)
@@ -134,10 +149,9 @@ def _append_convolution(file: TfliteFile, conv: nn.Conv2d, *, fused: str, added_
     if same and 2 * conv.padding[0] != max((out_size - 1) * stride + kernel - size, 0):
         _append_padding(file, kernel // 2)
         same = False
-    bias = np.zeros(conv.out_channels, np.float32) if conv.bias is None else _array(conv.bias)
     depthwise = conv.groups > 1
-    weights = _array(conv.weight).transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
-    inputs = [file.result, file.constant(weights), file.constant(bias + np.float32(added_bias))]
+    weights = _array(weight).transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
+    inputs = [file.result, file.constant(weights), file.constant(_array(bias))]
     options = {
         "padding": getattr(file.schema.Padding, "SAME" if same else "VALID"),
         "strideW": stride,

@@ -62,12 +62,7 @@ class ModelFiles:
         """Return the network made of `layers`; its weights come from a pass over small images, which is quick."""
         whole = any(layer.op == POOLING for layer in layers)
         size = _SMALL_SIZE if whole else min(layers[0].in_size, _SMALL_SIZE)
-        small = random_weights(build_network(_at_first_size(layers, size)), self._seed)
-        if layers[0].in_size == size:
-            return small
-        network = build_network(layers)
-        network.load_state_dict(small.state_dict())
-        return network
+        return random_weights(build_network(layers), self._seed, size=size)
 
 
 def declare_size(source: Path, target: Path, size: int) -> None:
@@ -94,7 +89,3 @@ def _one_thread() -> Iterator[None]:
 def _at_size(layers: Sequence[Layer], size: int) -> tuple[Layer, ...]:
     """Return the key of a structure: its layers, all of one size."""
     return tuple(dataclasses.replace(layer, in_size=size) for layer in layers)
-
-
-def _at_first_size(layers: Sequence[Layer], size: int) -> tuple[Layer, ...]:
-    return (dataclasses.replace(layers[0], in_size=size), *layers[1:])

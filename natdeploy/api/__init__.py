@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from natdeploy.api.demonstration import DemoResult, demo
     from natdeploy.api.exporting import ExportResult, export
     from natdeploy.api.latency import measure, predict, profile
+    from natdeploy.api.pretraining import PretrainResult, pretrain, resume_pretraining
     from natdeploy.api.results import (
         Choice,
         DeviceLatency,
@@ -52,6 +53,7 @@ __all__ = [
     "InterruptedWorkError",
     "MeasureResult",
     "PredictResult",
+    "PretrainResult",
     "ProfileResult",
     "ProfilesResult",
     "SearchResult",
@@ -73,10 +75,12 @@ __all__ = [
     "load_subnet",
     "measure",
     "predict",
+    "pretrain",
     "profile",
     "profile_devices",
     "report",
     "resume",
+    "resume_pretraining",
     "search",
     "show_table",
     "tables",
@@ -87,6 +91,7 @@ _MODULES = {
     "api.demonstration": ("DemoResult", "demo"),
     "api.exporting": ("ExportResult", "export"),
     "api.latency": ("measure", "predict", "profile"),
+    "api.pretraining": ("PretrainResult", "pretrain", "resume_pretraining"),
     "api.searching": ("report", "resume", "search"),
     "api.side_by_side": ("DeviceFailure", "ProfilesResult", "profile_devices"),
     "api.subnets": ("extract", "extract_from_run", "inspect", "load_subnet"),

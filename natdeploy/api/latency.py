@@ -83,6 +83,9 @@ def profile(
     stored = None if output is not None or fresh else find_table(target)
     source = path if path.exists() and not fresh else stored.path if stored else None
     existing = read_table(source) if source is not None else None
+    if existing is not None and existing.target != target:
+        msg = f"{source}: holds the table of another target: {existing.target}"
+        raise InputError(msg, hint="choose another file with --output, or a folder: every target has its place in it")
     if target.precision in described.slow_precisions:
         context.reporter.warn(f"{device} does not run {target.precision} any faster: it has no fast arithmetic for it")
     started = context.clock.seconds()
@@ -323,9 +326,12 @@ def _is_measured(path: Path) -> bool:
 
 
 def table_file(output: Path | None, target: Target) -> Path:
-    """Return the file that a table goes into: `output`, a place in it where it is a folder, else the user's own."""
+    """Return the file that a table goes into: `output`, a place in it where it is a folder, else the user's own.
+
+    What is not there yet is a file if it is called `*.csv`, and a folder otherwise.
+    """
     if output is None:
         return table_path(target)
-    if output.is_dir():
+    if output.is_dir() or (output.suffix != ".csv" and not output.exists()):
         return output / target.device / target.file_name
     return output

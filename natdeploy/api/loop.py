@@ -60,7 +60,7 @@ class SearchLoop:
     def run(self) -> None:
         """Drive the search to its end."""
         effort = self.plan.effort
-        warmup = 0 if self.plan.weights else effort.warmup_epochs
+        warmup = self.plan.first_epochs
         self._train(warmup, "warm-up", None)
         first = self.search.first()
         self.search.tell(first, self._evaluate(0, first))
@@ -182,17 +182,15 @@ def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[Subnet
     """Build supernet, evaluator and trainer of a run, as far trained as its checkpoint says."""
     effort = plan.effort
     supernet = Supernet(plan.space, len(task.classes), seed=plan.seed)
-    warmup = effort.warmup_epochs
     if plan.weights:
         supernet.load_weights(Path(plan.weights))
-        warmup = 0
     recipe = Recipe(batch=effort.batch, learning_rate=effort.learning_rate, subnets=effort.subnets)
     trainer = ElasticTrainer(
         supernet,
         task,
         recipe,
-        total_epochs=max(1, warmup + effort.iterations * effort.adapt_epochs),
-        plain_epochs=min(effort.plain_epochs, warmup),
+        total_epochs=max(1, plan.first_epochs + effort.iterations * effort.adapt_epochs),
+        plain_epochs=plan.plain_epochs,
         seed=plan.seed,
     )
     if run.checkpoint.exists():

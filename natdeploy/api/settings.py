@@ -19,7 +19,8 @@ class Preset:
     """Effort of a search.
 
     Args:
-        warmup_epochs: Epochs from random weights; none where weights are given.
+        warmup_epochs: Epochs before the first archive, from pretrained weights.
+        scratch_epochs: Epochs before the first archive, from random weights.
         plain_epochs: How many of these train the largest network alone.
         adapt_epochs: Epochs of adaptation in each iteration.
         initial: Architectures of the first archive.
@@ -36,6 +37,7 @@ class Preset:
     """
 
     warmup_epochs: int
+    scratch_epochs: int
     plain_epochs: int
     adapt_epochs: int
     initial: int
@@ -51,7 +53,7 @@ class Preset:
     recalibration_images: int
 
     def __post_init__(self) -> None:
-        least = {"warmup_epochs": 0, "plain_epochs": 0, "iterations": 0, "initial": 6}
+        least = {"warmup_epochs": 0, "scratch_epochs": 0, "plain_epochs": 0, "iterations": 0, "initial": 6}
         for field in dataclasses.fields(self):
             value, low = getattr(self, field.name), least.get(field.name, 0 if field.name == "learning_rate" else 1)
             if value < low or (field.name == "learning_rate" and value <= 0):
@@ -62,7 +64,8 @@ class Preset:
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "quick": Preset(
-            warmup_epochs=16,
+            warmup_epochs=4,
+            scratch_epochs=16,
             plain_epochs=8,
             adapt_epochs=3,
             initial=30,
@@ -91,7 +94,9 @@ def find_preset(name: str, overrides: Mapping[str, Any]) -> Preset:
         near = difflib.get_close_matches(name, PRESETS, n=1)
         msg = f"unknown preset {name!r} (known: {', '.join(PRESETS)})"
         raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
-    return dataclasses.replace(PRESETS[name], **overrides)
+    # Whoever names the epochs of the warm-up means them, whatever the weights are.
+    scratch = {"scratch_epochs": overrides["warmup_epochs"]} if "warmup_epochs" in overrides else {}
+    return dataclasses.replace(PRESETS[name], **scratch, **overrides)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +140,16 @@ class SearchPlan:
     def space(self) -> SearchSpace:
         """The search space."""
         return dataclasses.replace(find_space(self.supernet), resolutions=self.resolutions, widths=self.widths)
+
+    @property
+    def first_epochs(self) -> int:
+        """Epochs before the first archive."""
+        return self.effort.warmup_epochs if self.weights else self.effort.scratch_epochs
+
+    @property
+    def plain_epochs(self) -> int:
+        """How many of these train the largest network alone: pretrained weights have that behind them."""
+        return 0 if self.weights else min(self.effort.plain_epochs, self.first_epochs)
 
     def to_settings(self) -> dict[str, Any]:
         """Return what `run.toml` holds."""

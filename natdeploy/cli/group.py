@@ -21,6 +21,7 @@ COMMANDS = {
     "devices": "List the known devices and their state.",
     "tables": "Work with latency tables.",
     "report": "Write the report of a finished run again.",
+    "pretrain": "Train a supernet from nothing.",
     "demo": "Run the main job on bundled data.",
     "doctor": "Show what is installed, reachable and broken.",
 }

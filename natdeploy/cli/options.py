@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from natdeploy.cli.output import clean_stdout, print_json
 from natdeploy.cli.reporting import make_reporter
@@ -45,6 +46,21 @@ def subnet_options(command: Command) -> Command:
         classes_option,
     ]
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def refuse_beside_resume(ctx: click.Context, allowed: Collection[str]) -> None:
+    """Refuse every option that was given beside `--resume` and is not allowed there.
+
+    Raises:
+        click.UsageError: There is one; the message names it.
+    """
+    if ctx.params["resume"] is None:
+        return
+    for parameter in ctx.command.params:
+        name = parameter.name or ""
+        if name not in allowed and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            msg = f"--resume takes its settings from the run; {parameter.opts[-1]} cannot be given beside it"
+            raise click.UsageError(msg, ctx)
 
 
 def run_command(work: Callable[[Any], Any], show: Callable[[Any], None], *, as_json: bool) -> Any:  # noqa: ANN401

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from natdeploy.cli import options
 from natdeploy.cli.output import milliseconds, print_line, print_table
@@ -34,7 +33,7 @@ _WITH_RESUME = {"resume", "json"}
     help="20ms; 15ms,20ms for a choice each; DEVICE=20ms, repeatable, for several devices at once.",
 )
 @click.option("--preset", default="quick", help="Effort.")
-@click.option("--warmup-epochs", type=int, default=None, help="Epochs from random weights.  [default: the preset's]")
+@click.option("--warmup-epochs", type=int, default=None, help="Epochs before the search.  [default: the preset's]")
 @click.option("--adapt-epochs", type=int, default=None, help="Epochs an iteration.  [default: the preset's]")
 @click.option("--initial", type=int, default=None, help="Size of the first archive.  [default: the preset's]")
 @click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
@@ -55,8 +54,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     devices = tuple(values["device"])
     targets = parse_targets(tuple(values["target_latency"]), devices or ("host",))
     resolutions = parse_resolutions(values["resolutions"])
-    if values["resume"] is not None:
-        _refuse_more(ctx)
+    options.refuse_beside_resume(ctx, _WITH_RESUME)
 
     def work(context: Context) -> SearchResult:
         from natdeploy import api
@@ -130,15 +128,3 @@ def _show_choice(choice: Choice) -> None:
 
 def _mark(latency: DeviceLatency) -> str:
     return " (estimated)" if latency.provenance == "estimated" else ""
-
-
-def _refuse_more(ctx: click.Context) -> None:
-    given = [
-        name
-        for name in ctx.params
-        if name not in _WITH_RESUME and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    ]
-    if given:
-        option = next(parameter.opts[-1] for parameter in ctx.command.params if parameter.name == given[0])
-        msg = f"--resume takes its settings from the run; {option} cannot be given beside it"
-        raise click.UsageError(msg, ctx)

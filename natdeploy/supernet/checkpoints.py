@@ -55,13 +55,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors, atomically.
+def write_state(path: Path, state: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors, atomically, with what is to be said `about` them.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    content = save({name: tensor.detach().contiguous() for name, tensor in state.items()})
+    content = save({name: tensor.detach().contiguous() for name, tensor in state.items()}, dict(about or {}) or None)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 

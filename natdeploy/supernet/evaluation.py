@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -48,9 +49,6 @@ class SubnetEvaluator:
         rng = np.random.default_rng(seed)
         count = min(recalibration_images, len(task.train))
         self._recalibration = task.train.subset(rng.permutation(len(task.train))[:count]).loaded()
-        self._validation = task.validation
-        if not isinstance(task.validation.images, Tensor) and self._fits(size_bytes(task.validation.images)):
-            self._validation = task.validation.loaded()
         self._ready: dict[tuple[str, int], list[tuple[Tensor, Tensor]]] = {}
 
     def subnet(self, architecture: Architecture) -> Network:
@@ -71,6 +69,12 @@ class SubnetEvaluator:
         """Return the share of test images whose class a network of `subnet` finds, between 0 and 1."""
         test = self.task.test
         return top1(network, self.task.batches(test, torch.arange(len(test)).split(_BATCH), network.input_size))
+
+    @functools.cached_property
+    def _validation(self) -> ImageSet:
+        split = self.task.validation
+        in_memory = isinstance(split.images, Tensor)
+        return split.loaded() if not in_memory and self._fits(size_bytes(split.images)) else split
 
     def _batches(
         self, what: str, split: ImageSet, parts: tuple[Tensor, ...], resolution: int

@@ -9,7 +9,7 @@ from torch import nn
 
 from natdeploy.supernet.network import Network
 
-_NOISE_IMAGES = 8
+_NOISE_IMAGES = 4
 
 
 def initialize(module: nn.Module, generator: torch.Generator) -> None:
@@ -29,14 +29,16 @@ def initialize(module: nn.Module, generator: torch.Generator) -> None:
                 part.bias.zero_()
 
 
-def random_weights(network: Network, seed: int) -> Network:
+def random_weights(network: Network, seed: int, *, size: int | None = None) -> Network:
     """Give `network` seeded random weights whose outputs depend on its inputs; good to be measured, useless to deploy.
 
-    BatchNorm statistics come from one pass over seeded noise, without which activations would vanish or explode.
+    BatchNorm statistics come from one pass over seeded noise of `size` pixels, those of the network's input where None,
+    without which activations would vanish or explode.
     """
+    size = network.input_size if size is None else size
     generator = torch.Generator().manual_seed(seed)
     initialize(network, generator)
-    noise = torch.randn(_NOISE_IMAGES, 3, network.input_size, network.input_size, generator=generator)
+    noise = torch.randn(_NOISE_IMAGES, 3, size, size, generator=generator)
     norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from natdeploy.core.architecture import Architecture, largest
+from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import Population, decode, sample, sample_marginals
 from natdeploy.errors import InputError
 from natdeploy.files import atomic_path
@@ -37,7 +38,9 @@ class Recipe:
         weight_decay: Decay of weights other than biases and BatchNorm's.
         label_smoothing: Smoothing of the labels.
         subnets: Subnets drawn for each step, beside the largest network that they are distilled from.
+        sandwich: Whether the smallest network is always one of them.
         clip_norm: Largest norm of a step's gradient.
+        averaging: Decay, a step, of the moving average of the weights; 0 for none.
     """
 
     batch: int = 32
@@ -46,14 +49,16 @@ class Recipe:
     weight_decay: float = 1e-4
     label_smoothing: float = 0.1
     subnets: int = 2
+    sandwich: bool = False
     clip_norm: float = 5.0
+    averaging: float = 0.0
 
 
 class ElasticTrainer:
     """Trains a supernet an epoch at a time; implements `natdeploy.ports.SupernetTrainer`.
 
     Everything random is drawn from the seed and the number of the epoch, so that training resumed from a
-    checkpoint ends in the same weights.
+    checkpoint ends in the same weights. It trains where the supernet is; on a GPU in mixed precision.
 
     Args:
         supernet: Supernet, trained in place.
@@ -73,6 +78,8 @@ class ElasticTrainer:
         self._optimizer = torch.optim.SGD(
             self._parameter_groups(), lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True
         )
+        self._device = next(supernet.parameters()).device
+        self._average = _averaged(supernet, recipe.averaging) if recipe.averaging else None
 
     def epoch(self, number: int, population: Population | None) -> float:
         """Train epoch `number` and return its mean loss.
@@ -93,7 +100,7 @@ class ElasticTrainer:
         resolutions = self._resolutions(population)
         for step, (images, labels) in enumerate(train_batches(self.task, self.recipe.batch, resolutions, generator)):
             self._set_rate((number + step / steps) / self.total_epochs)
-            losses.append(self._step(images, labels, self._draw(population, rng)))
+            losses.append(self._step(images.to(self._device), labels.to(self._device), self._draw(population, rng)))
         self.done += 1
         self.supernet.eval()
         return float(np.mean(losses))
@@ -108,6 +115,7 @@ class ElasticTrainer:
             "epochs": self.done,
             "supernet": self.supernet.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            **({"average": self._average.state_dict()} if self._average else {}),
         }
         # Through memory, so that a full disk is an OSError and not one of torch's own errors.
         buffer = io.BytesIO()
@@ -125,35 +133,54 @@ class ElasticTrainer:
             content = torch.load(path, map_location="cpu", weights_only=True)
             self.supernet.load_state_dict(content["supernet"])
             self._optimizer.load_state_dict(content["optimizer"])
+            if self._average:
+                self._average.load_state_dict(content["average"])
             self.done = int(content["epochs"])
         except (pickle.UnpicklingError, RuntimeError, LookupError, TypeError, ValueError, EOFError) as error:
             msg = f"{path}: not a checkpoint of this run: {(str(error) or type(error).__name__).splitlines()[0]}"
             raise InputError(msg) from error
         self.supernet.eval()
 
+    def use_average(self) -> None:
+        """Put the moving average of the weights in their place, where there is one."""
+        if self._average:
+            with torch.no_grad():
+                for own, average in zip(self.supernet.parameters(), self._average.parameters(), strict=True):
+                    own.copy_(average)
+
     def _step(self, images: Tensor, labels: Tensor, architectures: list[Architecture]) -> float:
         teachers: dict[float, Tensor] = {}
         total = 0.0
         for width in dict.fromkeys(architecture.width for architecture in architectures):
-            logits = self.supernet(images, dataclasses.replace(largest(self.supernet.space), width=width))
+            logits = self._logits(images, dataclasses.replace(largest(self.supernet.space), width=width))
             loss = nnf.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
             loss.backward()
             teachers[width] = logits.detach().softmax(dim=1)
             total += float(loss.detach())
         if self.done >= self.plain_epochs:
             for architecture in architectures:
-                loss = nnf.cross_entropy(self.supernet(images, architecture), teachers[architecture.width])
+                loss = nnf.cross_entropy(self._logits(images, architecture), teachers[architecture.width])
                 loss.backward()
                 total += float(loss.detach())
         torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        if self._average:
+            self._average.update_parameters(self.supernet)
         return total / (1 + len(architectures))
+
+    def _logits(self, images: Tensor, architecture: Architecture) -> Tensor:
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+            logits: Tensor = self.supernet(images, architecture)
+        return logits.float()
 
     def _draw(self, population: Population | None, rng: np.random.Generator) -> list[Architecture]:
         space, count = self.supernet.space, self.recipe.subnets
         rows = sample(space, count, rng) if population is None else sample_marginals(space, population, count, rng)
-        return [decode(space, row) for row in rows]
+        drawn = [decode(space, row) for row in rows]
+        if self.recipe.sandwich:
+            drawn[0] = dataclasses.replace(smallest(space), width=drawn[0].width)
+        return drawn
 
     def _resolutions(self, population: Population | None) -> list[int]:
         resolutions = self.supernet.space.resolutions
@@ -171,3 +198,7 @@ class ElasticTrainer:
             {"params": matrices, "weight_decay": self.recipe.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
         ]
+
+
+def _averaged(supernet: Supernet, decay: float) -> AveragedModel:
+    return AveragedModel(supernet, multi_avg_fn=get_ema_multi_avg_fn(decay))

@@ -142,6 +142,27 @@ def test_leaving_out_unreachable_taps_changes_nothing(size, stride):
             torch.testing.assert_close(block.elastic_forward(x, kernel, 6), plain(x), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (1, 7), (5, 2), (6, 6)], ids=str)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_on_maps_smaller_than_the_kernel_are_those_of_the_plain_block(size, stride):
+    """Padding small maps for the sake of speed leaves the gradients of input and weights as they are."""
+    layer = next(
+        layer for layer in walk(STARTER, largest(STARTER), 10) if layer.op == BLOCK and layer.kernel == 7 and layer.se
+    )
+    layer = dataclasses.replace(layer, stride=stride, skip=False)
+    block = ElasticBlock(layer, (3, 5, 7)).double().eval()
+    plain = InvertedResidual(layer).double().eval()
+    plain.load_state_dict(block.subnet_state(7, 6))
+    x = torch.randn(2, layer.in_channels, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    gradients = []
+    for forward, module in ((lambda y: block.elastic_forward(y, 7, 6), block), (plain, plain)):
+        y = x.clone().requires_grad_()
+        forward(y).square().sum().backward()
+        gradients.append((y.grad, module.depthwise.conv.weight.grad))
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
 def test_low_resolutions_are_quicker_because_taps_are_left_out(monkeypatch):
     """At 32 pixels a kernel of 7 shrinks to what it can reach on maps of 8, 4, 2 and 1 pixels."""
     used = []
