@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -77,7 +76,7 @@ def _reason(path: str, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "its content is not of a known image format"
     if isinstance(error, FileNotFoundError) and Path(path).is_symlink():
-        return f"it is a link to {os.readlink(path)}, which does not exist"
+        return f"it is a link to {Path(path).readlink()}, which does not exist"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

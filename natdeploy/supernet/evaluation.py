@@ -62,7 +62,8 @@ class SubnetEvaluator:
 
     def top1(self, architecture: Architecture) -> float:
         """Return the share of validation images whose class is found, between 0 and 1."""
-        network, parts = self.subnet(architecture), torch.arange(len(self._validation)).split(_BATCH)
+        parts = torch.arange(len(self._validation)).split(_BATCH)
+        network = self.subnet(architecture)
         return top1(network, self._batches("validation", self._validation, parts, architecture.resolution))
 
     def test_top1(self, network: Network) -> float:

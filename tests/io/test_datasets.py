@@ -293,9 +293,9 @@ def test_memory_is_taken_up_to_what_was_given(tmp_path):
 
 def test_a_damaged_file_that_was_left_unread_is_named_when_it_is_wanted(tmp_path):
     """The error of a file that stays a file names it as well."""
-    broken = next(colourful_folder(tmp_path).rglob("no 7*.jpg"))
-    broken.write_bytes(b"")
-    with pytest.raises(InputError, match=f"{broken}: not a readable image"):
+    for path in colourful_folder(tmp_path).rglob("*.jpg"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"no \d ñ\.jpg: not a readable image"):
         load_task(str(tmp_path), 16, memory_bytes=0)
 
 

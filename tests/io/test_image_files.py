@@ -38,7 +38,7 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
     plain[:, 10:] = 255
     image = Image.fromarray(plain)
     if mode.startswith("I;16"):
-        image = Image.fromarray(plain.astype(">u2" if mode == "I;16B" else "<u2") * 257)
+        image = Image.fromarray((plain.astype(np.uint16) * 257).astype(">u2" if mode == "I;16B" else "<u2"))
     elif mode == "PA":
         image = image.convert("P").convert("PA")
     else:
