@@ -191,9 +191,7 @@ def expect_tiny(name, patch):
     """Have natdeploy expect the tiny size of a set instead of the published one."""
     published = published_sets.PUBLISHED[name]
     classes = published.classes if name == "flowers102" else len(CLASSES)
-    tiny = dataclasses.replace(
-        published, classes=classes, train=PER_CLASS * len(CLASSES), test=TESTED * len(CLASSES)
-    )
+    tiny = dataclasses.replace(published, classes=classes, train=PER_CLASS * len(CLASSES), test=TESTED * len(CLASSES))
     sets = MappingProxyType({**published_sets.PUBLISHED, name: tiny})
     for module in (published_sets, obtaining, loading):
         patch.setattr(module, "PUBLISHED", sets)

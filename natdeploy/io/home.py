@@ -15,6 +15,6 @@ def home_folder() -> Path:
 
 
 def data_folder() -> Path:
-    """Return the folder of the published data sets: `NATDEPLOY_DATA` where it is set, else `data` in the home folder."""
+    """Return the folder of published data sets: `NATDEPLOY_DATA` where it is set, else `data` in the home folder."""
     given = os.environ.get("NATDEPLOY_DATA")
     return Path(given) if given else home_folder() / "data"

@@ -18,7 +18,17 @@ from natdeploy.io.published_sets import PUBLISHED, Part, PublishedSet
 from natdeploy.ports import Reporter
 
 # What torchvision and the readers below it raise on files that are missing or damaged.
-_DAMAGE = (RuntimeError, OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zlib.error, MatReadError)
+_DAMAGE = (
+    RuntimeError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    zlib.error,
+    MatReadError,
+)
 _BROKEN_DOWNLOAD = (*_DAMAGE, http.client.HTTPException, tarfile.TarError)
 
 

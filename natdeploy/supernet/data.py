@@ -54,9 +54,7 @@ class ImageSet:
 
 def joined(first: ImageSet, second: ImageSet) -> ImageSet:
     """Return the images of both."""
-    return ImageSet(
-        images=storage.joined(first.images, second.images), labels=torch.cat([first.labels, second.labels])
-    )
+    return ImageSet(images=storage.joined(first.images, second.images), labels=torch.cat([first.labels, second.labels]))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

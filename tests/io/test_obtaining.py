@@ -28,7 +28,9 @@ class SilentHandler(http.server.SimpleHTTPRequestHandler):
 @contextlib.contextmanager
 def served(folder):
     """Serve a folder over HTTP and yield its address."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(SilentHandler, directory=folder)) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(SilentHandler, directory=folder)
+    ) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -85,7 +87,7 @@ def test_a_broken_download_leaves_nothing(root, archive, monkeypatch):
     archive.write_bytes(archive.read_bytes()[:-20])
     with served(archive.parent) as address:
         monkeypatch.setattr(datasets.DTD, "_URL", f"{address}/{archive.name}")
-        with pytest.raises(InputError, match="cannot be downloaded: File not found or corrupted$"):
+        with pytest.raises(InputError, match=r"cannot be downloaded: File not found or corrupted$"):
             load_task("dtd", 16)
     assert list(root.iterdir()) == []
 

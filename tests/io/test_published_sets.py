@@ -133,7 +133,7 @@ def test_a_set_of_another_size_is_refused(root, monkeypatch):
     """A set that holds fewer images than were published is refused with both numbers."""
     tiny_sets.make("imagenet", root / "imagenet", monkeypatch)
     next((root / "imagenet" / "train").rglob("*.JPEG")).unlink()
-    with pytest.raises(InputError, match="holds 23 train images, ImageNet .* has 24"):
+    with pytest.raises(InputError, match=r"holds 23 train images, ImageNet .* has 24"):
         load_task("imagenet", 16)
 
 

@@ -179,7 +179,10 @@ def test_splits_of_either_storage_are_subset_loaded_and_joined(task):
         some, more = np.array([9, 4, 30]), torch.tensor([1, 2])
         for kept, read in (
             (task.train.subset(some), unread.subset(some).loaded()),
-            (joined(task.train.subset(some), task.train.subset(more)), joined(unread.subset(some), unread.subset(more))),
+            (
+                joined(task.train.subset(some), task.train.subset(more)),
+                joined(unread.subset(some), unread.subset(more)),
+            ),
         ):
             assert torch.equal(kept.images, read.pixels())
             assert torch.equal(kept.labels, read.labels)

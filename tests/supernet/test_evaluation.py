@@ -89,7 +89,9 @@ def test_prepared_images_take_no_more_than_their_room(tasks):
 def test_recalibration_takes_batches_of_about_one_size(tasks, monkeypatch):
     """Of 200 images BatchNorm sees two batches of 100, not one of 128 and one of 72 that would count as much."""
     (memory, _), _ = tasks
-    whole = dataclasses.replace(memory, train=ImageSet(images=memory.train.images[:1].repeat(200, 1, 1, 1), labels=torch.zeros(200)))
+    whole = dataclasses.replace(
+        memory, train=ImageSet(images=memory.train.images[:1].repeat(200, 1, 1, 1), labels=torch.zeros(200))
+    )
     evaluator = SubnetEvaluator(Supernet(SPACE, 3, seed=1), whole)
     evaluator.subnet(smallest(SPACE))
     assert [len(images) for batches in evaluator._ready.values() for images, _ in batches] == [100, 100]
