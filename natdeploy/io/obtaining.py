@@ -98,8 +98,8 @@ def _hint(published: PublishedSet, root: Path) -> str:
 
 def _reason(error: BaseException) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    # torchvision's advice to its callers does not help ours.
-    return text.split(" You can use download=True")[0].rstrip(".")
+    # torchvision's advice to its callers does not help ours, nor does urllib's frame around a reason.
+    return text.split(" You can use download=True")[0].rstrip(".").removeprefix("<urlopen error ").rstrip(">")
 
 
 def _is_missing(root: Path) -> bool:

@@ -20,6 +20,7 @@ from torch import Tensor
 Pixels = NDArray[np.uint8]
 
 _AHEAD = 2
+_AT_ONCE = 4
 _CHUNK = 128
 
 
@@ -74,12 +75,15 @@ class ImageFiles:
         paths = self.paths[part.numpy()]
         batch = torch.empty(len(paths), *self.shape[1:], dtype=torch.uint8)
         # Straight into the batch, by numpy: torch's own copies would start a team of threads in each thread.
+        pixels, starts = batch.numpy(), range(0, len(paths), _AT_ONCE)
         return batch, [
-            self.pool.submit(self._read_into, target, path) for target, path in zip(batch.numpy(), paths, strict=True)
+            self.pool.submit(self._read_into, pixels[start : start + _AT_ONCE], paths[start : start + _AT_ONCE])
+            for start in starts
         ]
 
-    def _read_into(self, target: Pixels, path: str) -> None:
-        np.copyto(target, self.read(path).transpose(2, 0, 1))
+    def _read_into(self, targets: Pixels, paths: NDArray[np.object_]) -> None:
+        for target, path in zip(targets, paths, strict=True):
+            np.copyto(target, self.read(path).transpose(2, 0, 1))
 
 
 Images = Tensor | ImageFiles
