@@ -13,7 +13,7 @@ from natdeploy.api.exporting import ExportResult, export
 from natdeploy.api.latency import measure, profile
 from natdeploy.api.results import ExtractResult, ProfileResult, Result, SearchResult, jsonable
 from natdeploy.api.searching import search
-from natdeploy.api.settings import PRESETS
+from natdeploy.api.settings import find_preset
 from natdeploy.api.subnets import extract_from_run
 from natdeploy.core.genotype import initial
 from natdeploy.core.space import find_space
@@ -21,7 +21,7 @@ from natdeploy.core.space import find_space
 _CLASSES = 10
 _SUPERNET = "starter"
 # Less training than the preset's: a few minutes, and networks of different size then still differ in accuracy.
-_EFFORT = {"warmup_epochs": 12, "adapt_epochs": 2, "iterations": 2}
+_EFFORT = {"warmup_epochs": 8, "plain_epochs": 5, "adapt_epochs": 1, "initial": 20, "iterations": 1}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,5 +78,5 @@ def demo(output: Path, *, seed: int = 0, context: Context | None = None) -> Demo
 def median_latency_ms(profiled: ProfileResult, seed: int) -> float:
     """Return the median predicted latency, in milliseconds, of the first archive of a search with this seed."""
     space = find_space(_SUPERNET)
-    archive = initial(space, PRESETS["quick"].initial, np.random.default_rng([seed, 0]))
+    archive = initial(space, find_preset("quick", _EFFORT).initial, np.random.default_rng([seed, 0]))
     return float(np.median(profiled.content.compile(space, _CLASSES)(archive)))

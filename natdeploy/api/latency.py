@@ -93,7 +93,12 @@ def profile(
         try:
             timer = stack.enter_context(opened_timer(described, target, context))
         except DeviceUnreachableError as error:
-            if measured_only or _is_measured(path):
+            kept = path if _is_measured(path) else source
+            if kept is not None and _is_measured(kept):
+                stays = f"its table of real latencies stays as it is: {kept}"
+                hint = "; ".join(part for part in (error.hint, stays) if part)
+                raise DeviceUnreachableError(error.message, hint=hint) from error
+            if measured_only:
                 raise
             table = _estimate(space, described, target, existing, reason=error, context=context)
         else:

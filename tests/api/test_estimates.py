@@ -164,3 +164,43 @@ def test_a_precision_that_brings_nothing_is_warned_about(reporter):
     assert reporter.said[0].startswith("server-cpu does not run int8 any faster")
     with pytest.raises(InputError, match="no peak rate is known for precision fp16"):
         api.profile("server-cpu", precision="fp16", resolutions=(32,))
+
+
+def test_an_output_that_is_not_a_csv_file_is_a_folder_with_a_place_for_each_target(home):
+    """Tables of two devices written to one `--output` that was not there lie side by side."""
+    for name in ("jetson-nano", "jetson-xavier-nx"):
+        result = api.profile(name, resolutions=(32,), output=home / "tables")
+        assert result.table == home / "tables" / name / result.content.target.file_name
+        assert result.table.is_file()
+
+
+def test_a_table_of_another_target_is_not_overwritten(home):
+    """A file that holds another device's table is refused, named, and left as it is."""
+    path = home / "table.csv"
+    api.profile("jetson-nano", resolutions=(32,), output=path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"table\.csv: holds the table of another target: jetson-nano"):
+        api.profile("jetson-xavier-nx", resolutions=(32,), output=path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("runtime", "threads"), [("onnxruntime", 1), ("onnxruntime", 2), ("litert", 1)])
+def test_measured_tables_of_a_cloud_machine_are_packaged(runtime, threads):
+    """`server-cpu` has measured, validated tables of both widths at every resolution, and of the starter supernet."""
+    stored = find_table(target_of(find_device("server-cpu"), runtime=runtime, threads=threads))
+    assert stored is not None
+    assert stored.packaged
+    table = stored.read()
+    assert table.provenance == "measured"
+    assert table.validation is not None
+    assert table.calibration is not None
+    for space in (SPACES["starter"], SPACES["nat"]):
+        assert [table.covered_resolutions(space, count) for count in (10, 1000)] == 2 * [space.resolutions]
+
+
+def test_a_packaged_measured_table_is_never_replaced_by_an_estimate(home):
+    """Profiling `server-cpu` without such a machine fails, names the measured table, and writes nothing."""
+    with pytest.raises(DeviceUnreachableError) as failed:
+        api.profile("server-cpu", resolutions=(36,))
+    assert "server-cpu/onnxruntime-fp32-b1-t1.csv" in (failed.value.hint or "")
+    assert not list(home.rglob("*.csv"))
