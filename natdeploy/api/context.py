@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ import numpy as np
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
 from natdeploy.ports import Clock, Reporter, Transport
+from natdeploy.supernet.machine import usable_cores
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -78,8 +78,7 @@ def prepare_torch(threads: int | None) -> int:
 
 def default_threads() -> int:
     """Return the number of threads to train with: the cores that this process may use, at most 8."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 8)
+    return min(usable_cores(), 8)
 
 
 def resolve_space(supernet: str, resolutions: tuple[int, ...] | None = None, width: float | None = None) -> SearchSpace:

@@ -21,13 +21,13 @@ from natdeploy.core.latency import LatencyTable
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError, TargetUnreachableError
+from natdeploy.io.datasets import load_task
 from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder, require_checkpoint
 from natdeploy.io.subnets import Subnet, write_subnet
 from natdeploy.search.decision import Candidates, front, rank
 from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.evaluation import SubnetEvaluator
-from natdeploy.supernet.evaluation import top1 as share_found
 from natdeploy.supernet.network import Network
 from natdeploy.version import __version__
 
@@ -191,9 +191,7 @@ class Decider:
         for event in self.run.recorded("tested"):
             if event["genotype"] == genotype:
                 return float(event["top1"])
-        network = self.evaluator.subnet(decode(self.plan.space, self.archive[place]))
-        task = self.evaluator.task
-        value = share_found(network, task.prepare(task.test.images, network.input_size), task.test.labels)
+        value = self.evaluator.test_top1(self.evaluator.subnet(decode(self.plan.space, self.archive[place])))
         self.run.record("tested", {"genotype": genotype, "top1": value})
         return value
 
@@ -242,7 +240,8 @@ def decider_of_run(run: RunFolder, plan: SearchPlan, tables: Mapping[str, Latenc
         msg = f"{run.path / 'archive.csv'}: not an archive of {plan.space.name}"
         raise InputError(msg)
     require_checkpoint(run)
-    evaluator, _ = build_supernet(plan, run)
+    task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
+    evaluator, _ = build_supernet(plan, run, task)
     return Decider(
         run=run,
         plan=plan,

@@ -107,13 +107,13 @@ def parity_images(subnet: Subnet, seed: int, context: Context) -> tuple[Images, 
     resolution = subnet.architecture.resolution
     if subnet.task is not None:
         try:
-            task = load_task(subnet.task["dataset"], resolution)
+            task = load_task(subnet.task["dataset"], resolution, memory_bytes=0, download=False)
         except NatdeployError as error:
             context.reporter.warn(f"the images of the task cannot be read ({error.message}): checked on noise instead")
         else:
             count = min(_IMAGES, len(task.validation))
             chosen = np.random.default_rng(seed).permutation(len(task.validation))[:count]
-            prepared = task.prepare(task.validation.subset(chosen).images, resolution)
+            prepared = task.prepare(task.validation.subset(chosen).pixels(), resolution)
             return np.ascontiguousarray(prepared.numpy()), "task images"
     else:
         context.reporter.info(f"{subnet.source} names no task: the exported file is checked on seeded noise")

@@ -23,10 +23,10 @@ from natdeploy.core.cost import CostArray, madds_array, params_array
 from natdeploy.core.genotype import Population, decode
 from natdeploy.core.latency import LatencyTable
 from natdeploy.errors import InputError
-from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder
 from natdeploy.search.nat import NatSearch, SearchSettings
 from natdeploy.search.predictor import quality
+from natdeploy.supernet.data import Task
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer, Recipe
@@ -41,14 +41,17 @@ class SearchLoop:
         run: Where it keeps what it must not lose.
         plan: What is to be done.
         tables: Latency tables, by device.
+        task: Images.
         context: Reporter and clock.
     """
 
-    def __init__(self, run: RunFolder, plan: SearchPlan, tables: Mapping[str, LatencyTable], context: Context) -> None:
+    def __init__(
+        self, run: RunFolder, plan: SearchPlan, tables: Mapping[str, LatencyTable], task: Task, context: Context
+    ) -> None:
         self.run_folder, self.plan, self.tables, self.context = run, plan, tables, context
         self.started = context.clock.seconds()
         self.space = plan.space
-        self.evaluator, self.trainer = build_supernet(plan, run)
+        self.evaluator, self.trainer = build_supernet(plan, run, task)
         self.costs = cost_arrays(plan, tables, len(self.evaluator.task.classes))
         self.search = NatSearch(self.space, self.costs, self._limits(), _settings(plan), plan.seed)
         self._recorded = _recorded(run)
@@ -175,10 +178,9 @@ def _recorded(run: RunFolder) -> dict[tuple[int, tuple[int, ...]], float]:
         raise InputError(msg) from error
 
 
-def build_supernet(plan: SearchPlan, run: RunFolder) -> tuple[SubnetEvaluator, ElasticTrainer]:
+def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[SubnetEvaluator, ElasticTrainer]:
     """Build supernet, evaluator and trainer of a run, as far trained as its checkpoint says."""
     effort = plan.effort
-    task = load_task(plan.data, plan.resolutions[-1])
     supernet = Supernet(plan.space, len(task.classes), seed=plan.seed)
     if plan.weights:
         supernet.load_weights(Path(plan.weights))

@@ -15,15 +15,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from natdeploy.api.context import Context, prepare_torch, resolve_space
 from natdeploy.api.results import Result
-from natdeploy.core.architecture import Architecture, largest, smallest
+from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError, InterruptedWorkError
-from natdeploy.io.datasets import load_task
+from natdeploy.io.datasets import load_task, resolved
 from natdeploy.io.runs import RunFolder
 from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.data import Task, joined
-from natdeploy.supernet.evaluation import SubnetEvaluator, top1
+from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer, Recipe
 
@@ -198,7 +198,7 @@ def pretrain(
         supernet=supernet,
         resolutions=space.resolutions,
         widths=space.widths,
-        data=data if data == "digits" else str(Path(data).resolve()),
+        data=resolved(data),
         epochs=epochs,
         plain_epochs=min(plain_epochs, epochs),
         batch=batch,
@@ -211,7 +211,7 @@ def pretrain(
         seed=seed,
         threads=prepare_torch(threads),
     )
-    task = load_task(data, space.resolutions[-1])
+    task = load_task(data, space.resolutions[-1], reporter=context.reporter)
     run = RunFolder.create(output, {"pretrain": dataclasses.asdict(plan)})
     run.begin()
     return _run(run, plan, task, context)
@@ -227,7 +227,9 @@ def resume_pretraining(path: Path, *, context: Context | None = None) -> Pretrai
     run = RunFolder.open(path)
     plan = PretrainPlan.from_settings(run.settings, str(path / "run.toml"))
     prepare_torch(plan.threads)
-    return _run(run, plan, load_task(plan.data, plan.resolutions[-1]), context or Context())
+    context = context or Context()
+    task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
+    return _run(run, plan, task, context)
 
 
 def _run(run: RunFolder, plan: PretrainPlan, task: Task, context: Context) -> PretrainResult:
@@ -273,7 +275,7 @@ def _finish(run: RunFolder, plan: PretrainPlan, supernet: Supernet, task: Task, 
     evaluator = SubnetEvaluator(supernet, task, recalibration_images=_RECALIBRATION_IMAGES, seed=plan.seed)
     found = []
     for number, architecture in enumerate(tested):
-        found.append(_test_top1(evaluator, task, architecture))
+        found.append(evaluator.test_top1(evaluator.subnet(architecture)))
         context.reporter.progress("test", number + 1, len(tested), f"top-1 {found[-1]:.3f}")
     weights = run.path / _WEIGHTS
     write_state(weights, supernet.state_dict(), _about(plan, task))
@@ -289,11 +291,6 @@ def _finish(run: RunFolder, plan: PretrainPlan, supernet: Supernet, task: Task, 
     )
     run.record("finished", {"at": context.clock.now().isoformat(), "result": result.to_json()})
     return result
-
-
-def _test_top1(evaluator: SubnetEvaluator, task: Task, architecture: Architecture) -> float:
-    network = evaluator.subnet(architecture)
-    return top1(network, task.prepare(task.test.images, architecture.resolution), task.test.labels)
 
 
 def _about(plan: PretrainPlan, task: Task) -> dict[str, str]:

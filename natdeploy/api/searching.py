@@ -15,11 +15,12 @@ from natdeploy.core.genotype import decode
 from natdeploy.core.latency import ESTIMATED, LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, InputError, InterruptedWorkError, TargetUnreachableError
-from natdeploy.io.datasets import load_task
+from natdeploy.io.datasets import load_classes, load_task, resolved
 from natdeploy.io.runs import RunFolder, default_run_path, require_checkpoint
 from natdeploy.io.tables import read_table, write_table
 from natdeploy.ports import Reporter
 from natdeploy.supernet.checkpoints import read_state
+from natdeploy.supernet.data import Task
 
 Targets = Sequence[Mapping[str, float]]
 
@@ -69,7 +70,7 @@ def search(
     chosen_effort = find_preset(preset, effort or {})
     if weights is not None:
         read_state(weights)
-    classes = len(load_task(data, space.resolutions[-1]).classes)
+    classes = len(load_classes(data, reporter=context.reporter))
     tables = {device: table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
     space = covered(space, tables, classes, context.reporter)
     require_reachable(space, tables, classes, targets)
@@ -77,7 +78,7 @@ def search(
         supernet=supernet,
         resolutions=space.resolutions,
         widths=space.widths,
-        data=data if data == "digits" else str(Path(data).resolve()),
+        data=resolved(data),
         devices=used,
         targets=tuple(dict(target) for target in targets),
         weights=str(weights.resolve()) if weights else "",
@@ -87,11 +88,12 @@ def search(
         threads=prepare_torch(threads),
         alias=str(Path("subnet.json").resolve()) if output is None else "",
     )
+    task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), plan.to_settings())
     for device, table in tables.items():
         write_table(run.tables / f"{device}.csv", table, fresh=True)
     run.begin()
-    return _run(run, plan, tables, context)
+    return _run(run, plan, tables, task, context)
 
 
 def resume(path: Path, *, context: Context | None = None) -> SearchResult:
@@ -108,7 +110,8 @@ def resume(path: Path, *, context: Context | None = None) -> SearchResult:
     tables = {device: read_table(run.tables / f"{device}.csv") for device in plan.devices}
     warn_of_estimates(tables.values(), context.reporter)
     prepare_torch(plan.threads)
-    return _run(run, plan, tables, context)
+    task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
+    return _run(run, plan, tables, task, context)
 
 
 def report(path: Path, *, context: Context | None = None) -> SearchResult:
@@ -172,6 +175,7 @@ def _run(
     run: RunFolder,
     plan: SearchPlan,
     tables: Mapping[str, LatencyTable],
+    task: Task,
     context: Context,
 ) -> SearchResult:
     from natdeploy.api.loop import SearchLoop
@@ -181,7 +185,7 @@ def _run(
 
     context.reporter.info(f"run folder: {run.path}")
     try:
-        loop = SearchLoop(run, plan, tables, context)
+        loop = SearchLoop(run, plan, tables, task, context)
         loop.run()
         return loop.finish(alias)
     except KeyboardInterrupt as error:

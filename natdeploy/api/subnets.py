@@ -133,7 +133,7 @@ def extract(
     if not model.load_weights(weights):
         msg = f"{weights}: its classifier does not have {count} outputs"
         raise InputError(msg)
-    task = load_task(data, read.architecture.resolution) if data else None
+    task = load_task(data, read.architecture.resolution, reporter=context.reporter) if data else None
     if task is None:
         context.reporter.warn("without --data the BatchNorm statistics stay those of the supernet, not of this subnet")
         network, top1 = model.engine(read.architecture.width).extract(read.architecture).eval(), None

@@ -18,7 +18,7 @@ _WITH_RESUME = {"resume", "json"}
 
 
 @click.command("pretrain")
-@click.option("--data", default=None, help="Folder of images, or digits.")
+@click.option("--data", default=None, help="Data set: a folder of images, a published one (docs/data.md), or digits.")
 @click.option("--supernet", default="starter", help="Search space.")
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 32,40,48.  [default: the space's]")

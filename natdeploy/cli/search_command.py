@@ -19,7 +19,9 @@ _WITH_RESUME = {"resume", "json"}
 
 
 @click.command("search")
-@click.option("--data", default="digits", help="Data set: digits, or a folder of images.")
+@click.option(
+    "--data", default="digits", help="Data set: digits, a published one (docs/data.md), or a folder of images."
+)
 @click.option("--supernet", default="starter", help="Search space.")
 @click.option(
     "--weights", type=click.Path(path_type=Path), default=None, help="Weights to start from.  [default: random]"

@@ -1,4 +1,4 @@
-"""Data sets: the bundled digits, and folders of images.
+"""Data sets: the bundled digits, the published ones by name, and folders of images.
 
 A folder holds `train/<class>/*` and `test/<class>/*`, or `<class>/*` alone, of which a test split is then taken.
 Validation images are always taken from the train images.
@@ -6,86 +6,185 @@ Validation images are always taken from the train images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import difflib
+import functools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms import functional as vision
 
 from natdeploy.errors import InputError
-from natdeploy.supernet.data import ImageSet, Task, channel_statistics
+from natdeploy.io.image_files import View, read_square
+from natdeploy.io.image_folders import class_names, list_images
+from natdeploy.io.obtaining import obtain
+from natdeploy.io.published_sets import PUBLISHED
+from natdeploy.ports import Reporter
+from natdeploy.supernet.data import ImageSet, Interpolation, Task, channel_statistics, joined
+from natdeploy.supernet.images import ImageFiles, size_bytes
+from natdeploy.supernet.machine import available_bytes, usable_cores
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _TEST_SHARE = 0.2
 _VALIDATION_SHARE = 0.25
 _SPLIT_SEED = 0
+_MEMORY_SHARE = 0.4
+_LARGE = 5_000
 
 
-def load_task(data: str, size: int) -> Task:
-    """Load a task by name (`digits`) or folder.
+def load_task(
+    data: str,
+    size: int,
+    *,
+    reporter: Reporter | None = None,
+    memory_bytes: int | None = None,
+    download: bool = True,
+) -> Task:
+    """Load a task by name (`digits`, or one of `PUBLISHED`) or folder.
+
+    Images are read once and kept in memory where they fit, else read anew for each batch; results are the same.
 
     Args:
         data: Name or folder.
-        size: Height and width that the images of a folder are kept at, in pixels.
+        size: Height and width that images are kept at, in pixels, unless they are small and kept as they are.
+        reporter: Told of downloads and of the reading of many images.
+        memory_bytes: Memory that images may take; 40 % of what is available where None.
+        download: Whether a published data set that is missing may be downloaded.
 
     Raises:
-        InputError: The name is unknown, the folder is empty or an image cannot be read; the message names the file.
+        InputError: The name is unknown, a data set is missing or incomplete, a folder is empty or an image cannot be
+            read; the message names the file.
+        OutputError: The folder of the data sets cannot be written.
     """
+    source = _open(data, size, reporter, download=download)
+    train, validation = _split(source.rest, _VALIDATION_SHARE)
+    room = int(available_bytes() * _MEMORY_SHARE) if memory_bytes is None else memory_bytes
+    train, validation, test = _kept([train, validation, source.test], room, reporter)
+    mean, std = channel_statistics(train.images)
+    return Task(
+        name=data,
+        classes=tuple(source.classes),
+        mean=mean,
+        std=std,
+        flip=source.flip,
+        train=train,
+        validation=validation,
+        test=test,
+        interpolation=source.interpolation,
+    )
+
+
+def load_classes(data: str, *, reporter: Reporter | None = None) -> tuple[str, ...]:
+    """Return the names of the classes, without reading images of files.
+
+    Raises:
+        InputError: As `load_task`, but for images that cannot be read.
+        OutputError: The folder of the data sets cannot be written.
+    """
+    return tuple(_open(data, 1, reporter, download=True).classes)
+
+
+def resolved(data: str) -> str:
+    """Return a data set's name, or a folder's absolute path: what holds in any current folder."""
+    return data if data == "digits" or data in PUBLISHED else str(Path(data).resolve())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class _Source:
+    classes: Sequence[str]
+    rest: ImageSet
+    test: ImageSet
+    flip: bool = True
+    interpolation: Interpolation = "bilinear"
+
+
+def _open(data: str, size: int, reporter: Reporter | None, *, download: bool) -> _Source:
     if data == "digits":
         return _digits()
+    if data in PUBLISHED:
+        return _published(data, size, reporter, download=download)
     if not data:
         msg = "the data set has no name"
         raise InputError(msg)
     folder = Path(data)
     if not folder.is_dir():
-        msg = f"unknown data set {data!r}: it is neither a folder nor a known name (known: digits)"
-        raise InputError(msg)
+        known = ["digits", *PUBLISHED]
+        near = difflib.get_close_matches(data, known, n=1)
+        msg = f"unknown data set {data!r}: it is neither a folder nor a known name (known: {', '.join(known)})"
+        raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
     return _folder(folder, size)
 
 
-def _digits() -> Task:
+def _digits() -> _Source:
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
     grey = torch.from_numpy((pixels.reshape(-1, 1, 8, 8) * (255 / 16)).round().astype(np.uint8))
     images = ImageSet(images=grey.repeat(1, 3, 1, 1), labels=torch.from_numpy(labels.astype(np.int64)))
     rest, test = _split(images, _TEST_SHARE)
-    return _task("digits", [str(digit) for digit in range(10)], rest, test, flip=False)
+    return _Source(classes=[str(digit) for digit in range(10)], rest=rest, test=test, flip=False)
 
 
-def _folder(folder: Path, size: int) -> Task:
-    train_folder = folder / "train"
-    has_split = train_folder.is_dir()
-    root = train_folder if has_split else folder
-    classes = _class_names(root)
-    images = _read_split(root, classes, size)
-    if has_split and (folder / "test").is_dir():
-        unknown = sorted(set(_class_names(folder / "test")) - set(classes))
-        if unknown:
-            msg = f"{folder / 'test'}: class {unknown[0]!r} has no train images"
-            raise InputError(msg)
-        rest, test = images, _read_split(folder / "test", classes, size, may_lack=True)
-    else:
-        rest, test = _split(images, _TEST_SHARE)
-    return _task(str(folder), classes, rest, test, flip=True)
-
-
-def _task(name: str, classes: Sequence[str], rest: ImageSet, test: ImageSet, *, flip: bool) -> Task:
-    train, validation = _split(rest, _VALIDATION_SHARE)
-    mean, std = channel_statistics(train.images)
-    return Task(
-        name=name,
-        classes=tuple(classes),
-        mean=mean,
-        std=std,
-        flip=flip,
-        train=train,
-        validation=validation,
+def _published(name: str, size: int, reporter: Reporter | None, *, download: bool) -> _Source:
+    published = PUBLISHED[name]
+    images = _set_maker(published.native or size, published.view)
+    parts = obtain(name, reporter=reporter, download=download)
+    *train, test = (images(part.images, part.labels) for part in parts)
+    return _Source(
+        classes=parts[0].classes,
+        rest=functools.reduce(joined, train),
         test=test,
+        interpolation=published.view.interpolation,
     )
+
+
+def _folder(folder: Path, size: int) -> _Source:
+    train_folder, test_folder = folder / "train", folder / "test"
+    root = train_folder if train_folder.is_dir() else folder
+    classes = class_names(root)
+    images = _set_maker(size, View())
+    rest = images(*list_images(root, classes))
+    if root == folder or not test_folder.is_dir():
+        rest, test = _split(rest, _TEST_SHARE)
+        return _Source(classes=classes, rest=rest, test=test)
+    unknown = sorted(set(class_names(test_folder)) - set(classes))
+    if unknown:
+        msg = f"{test_folder}: class {unknown[0]!r} has no train images"
+        raise InputError(msg)
+    return _Source(classes=classes, rest=rest, test=images(*list_images(test_folder, classes, may_lack=True)))
+
+
+def _set_maker(size: int, view: View) -> Callable[[Tensor | list[str], list[int]], ImageSet]:
+    """Return what makes a set of images out of pixels, cropped to `size`, or of paths; its threads serve all sets."""
+    read = functools.partial(read_square, size=size, view=view)
+    pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="images")
+
+    def make(images: Tensor | list[str], labels: list[int]) -> ImageSet:
+        if isinstance(images, Tensor):
+            return ImageSet(images=vision.center_crop(images, [size]), labels=torch.tensor(labels))
+        paths = np.array(images, dtype=np.object_)
+        return ImageSet(images=ImageFiles(paths=paths, size=size, read=read, pool=pool), labels=torch.tensor(labels))
+
+    return make
+
+
+def _kept(splits: Sequence[ImageSet], room: int, reporter: Reporter | None) -> list[ImageSet]:
+    """Return the splits in memory where all of them fit into `room` bytes, else as they are."""
+    if sum(size_bytes(split.images) for split in splits) > room:
+        return list(splits)
+    total = sum(len(split) for split in splits)
+    done = 0
+
+    def progress(count: int) -> None:
+        nonlocal done
+        done += count
+        if reporter is not None and total >= _LARGE:
+            reporter.progress("reading images", done, total)
+
+    return [split.loaded(progress) for split in splits]
 
 
 def _split(images: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
@@ -98,57 +197,3 @@ def _split(images: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
         count = max(1, round(share * len(own))) if len(own) > 1 else 0
         taken[own[:count]] = True
     return images.subset(np.flatnonzero(~taken)), images.subset(np.flatnonzero(taken))
-
-
-def _class_names(root: Path) -> list[str]:
-    names = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if len(names) < 2:
-        msg = f"{root}: needs a folder of images for each of at least two classes, has {len(names)}"
-        raise InputError(
-            msg, hint="layout: FOLDER/train/CLASS/IMAGE and FOLDER/test/CLASS/IMAGE, or FOLDER/CLASS/IMAGE"
-        )
-    return names
-
-
-def _read_split(root: Path, classes: Sequence[str], size: int, *, may_lack: bool = False) -> ImageSet:
-    """Read the images of `classes`; where the split `may_lack` a class, one image at all is enough."""
-    images, labels = [], []
-    for label, name in enumerate(classes):
-        files = sorted(path for path in (root / name).rglob("*") if _is_image(path))
-        images += [_read_image(path, size) for path in files]
-        labels += [label] * len(files)
-        if not files and not may_lack:
-            msg = f"{root / name}: holds no image (known suffixes: {' '.join(sorted(SUFFIXES))})"
-            raise InputError(msg)
-    if not images:
-        msg = f"{root}: holds no image (known suffixes: {' '.join(sorted(SUFFIXES))})"
-        raise InputError(msg)
-    return ImageSet(images=torch.stack(images), labels=torch.tensor(labels))
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        # Pillow would cut 16-bit values off at 255.
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in {"I", "F"}:
-        msg = f"its pixels are of mode {image.mode}, which has no fixed range; convert it to 8 or 16 bit"
-        raise ValueError(msg)
-    if image.mode == "P" and "transparency" in image.info:
-        return image.convert("RGBA").convert("RGB")
-    return image.convert("RGB")
-
-
-def _read_image(path: Path, size: int) -> Tensor:
-    try:
-        with Image.open(path) as handle:
-            image = _to_rgb(handle)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        msg = f"{path}: not a readable image: {error}"
-        raise InputError(msg) from error
-    square = vision.center_crop(vision.resize(image, [size]), [size])
-    pixels: Tensor = vision.pil_to_tensor(square)
-    return pixels

@@ -1,10 +1,11 @@
-"""Labelled images in memory, and how they become batches."""
+"""Labelled images, and how they become batches."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,9 +13,14 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from natdeploy.errors import InputError
+from natdeploy.supernet import images as storage
+from natdeploy.supernet.images import Images
+
+Interpolation = Literal["bilinear", "bicubic"]
 
 _SHIFT = 0.06
 _SCALE = 0.06
+_STATISTICS_IMAGES = 4096
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,11 +28,11 @@ class ImageSet:
     """Labelled images of one split.
 
     Args:
-        images: `n x 3 x h x h` uint8 tensor.
+        images: `n x 3 x h x h` uint8: a tensor, or files that are read when they are wanted.
         labels: `n` int64 tensor of class indices.
     """
 
-    images: Tensor
+    images: Images
     labels: Tensor
 
     def __len__(self) -> int:
@@ -35,12 +41,20 @@ class ImageSet:
     def subset(self, indices: np.ndarray | Tensor) -> ImageSet:
         """Return the images at `indices`."""
         where = torch.as_tensor(indices)
-        return ImageSet(images=self.images[where], labels=self.labels[where])
+        return ImageSet(images=storage.subset(self.images, where), labels=self.labels[where])
+
+    def loaded(self, progress: Callable[[int], None] | None = None) -> ImageSet:
+        """Return the same images in memory; `progress` is told the number of images after every so many of them."""
+        return dataclasses.replace(self, images=storage.loaded(self.images, progress))
+
+    def pixels(self) -> Tensor:
+        """Return all images as one `n x 3 x h x h` uint8 tensor."""
+        return storage.loaded(self.images)
 
 
 def joined(first: ImageSet, second: ImageSet) -> ImageSet:
     """Return the images of both."""
-    return ImageSet(images=torch.cat([first.images, second.images]), labels=torch.cat([first.labels, second.labels]))
+    return ImageSet(images=storage.joined(first.images, second.images), labels=torch.cat([first.labels, second.labels]))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,6 +70,7 @@ class Task:
         train: Images to train on.
         validation: Images that guide the search; none of them is in `train` or `test`.
         test: Images to report on; read once, at the end.
+        interpolation: How images are resized.
     """
 
     name: str
@@ -66,20 +81,28 @@ class Task:
     train: ImageSet
     validation: ImageSet
     test: ImageSet
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
         for split in ("train", "validation", "test"):
             if not len(getattr(self, split)):
                 msg = f"{self.name}: no image is left for the {split} split"
-                raise InputError(msg)
+                raise InputError(msg, hint="a class needs three images, or two where test images lie apart")
 
     def prepare(self, images: Tensor, resolution: int) -> Tensor:
         """Resize and normalize uint8 images to an `n x 3 x r x r` float tensor, channels last in memory."""
         x = images.float() / 255
         if x.shape[-1] != resolution:
-            x = nnf.interpolate(x, size=(resolution, resolution), mode="bilinear", antialias=True)
+            x = nnf.interpolate(x, size=(resolution, resolution), mode=self.interpolation, antialias=True)
+            # Cubic curves swing beyond the range of the pixels between them.
+            x = x.clamp(0, 1) if self.interpolation == "bicubic" else x
         mean, std = torch.tensor(self.mean).view(3, 1, 1), torch.tensor(self.std).view(3, 1, 1)
         return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    def batches(self, split: ImageSet, parts: Sequence[Tensor], resolution: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the prepared images and the labels at the indices of each part of a split."""
+        for part, pixels in zip(parts, storage.batches(split.images, parts), strict=True):
+            yield self.prepare(pixels, resolution), split.labels[part]
 
     def description(self) -> dict[str, object]:
         """Return what a subnet file says of the task."""
@@ -101,16 +124,26 @@ def train_batches(
     """
     order = torch.randperm(len(task.train), generator=generator)
     batches = max(1, len(order) // batch)
-    for where in order[: batches * batch].split(batch):
+    parts = order[: batches * batch].split(batch)
+    for where, pixels in zip(parts, storage.batches(task.train.images, parts), strict=True):
         resolution = resolutions[int(torch.randint(len(resolutions), (1,), generator=generator))]
-        images = task.prepare(task.train.images[where], resolution)
+        images = task.prepare(pixels, resolution)
         yield _augment(images, generator, flip=task.flip), task.train.labels[where]
 
 
-def channel_statistics(images: Tensor) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Return mean and standard deviation of the colour channels of uint8 images, for pixels between 0 and 1."""
-    values = images.double().transpose(0, 1).reshape(3, -1) / 255
-    mean, std = values.mean(dim=1).tolist(), values.std(dim=1).clamp_min(1 / 255).tolist()
+def channel_statistics(images: Images) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Return mean and standard deviation of the colour channels of uint8 images, for pixels between 0 and 1.
+
+    Of more than 4,096 images they are those of a fixed choice of so many.
+    """
+    chosen = np.sort(np.random.default_rng(0).permutation(len(images))[:_STATISTICS_IMAGES])
+    counts = torch.zeros(3, 256, dtype=torch.float64)
+    for pixels in storage.batches(images, torch.from_numpy(chosen).split(128)):
+        counts += torch.stack([torch.bincount(pixels[:, channel].flatten(), minlength=256) for channel in range(3)])
+    values, total = torch.arange(256, dtype=torch.float64) / 255, float(counts[0].sum())
+    means = counts @ values / total
+    variances = (counts * (values - means[:, None]) ** 2).sum(dim=1) / (total - 1)
+    mean, std = means.tolist(), variances.sqrt().clamp_min(1 / 255).tolist()
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
 

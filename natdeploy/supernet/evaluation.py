@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from natdeploy.core.architecture import Architecture
 from natdeploy.supernet.data import ImageSet, Task
+from natdeploy.supernet.images import size_bytes
+from natdeploy.supernet.machine import available_bytes
 from natdeploy.supernet.network import BN_MOMENTUM, Network
 from natdeploy.supernet.supernet import Supernet
 
 _BATCH = 128
+_MEMORY_SHARE = 0.25
 
 
 class SubnetEvaluator:
@@ -25,59 +31,96 @@ class SubnetEvaluator:
         task: Images.
         recalibration_images: Train images that BatchNorm statistics are taken from, at most.
         seed: Seed of their choice.
+        memory_bytes: Memory for images that are kept ready for the next subnet; a quarter of what is available where
+            None. What does not fit is prepared, and where need be read, for each subnet again.
     """
 
-    def __init__(self, supernet: Supernet, task: Task, *, recalibration_images: int = 512, seed: int = 0) -> None:
+    def __init__(
+        self,
+        supernet: Supernet,
+        task: Task,
+        *,
+        recalibration_images: int = 512,
+        seed: int = 0,
+        memory_bytes: int | None = None,
+    ) -> None:
         self.supernet, self.task = supernet, task
+        self._room = int(available_bytes() * _MEMORY_SHARE) if memory_bytes is None else memory_bytes
         rng = np.random.default_rng(seed)
         count = min(recalibration_images, len(task.train))
-        self._recalibration = task.train.subset(rng.permutation(len(task.train))[:count])
-        self._prepared: dict[tuple[str, int], Tensor] = {}
+        self._recalibration = task.train.subset(rng.permutation(len(task.train))[:count]).loaded()
+        self._ready: dict[tuple[str, int], list[tuple[Tensor, Tensor]]] = {}
 
     def subnet(self, architecture: Architecture) -> Network:
         """Return the extracted network of `architecture` with its own BatchNorm statistics."""
         network = self.supernet.extract(architecture).to(memory_format=torch.channels_last)
-        recalibrate(network, self._images("recalibration", self._recalibration, architecture.resolution))
+        # Batches count alike in the average, so they must be of about one size.
+        parts = torch.arange(len(self._recalibration)).tensor_split(max(1, round(len(self._recalibration) / _BATCH)))
+        batches = self._batches("recalibration", self._recalibration, parts, architecture.resolution)
+        recalibrate(network, (images for images, _ in batches))
         return network
 
     def top1(self, architecture: Architecture) -> float:
         """Return the share of validation images whose class is found, between 0 and 1."""
-        images = self._images("validation", self.task.validation, architecture.resolution)
-        return top1(self.subnet(architecture), images, self.task.validation.labels)
+        parts = torch.arange(len(self._validation)).split(_BATCH)
+        network = self.subnet(architecture)
+        return top1(network, self._batches("validation", self._validation, parts, architecture.resolution))
 
-    def _images(self, what: str, split: ImageSet, resolution: int) -> Tensor:
+    def test_top1(self, network: Network) -> float:
+        """Return the share of test images whose class a network of `subnet` finds, between 0 and 1."""
+        test = self.task.test
+        return top1(network, self.task.batches(test, torch.arange(len(test)).split(_BATCH), network.input_size))
+
+    @functools.cached_property
+    def _validation(self) -> ImageSet:
+        split = self.task.validation
+        in_memory = isinstance(split.images, Tensor)
+        return split.loaded() if not in_memory and self._fits(size_bytes(split.images)) else split
+
+    def _batches(
+        self, what: str, split: ImageSet, parts: tuple[Tensor, ...], resolution: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         key = (what, resolution)
-        if key not in self._prepared:
-            self._prepared[key] = self.task.prepare(split.images, resolution)
-        return self._prepared[key]
+        if key not in self._ready:
+            batches = self.task.batches(split, parts, resolution)
+            if not self._fits(len(split) * 3 * resolution**2 * torch.float32.itemsize):
+                return batches
+            self._ready[key] = list(batches)
+        return iter(self._ready[key])
+
+    def _fits(self, size: int) -> bool:
+        if size > self._room:
+            return False
+        self._room -= size
+        return True
 
 
-def recalibrate(network: Network, images: Tensor) -> None:
-    """Take the BatchNorm statistics of `network` anew from `n x 3 x r x r` images, in place."""
+def recalibrate(network: Network, batches: Iterable[Tensor]) -> None:
+    """Take the BatchNorm statistics of `network` anew, in place, as the mean over batches of `n x 3 x r x r` images."""
     norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative average over the batches
     network.train()
     with torch.inference_mode():
-        for part in _equal_parts(images):
-            network(part)
+        for images in batches:
+            network(images)
     network.eval()
     for norm in norms:
         norm.momentum = BN_MOMENTUM
 
 
-def top1(network: Network, images: Tensor, labels: Tensor) -> float:
-    """Return the share of `n x 3 x r x r` images whose largest logit is that of their label, between 0 and 1."""
+def top1(network: Network, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
+    """Return the share of images whose largest logit is that of their label, between 0 and 1.
+
+    Args:
+        network: Network.
+        batches: `n x 3 x r x r` images and `n` labels each.
+    """
     network.eval()
+    found = count = 0
     with torch.inference_mode():
-        found = sum(
-            int((network(part).argmax(dim=1) == wanted).sum())
-            for part, wanted in zip(images.split(_BATCH), labels.split(_BATCH), strict=True)
-        )
-    return found / len(labels)
-
-
-def _equal_parts(images: Tensor) -> tuple[Tensor, ...]:
-    # Batches count alike in the average, so they must be of about one size.
-    return images.tensor_split(max(1, round(len(images) / _BATCH)))
+        for images, labels in batches:
+            found += int((network(images).argmax(dim=1) == labels).sum())
+            count += len(labels)
+    return found / count

@@ -1,12 +1,15 @@
 """Data sets: the bundled digits, and folders of images."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from natdeploy.errors import InputError
-from natdeploy.io.datasets import load_task
+from natdeploy.io import datasets
+from natdeploy.io.datasets import load_classes, load_task, resolved
 
 GREYS = {"cat": 40, "dog": 120, "eel": 200}
 
@@ -243,3 +246,136 @@ def test_images_are_cropped_to_their_middle(tmp_path):
     train = load_task(str(root), 10).train
     assert train.images.shape[1:] == (3, 10, 10)
     assert train.images[:, :, 1:-1, 1:-1].min() > 225
+
+
+class Listener:
+    """A reporter that keeps the progress it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def progress(self, stage, done, total, detail=""):
+        """Keep it."""
+        self.told.append((stage, done, total))
+
+
+def colourful_folder(root):
+    """Write three classes of 10 noisy images, with names of any kind."""
+    rng = np.random.default_rng(0)
+    for name in ("a cat", "größe", "猫"):
+        (root / name).mkdir(parents=True)
+        for number in range(10):
+            noise = rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(root / name / f"no {number} ñ.jpg")
+    return root
+
+
+def test_images_that_do_not_fit_into_memory_stay_files(tmp_path):
+    """With little memory nothing is kept, and the task is the same to the last bit."""
+    colourful_folder(tmp_path)
+    kept, unread = load_task(str(tmp_path), 16), load_task(str(tmp_path), 16, memory_bytes=10_000)
+    assert (kept.mean, kept.std, kept.classes) == (unread.mean, unread.std, unread.classes)
+    for name, split in splits(kept).items():
+        other = splits(unread)[name]
+        assert isinstance(split.images, torch.Tensor)
+        assert not isinstance(other.images, torch.Tensor)
+        assert torch.equal(split.images, other.pixels())
+        assert torch.equal(split.labels, other.labels)
+
+
+def test_memory_is_taken_up_to_what_was_given(tmp_path):
+    """As many bytes as all images take are enough, one less is not."""
+    colourful_folder(tmp_path)
+    whole = 30 * 3 * 16 * 16
+    assert isinstance(load_task(str(tmp_path), 16, memory_bytes=whole).test.images, torch.Tensor)
+    assert not isinstance(load_task(str(tmp_path), 16, memory_bytes=whole - 1).test.images, torch.Tensor)
+
+
+def test_a_damaged_file_that_was_left_unread_is_named_when_it_is_wanted(tmp_path):
+    """The error of a file that stays a file names it as well."""
+    for path in colourful_folder(tmp_path).rglob("*.jpg"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"no \d ñ\.jpg: not a readable image"):
+        load_task(str(tmp_path), 16, memory_bytes=0)
+
+
+def test_the_reading_of_many_images_is_told(tmp_path, monkeypatch):
+    """Progress runs up to the number of images; of few images nothing is said."""
+    colourful_folder(tmp_path)
+    listener = Listener()
+    load_task(str(tmp_path), 16, reporter=listener)
+    assert not listener.told
+    monkeypatch.setattr(datasets, "_LARGE", 30)
+    load_task(str(tmp_path), 16, reporter=listener)
+    assert listener.told[-1] == ("reading images", 30, 30)
+    assert [done for _, done, _ in listener.told] == sorted(done for _, done, _ in listener.told)
+
+
+def test_classes_are_told_without_reading_images(tmp_path):
+    """Class names of a folder and of the digits, even where the images of the folder are no images."""
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").touch()
+    assert load_classes(str(tmp_path)) == ("cat", "dog")
+    assert load_classes("digits") == tuple("0123456789")
+
+
+def test_names_hold_anywhere_and_folders_become_absolute(tmp_path, monkeypatch):
+    """What a run remembers leads to the same data from any folder."""
+    monkeypatch.chdir(tmp_path)
+    assert resolved("digits") == "digits"
+    assert resolved("cifar10") == "cifar10"
+    assert resolved("images") == str(tmp_path / "images")
+
+
+@pytest.mark.parametrize(("given", "meant"), [("cifar-10", "cifar10"), ("flowers", "flowers102"), ("digit", "digits")])
+def test_the_nearest_name_is_suggested(given, meant):
+    """A mistyped name gets the one that was probably meant."""
+    with pytest.raises(InputError, match="unknown data set") as caught:
+        load_task(given, 16)
+    assert caught.value.hint == f"did you mean '{meant}'?"
+
+
+def test_too_few_images_say_what_they_need(tmp_path):
+    """The hint tells how many images a class needs."""
+    make_folder(tmp_path, {"cat": 1, "dog": 1})
+    with pytest.raises(InputError) as caught:
+        load_task(str(tmp_path), 16)
+    assert caught.value.hint == "a class needs three images, or two where test images lie apart"
+
+
+def test_a_broken_link_among_the_images_is_named(tmp_path):
+    """A link that leads nowhere is an error, not an image less."""
+    make_folder(tmp_path, {"cat": 4, "dog": 4})
+    (tmp_path / "dog" / "link.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(InputError, match=r"dog.link\.png: not a readable image: it is a link to"):
+        load_task(str(tmp_path), 16)
+
+
+def test_linked_images_and_classes_are_read(tmp_path):
+    """Links to images and to folders of classes are as good as what they lead to."""
+    make_folder(tmp_path / "store", {"cat": 4, "dog": 4})
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "cat").symlink_to(tmp_path / "store" / "cat")
+    (tmp_path / "linked" / "dog").mkdir()
+    for path in (tmp_path / "store" / "dog").iterdir():
+        (tmp_path / "linked" / "dog" / path.name).symlink_to(path)
+    linked, store = (load_task(str(tmp_path / name), 16) for name in ("linked", "store"))
+    assert [greys(split) for split in splits(linked).values()] == [greys(split) for split in splits(store).values()]
+
+
+@pytest.mark.parametrize("place", ["", "dog"])
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch, place):
+    """A folder without permission is refused with its name and the system's reason."""
+    make_folder(tmp_path, {"cat": 4, "dog": 4})
+    forbidden, scandir = str(tmp_path / place) if place else str(tmp_path), os.scandir
+
+    def refuse(path):
+        if str(path) == forbidden:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "listdir", lambda path: [entry.name for entry in refuse(path)])
+    with pytest.raises(InputError, match=f"{forbidden}: cannot be read: Permission denied$"):
+        load_task(str(tmp_path), 16)

@@ -1,13 +1,16 @@
-"""Images in memory and their batches."""
+"""Labelled images and their batches."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from natdeploy.errors import InputError
-from natdeploy.supernet.data import ImageSet, Task, channel_statistics, train_batches
+from natdeploy.supernet.data import ImageSet, Task, channel_statistics, joined, train_batches
+from natdeploy.supernet.images import ImageFiles
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -149,3 +152,63 @@ def test_a_subset_takes_images_and_labels_together():
     part = whole.subset(np.array([7, 2]))
     assert part.labels.tolist() == [2, 2]
     assert torch.equal(part.images, whole.images[[7, 2]])
+
+
+def as_files(images, *, pool):
+    """Return a split whose images are read from paths that number them."""
+    pixels = images.images.permute(0, 2, 3, 1).contiguous().numpy()
+    paths = np.array([str(number) for number in range(len(pixels))], dtype=object)
+    files = ImageFiles(paths=paths, size=pixels.shape[1], read=lambda path: pixels[int(path)], pool=pool)
+    return ImageSet(images=files, labels=images.labels)
+
+
+def test_files_give_the_batches_that_memory_gives(task):
+    """An epoch is the same to the last bit, wherever its images lie."""
+    with ThreadPoolExecutor(2) as pool:
+        unread = dataclasses.replace(task, train=as_files(task.train, pool=pool))
+        pairs = zip(batches(task, resolutions=(8, 12)), batches(unread, resolutions=(8, 12)), strict=True)
+        for (images, labels), (read, read_labels) in pairs:
+            assert torch.equal(images, read)
+            assert torch.equal(labels, read_labels)
+
+
+def test_splits_of_either_storage_are_subset_loaded_and_joined(task):
+    """Subset, loaded and joined splits hold the same images and labels in files as in memory."""
+    with ThreadPoolExecutor(2) as pool:
+        unread = as_files(task.train, pool=pool)
+        some, more = np.array([9, 4, 30]), torch.tensor([1, 2])
+        for kept, read in (
+            (task.train.subset(some), unread.subset(some).loaded()),
+            (
+                joined(task.train.subset(some), task.train.subset(more)),
+                joined(unread.subset(some), unread.subset(more)),
+            ),
+        ):
+            assert torch.equal(kept.images, read.pixels())
+            assert torch.equal(kept.labels, read.labels)
+
+
+def test_statistics_of_many_images_are_those_of_a_fixed_choice():
+    """Of more than 4,096 images a choice is looked at, the same on each call and wherever they lie."""
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (5000, 3, 2, 2)).astype(np.uint8))
+    with ThreadPoolExecutor(2) as pool:
+        files = as_files(ImageSet(images=images, labels=torch.zeros(5000)), pool=pool).images
+        found = channel_statistics(images)
+        assert found == channel_statistics(files)
+    exact = images.double().div(255).mean(dim=(0, 2, 3)).tolist()
+    assert found[0] == pytest.approx(exact, abs=0.02)
+    assert found[0] != pytest.approx(exact, abs=1e-9)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("resolution", [20, 48])
+def test_prepare_resizes_as_pillow_does(task, mode, resolution):
+    """Smaller or larger, by either interpolation, pixels differ from Pillow's by no more than rounding."""
+    noise = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    picture = np.array(Image.fromarray(noise).resize((32, 32), Image.Resampling.BICUBIC))
+    plain = dataclasses.replace(task, mean=(0.0,) * 3, std=(1.0,) * 3, interpolation=mode)
+    x = plain.prepare(torch.from_numpy(picture).permute(2, 0, 1)[None], resolution)[0]
+    assert 0 <= float(x.min()) <= float(x.max()) <= 1
+    resized = Image.fromarray(picture).resize((resolution,) * 2, Image.Resampling[mode.upper()])
+    expected = torch.from_numpy(np.array(resized)).permute(2, 0, 1) / 255
+    assert float((x - expected).abs().max()) < 2 / 255

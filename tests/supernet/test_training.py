@@ -118,7 +118,7 @@ def test_recalibration_takes_the_statistics_of_the_given_images(task: Task) -> N
     network = evaluator.subnet(smallest(SPACE))
     images = task.prepare(task.train.images, 32)
     weights = {name: tensor.clone() for name, tensor in network.named_parameters()}
-    recalibrate(network, images)
+    recalibrate(network, [images])
     seen: list[torch.Tensor] = []
     assert network.stem.bn is not None
     network.stem.bn.register_forward_hook(lambda *arguments: seen.append(arguments[2]))
@@ -146,4 +146,5 @@ def test_top1_counts_correct_answers(task: Task) -> None:
         answers = network(images).argmax(dim=1)
     labels = answers.clone()
     labels[: len(labels) // 4] = (labels[: len(labels) // 4] + 1) % 10
-    assert top1(network, images, labels) == pytest.approx(0.75)
+    batches = zip(images.split(48), labels.split(48), strict=True)
+    assert top1(network, batches) == pytest.approx(0.75)

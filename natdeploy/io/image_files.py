@@ -1,0 +1,82 @@
+"""Reading an image file as a square of pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as vision
+
+from natdeploy.errors import InputError
+from natdeploy.supernet.data import Interpolation
+from natdeploy.supernet.images import Pixels
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+# What Pillow's readers raise on damaged files; UnidentifiedImageError is an OSError.
+_DAMAGE = (OSError, ValueError, SyntaxError, LookupError, EOFError, TypeError, struct.error, zlib.error)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """How an image becomes a square.
+
+    Args:
+        crop: Share of the short side that the centre crop keeps, once the short side is resized; None squeezes the
+            whole image into the square.
+        interpolation: How it is resized.
+    """
+
+    crop: float | None = 1.0
+    interpolation: Interpolation = "bilinear"
+
+
+def read_square(path: str, *, size: int, view: View) -> Pixels:
+    """Read an image as `size x size x 3` uint8 pixels; of an animation, its first frame.
+
+    Raises:
+        InputError: It cannot be read; the message names file and reason.
+    """
+    try:
+        with Image.open(path) as handle:
+            image = _to_rgb(handle)
+    except (*_DAMAGE, Image.DecompressionBombError) as error:
+        msg = f"{path}: not a readable image: {_reason(path, error)}"
+        raise InputError(msg) from error
+    return np.asarray(_square(image, size, view))
+
+
+def _square(image: Image.Image, size: int, view: View) -> Image.Image:
+    mode = InterpolationMode(view.interpolation)
+    if view.crop is None:
+        squeezed: Image.Image = vision.resize(image, [size, size], mode)
+        return squeezed
+    cropped: Image.Image = vision.center_crop(vision.resize(image, [math.ceil(size / view.crop)], mode), [size])
+    return cropped
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        # Pillow would cut 16-bit values off at 255.
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in {"I", "F"}:
+        msg = f"its pixels are of mode {image.mode}, which has no fixed range; convert it to 8 or 16 bit"
+        raise ValueError(msg)
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA").convert("RGB")
+    return image.convert("RGB")
+
+
+def _reason(path: str, error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "its content is not of a known image format"
+    if isinstance(error, FileNotFoundError) and Path(path).is_symlink():
+        return f"it is a link to {Path(path).readlink()}, which does not exist"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,110 @@
+"""Getting a published data set: from its folder, or by download into it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import tarfile
+import zlib
+from pathlib import Path
+
+from scipy.io.matlab import MatReadError
+
+from natdeploy.errors import InputError
+from natdeploy.files import writing
+from natdeploy.io.home import data_folder
+from natdeploy.io.published_sets import PUBLISHED, Part, PublishedSet
+from natdeploy.ports import Reporter
+
+# What torchvision and the readers below it raise on files that are missing or damaged.
+_DAMAGE = (
+    RuntimeError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    zlib.error,
+    MatReadError,
+)
+_BROKEN_DOWNLOAD = (*_DAMAGE, http.client.HTTPException, tarfile.TarError)
+
+
+def obtain(name: str, *, reporter: Reporter | None = None, download: bool = True) -> list[Part]:
+    """Return the lists of the published set `name`, the test images last; a missing set is downloaded.
+
+    Raises:
+        InputError: It is missing and cannot be downloaded, or its folder does not hold what was published.
+        OutputError: The folder of the data sets cannot be written.
+    """
+    published, root = PUBLISHED[name], data_folder() / name
+    if _is_missing(root):
+        _download(published, root, reporter, allowed=download)
+    try:
+        parts = published.opener(root, download=False)
+    except InputError as error:
+        raise InputError(error.message, hint=_hint(published, root)) from error
+    except _DAMAGE as error:
+        msg = f"{root}: not {published.title} as it was published: {_reason(error)}"
+        raise InputError(msg, hint=_hint(published, root)) from error
+    _check(published, root, parts)
+    return parts
+
+
+def _download(published: PublishedSet, root: Path, reporter: Reporter | None, *, allowed: bool) -> None:
+    if not (published.downloads and allowed):
+        msg = f"{published.title} is not in {root}"
+        raise InputError(msg, hint=_hint(published, root))
+    if reporter is not None:
+        reporter.info(f"{published.title} is not in {root}: downloading it")
+    # Apart, so that a folder of the set's name always holds all of it.
+    temporary = root.with_name(f".tmp-{os.getpid()}-{root.name}")
+    with writing(root):
+        temporary.mkdir(parents=True, exist_ok=True)
+    try:
+        published.opener(temporary, download=True)
+        temporary.rename(root)
+    except _BROKEN_DOWNLOAD as error:
+        msg = f"{published.title} is not in {root} and cannot be downloaded: {_reason(error)}"
+        raise InputError(msg, hint=_hint(published, root)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check(published: PublishedSet, root: Path, parts: list[Part]) -> None:
+    *train, test = parts
+    names = [part for part in train if part.classes != test.classes]
+    if names:
+        differing = sorted(set(names[0].classes) ^ set(test.classes)) or ["their order"]
+        msg = f"{root}: train and test images differ in their classes: {differing[0]}"
+        raise InputError(msg, hint=_hint(published, root))
+    held = {
+        "classes": (len(test.classes), published.classes),
+        "train images": (sum(len(part.labels) for part in train), published.train),
+        "test images": (len(test.labels), published.test),
+    }
+    for what, (found, wanted) in held.items():
+        if found != wanted:
+            msg = f"{root}: holds {found:,} {what}, {published.title} has {wanted:,}"
+            raise InputError(msg, hint=_hint(published, root))
+
+
+def _hint(published: PublishedSet, root: Path) -> str:
+    again = f"; to have it downloaded, remove {root}" if published.downloads and root.is_dir() else ""
+    return f"get it from {published.source} and put {published.content} into {root}{again}"
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # torchvision's advice to its callers does not help ours, nor does urllib's frame around a reason.
+    return text.split(" You can use download=True")[0].rstrip(".").removeprefix("<urlopen error ").rstrip(">")
+
+
+def _is_missing(root: Path) -> bool:
+    try:
+        return not root.exists() or not any(root.iterdir())
+    except OSError as error:
+        msg = f"{root}: cannot be read: {error.strerror}"
+        raise InputError(msg) from error
