@@ -148,7 +148,10 @@ class SearchLoop:
             return
         figures: dict[str, Any] = quality(predicted, measured) if len(measured) else {}
         best = float(self.search.top1.max())
-        self.run_folder.record("iteration", {"iteration": iteration, "best_top1": best, **figures})
+        self.run_folder.record(
+            "iteration",
+            {"iteration": iteration, "predictor": self.plan.effort.predictor, "best_top1": best, **figures},
+        )
         tau = figures.get("kendall")
         said = "predictor tau not defined" if tau is None else f"predictor tau {tau:.2f}"
         self.context.reporter.info(

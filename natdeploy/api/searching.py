@@ -34,7 +34,7 @@ def search(
     devices: Sequence[str] = ("host",),
     targets: Targets = (),
     preset: str = "quick",
-    effort: Mapping[str, float] | None = None,
+    effort: Mapping[str, float | str] | None = None,
     seed: int = 0,
     threads: int | None = None,
     output: Path | None = None,

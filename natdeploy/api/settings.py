@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
+from natdeploy.search.predictors import AUTO, require_known
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +26,7 @@ class Preset:
         initial: Architectures of the first archive.
         iterations: Iterations.
         candidates: Architectures that an iteration adds.
-        members: Members of the predictor.
+        members: Members of the RBF ensemble.
         population: Architectures in a population of the evolution.
         generations: Generations of the evolution.
         marginals: Architectures, at most, that the supernet is adapted to.
@@ -33,6 +34,7 @@ class Preset:
         learning_rate: Peak learning rate.
         subnets: Subnets drawn for each training step.
         recalibration_images: Train images for BatchNorm statistics of a subnet.
+        predictor: Name of the accuracy predictor.
     """
 
     warmup_epochs: int
@@ -49,10 +51,12 @@ class Preset:
     learning_rate: float
     subnets: int
     recalibration_images: int
+    predictor: str = AUTO
 
     def __post_init__(self) -> None:
+        require_known(self.predictor)
         least = {"warmup_epochs": 0, "plain_epochs": 0, "iterations": 0, "initial": 6}
-        for field in dataclasses.fields(self):
+        for field in (field for field in dataclasses.fields(self) if field.name != "predictor"):
             value, low = getattr(self, field.name), least.get(field.name, 0 if field.name == "learning_rate" else 1)
             if value < low or (field.name == "learning_rate" and value <= 0):
                 msg = f"{field.name.replace('_', '-')} is {value}: it must be {low} at least"

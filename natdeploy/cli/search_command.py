@@ -15,7 +15,7 @@ from natdeploy.cli.units import parse_resolutions, parse_targets
 if TYPE_CHECKING:
     from natdeploy.api import Choice, Context, DeviceLatency, SearchResult
 
-_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates")
+_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "predictor")
 _WITH_RESUME = {"resume", "json"}
 
 
@@ -39,6 +39,7 @@ _WITH_RESUME = {"resume", "json"}
 @click.option("--initial", type=int, default=None, help="Size of the first archive.  [default: the preset's]")
 @click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
 @click.option("--candidates", type=int, default=None, help="New ones an iteration.  [default: the preset's]")
+@click.option("--predictor", default=None, help="auto, rbf, trees, ridge, gp or knn.  [default: the preset's]")
 @click.option(
     "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads to train with.  [default: all cores]"
 )

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from natdeploy.core.cost import CostArray
-from natdeploy.core.genotype import Population, bounds, initial, without
+from natdeploy.core.genotype import Population, initial, without
 from natdeploy.core.space import SearchSpace
 from natdeploy.search.decision import spread
 from natdeploy.search.evolution import evolve, survivors
-from natdeploy.search.predictor import RBFEnsemble
+from natdeploy.search.predictors import AUTO, make_predictor, require_known
 
 Values = NDArray[np.float64]
 
@@ -31,10 +31,11 @@ class SearchSettings:
         initial: Architectures of the first archive.
         iterations: Iterations after it.
         candidates: Architectures that each iteration adds to the archive.
-        members: Members of the predictor.
+        members: Members of the RBF ensemble.
         population: Architectures in a population of the evolution.
         generations: Generations of the evolution.
         marginals: Architectures of the archive, at most, that the supernet is adapted to.
+        predictor: Name of the accuracy predictor.
     """
 
     initial: int
@@ -44,6 +45,10 @@ class SearchSettings:
     population: int
     generations: int
     marginals: int
+    predictor: str = AUTO
+
+    def __post_init__(self) -> None:
+        require_known(self.predictor)
 
 
 class NatSearch:
@@ -104,7 +109,9 @@ class NatSearch:
 
     def _propose(self, iteration: int) -> tuple[Population, Values]:
         rng = np.random.default_rng([self.seed, iteration])
-        predictor = RBFEnsemble(*bounds(self.space), members=self.settings.members, rng=rng)
+        predictor = make_predictor(
+            self.settings.predictor, self.space, rng=rng, members=self.settings.members
+        )
         predictor.fit(self.archive, self.top1)
 
         def objectives(population: Population) -> Values:

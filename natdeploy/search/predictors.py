@@ -1,0 +1,130 @@
+"""The predictors by name, and the choice of one by cross-validation."""
+
+from __future__ import annotations
+
+import difflib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from natdeploy.core.genotype import Population, bounds
+from natdeploy.core.space import SearchSpace
+from natdeploy.errors import InputError
+from natdeploy.search.predictor import Predictor, Values, quality
+from natdeploy.search.rbf_ensemble import RBFEnsemble
+from natdeploy.search.regressors import GaussianProcess, NearestNeighbours, boosted_trees, ridge
+
+SINGLE = ("rbf", "trees", "ridge", "gp", "knn")
+AUTO = "auto"
+PREDICTORS = (AUTO, *SINGLE)
+MEMBERS = 500
+_FOLDS = 5
+# Fewer members order the ensembles' predictions nearly as well, and each fold fits one.
+_TRIED_MEMBERS = 100
+
+
+def require_known(name: str) -> None:
+    """Check that there is a predictor called `name`.
+
+    Raises:
+        InputError: There is none; the hint names the nearest.
+    """
+    if name not in PREDICTORS:
+        near = difflib.get_close_matches(name, PREDICTORS, n=1)
+        msg = f"unknown predictor {name!r} (known: {', '.join(PREDICTORS)})"
+        raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+
+
+def make_predictor(name: str, space: SearchSpace, *, rng: np.random.Generator, members: int = MEMBERS) -> Predictor:
+    """Return a predictor that has not learnt anything yet.
+
+    Args:
+        name: One of `PREDICTORS`.
+        space: Search space.
+        rng: Source of what is random in it.
+        members: Members of the RBF ensemble.
+
+    Raises:
+        InputError: The name is unknown.
+    """
+    require_known(name)
+    if name == AUTO:
+        return BestPredictor(space, rng=rng, members=members)
+    if name == "trees":
+        return boosted_trees(space, int(rng.integers(2**31)))
+    if name == "rbf":
+        return RBFEnsemble(*bounds(space), members=members, rng=rng)
+    return {"ridge": ridge, "gp": GaussianProcess, "knn": NearestNeighbours}[name](space)
+
+
+def cross_validate(
+    name: str,
+    space: SearchSpace,
+    population: Population,
+    top1: Values,
+    *,
+    rng: np.random.Generator,
+    members: int = MEMBERS,
+) -> dict[str, float | None]:
+    """Return the `quality` of a predictor on rows that it was not fitted on: each fold by a fit without it.
+
+    Raises:
+        InputError: The name is unknown, or there are too few rows to leave some out.
+    """
+    if len(population) < 2 * _FOLDS:
+        msg = f"cross-validation needs at least {2 * _FOLDS} architectures, not {len(population)}"
+        raise InputError(msg)
+    predicted = np.empty(len(population))
+    for fold in _folds(len(population), rng):
+        others = np.setdiff1d(np.arange(len(population)), fold)
+        predictor = make_predictor(name, space, rng=rng, members=members)
+        predictor.fit(population[others], top1[others])
+        predicted[fold] = predictor.predict(population[fold])
+    return quality(predicted, top1)
+
+
+class BestPredictor:
+    """The predictor with the highest cross-validated Kendall tau on what it is fitted to.
+
+    Args:
+        space: Search space.
+        rng: Source of what is random.
+        members: Members of the RBF ensemble.
+    """
+
+    def __init__(self, space: SearchSpace, *, rng: np.random.Generator, members: int = MEMBERS) -> None:
+        self._space, self._rng, self._members = space, rng, members
+        self.name = ""
+        self._chosen: Predictor
+
+    def fit(self, population: Population, top1: Values) -> None:
+        """Choose, and learn from the `n x L` array `population` and its `n` values.
+
+        Raises:
+            InputError: There are fewer than four distinct rows.
+        """
+        self.name = self._best(population, top1) if len(population) >= 2 * _FOLDS else SINGLE[0]
+        self._chosen = make_predictor(self.name, self._space, rng=self._rng, members=self._members)
+        self._chosen.fit(population, top1)
+
+    def predict(self, population: Population) -> Values:
+        """Return the `n` predicted values of the `n x L` array `population`."""
+        return self._chosen.predict(population)
+
+    def uncertainty(self, population: Population) -> Values | None:
+        """Return the standard deviation of each of the `n` predictions; None where the chosen model knows of none."""
+        return self._chosen.uncertainty(population)
+
+    def _best(self, population: Population, top1: Values) -> str:
+        folds_seed = int(self._rng.integers(2**31))
+        members = min(self._members, _TRIED_MEMBERS)
+        tau: dict[str, float] = {}
+        for name in SINGLE:
+            rng = np.random.default_rng(folds_seed)
+            found = cross_validate(name, self._space, population, top1, rng=rng, members=members)
+            tau[name] = -1.0 if found["kendall"] is None else found["kendall"]
+        return max(tau, key=lambda name: tau[name])
+
+
+def _folds(count: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
+    return np.array_split(rng.permutation(count), _FOLDS)
