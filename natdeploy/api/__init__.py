@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from natdeploy.api.demonstration import DemoResult, demo
     from natdeploy.api.exporting import ExportResult, export
     from natdeploy.api.latency import measure, predict, profile
+    from natdeploy.api.predicted import search_predicted
     from natdeploy.api.results import (
         Choice,
         DeviceLatency,
@@ -78,6 +79,7 @@ __all__ = [
     "report",
     "resume",
     "search",
+    "search_predicted",
     "show_table",
     "tables",
 ]
@@ -87,6 +89,7 @@ _MODULES = {
     "api.demonstration": ("DemoResult", "demo"),
     "api.exporting": ("ExportResult", "export"),
     "api.latency": ("measure", "predict", "profile"),
+    "api.predicted": ("search_predicted",),
     "api.searching": ("report", "resume", "search"),
     "api.side_by_side": ("DeviceFailure", "ProfilesResult", "profile_devices"),
     "api.subnets": ("extract", "extract_from_run", "inspect", "load_subnet"),

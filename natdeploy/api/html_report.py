@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from natdeploy.api.results import Choice
-from natdeploy.api.settings import SearchPlan
 from natdeploy.core.latency import ESTIMATED, LatencyTable
 
 if TYPE_CHECKING:
@@ -24,7 +23,9 @@ th:first-child, td:first-child { text-align: left; }
 
 
 def report_html(
-    plan: SearchPlan,
+    *,
+    title: str,
+    note: str,
     rows: Sequence[Mapping[str, Any]],
     choices: Sequence[Choice],
     tables: Mapping[str, LatencyTable],
@@ -33,24 +34,22 @@ def report_html(
     """Return the report.
 
     Args:
-        plan: Plan of the run.
-        rows: Rows of the archive, with `front`.
+        title: Heading.
+        note: What was done, in a sentence or two.
+        rows: Architectures to show, with `front`.
         choices: What was chosen.
         tables: Latency tables, by device.
         iterations: Figures of each iteration.
     """
-    title = f"Search of {plan.supernet} on {plan.data}"
     front = [row for row in rows if row["front"]]
     parts = [
         f"<h1>{html.escape(title)}</h1>",
-        f"<p class=note>{len(rows)} architectures evaluated, {len(front)} on the front; preset {plan.preset}, "
-        f"seed {plan.seed}. "
-        "Top-1 of archive and front is on validation images, that of the choices on test images.</p>",
+        f"<p class=note>{len(rows)} architectures, {len(front)} on the front; {html.escape(note)}</p>",
         "<h2>Choices</h2>",
         _table(_CHOICE_HEADS, [cells for choice in choices for cells in _choice_cells(choice)]),
         "<h2>Front</h2>",
-        *(_plot(rows, choices, tables[device], plotly=number == 0) for number, device in enumerate(plan.devices)),
-        _table(_front_heads(tables), [_front_cells(row, plan) for row in front]),
+        *(_plot(rows, choices, table, plotly=number == 0) for number, table in enumerate(tables.values())),
+        _table(_front_heads(tables), [_front_cells(row, tables) for row in front]),
         "<h2>Iterations</h2>",
         _table(
             ["iteration", "best top-1", "predictor RMSE", "Spearman", "Kendall"],
@@ -68,7 +67,8 @@ def report_html(
 _CHOICE_HEADS = [
     "device",
     "target ms",
-    "test top-1",
+    "top-1",
+    "of",
     "validation top-1",
     "predicted ms",
     "upper ms",
@@ -113,7 +113,7 @@ def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], table:
     figure.update_layout(
         template="plotly_white",
         xaxis_title=f"predicted latency on {device}{_mark(table.provenance)} (ms)",
-        yaxis_title="validation top-1",
+        yaxis_title="top-1",
         height=460,
         margin={"l": 60, "r": 20, "t": 30, "b": 50},
         legend={"orientation": "h", "y": 1.08},
@@ -134,7 +134,8 @@ def _choice_cells(choice: Choice) -> list[list[str]]:
             device,
             _number(choice.target_ms.get(device)),
             f"{choice.top1:.4f}",
-            f"{choice.validation_top1:.4f}",
+            choice.top1_source,
+            _number(choice.validation_top1),
             _number(latency.predicted) + _mark(latency.provenance),
             _number(latency.upper),
             _number(latency.measured),
@@ -151,7 +152,7 @@ def _front_heads(tables: Mapping[str, LatencyTable]) -> list[str]:
     return ["row", "r", "w", "depths", "top-1", "MAdds (M)", "params (M)", *columns]
 
 
-def _front_cells(row: Mapping[str, Any], plan: SearchPlan) -> list[str]:
+def _front_cells(row: Mapping[str, Any], tables: Mapping[str, LatencyTable]) -> list[str]:
     return [
         str(row["row"]),
         str(row["resolution"]),
@@ -160,7 +161,7 @@ def _front_cells(row: Mapping[str, Any], plan: SearchPlan) -> list[str]:
         f"{row['top1']:.4f}",
         f"{row['madds'] / 1e6:.2f}",
         f"{row['params'] / 1e6:.3f}",
-        *(_number(row[f"latency_ms:{device}"]) for device in plan.devices),
+        *(_number(row[f"latency_ms:{device}"]) for device in tables),
     ]
 
 

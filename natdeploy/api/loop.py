@@ -32,6 +32,7 @@ from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer, Recipe
 
 Values = NDArray[np.float64]
+_SPLITS = "Top-1 of archive and front is on validation images, that of the choices on test images."
 
 
 class SearchLoop:
@@ -83,8 +84,12 @@ class SearchLoop:
         decider = Decider(
             run=self.run_folder,
             plan=self.plan,
+            space=self.space,
+            classes=len(self.evaluator.task.classes),
+            seed=self.plan.seed,
             tables=self.tables,
             costs=self.costs,
+            objectives=tuple(self.costs),
             archive=self.search.archive,
             top1=self.search.top1,
             evaluator=self.evaluator,
@@ -93,7 +98,14 @@ class SearchLoop:
         rows = decider.write_archive()
         choices = decider.choices(alias)
         front = [row for row in rows if row["front"]]
-        html = report_html(self.plan, rows, choices, self.tables, self.run_folder.recorded("iteration"))
+        html = report_html(
+            title=f"Search of {self.plan.supernet} on {self.plan.data}",
+            note=f"preset {self.plan.preset}, seed {self.plan.seed}. {_SPLITS}",
+            rows=rows,
+            choices=choices,
+            tables=self.tables,
+            iterations=self.run_folder.recorded("iteration"),
+        )
         report = self.run_folder.write_report(html)
         self.run_folder.record("finished", {"at": self.context.clock.now().isoformat()})
         return SearchResult(

@@ -166,6 +166,10 @@ class SearchPlan:
         Raises:
             InputError: A key is missing, unknown or of the wrong type; the message names it.
         """
+        if "training_free" in settings:
+            msg = f"{source}: was searched without training: there are no weights in it"
+            hint = "its choices are architectures: natdeploy extract SUBNET --supernet NAME --weights FILE"
+            raise InputError(msg, hint=hint)
         try:
             return TypeAdapter(cls).validate_python({**settings["search"], "effort": settings["effort"]})
         except KeyError as error:

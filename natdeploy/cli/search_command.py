@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "predictor")
 _WITH_RESUME = {"resume", "json"}
+_OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"}
 
 
 @click.command("search")
@@ -25,6 +26,13 @@ _WITH_RESUME = {"resume", "json"}
 @click.option(
     "--weights", type=click.Path(path_type=Path), default=None, help="Weights to start from.  [default: random]"
 )
+@click.option(
+    "--accuracy",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Search without training: OFA's accuracy predictor, or a CSV of architectures with measured top-1.",
+)
+@options.classes_option
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 160,192,224.  [default: the space's]")
 @click.option("-d", "--device", multiple=True, help="Device whose latency counts; repeatable.  [default: host]")
@@ -51,13 +59,19 @@ _WITH_RESUME = {"resume", "json"}
 def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     """Adapt a supernet to a task while searching it, and choose the most accurate network that meets the target.
 
-    Without a target the most accurate network is chosen.
+    Without a target the most accurate network is chosen. With --accuracy nothing is trained: the choices are
+    architectures without weights, and `natdeploy extract` takes them out of a supernet.
     """
     devices = tuple(values["device"])
     targets = parse_targets(tuple(values["target_latency"]), devices or ("host",))
     resolutions = parse_resolutions(values["resolutions"])
     if values["resume"] is not None:
-        _refuse_more(ctx)
+        _refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - _WITH_RESUME)
+    if values["accuracy"] is not None:
+        _refuse_beside(ctx, "--accuracy searches without training", _OF_TRAINING)
+    elif values["classes"] is not None:
+        msg = "--classes goes with --accuracy; elsewhere the data tell it"
+        raise click.UsageError(msg, ctx)
 
     def work(context: Context) -> SearchResult:
         from natdeploy import api
@@ -66,14 +80,18 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
             return api.resume(values["resume"], context=context)
         # A target names its device; host counts beside it only when it is asked for.
         used = devices or (() if any(targets) else ("host",))
+        common = {"resolutions": resolutions, "devices": used, "targets": targets, "context": context}
+        if values["accuracy"] is not None:
+            return api.search_predicted(
+                **{name: values[name] for name in ("accuracy", "supernet", "width", "seed", "output")},
+                **{name: values[name] for name in ("classes", "predictor") if values[name] is not None},
+                **common,
+            )
         plain = ("data", "supernet", "weights", "width", "preset", "threads", "seed", "output")
         return api.search(
             **{name: values[name] for name in plain},
-            resolutions=resolutions,
-            devices=used,
-            targets=targets,
             effort={name: values[name] for name in _EFFORT if values[name] is not None},
-            context=context,
+            **common,
         )
 
     options.run_command(work, show, as_json=values["json"])
@@ -85,10 +103,24 @@ def show(result: SearchResult) -> None:
     for choice in result.choices:
         _show_choice(choice)
     print_line(
-        f"{result.evaluations} evaluations in {result.iterations} iterations, {result.seconds:.0f} s; run: {result.run}"
+        f"{result.evaluations} {_evaluations(result)}, {result.seconds:.1f} s; run: {result.run}"
     )
     print_line(f"report: {result.report}")
-    print_line(f"next: natdeploy export {result.subnet} --format tflite")
+    print_line(f"next: {_next_command(result)}")
+
+
+def _untrained(result: SearchResult) -> bool:
+    return result.chosen.top1_source == "predicted"
+
+
+def _evaluations(result: SearchResult) -> str:
+    return "accuracies predicted" if _untrained(result) else f"evaluations in {result.iterations} iterations"
+
+
+def _next_command(result: SearchResult) -> str:
+    if _untrained(result):
+        return f"natdeploy extract {result.subnet} --supernet NAME --weights FILE"
+    return f"natdeploy export {result.subnet} --format tflite"
 
 
 def show_front(result: SearchResult) -> None:
@@ -108,7 +140,8 @@ def show_front(result: SearchResult) -> None:
         ]
         for row in result.front
     ]
-    print_line(f"front of {result.front_size} architectures (top-1 on validation images, predicted latency):")
+    source = "predicted" if _untrained(result) else "on validation images"
+    print_line(f"front of {result.front_size} architectures (top-1 {source}, latency predicted):")
     print_table(heads, rows)
 
 
@@ -116,7 +149,7 @@ def _show_choice(choice: Choice) -> None:
     target = ", ".join(f"{ms:.4g} ms on {device}" for device, ms in choice.target_ms.items())
     print_line(f"choice for {target}:" if target else "choice without a target:")
     print_line(
-        f"  top-1 {choice.top1:.4f} on the {choice.top1_source} images ({choice.validation_top1:.4f} validation), "
+        f"  top-1 {choice.top1:.4f} {_source(choice)}, "
         f"{choice.madds / 1e6:.2f} M MAdds, {choice.params / 1e6:.3f} M params"
     )
     for device, latency in choice.latency_ms.items():
@@ -129,17 +162,23 @@ def _show_choice(choice: Choice) -> None:
     print_line(f"  {choice.subnet}")
 
 
+def _source(choice: Choice) -> str:
+    if choice.validation_top1 is None:
+        return choice.top1_source
+    return f"on the {choice.top1_source} images ({choice.validation_top1:.4f} validation)"
+
+
 def _mark(latency: DeviceLatency) -> str:
     return " (estimated)" if latency.provenance == "estimated" else ""
 
 
-def _refuse_more(ctx: click.Context) -> None:
+def _refuse_beside(ctx: click.Context, why: str, names: set[str]) -> None:
     given = [
         name
         for name in ctx.params
-        if name not in _WITH_RESUME and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if name in names and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     ]
     if given:
         option = next(parameter.opts[-1] for parameter in ctx.command.params if parameter.name == given[0])
-        msg = f"--resume takes its settings from the run; {option} cannot be given beside it"
+        msg = f"{why}; {option} cannot be given beside it"
         raise click.UsageError(msg, ctx)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ class BestPredictor:
 
     def __init__(self, space: SearchSpace, *, rng: np.random.Generator, members: int = MEMBERS) -> None:
         self._space, self._rng, self._members = space, rng, members
-        self.name = ""
+        self.name, self.quality = "", dict[str, float | None]()
         self._chosen: Predictor
 
     def fit(self, population: Population, top1: Values) -> None:
@@ -103,7 +104,7 @@ class BestPredictor:
         Raises:
             InputError: There are fewer than four distinct rows.
         """
-        self.name = self._best(population, top1) if len(population) >= 2 * _FOLDS else SINGLE[0]
+        self.name, self.quality = self._best(population, top1) if len(population) >= 2 * _FOLDS else (SINGLE[0], {})
         self._chosen = make_predictor(self.name, self._space, rng=self._rng, members=self._members)
         self._chosen.fit(population, top1)
 
@@ -115,16 +116,21 @@ class BestPredictor:
         """Return the standard deviation of each of the `n` predictions; None where the chosen model knows of none."""
         return self._chosen.uncertainty(population)
 
-    def _best(self, population: Population, top1: Values) -> str:
+    def _best(self, population: Population, top1: Values) -> tuple[str, dict[str, float | None]]:
         folds_seed = int(self._rng.integers(2**31))
         members = min(self._members, _TRIED_MEMBERS)
-        tau: dict[str, float] = {}
+        found: dict[str, dict[str, float | None]] = {}
         for name in SINGLE:
             rng = np.random.default_rng(folds_seed)
-            found = cross_validate(name, self._space, population, top1, rng=rng, members=members)
-            tau[name] = -1.0 if found["kendall"] is None else found["kendall"]
-        return max(tau, key=lambda name: tau[name])
+            found[name] = cross_validate(name, self._space, population, top1, rng=rng, members=members)
+        best = max(found, key=lambda name: _tau(found[name]))
+        return best, found[best]
 
 
 def _folds(count: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
     return np.array_split(rng.permutation(count), _FOLDS)
+
+
+def _tau(figures: Mapping[str, float | None]) -> float:
+    tau = figures["kendall"]
+    return -1.0 if tau is None else tau
