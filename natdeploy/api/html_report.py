@@ -52,9 +52,10 @@ def report_html(
         _table(_front_heads(tables), [_front_cells(row, tables) for row in front]),
         "<h2>Iterations</h2>",
         _table(
-            ["iteration", "best top-1", "predictor RMSE", "Spearman", "Kendall"],
+            ["iteration", "best top-1", "hypervolume", "predictor", "RMSE", "Spearman", "Kendall"],
             [_iteration_cells(i) for i in iterations],
         ),
+        _reference(iterations),
         "<h2>Latency tables</h2>",
         _table(_TABLE_HEADS, [_table_cells(table) for table in tables.values()]),
     ]
@@ -166,8 +167,19 @@ def _front_cells(row: Mapping[str, Any], tables: Mapping[str, LatencyTable]) -> 
 
 
 def _iteration_cells(event: Mapping[str, Any]) -> list[str]:
-    names = ("best_top1", "rmse", "spearman", "kendall")
-    return [str(event["iteration"]), *(_number(event.get(name)) for name in names)]
+    figures = [_number(event.get(name)) for name in ("best_top1", "hypervolume", "rmse", "spearman", "kendall")]
+    return [str(event["iteration"]), *figures[:2], event.get("predictor", "-"), *figures[2:]]
+
+
+def _reference(iterations: Sequence[Mapping[str, Any]]) -> str:
+    point = iterations[0].get("reference") if iterations else None
+    if point is None:
+        return ""
+    named = ", ".join(f"{name} {value:.4g}" for name, value in point.items())
+    return (
+        "<p class=note>Hypervolume: share of the box between the best values of the first archive and the reference "
+        f"point ({html.escape(named)}) that the archive dominates.</p>"
+    )
 
 
 def _table_cells(table: LatencyTable) -> list[str]:

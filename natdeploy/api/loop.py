@@ -162,21 +162,27 @@ class SearchLoop:
         best = float(self.search.top1.max())
         self.run_folder.record(
             "iteration",
-            {"iteration": iteration, "predictor": self.plan.effort.predictor, "best_top1": best, **figures},
+            {
+                "iteration": iteration,
+                "predictor": self.plan.effort.predictor,
+                "best_top1": best,
+                "hypervolume": self.search.hypervolume(),
+                "reference": self.search.reference(),
+                **figures,
+            },
         )
         tau = figures.get("kendall")
         said = "predictor tau not defined" if tau is None else f"predictor tau {tau:.2f}"
         self.context.reporter.info(
-            f"iteration {iteration}: {len(measured)} new architectures, {said}, best top-1 so far {best:.3f}"
+            f"iteration {iteration}: {len(measured)} new architectures, {said}, "
+            f"hypervolume {self.search.hypervolume():.3f}, best top-1 so far {best:.3f}"
         )
 
-    def _limits(self) -> dict[str, float]:
-        limits: dict[str, float] = {}
-        for target in self.plan.targets:
-            for device, target_ms in target.items():
-                name = f"latency:{device}"
-                limits[name] = max(limits.get(name, 0.0), target_ms / self.tables[device].upper_ratio)
-        return limits
+    def _limits(self) -> list[dict[str, float]]:
+        return [
+            {f"latency:{device}": target_ms / self.tables[device].upper_ratio for device, target_ms in target.items()}
+            for target in self.plan.targets
+        ]
 
 
 def _recorded(run: RunFolder) -> dict[tuple[int, tuple[int, ...]], float]:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from natdeploy import api
-from natdeploy.cli import main
+from natdeploy.cli import run
 from natdeploy.core.genotype import decode, sample, to_encoding
 from natdeploy.core.space import SPACES
 from natdeploy.errors import CoverageError, InputError, TargetUnreachableError
@@ -145,26 +144,28 @@ def test_a_run_without_weights_says_so(measured: Path, home: Path) -> None:
         assert "natdeploy extract" in str(refused.value.hint)
 
 
-def test_the_command_prints_choices_and_json(measured: Path, home: Path) -> None:
+def test_the_command_prints_choices_and_json(measured: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command does the same: a choice for each target on one front, for people and as one document."""
     base = ["search", "--supernet", SUPERNET, "--accuracy", str(measured), "--device", NANO, "--predictor", "ridge"]
-    told = CliRunner().invoke(main, [*base, "--target-latency", "30ms,60ms"])
-    assert told.exit_code == 0, told.output
-    assert "choice for 30 ms" in told.output
-    assert "choice for 60 ms" in told.output
-    assert "predicted" in told.output
-    document = json.loads(CliRunner().invoke(main, [*base, "-o", str(home / "run"), "--json"]).stdout)
+    assert run([*base, "--target-latency", "30ms,60ms"]) == 0
+    told = capsys.readouterr().out
+    assert "choice for 30 ms" in told
+    assert "choice for 60 ms" in told
+    assert "predicted" in told
+    assert run([*base, "-o", str(home / "run"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
     assert document["ok"]
     assert document["chosen"]["top1_source"] == "predicted"
 
 
 @pytest.mark.parametrize("extra", [["--data", "digits"], ["--warmup-epochs", "1"], ["--preset", "quick"]])
-def test_options_of_training_are_refused(extra: list[str], measured: Path) -> None:
+def test_options_of_training_are_refused(
+    extra: list[str], measured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What only training needs cannot be given beside the file; classes only with it."""
-    refused = CliRunner().invoke(main, ["search", "--accuracy", str(measured), *extra])
-    assert refused.exit_code == 2
-    assert extra[0] in refused.output
-    assert CliRunner().invoke(main, ["search", "--classes", "10"]).exit_code == 2
+    assert run(["search", "--accuracy", str(measured), *extra]) == 2
+    assert extra[0] in capsys.readouterr().err
+    assert run(["search", "--classes", "10"]) == 2
 
 
 def test_the_pretrained_predictor_and_the_note10(shared_data: Path, home: Path) -> None:
