@@ -38,6 +38,7 @@ class Chooser:
         tables: Latency tables, by device.
         costs: Costs, by name.
         objectives: Names of the costs that the front is made of, beside top-1.
+        limits: Largest value of a cost, by its name, that every choice must keep.
         archive: `n x L` genotypes.
         top1: Their `n` accuracies.
         context: Reporter and clock.
@@ -50,6 +51,7 @@ class Chooser:
     tables: Mapping[str, LatencyTable]
     costs: Mapping[str, CostArray]
     objectives: Sequence[str]
+    limits: Mapping[str, float]
     archive: Population
     top1: Values
     context: Context
@@ -68,7 +70,8 @@ class Chooser:
         part = self.archive[places]
         latency = {device: self.costs[f"latency:{device}"](part) for device in self.tables}
         upper = {device: values * self.tables[device].upper_ratio for device, values in latency.items()}
-        return Candidates(top1=self.top1[places], latency_ms=latency, upper_ms=upper)
+        sizes = {name: self.costs[name](part) for name in self.limits}
+        return Candidates(top1=self.top1[places], latency_ms=latency, upper_ms=upper, sizes=sizes)
 
     def choose_place(self, target: Mapping[str, float]) -> tuple[int, dict[str, float]]:
         """Return the place in the archive that is chosen for a target, and its measured latency by device.
@@ -81,7 +84,7 @@ class Chooser:
         """
         places = self.front()
         candidates = self.candidates(places)
-        order = rank(candidates, target)
+        order = rank(candidates, target, self.limits)
         nearest = ""
         for place in places[_tried(order, candidates)].tolist():
             measured = self.measured(self.archive[place])
@@ -146,6 +149,8 @@ class Chooser:
             "madds": int(values["madds"][place]),
             "params": int(values["params"][place]),
         }
+        if "peak-memory" in values:
+            row["peak_memory_bytes"] = int(values["peak-memory"][place])
         for device in self.tables:
             row[f"latency_ms:{device}"] = float(values[f"latency:{device}"][place])
         return row

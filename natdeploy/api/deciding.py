@@ -11,6 +11,7 @@ import numpy as np
 
 from natdeploy.api.choosing import Chooser, choice_names, metrics_of
 from natdeploy.api.context import Context
+from natdeploy.api.objectives import cost_arrays
 from natdeploy.api.results import Choice
 from natdeploy.api.settings import SearchPlan
 from natdeploy.core.architecture import Architecture
@@ -109,7 +110,7 @@ def decider_of_run(run: RunFolder, plan: SearchPlan, tables: Mapping[str, Latenc
     Raises:
         InputError: The run is not finished.
     """
-    from natdeploy.api.loop import build_supernet, cost_arrays
+    from natdeploy.api.loop import build_supernet
 
     rows = run.read_csv("archive")
     try:
@@ -124,7 +125,7 @@ def decider_of_run(run: RunFolder, plan: SearchPlan, tables: Mapping[str, Latenc
         raise InputError(msg)
     require_checkpoint(run)
     evaluator, _ = build_supernet(plan, run)
-    costs = cost_arrays(plan, tables, len(evaluator.task.classes))
+    costs = cost_arrays(plan.space, tables, len(evaluator.task.classes), plan.minimized)
     return Decider(
         run=run,
         plan=plan,
@@ -133,7 +134,8 @@ def decider_of_run(run: RunFolder, plan: SearchPlan, tables: Mapping[str, Latenc
         seed=plan.seed,
         tables=tables,
         costs=costs,
-        objectives=tuple(costs),
+        objectives=plan.minimized,
+        limits=plan.limits,
         archive=archive,
         top1=top1,
         evaluator=evaluator,

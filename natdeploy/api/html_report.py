@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ def report_html(
         "<h2>Choices</h2>",
         _table(_CHOICE_HEADS, [cells for choice in choices for cells in _choice_cells(choice)]),
         "<h2>Front</h2>",
-        *(_plot(rows, choices, table, plotly=number == 0) for number, table in enumerate(tables.values())),
+        *(_plot(rows, choices, axis, plotly=number == 0) for number, axis in enumerate(_axes(choices, tables))),
         _table(_front_heads(tables), [_front_cells(row, tables) for row in front]),
         "<h2>Iterations</h2>",
         _table(
@@ -81,16 +82,40 @@ _CHOICE_HEADS = [
 _TABLE_HEADS = ["device", "provenance", "runtime", "rows", "networks checked", "MAPE %", "max error %", "Kendall tau"]
 
 
-def _plot(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], table: LatencyTable, *, plotly: bool) -> str:
-    figure = _figure(rows, choices, table)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Axis:
+    """What top-1 is plotted over: a column of the rows, and the targets in it."""
+
+    column: str
+    title: str
+    unit: str
+    targets: tuple[float, ...] = ()
+
+
+def _axes(choices: Sequence[Choice], tables: Mapping[str, LatencyTable]) -> list[_Axis]:
+    """Return the axis of each device; multiply-adds where there is none."""
+    if not tables:
+        return [_Axis(column="madds", title="multiply-adds", unit="MAdds")]
+    return [
+        _Axis(
+            column=f"latency_ms:{device}",
+            title=f"predicted latency on {device}{_mark(table.provenance)} (ms)",
+            unit="ms",
+            targets=tuple(sorted({c.target_ms[device] for c in choices if device in c.target_ms})),
+        )
+        for device, table in tables.items()
+    ]
+
+
+def _plot(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], axis: _Axis, *, plotly: bool) -> str:
+    figure = _figure(rows, choices, axis)
     plot: str = figure.to_html(full_html=False, include_plotlyjs=plotly, config={"displaylogo": False})
     return plot
 
 
-def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], table: LatencyTable) -> Figure:
+def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], axis: _Axis) -> Figure:
     from plotly import graph_objects
 
-    device = table.target.device
     figure = graph_objects.Figure()
     chosen = {choice.genotype for choice in choices}
     picked = [row for row in rows if tuple(map(int, row["genotype"].split())) in chosen]
@@ -101,19 +126,19 @@ def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], table:
     )
     for name, members, marker in groups:
         figure.add_scatter(
-            x=[row[f"latency_ms:{device}"] for row in members],
+            x=[row[axis.column] for row in members],
             y=[row["top1"] for row in members],
             text=[_hover(row) for row in members],
             mode="markers",
             name=name,
             marker=marker,
-            hovertemplate="%{text}<br>%{x:.3g} ms, top-1 %{y:.3f}<extra></extra>",
+            hovertemplate=f"%{{text}}<br>%{{x:.3g}} {axis.unit}, top-1 %{{y:.3f}}<extra></extra>",
         )
-    for target in sorted({choice.target_ms[device] for choice in choices if device in choice.target_ms}):
+    for target in axis.targets:
         figure.add_vline(x=target, line_dash="dash", line_color="#d1242f", annotation_text=f"target {target:.4g} ms")
     figure.update_layout(
         template="plotly_white",
-        xaxis_title=f"predicted latency on {device}{_mark(table.provenance)} (ms)",
+        xaxis_title=axis.title,
         yaxis_title="top-1",
         height=460,
         margin={"l": 60, "r": 20, "t": 30, "b": 50},
@@ -130,19 +155,19 @@ def _hover(row: Mapping[str, Any]) -> str:
 
 
 def _choice_cells(choice: Choice) -> list[list[str]]:
+    accuracy = [f"{choice.top1:.4f}", choice.top1_source, _number(choice.validation_top1)]
+    sizes = [f"{choice.madds / 1e6:.2f}", f"{choice.params / 1e6:.3f}", choice.subnet.name]
+    if not choice.latency_ms:
+        return [["-", "-", *accuracy, "-", "-", "-", *sizes]]
     return [
         [
             device,
             _number(choice.target_ms.get(device)),
-            f"{choice.top1:.4f}",
-            choice.top1_source,
-            _number(choice.validation_top1),
+            *accuracy,
             _number(latency.predicted) + _mark(latency.provenance),
             _number(latency.upper),
             _number(latency.measured),
-            f"{choice.madds / 1e6:.2f}",
-            f"{choice.params / 1e6:.3f}",
-            choice.subnet.name,
+            *sizes,
         ]
         for device, latency in choice.latency_ms.items()
     ]

@@ -18,8 +18,9 @@ from natdeploy.api.context import Context
 from natdeploy.api.deciding import Decider
 from natdeploy.api.html_report import report_html
 from natdeploy.api.results import SearchResult
+from natdeploy.api.objectives import cost_arrays
 from natdeploy.api.settings import SearchPlan
-from natdeploy.core.cost import CostArray, madds_array, params_array
+
 from natdeploy.core.genotype import Population, decode
 from natdeploy.core.latency import LatencyTable
 from natdeploy.errors import InputError
@@ -50,8 +51,10 @@ class SearchLoop:
         self.started = context.clock.seconds()
         self.space = plan.space
         self.evaluator, self.trainer = build_supernet(plan, run)
-        self.costs = cost_arrays(plan, tables, len(self.evaluator.task.classes))
-        self.search = NatSearch(self.space, self.costs, self._limits(), _settings(plan), plan.seed)
+        self.costs = cost_arrays(self.space, tables, len(self.evaluator.task.classes), plan.minimized)
+        self.search = NatSearch(
+            self.space, self.costs, self._limits(), _settings(plan), plan.seed, objectives=plan.minimized
+        )
         self._recorded = _recorded(run)
         self.evaluations = len(self._recorded)
 
@@ -89,7 +92,8 @@ class SearchLoop:
             seed=self.plan.seed,
             tables=self.tables,
             costs=self.costs,
-            objectives=tuple(self.costs),
+            objectives=self.plan.minimized,
+            limits=self.plan.limits,
             archive=self.search.archive,
             top1=self.search.top1,
             evaluator=self.evaluator,
@@ -180,8 +184,11 @@ class SearchLoop:
 
     def _limits(self) -> list[dict[str, float]]:
         return [
-            {f"latency:{device}": target_ms / self.tables[device].upper_ratio for device, target_ms in target.items()}
-            for target in self.plan.targets
+            {
+                **self.plan.limits,
+                **{f"latency:{device}": ms / self.tables[device].upper_ratio for device, ms in target.items()},
+            }
+            for target in self.plan.targets or ({},) if target or self.plan.limits
         ]
 
 
@@ -218,16 +225,6 @@ def build_supernet(plan: SearchPlan, run: RunFolder) -> tuple[SubnetEvaluator, E
         trainer.restore(run.checkpoint)
     evaluator = SubnetEvaluator(supernet, task, recalibration_images=effort.recalibration_images, seed=plan.seed)
     return evaluator, trainer
-
-
-def cost_arrays(plan: SearchPlan, tables: Mapping[str, LatencyTable], classes: int) -> dict[str, CostArray]:
-    """Return everything that a search minimizes beside the error, by name."""
-    space = plan.space
-    return {
-        "madds": madds_array(space, classes),
-        "params": params_array(space, classes),
-        **{f"latency:{device}": tables[device].compile(space, classes) for device in plan.devices},
-    }
 
 
 def _settings(plan: SearchPlan) -> SearchSettings:

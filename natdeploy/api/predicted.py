@@ -14,9 +14,10 @@ from natdeploy.api.choosing import Chooser, Values, choice_names, metrics_of
 from natdeploy.api.context import Context, resolve_space
 from natdeploy.api.html_report import report_html
 from natdeploy.api.latency import table_for_search
+from natdeploy.api.objectives import LATENCY, cost_arrays, minimized, read_objectives, require_small, used_devices
 from natdeploy.api.results import Choice, SearchResult
 from natdeploy.api.searching import Targets, covered, require_reachable
-from natdeploy.core.cost import CostArray, madds_array, params_array
+
 from natdeploy.core.genotype import Population, decode
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace, find_space
@@ -36,6 +37,8 @@ def search_predicted(
     resolutions: tuple[int, ...] | None = None,
     devices: Sequence[str] = ("host",),
     targets: Targets = (),
+    objectives: Sequence[str] = (),
+    limits: Mapping[str, float] | None = None,
     classes: int = DEFAULT_CLASSES,
     predictor: str = AUTO,
     effort: Effort | None = None,
@@ -52,6 +55,8 @@ def search_predicted(
         resolutions: Input sizes to search; those that the file knows where None.
         devices: Devices whose latency is an objective.
         targets: One mapping of devices to milliseconds for each choice; without any, the most accurate is chosen.
+        objectives: What the front is made of, as in `search`; every latency where empty.
+        limits: Largest `madds` or `params` of every choice.
         classes: Outputs of the classifier.
         predictor: Name of the predictor that is fitted to a CSV.
         effort: How thoroughly to search.
@@ -72,15 +77,19 @@ def search_predicted(
     if resolutions is None:
         space = space.with_resolutions(source.resolutions)
     space = source.known(space, context.reporter)
-    used = tuple(dict.fromkeys([*devices, *(device for target in targets for device in target)]))
+    costs = read_objectives(objectives)
+    used = used_devices(devices, costs, targets)
     tables = {device: table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
     space = covered(space, tables, classes, context.reporter)
     require_reachable(space, tables, classes, targets)
+    require_small(space, classes, limits or {})
     search = PredictedSearch(
         space=space,
         source=source,
         tables=tables,
         targets=tuple(dict(target) for target in targets) or ({},),
+        objectives=minimized(costs or [LATENCY + device for device in used], used, targets, limits or {}),
+        limits=dict(limits or {}),
         classes=classes,
         seed=seed,
         effort=effort or Effort(),
@@ -100,6 +109,8 @@ class PredictedSearch:
         source: What predicts the accuracy.
         tables: Latency tables, by device; each device's latency is an objective.
         targets: One mapping of devices to milliseconds for each choice.
+        objectives: Names of the costs that the front is made of.
+        limits: Largest value of a cost, by its name, that every choice must keep.
         classes: Outputs of the classifier.
         seed: Seed.
         effort: Effort.
@@ -110,6 +121,8 @@ class PredictedSearch:
     source: AccuracySource
     tables: Mapping[str, LatencyTable]
     targets: Sequence[Mapping[str, float]]
+    objectives: tuple[str, ...]
+    limits: Mapping[str, float]
     classes: int
     seed: int
     effort: Effort
@@ -122,6 +135,8 @@ class PredictedSearch:
             "widths": list(self.space.widths),
             "accuracy": str(self.source.path.resolve()),
             "targets": [dict(target) for target in self.targets if target],
+            "objectives": list(self.objectives),
+            "limits": dict(self.limits),
             "classes": self.classes,
             "seed": self.seed,
             "effort": dataclasses.asdict(self.effort),
@@ -168,30 +183,36 @@ class PredictedSearch:
         )
 
     def _searched(self, run: RunFolder, accuracy: Accuracy) -> Chooser:
-        latencies = self._latencies()
+        costs = cost_arrays(self.space, self.tables, self.classes, self.objectives)
         limits = [
-            {f"latency:{device}": ms / self.tables[device].upper_ratio for device, ms in target.items()}
+            {
+                **self.limits,
+                **{LATENCY + device: ms / self.tables[device].upper_ratio for device, ms in target.items()},
+            }
             for target in self.targets
         ]
         population, top1 = search_without_training(
-            self.space, accuracy, latencies, limits, effort=self.effort, seed=self.seed
+            self.space,
+            accuracy,
+            costs,
+            limits,
+            objectives=self.objectives,
+            effort=self.effort,
+            seed=self.seed,
         )
-        sizes = {"madds": madds_array(self.space, self.classes), "params": params_array(self.space, self.classes)}
         return Chooser(
             run=run,
             space=self.space,
             classes=self.classes,
             seed=self.seed,
             tables=self.tables,
-            costs={**sizes, **latencies},
-            objectives=tuple(latencies),
+            costs=costs,
+            objectives=self.objectives,
+            limits=self.limits,
             archive=population,
             top1=top1,
             context=self.context,
         )
-
-    def _latencies(self) -> dict[str, CostArray]:
-        return {f"latency:{device}": table.compile(self.space, self.classes) for device, table in self.tables.items()}
 
     def _choose(self, chooser: Chooser, target: Mapping[str, float], name: str) -> Choice:
         place, measured = chooser.choose_place(target)

@@ -10,8 +10,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from natdeploy.api.objectives import minimized
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
+from natdeploy.search.evolution import Operators
 from natdeploy.search.predictors import AUTO, require_known
 
 
@@ -35,6 +37,9 @@ class Preset:
         subnets: Subnets drawn for each training step.
         recalibration_images: Train images for BatchNorm statistics of a subnet.
         predictor: Name of the accuracy predictor.
+        algorithm: Survival of the evolution, `nsga3` or `nsga2`.
+        crossover: Its crossover, `uniform` or `two-point`.
+        mutation: Its mutation, `polynomial` or `uniform`.
     """
 
     warmup_epochs: int
@@ -52,15 +57,25 @@ class Preset:
     subnets: int
     recalibration_images: int
     predictor: str = AUTO
+    algorithm: str = "nsga3"
+    crossover: str = "uniform"
+    mutation: str = "polynomial"
 
     def __post_init__(self) -> None:
         require_known(self.predictor)
+        _ = self.operators
         least = {"warmup_epochs": 0, "plain_epochs": 0, "iterations": 0, "initial": 6}
-        for field in (field for field in dataclasses.fields(self) if field.name != "predictor"):
+        for field in (field for field in dataclasses.fields(self) if field.type != "str"):
             value, low = getattr(self, field.name), least.get(field.name, 0 if field.name == "learning_rate" else 1)
             if value < low or (field.name == "learning_rate" and value <= 0):
                 msg = f"{field.name.replace('_', '-')} is {value}: it must be {low} at least"
                 raise InputError(msg)
+
+
+    @property
+    def operators(self) -> Operators:
+        """Operators of the evolution."""
+        return Operators(algorithm=self.algorithm, crossover=self.crossover, mutation=self.mutation)
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
@@ -115,6 +130,8 @@ class SearchPlan:
         seed: Seed.
         threads: Threads to train with.
         alias: A further file to write the first choice to, absolute; empty for none.
+        objectives: Costs that are minimized beside the top-1 error; multiply-adds, parameters and latencies where empty.
+        limits: Largest value of a cost, by its name, that every choice must keep.
     """
 
     supernet: str
@@ -129,6 +146,8 @@ class SearchPlan:
     seed: int
     threads: int
     alias: str = ""
+    objectives: tuple[str, ...] = ()
+    limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.threads < 1 or self.seed < 0:
@@ -139,6 +158,11 @@ class SearchPlan:
     def space(self) -> SearchSpace:
         """The search space."""
         return dataclasses.replace(find_space(self.supernet), resolutions=self.resolutions, widths=self.widths)
+
+    @property
+    def minimized(self) -> tuple[str, ...]:
+        """Names of the costs that make the front."""
+        return minimized(self.objectives, self.devices, self.targets, self.limits)
 
     def to_settings(self) -> dict[str, Any]:
         """Return what `run.toml` holds."""
@@ -154,6 +178,8 @@ class SearchPlan:
                 "seed": self.seed,
                 "threads": self.threads,
                 "alias": self.alias,
+                "objectives": list(self.objectives),
+                "limits": dict(self.limits),
                 "targets": [dict(target) for target in self.targets],
             },
             "effort": dataclasses.asdict(self.effort),

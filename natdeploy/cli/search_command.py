@@ -10,12 +10,13 @@ from click.core import ParameterSource
 
 from natdeploy.cli import options
 from natdeploy.cli.output import milliseconds, print_line, print_table
-from natdeploy.cli.units import parse_resolutions, parse_targets
+from natdeploy.cli.units import parse_count, parse_names, parse_resolutions, parse_targets
 
 if TYPE_CHECKING:
     from natdeploy.api import Choice, Context, DeviceLatency, SearchResult
 
 _EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "predictor")
+_LIMITED = ("madds", "params")
 _WITH_RESUME = {"resume", "json"}
 _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"}
 
@@ -41,6 +42,13 @@ _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"
     multiple=True,
     help="20ms; 15ms,20ms for a choice each; DEVICE=20ms, repeatable, for several devices at once.",
 )
+@click.option(
+    "--objectives",
+    default=None,
+    help="Of the front: top1, madds, params, peak-memory, latency:DEVICE.  [default: all but peak-memory]",
+)
+@click.option("--max-madds", default=None, help="Most multiply-adds of a choice, such as 600M.")
+@click.option("--max-params", default=None, help="Most parameters of a choice, such as 6M.")
 @click.option("--preset", default="quick", help="Effort.")
 @click.option("--warmup-epochs", type=int, default=None, help="Epochs from random weights.  [default: the preset's]")
 @click.option("--adapt-epochs", type=int, default=None, help="Epochs an iteration.  [default: the preset's]")
@@ -65,6 +73,8 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     devices = tuple(values["device"])
     targets = parse_targets(tuple(values["target_latency"]), devices or ("host",))
     resolutions = parse_resolutions(values["resolutions"])
+    objectives = parse_names(values["objectives"])
+    limits = {name: parse_count(values[f"max_{name}"]) for name in _LIMITED if values[f"max_{name}"] is not None}
     if values["resume"] is not None:
         _refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - _WITH_RESUME)
     if values["accuracy"] is not None:
@@ -78,9 +88,16 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
 
         if values["resume"] is not None:
             return api.resume(values["resume"], context=context)
-        # A target names its device; host counts beside it only when it is asked for.
-        used = devices or (() if any(targets) else ("host",))
-        common = {"resolutions": resolutions, "devices": used, "targets": targets, "context": context}
+        # Targets and objectives name their devices; host counts beside them only when it is asked for.
+        used = devices or (() if any(targets) or objectives else ("host",))
+        common = {
+            "resolutions": resolutions,
+            "devices": used,
+            "targets": targets,
+            "objectives": objectives,
+            "limits": limits,
+            "context": context,
+        }
         if values["accuracy"] is not None:
             return api.search_predicted(
                 **{name: values[name] for name in ("accuracy", "supernet", "width", "seed", "output")},

@@ -64,11 +64,12 @@ class NatSearch:
 
     Args:
         space: Search space.
-        costs: What is minimized beside the top-1 error, by name, in this order.
+        costs: Costs, by name.
         limits: Largest wanted values of costs, by name, for each choice that is to be made: half of the candidates are
             looked for within them.
         settings: Settings.
         seed: Seed; with it and the same top-1 values, everything that the search asks for is the same.
+        objectives: Names of the costs that are minimized; all of them where None.
     """
 
     def __init__(
@@ -78,9 +79,11 @@ class NatSearch:
         limits: Sequence[Mapping[str, float]],
         settings: SearchSettings,
         seed: int,
+        objectives: Sequence[str] | None = None,
     ) -> None:
         self.space, self.costs, self.limits = space, dict(costs), tuple(limits)
         self.settings, self.seed = settings, seed
+        self.objectives = tuple(costs if objectives is None else objectives)
         self.archive: Population = np.empty((0, space.genotype_length), dtype=np.int64)
         self.top1: Values = np.empty(0)
         self._reference, self._ideal = np.empty(0), np.empty(0)
@@ -101,7 +104,7 @@ class NatSearch:
                 self.top1 = np.append(self.top1, value)
             else:
                 self.top1[place] = value
-        if not len(self._reference):
+        if not len(self._reference) and len(self.archive):
             values = self._objectives()
             self._reference, self._ideal = reference_point(values), values.min(axis=0)
 
@@ -111,7 +114,7 @@ class NatSearch:
 
     def reference(self) -> dict[str, float]:
         """Return the reference point of the hypervolume, by objective; `error` is 1 - top-1."""
-        named = dict(zip(["error", *self.costs], self._reference.tolist(), strict=True))
+        named = dict(zip(["error", *self.objectives], self._reference.tolist(), strict=True))
         return {**named, "error": 1 + named["error"]}
 
     def propose(self, iteration: int) -> tuple[Population, Values]:
@@ -125,8 +128,8 @@ class NatSearch:
         return self.archive[survivors(self._objectives(), self.settings.marginals, seed=self.seed)]
 
     def cost_values(self, population: Population) -> Values:
-        """Return the `n x m` costs of the `n x L` array `population`."""
-        return np.column_stack([cost(population) for cost in self.costs.values()])
+        """Return the `n x m` costs that are minimized of the `n x L` array `population`."""
+        return np.column_stack([self.costs[name](population) for name in self.objectives])
 
     def _objectives(self) -> Values:
         return np.column_stack([-self.top1, self.cost_values(self.archive)])

@@ -38,6 +38,7 @@ def search_without_training(
     costs: Mapping[str, CostArray],
     limits: Sequence[Mapping[str, float]],
     *,
+    objectives: Sequence[str],
     effort: Effort,
     seed: int,
 ) -> tuple[Population, Values]:
@@ -46,8 +47,9 @@ def search_without_training(
     Args:
         space: Search space.
         top1: Gives the accuracy of each row of an `n x L` array.
-        costs: What is minimized beside the top-1 error, by name.
+        costs: Costs, by name.
         limits: One mapping of cost names to largest values for each choice; an empty one asks for the most accurate.
+        objectives: Names of the costs that are minimized beside the top-1 error.
         effort: Effort.
         seed: Seed.
 
@@ -55,14 +57,14 @@ def search_without_training(
         Distinct genotypes and their accuracies.
     """
 
-    def objectives(population: Population) -> Values:
-        return np.column_stack([-top1(population), *(cost(population) for cost in costs.values())])
+    def minimized(population: Population) -> Values:
+        return np.column_stack([-top1(population), *(costs[name](population) for name in objectives)])
 
     # The evolution's matrices are small: a second BLAS thread only waits, longer still on a busy machine.
     with threadpool_limits(1, user_api="blas"):
         start = initial(space, min(effort.population, space.size), np.random.default_rng(seed))
         size, generations = effort.population, effort.generations
-        evolved = evolve(space, objectives, start, size=size, generations=generations, seed=seed)
+        evolved = evolve(space, minimized, start, size=size, generations=generations, seed=seed)
         found, values = [evolved], [top1(evolved)]
         for limit in limits:
             climber = Climber(space=space, top1=top1, costs=costs, limits=limit, pairs=effort.pairs)

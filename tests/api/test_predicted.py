@@ -180,3 +180,35 @@ def test_the_pretrained_predictor_and_the_note10(shared_data: Path, home: Path) 
         assert 0.97 * target[note10] < choice.latency_ms[note10].predicted <= target[note10]
     top1 = [choice.top1 for choice in result.choices]
     assert 0.74 < top1[0] < top1[1] < top1[2] < 0.81
+
+
+def test_objectives_and_limits(measured: Path) -> None:
+    """The front is made of the objectives asked for, and the choice keeps the limits on size beside the target."""
+    free = searched(measured, targets=({NANO: 60.0},))
+    most = 0.7 * free.chosen.params
+    result = searched(measured, targets=({NANO: 60.0},), objectives=("madds",), limits={"params": most})
+    assert result.chosen.params <= most
+    assert result.chosen.latency_ms[NANO].predicted <= 60.0
+    assert result.chosen.top1 <= free.chosen.top1
+    assert result.front_size > free.front_size
+
+
+def test_no_device_is_needed_without_latency(measured: Path) -> None:
+    """With multiply-adds as the only cost, no table is needed, and the report plots top-1 over them."""
+    result = searched(measured, devices=(), objectives=("top1", "madds"), limits={"madds": 4e8})
+    assert result.chosen.madds <= 4e8
+    assert result.chosen.latency_ms == {}
+    assert "multiply-adds" in result.report.read_text()
+    madds, top1 = ([row[name] for row in result.front] for name in ("madds", "top1"))
+    assert madds == sorted(madds)
+    assert top1 == sorted(top1)
+
+
+def test_the_command_takes_objectives_and_limits(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Objectives without latency need no device, and counts are written with their unit."""
+    base = ["search", "--supernet", SUPERNET, "--accuracy", str(measured), "--predictor", "ridge", "--json"]
+    assert run([*base, "--objectives", "top1,madds", "--max-madds", "400M", "--max-params", "7M"]) == 0
+    chosen = json.loads(capsys.readouterr().out)["chosen"]
+    assert chosen["madds"] <= 4e8
+    assert chosen["params"] <= 7e6
+    assert run([*base, "--objectives", "top1,madds", "--max-madds", "1M"]) == 5

@@ -18,10 +18,13 @@ EFFORT = Effort(population=30, generations=10, starts=1, pairs=30)
 LIMITS = (2.5e8, 4e8)
 
 
-def searched(*, seed=0, limits=LIMITS, costs=None):
+def searched(*, seed=0, limits=LIMITS):
     """Search within two limits of multiply-adds."""
     wanted = [{"madds": limit} for limit in limits] or [{}]
-    return search_without_training(SPACE, accuracy, costs or {"madds": MADDS}, wanted, effort=EFFORT, seed=seed)
+    costs = {"madds": MADDS}
+    return search_without_training(
+        SPACE, accuracy, costs, wanted, objectives=["madds"], effort=EFFORT, seed=seed
+    )
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,9 @@ def test_limits_of_several_costs_hold_together():
     """A limit on two costs is searched near both."""
     costs = {"madds": MADDS, "params": params_array(SPACE, 1000)}
     both = {"madds": 4e8, "params": 6e6}
-    rows, _ = search_without_training(SPACE, accuracy, costs, [both], effort=EFFORT, seed=0)
+    rows, _ = search_without_training(
+        SPACE, accuracy, costs, [both], objectives=["madds", "params"], effort=EFFORT, seed=0
+    )
     within = (costs["madds"](rows) <= both["madds"]) & (costs["params"](rows) <= both["params"])
     best = rows[within][np.argmax(accuracy(rows[within]))]
     assert max(costs[name](best[None])[0] / limit for name, limit in both.items()) > 0.95
