@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from natdeploy.cli.units import parse_budget_s, parse_duration_ms, parse_resolutions, parse_targets
+from natdeploy.cli.units import parse_budget_s, parse_count, parse_duration_ms, parse_resolutions, parse_targets
 
 
 @pytest.mark.parametrize(
