@@ -23,12 +23,13 @@ from natdeploy.core.genotype import Population, bounds, initial, sample, without
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SPACES, SearchSpace
 from natdeploy.io.foreign_tables import read_ofa
-from natdeploy.search.evolution import Operators, evolve, survivors
+from natdeploy.search.evolution import evolve, survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
-from natdeploy.search.nat import NatSearch, SearchSettings
+from natdeploy.search.nat import NatSearch
 from natdeploy.search.operators import polynomial_mutation, uniform_crossover
 from natdeploy.search.pretrained import PretrainedPredictor
 from natdeploy.search.rbf_ensemble import RBFEnsemble
+from natdeploy.search.settings import SearchSettings
 from natdeploy.supernet.accuracy_file import read_perceptron
 
 RESOLUTIONS = (160, 176, 192, 208, 224)

@@ -19,7 +19,8 @@ from natdeploy.core.genotype import encode
 from natdeploy.core.space import SPACES
 from natdeploy.io.accuracies import read_accuracies
 from natdeploy.search.predictor import quality
-from natdeploy.search.predictors import PREDICTORS, make_predictor
+from natdeploy.search.predictors import make_predictor
+from natdeploy.search.settings import PREDICTORS
 
 SIZES, DRAWS = (50, 100, 200, 300), 10
 

@@ -16,10 +16,11 @@ from threadpoolctl import threadpool_limits
 from natdeploy.core.cost import madds_array, params_array
 from natdeploy.core.genotype import Population, bounds, initial, sample
 from natdeploy.core.space import SPACES
-from natdeploy.search.evolution import Operators, evolve, reference_directions
-from natdeploy.search.nat import NatSearch, SearchSettings
-from natdeploy.search.predictors import PREDICTORS
+from natdeploy.search.evolution import evolve, reference_directions
+from natdeploy.search.nat import NatSearch
+
 from natdeploy.search.rbf_ensemble import RBFEnsemble
+from natdeploy.search.settings import PREDICTORS, Operators, SearchSettings
 
 SPACE = SPACES["nat"]
 MEMBERS, ROWS, QUERIES = 500, 300, 10_000

@@ -26,8 +26,9 @@ from natdeploy.core.latency import LatencyTable
 from natdeploy.errors import InputError
 from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder
-from natdeploy.search.nat import NatSearch, SearchSettings
+from natdeploy.search.nat import NatSearch
 from natdeploy.search.predictor import quality
+from natdeploy.search.settings import SearchSettings
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer, Recipe

@@ -24,7 +24,7 @@ from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.io.runs import RunFolder, default_run_path
 from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, write_subnet
 from natdeploy.io.tables import write_table
-from natdeploy.search.predictors import AUTO, require_known
+from natdeploy.search.settings import AUTO, PREDICTORS, require_known
 from natdeploy.search.training_free import Effort, search_without_training
 from natdeploy.version import __version__
 
@@ -71,7 +71,7 @@ def search_predicted(
         OutputError: Something cannot be written.
     """
     context = context or Context()
-    require_known(predictor)
+    require_known("predictor", predictor, PREDICTORS)
     space = resolve_space(supernet, resolutions, width)
     source = read_source(accuracy, space, predictor=predictor, seed=seed, reporter=context.reporter)
     if resolutions is None:

@@ -13,8 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 from natdeploy.api.objectives import minimized
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
-from natdeploy.search.evolution import Operators
-from natdeploy.search.predictors import AUTO, require_known
+
+from natdeploy.search.settings import AUTO, PREDICTORS, Operators, require_known
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,7 @@ class Preset:
     mutation: str = "polynomial"
 
     def __post_init__(self) -> None:
-        require_known(self.predictor)
+        require_known("predictor", self.predictor, PREDICTORS)
         _ = self.operators
         least = {"warmup_epochs": 0, "plain_epochs": 0, "iterations": 0, "initial": 6}
         for field in (field for field in dataclasses.fields(self) if field.type != "str"):

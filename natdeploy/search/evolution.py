@@ -6,7 +6,6 @@ the survival of both through pymoo.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -21,44 +20,14 @@ from pymoo.util.ref_dirs import get_reference_directions
 
 from natdeploy.core.genotype import Population, distinct, repair
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import InputError
-from natdeploy.search.operators import CROSSOVERS, MUTATIONS, uniform_mutation
+from natdeploy.search.operators import CROSSOVER_OF, MUTATION_OF, uniform_mutation
+from natdeploy.search.settings import Operators
 
 Values = NDArray[np.float64]
 Objectives = Callable[[Population], Values]
-ALGORITHMS = ("nsga3", "nsga2")
 # Matings for which a generation may ask until it has enough children that were never evaluated.
 _TRIES = 20
 _FILLING_RATE = 0.2
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Operators:
-    """How a population makes the next one.
-
-    Args:
-        algorithm: One of `ALGORITHMS`, whose survival chooses.
-        crossover: One of `natdeploy.search.operators.CROSSOVERS`.
-        crossover_rate: Share of the children that have two parents.
-        mutation: One of `natdeploy.search.operators.MUTATIONS`.
-        mutation_rate: Probability of each gene to change.
-
-    Raises:
-        InputError: A name is unknown.
-    """
-
-    algorithm: str = "nsga3"
-    crossover: str = "uniform"
-    crossover_rate: float = 0.9
-    mutation: str = "polynomial"
-    mutation_rate: float = 0.1
-
-    def __post_init__(self) -> None:
-        known = (("algorithm", ALGORITHMS), ("crossover", CROSSOVERS), ("mutation", MUTATIONS))
-        for what, names in known:
-            if getattr(self, what) not in names:
-                msg = f"unknown {what} {getattr(self, what)!r} (known: {', '.join(names)})"
-                raise InputError(msg)
 
 
 def evolve(
@@ -166,9 +135,9 @@ def _children(
     made: list[Population] = []
     for _ in range(_TRIES):
         one, other = rows[parents(count)], rows[parents(count)]
-        crossed = CROSSOVERS[operators.crossover](one, other, rng)
+        crossed = CROSSOVER_OF[operators.crossover](one, other, rng)
         crossed = np.where(rng.random((count, 1)) < operators.crossover_rate, crossed, one)
-        children = MUTATIONS[operators.mutation](space, repair(space, crossed), operators.mutation_rate, rng)
+        children = MUTATION_OF[operators.mutation](space, repair(space, crossed), operators.mutation_rate, rng)
         for child in np.ascontiguousarray(children):
             if len(made) < count and child.tobytes() not in seen:
                 seen.add(child.tobytes())

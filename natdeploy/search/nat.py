@@ -6,7 +6,6 @@ the search evaluates what it asks for, tells it, and adapts the supernet to the 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
@@ -19,44 +18,15 @@ from natdeploy.core.genotype import Population, initial, without
 from natdeploy.core.space import SearchSpace
 from natdeploy.search.climbing import Climber
 from natdeploy.search.decision import spread
-from natdeploy.search.evolution import Operators, evolve, survivors
+from natdeploy.search.evolution import evolve, survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
 from natdeploy.search.predictor import Predictor
-from natdeploy.search.predictors import AUTO, make_predictor, require_known
+from natdeploy.search.predictors import make_predictor
+from natdeploy.search.settings import SearchSettings
 
 Values = NDArray[np.float64]
 # Climbs on a predictor stay short: it is right near what it was fitted to.
 _CLIMBS, _CLIMB_ROUNDS, _CLIMB_PAIRS = 3, 5, 50
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class SearchSettings:
-    """How a space is searched.
-
-    Args:
-        initial: Architectures of the first archive.
-        iterations: Iterations after it.
-        candidates: Architectures that each iteration adds to the archive.
-        members: Members of the RBF ensemble.
-        population: Architectures in a population of the evolution.
-        generations: Generations of the evolution.
-        marginals: Architectures of the archive, at most, that the supernet is adapted to.
-        predictor: Name of the accuracy predictor.
-        operators: Operators of the evolution.
-    """
-
-    initial: int
-    iterations: int
-    candidates: int
-    members: int
-    population: int
-    generations: int
-    marginals: int
-    predictor: str = AUTO
-    operators: Operators = dataclasses.field(default_factory=Operators)
-
-    def __post_init__(self) -> None:
-        require_known(self.predictor)
 
 
 class NatSearch:

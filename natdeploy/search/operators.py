@@ -52,9 +52,9 @@ def uniform_mutation(space: SearchSpace, population: Population, rate: float, rn
     return repair(space, np.where(rng.random(population.shape) < rate, fresh, population))
 
 
-CROSSOVERS: Mapping[str, Crossover] = MappingProxyType(
+CROSSOVER_OF: Mapping[str, Crossover] = MappingProxyType(
     {"uniform": uniform_crossover, "two-point": two_point_crossover}
 )
-MUTATIONS: Mapping[str, Mutation] = MappingProxyType(
+MUTATION_OF: Mapping[str, Mutation] = MappingProxyType(
     {"polynomial": polynomial_mutation, "uniform": uniform_mutation}
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,33 +13,21 @@ from natdeploy.errors import InputError
 from natdeploy.search.predictor import Predictor, Values, quality
 from natdeploy.search.rbf_ensemble import RBFEnsemble
 from natdeploy.search.regressors import GaussianProcess, NearestNeighbours, boosted_trees, ridge
+from natdeploy.search.settings import AUTO, PREDICTORS, SINGLE_PREDICTORS, require_known
 
-SINGLE = ("rbf", "trees", "ridge", "gp", "knn")
-AUTO = "auto"
-PREDICTORS = (AUTO, *SINGLE)
 MEMBERS = 500
 _FOLDS = 5
 # Fewer members order the ensembles' predictions nearly as well, and each fold fits one.
 _TRIED_MEMBERS = 100
-
-
-def require_known(name: str) -> None:
-    """Check that there is a predictor called `name`.
-
-    Raises:
-        InputError: There is none; the hint names the nearest.
-    """
-    if name not in PREDICTORS:
-        near = difflib.get_close_matches(name, PREDICTORS, n=1)
-        msg = f"unknown predictor {name!r} (known: {', '.join(PREDICTORS)})"
-        raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+# What is best with so many rows is about as good with more.
+_TRIED_ROWS = 300
 
 
 def make_predictor(name: str, space: SearchSpace, *, rng: np.random.Generator, members: int = MEMBERS) -> Predictor:
     """Return a predictor that has not learnt anything yet.
 
     Args:
-        name: One of `PREDICTORS`.
+        name: One of `natdeploy.search.settings.PREDICTORS`.
         space: Search space.
         rng: Source of what is random in it.
         members: Members of the RBF ensemble.
@@ -48,7 +35,7 @@ def make_predictor(name: str, space: SearchSpace, *, rng: np.random.Generator, m
     Raises:
         InputError: The name is unknown.
     """
-    require_known(name)
+    require_known("predictor", name, PREDICTORS)
     if name == AUTO:
         return BestPredictor(space, rng=rng, members=members)
     if name == "trees":
@@ -87,6 +74,8 @@ def cross_validate(
 class BestPredictor:
     """The predictor with the highest cross-validated Kendall tau on what it is fitted to.
 
+    Of more than 300 rows, as many at random are used to choose.
+
     Args:
         space: Search space.
         rng: Source of what is random.
@@ -104,7 +93,7 @@ class BestPredictor:
         Raises:
             InputError: There are fewer than four distinct rows.
         """
-        self.name, self.quality = self._best(population, top1) if len(population) >= 2 * _FOLDS else (SINGLE[0], {})
+        self.name, self.quality = self._best(population, top1) if len(population) >= 2 * _FOLDS else (SINGLE_PREDICTORS[0], {})
         self._chosen = make_predictor(self.name, self._space, rng=self._rng, members=self._members)
         self._chosen.fit(population, top1)
 
@@ -117,12 +106,15 @@ class BestPredictor:
         return self._chosen.uncertainty(population)
 
     def _best(self, population: Population, top1: Values) -> tuple[str, dict[str, float | None]]:
+        part = self._rng.permutation(len(population))[:_TRIED_ROWS]
         folds_seed = int(self._rng.integers(2**31))
         members = min(self._members, _TRIED_MEMBERS)
         found: dict[str, dict[str, float | None]] = {}
-        for name in SINGLE:
+        for name in SINGLE_PREDICTORS:
             rng = np.random.default_rng(folds_seed)
-            found[name] = cross_validate(name, self._space, population, top1, rng=rng, members=members)
+            found[name] = cross_validate(
+                name, self._space, population[part], top1[part], rng=rng, members=members
+            )
         best = max(found, key=lambda name: _tau(found[name]))
         return best, found[best]
 

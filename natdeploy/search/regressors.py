@@ -12,6 +12,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.search.predictor import Values
 
 _NEIGHBOURS = 5
+_LEARNT_ROWS = 300
 
 
 def features(space: SearchSpace, population: Population) -> Values:
@@ -57,23 +58,28 @@ class Regressor:
 
 
 class GaussianProcess(Regressor):
-    """Gaussian process with a squared-exponential kernel of one length and noise, both by maximum likelihood."""
+    """Gaussian process with a squared-exponential kernel of one length and noise, both by maximum likelihood.
+
+    Length and noise are learnt from at most 300 of the rows, since that takes the cube of their number again and again.
+    """
 
     def __init__(self, space: SearchSpace) -> None:
-        from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-
-        kernel = ConstantKernel(1.0, (1e-2, 1e4)) * RBF(3.0, (0.3, 100.0)) + WhiteKernel(0.1, (1e-6, 10.0))
-        super().__init__(space, GaussianProcessRegressor(kernel, normalize_y=True))
+        super().__init__(space, None)
 
     def fit(self, population: Population, top1: Values) -> None:
         """Learn from the `n x L` array `population` and its `n` values."""
         from sklearn.exceptions import ConvergenceWarning
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
+        kernel = ConstantKernel(1.0, (1e-2, 1e4)) * RBF(3.0, (0.3, 100.0)) + WhiteKernel(0.1, (1e-6, 10.0))
+        rows = features(self._space, population)
+        part = np.random.default_rng(0).permutation(len(rows))[:_LEARNT_ROWS]
         with warnings.catch_warnings():
             # A length or noise at the end of its range is a result like any other.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            super().fit(population, top1)
+            learnt = GaussianProcessRegressor(kernel, normalize_y=True).fit(rows[part], top1[part])
+        self._model = GaussianProcessRegressor(learnt.kernel_, optimizer=None, normalize_y=True).fit(rows, top1)
 
     def uncertainty(self, population: Population) -> Values:
         """Return the standard deviation of each of the `n` predictions, noise included."""

@@ -8,7 +8,8 @@ from natdeploy.core.cost import madds_array
 from natdeploy.core.genotype import distinct, initial, repair, sample
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
-from natdeploy.search.evolution import Operators, evolve, reference_directions, survivors
+from natdeploy.search.evolution import evolve, reference_directions, survivors
+from natdeploy.search.settings import Operators
 from tests.landscapes import accuracy
 from tests.strategies import SMALL, TINY
 

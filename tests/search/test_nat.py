@@ -11,8 +11,9 @@ from natdeploy.core.genotype import decode, distinct, repair, sample, without
 from natdeploy.core.pareto import non_dominated
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
-from natdeploy.search.evolution import Operators
-from natdeploy.search.nat import NatSearch, SearchSettings
+
+from natdeploy.search.nat import NatSearch
+from natdeploy.search.settings import Operators, SearchSettings
 from tests.landscapes import accuracy
 from tests.strategies import TINY
 

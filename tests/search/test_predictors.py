@@ -7,8 +7,9 @@ from natdeploy.core.genotype import bounds, sample
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.search.predictor import quality
-from natdeploy.search.predictors import AUTO, PREDICTORS, SINGLE, BestPredictor, cross_validate, make_predictor
+from natdeploy.search.predictors import BestPredictor, cross_validate, make_predictor
 from natdeploy.search.regressors import features
+from natdeploy.search.settings import AUTO, PREDICTORS, SINGLE_PREDICTORS
 from tests.landscapes import accuracy
 from tests.strategies import ALL_SPACES
 
@@ -65,7 +66,7 @@ def test_learning_again_forgets(name, known, unseen):
     assert quality(predictor.predict(unseen[0]), unseen[1])["kendall"] < 0
 
 
-@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize("name", SINGLE_PREDICTORS)
 def test_uncertainty_is_a_deviation_or_nothing(name, known, unseen):
     """The ensemble and the Gaussian process know how sure they are of each row, the others say that they do not."""
     predictor = make(name)
@@ -84,7 +85,7 @@ def test_the_best_predictor_is_the_one_that_cross_validates_best(known, unseen):
     best.fit(*known)
     tau = {
         name: cross_validate(name, NAT, *known, rng=np.random.default_rng(9), members=MEMBERS)["kendall"]
-        for name in SINGLE
+        for name in SINGLE_PREDICTORS
     }
     assert tau[best.name] > max(tau.values()) - 0.05
     if best.name in {"gp", "ridge", "knn"}:
