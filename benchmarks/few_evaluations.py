@@ -93,7 +93,7 @@ def _values(top1: Accuracy, costs: Costs, population: Population) -> Values:
 
 def _natdeploy(space: SearchSpace, costs: Costs, seed: int) -> Next:
     def more(archive: Population, known: Values, number: int) -> Population:
-        search = NatSearch(space, costs, [], SETTINGS, seed)
+        search = NatSearch(space, costs, [], SETTINGS, seed=seed)
         search.tell(archive, known)
         return search.propose(number)[0]
 
@@ -149,8 +149,8 @@ def _ranked(values: Values) -> NDArray[np.intp]:
     return np.array(order)
 
 
-def _random(space: SearchSpace, costs: Costs, seed: int) -> Next:
-    def more(archive: Population, known: Values, number: int) -> Population:
+def _random(space: SearchSpace, _: Costs, seed: int) -> Next:
+    def more(archive: Population, _known: Values, number: int) -> Population:
         return without(sample(space, 2 * EACH, np.random.default_rng([seed, number])), archive)
 
     return more
@@ -163,14 +163,19 @@ COLOURS = {"natdeploy": "#1f6feb", "paper": "#d1242f", "NSGA-II": "#8250df", "ra
 def _plot(curves: Mapping[str, Mapping[str, Values]]) -> str:
     """Return an SVG with one panel a set of objectives: mean over the seeds, and the range of half of them."""
     width, height, left, top = 380, 300, 50, 30
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * width} {height + 60}" font-family="sans-serif" font-size="12">']
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * width} {height + 60}" '
+        'font-family="sans-serif" font-size="12">'
+    ]
     parts.append('<rect width="100%" height="100%" fill="white"/>')
     for panel, (title, methods) in enumerate(curves.items()):
         low = min(runs.min() for runs in methods.values())
         high = max(runs.max() for runs in methods.values())
         x0, w, h = panel * width + left, width - left - 15, height - top
 
-        def place(number: float, value: float, x0: int = x0, w: int = w, h: int = h, low: float = low, high: float = high) -> str:
+        def place(
+            number: float, value: float, x0: int = x0, w: int = w, h: int = h, low: float = low, high: float = high
+        ) -> str:
             return f"{x0 + w * number / ROUNDS:.1f},{top + h * (high - value) / (high - low):.1f}"
 
         parts.append(f'<text x="{x0}" y="20" font-weight="bold">{title}</text>')

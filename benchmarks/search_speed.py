@@ -18,7 +18,6 @@ from natdeploy.core.genotype import Population, bounds, initial, sample
 from natdeploy.core.space import SPACES
 from natdeploy.search.evolution import evolve, reference_directions
 from natdeploy.search.nat import NatSearch
-
 from natdeploy.search.rbf_ensemble import RBFEnsemble
 from natdeploy.search.settings import PREDICTORS, Operators, SearchSettings
 
@@ -71,9 +70,10 @@ def _evolution() -> None:
         reference_directions(3, size)
         start = initial(SPACE, size, np.random.default_rng(0))
         for algorithm in ("nsga2", "nsga3"):
-            def run(algorithm: str = algorithm, size: int = size, generations: int = generations) -> None:
+
+            def run(algorithm: str = algorithm, size: int = size, count: int = generations, start=start) -> None:  # noqa: ANN001
                 operators = Operators(algorithm=algorithm)
-                evolve(SPACE, objectives, start, size=size, generations=generations, seed=0, operators=operators)
+                evolve(SPACE, objectives, start, size=size, generations=count, seed=0, operators=operators)
 
             print(f"{algorithm}, population {size}: {generations / _seconds(run):.1f} generations/s")
 
@@ -91,7 +91,7 @@ def _step(rows: Population) -> None:
             marginals=150,
             predictor=predictor,
         )
-        search = NatSearch(SPACE, costs, [], settings, 0)
+        search = NatSearch(SPACE, costs, [], settings, seed=0)
         search.tell(rows, top1(rows))
         seconds = _seconds(lambda search=search: search.propose(1))
         print(f"one step, 10,000 predictions by {predictor}, {ROWS} rows: {seconds:.2f} s")

@@ -31,6 +31,7 @@ TARGETS_MS = (15, 20, 25, 30, 40, 50, 60)
 RESOLUTIONS = (160, 176, 192, 208, 224)
 POPULATION, GENERATIONS, PARENTS, MUTATION = 100, 500, 25, 0.1
 LONGER = 20
+HEADS = ("alone", "together", "20x", "EA best", "EA mean", "EA 20x")
 Accuracy = Callable[[Population], NDArray[np.float64]]
 
 
@@ -55,7 +56,7 @@ def main() -> None:
     began = time.perf_counter()
     together = searched(TARGETS_MS, Effort())
     print(f"all {len(TARGETS_MS)} targets from one front: {time.perf_counter() - began:.1f} s")
-    print(f"{'ms':>4}{'alone s':>9}{'found':>9}{'together':>9}{'20x':>9}{'EA best':>9}{'EA mean':>9}{'EA 20x':>9}{'EA s':>7}")
+    print(f"{'ms':>4}" + "".join(f"{head:>9}" for head in ("alone s", *HEADS, "EA s")))
     longer = Effort(population=200, generations=600, starts=30, pairs=400)
     for number, limit in enumerate(TARGETS_MS):
         began = time.perf_counter()
@@ -67,7 +68,9 @@ def main() -> None:
         plain_s = (time.perf_counter() - began) / runs
         long_plain = plain_search(space, top1, latency, limit, LONGER * GENERATIONS, 99)
         figures = (alone, together[number], most, max(plain), float(np.mean(plain)), long_plain)
-        print(f"{limit:>4}{seconds:>9.2f}" + "".join(f"{100 * v:>9.3f}" for v in figures) + f"{plain_s:>7.1f}", flush=True)
+        print(
+            f"{limit:>4}{seconds:>9.2f}" + "".join(f"{100 * v:>9.3f}" for v in figures) + f"{plain_s:>9.1f}", flush=True
+        )
 
 
 def plain_search(

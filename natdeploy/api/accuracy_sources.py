@@ -46,7 +46,8 @@ class AccuracySource:
         kept = tuple(r for r in space.resolutions if r in self.resolutions)
         left_out = ", ".join(str(r) for r in space.resolutions if r not in self.resolutions)
         if not kept:
-            msg = f"{self.path}: tells nothing of resolutions {left_out} (its own: {', '.join(map(str, self.resolutions))})"
+            own = ", ".join(map(str, self.resolutions))
+            msg = f"{self.path}: tells nothing of resolutions {left_out} (its own: {own})"
             raise CoverageError(msg, hint="choose some of its own with --resolutions")
         if left_out:
             reporter.warn(f"resolutions {left_out} are left out: {self.path} tells nothing of them")

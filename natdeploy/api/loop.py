@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from natdeploy.api.context import Context
 from natdeploy.api.deciding import Decider
 from natdeploy.api.html_report import report_html
-from natdeploy.api.results import SearchResult
 from natdeploy.api.objectives import cost_arrays
+from natdeploy.api.results import SearchResult
 from natdeploy.api.settings import SearchPlan
-
 from natdeploy.core.genotype import Population, decode
 from natdeploy.core.latency import LatencyTable
 from natdeploy.errors import InputError
@@ -54,7 +53,7 @@ class SearchLoop:
         self.evaluator, self.trainer = build_supernet(plan, run)
         self.costs = cost_arrays(self.space, tables, len(self.evaluator.task.classes), plan.minimized)
         self.search = NatSearch(
-            self.space, self.costs, self._limits(), _settings(plan), plan.seed, objectives=plan.minimized
+            self.space, self.costs, self._limits(), _settings(plan), seed=plan.seed, objectives=plan.minimized
         )
         self._recorded = _recorded(run)
         self.evaluations = len(self._recorded)
@@ -189,7 +188,8 @@ class SearchLoop:
                 **self.plan.limits,
                 **{f"latency:{device}": ms / self.tables[device].upper_ratio for device, ms in target.items()},
             }
-            for target in self.plan.targets or ({},) if target or self.plan.limits
+            for target in self.plan.targets or ({},)
+            if target or self.plan.limits
         ]
 
 

@@ -17,7 +17,6 @@ from natdeploy.api.latency import table_for_search
 from natdeploy.api.objectives import LATENCY, cost_arrays, minimized, read_objectives, require_small, used_devices
 from natdeploy.api.results import Choice, SearchResult
 from natdeploy.api.searching import Targets, covered, require_reachable
-
 from natdeploy.core.genotype import Population, decode
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace, find_space

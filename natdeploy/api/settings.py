@@ -13,7 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 from natdeploy.api.objectives import minimized
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
-
 from natdeploy.search.settings import AUTO, PREDICTORS, Operators, require_known
 
 
@@ -70,7 +69,6 @@ class Preset:
             if value < low or (field.name == "learning_rate" and value <= 0):
                 msg = f"{field.name.replace('_', '-')} is {value}: it must be {low} at least"
                 raise InputError(msg)
-
 
     @property
     def operators(self) -> Operators:
@@ -130,7 +128,7 @@ class SearchPlan:
         seed: Seed.
         threads: Threads to train with.
         alias: A further file to write the first choice to, absolute; empty for none.
-        objectives: Costs that are minimized beside the top-1 error; multiply-adds, parameters and latencies where empty.
+        objectives: Costs that are minimized beside the top-1 error; where empty, multiply-adds, parameters, latencies.
         limits: Largest value of a cost, by its name, that every choice must keep.
     """
 

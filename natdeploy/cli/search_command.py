@@ -90,7 +90,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
             return api.resume(values["resume"], context=context)
         # Targets and objectives name their devices; host counts beside them only when it is asked for.
         used = devices or (() if any(targets) or objectives else ("host",))
-        common = {
+        common: dict[str, Any] = {
             "resolutions": resolutions,
             "devices": used,
             "targets": targets,
@@ -119,9 +119,7 @@ def show(result: SearchResult) -> None:
     show_front(result)
     for choice in result.choices:
         _show_choice(choice)
-    print_line(
-        f"{result.evaluations} {_evaluations(result)}, {result.seconds:.1f} s; run: {result.run}"
-    )
+    print_line(f"{result.evaluations} {_evaluations(result)}, {result.seconds:.1f} s; run: {result.run}")
     print_line(f"report: {result.report}")
     print_line(f"next: {_next_command(result)}")
 
@@ -191,9 +189,7 @@ def _mark(latency: DeviceLatency) -> str:
 
 def _refuse_beside(ctx: click.Context, why: str, names: set[str]) -> None:
     given = [
-        name
-        for name in ctx.params
-        if name in names and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        name for name in ctx.params if name in names and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     ]
     if given:
         option = next(parameter.opts[-1] for parameter in ctx.command.params if parameter.name == given[0])

@@ -44,7 +44,9 @@ class Climber:
 
     def within(self, population: Population) -> NDArray[np.bool_]:
         """Tell which rows of the `n x L` array meet every limit."""
-        meets: NDArray[np.bool_] = (self._paid(population) <= self._most[:, None]).all(axis=0)
+        meets = np.ones(len(population), dtype=bool)
+        for name, most in self.limits.items():
+            meets &= self.costs[name](population) <= most
         return meets
 
     def starts(self, population: Population, top1: Values, count: int) -> Population:
@@ -59,7 +61,8 @@ class Climber:
             rows = rows[self.within(rows)]
         kinds, kind = np.unique(rows[:, :2], axis=0, return_inverse=True)
         first = [np.flatnonzero(kind.ravel() == number)[:count] for number in range(len(kinds))]
-        return rows[np.sort(np.concatenate([*first, np.empty(0, dtype=np.intp)]))]
+        chosen: Population = rows[np.sort(np.concatenate([*first, np.empty(0, dtype=np.intp)]))]
+        return chosen
 
     def climb(self, start: Population) -> tuple[Population, Values]:
         """Climb from each row of `start`, which is canonical and within the limits, as far as it goes.
@@ -68,7 +71,7 @@ class Climber:
             The distinct rows where a climb has stood, its start included, and their accuracies.
         """
         rows = distinct(start)
-        values = self.top1(rows)
+        values = self._accuracy(rows)
         stood = [(rows, values)]
         for _ in range(self.rounds):
             if not len(rows):
@@ -82,7 +85,7 @@ class Climber:
     def _step(self, rows: Population, values: Values) -> tuple[Population, Values]:
         """Return the best that one change or two make of each row, of the rows that can still be bettered."""
         singles, owners, change = self._singles(rows)
-        gains = self.top1(singles) - values[owners]
+        gains = self._accuracy(singles) - values[owners]
         extra = self._paid(singles) - self._paid(rows)[:, owners]
         spare = self._most[:, None] - self._paid(rows)
         pairs, pair_owners = self._pairs(rows, _Changes(owners, change, gains, extra), spare)
@@ -90,7 +93,7 @@ class Climber:
         pairs, pair_owners = pairs[pair_fits], pair_owners[pair_fits]
         reached = np.concatenate([singles[fits], pairs])
         owner = np.concatenate([owners[fits], pair_owners])
-        found = np.concatenate([values[owners[fits]] + gains[fits], self.top1(pairs)])
+        found = np.concatenate([values[owners[fits]] + gains[fits], self._accuracy(pairs)])
         rose = found > values[owner] + _GAIN
         order = np.lexsort((found[rose], owner[rose]))
         last = np.flatnonzero(np.diff(owner[rose][order], append=len(rows)))
@@ -128,6 +131,10 @@ class Climber:
         made, line = rows[owner], np.arange(len(owner))
         made[line, places[one]], made[line, places[other]] = genes[one], genes[other]
         return repair(self.space, made), owner
+
+    def _accuracy(self, population: Population) -> Values:
+        # Models of scikit-learn refuse to predict nothing.
+        return self.top1(population) if len(population) else np.empty(0)
 
     def _paid(self, population: Population) -> Values:
         """Return the limited costs of the `n x L` array, one row a limit."""

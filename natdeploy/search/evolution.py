@@ -65,7 +65,7 @@ def evolve(
     seen = {row.tobytes() for row in rows}
     for _ in range(generations - 1):
         parents = functools.partial(_tournament, rank, crowding, rng)
-        children = _children(space, rows, parents, size, seen, operators, rng)
+        children = _children(space, rows, parents, count=size, seen=seen, operators=operators, rng=rng)
         if not len(children):
             break
         rows, values = np.concatenate([rows, children]), np.concatenate([values, objectives(children)])
@@ -113,19 +113,19 @@ def _survive(
     return index.astype(np.intp), rank.astype(np.intp), crowding.astype(float)
 
 
-def _tournament(
-    rank: NDArray[np.intp], crowding: Values, rng: np.random.Generator, count: int
-) -> NDArray[np.intp]:
+def _tournament(rank: NDArray[np.intp], crowding: Values, rng: np.random.Generator, count: int) -> NDArray[np.intp]:
     """Return `count` winners of binary tournaments: by rank, then by crowding distance, then by lot."""
     one, other = rng.integers(len(rank), size=(2, count))
     better = (rank[one] < rank[other]) | ((rank[one] == rank[other]) & (crowding[one] >= crowding[other]))
-    return np.where(better, one, other)
+    winners: NDArray[np.intp] = np.where(better, one, other)
+    return winners
 
 
 def _children(
     space: SearchSpace,
     rows: Population,
     parents: Callable[[int], NDArray[np.intp]],
+    *,
     count: int,
     seen: set[bytes],
     operators: Operators,

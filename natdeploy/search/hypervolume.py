@@ -19,7 +19,8 @@ def reference_point(values: Values) -> Values:
     Taken from the first archive of a search and kept, it makes the hypervolumes of all its archives comparable.
     """
     worst, best = values.max(axis=0), values.min(axis=0)
-    return worst + _MARGIN * (worst - best)
+    point: Values = worst + _MARGIN * (worst - best)
+    return point
 
 
 def hypervolume(values: Values, reference: Values, ideal: Values) -> float:

@@ -48,6 +48,7 @@ class NatSearch:
         costs: Mapping[str, CostArray],
         limits: Sequence[Mapping[str, float]],
         settings: SearchSettings,
+        *,
         seed: int,
         objectives: Sequence[str] | None = None,
     ) -> None:
@@ -144,7 +145,7 @@ class NatSearch:
             yield climber.climb(climber.starts(population, top1, 1)[:_CLIMBS])[0]
 
     def _select(self, population: Population, values: Values) -> NDArray[np.intp]:
-        """Take half of the candidates for their predicted top-1 within each limit in turn, and half to cover the front."""
+        """Take half of the candidates for predicted top-1 within each limit in turn, and half to cover the front."""
         count = min(self.settings.candidates, len(population))
         order = np.argsort(values[:, 0], kind="stable")
         queues = [order[self._within(population[order], limit)].tolist() for limit in self.limits or ({},)]

@@ -55,6 +55,4 @@ def uniform_mutation(space: SearchSpace, population: Population, rate: float, rn
 CROSSOVER_OF: Mapping[str, Crossover] = MappingProxyType(
     {"uniform": uniform_crossover, "two-point": two_point_crossover}
 )
-MUTATION_OF: Mapping[str, Mutation] = MappingProxyType(
-    {"polynomial": polynomial_mutation, "uniform": uniform_mutation}
-)
+MUTATION_OF: Mapping[str, Mutation] = MappingProxyType({"polynomial": polynomial_mutation, "uniform": uniform_mutation})

@@ -16,7 +16,7 @@ from natdeploy.search.regressors import GaussianProcess, NearestNeighbours, boos
 from natdeploy.search.settings import AUTO, PREDICTORS, SINGLE_PREDICTORS, require_known
 
 MEMBERS = 500
-_FOLDS = 5
+_FOLDS, _FEW_ROWS = 5, 100
 # Fewer members order the ensembles' predictions nearly as well, and each fold fits one.
 _TRIED_MEMBERS = 100
 # What is best with so many rows is about as good with more.
@@ -93,7 +93,9 @@ class BestPredictor:
         Raises:
             InputError: There are fewer than four distinct rows.
         """
-        self.name, self.quality = self._best(population, top1) if len(population) >= 2 * _FOLDS else (SINGLE_PREDICTORS[0], {})
+        self.name, self.quality = (
+            self._best(population, top1) if len(population) >= 2 * _FOLDS else (SINGLE_PREDICTORS[0], {})
+        )
         self._chosen = make_predictor(self.name, self._space, rng=self._rng, members=self._members)
         self._chosen.fit(population, top1)
 
@@ -112,15 +114,14 @@ class BestPredictor:
         found: dict[str, dict[str, float | None]] = {}
         for name in SINGLE_PREDICTORS:
             rng = np.random.default_rng(folds_seed)
-            found[name] = cross_validate(
-                name, self._space, population[part], top1[part], rng=rng, members=members
-            )
+            found[name] = cross_validate(name, self._space, population[part], top1[part], rng=rng, members=members)
         best = max(found, key=lambda name: _tau(found[name]))
         return best, found[best]
 
 
 def _folds(count: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
-    return np.array_split(rng.permutation(count), _FOLDS)
+    # Of few rows more are left to learn from, and chance has less say in the choice.
+    return np.array_split(rng.permutation(count), _FOLDS if count > _FEW_ROWS else 2 * _FOLDS)
 
 
 def _tau(figures: Mapping[str, float | None]) -> float:

@@ -44,6 +44,8 @@ def test_arrays_are_those_that_are_needed() -> None:
 def test_a_limit_below_the_smallest_is_refused() -> None:
     """A limit that no architecture keeps is refused at once, with how large the smallest is."""
     require_small(SPACE, 10, {"madds": 1e9})
-    with pytest.raises(TargetUnreachableError, match=r"at most 0.001 M parameters; the nearest has 0\.\d+ M") as refused:
+    with pytest.raises(
+        TargetUnreachableError, match=r"at most 0.001 M parameters; the nearest has 0\.\d+ M"
+    ) as refused:
         require_small(SPACE, 10, {"params": 1e3})
     assert "--max-params" in str(refused.value.hint)

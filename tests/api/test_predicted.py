@@ -159,9 +159,7 @@ def test_the_command_prints_choices_and_json(measured: Path, home: Path, capsys:
 
 
 @pytest.mark.parametrize("extra", [["--data", "digits"], ["--warmup-epochs", "1"], ["--preset", "quick"]])
-def test_options_of_training_are_refused(
-    extra: list[str], measured: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_options_of_training_are_refused(extra: list[str], measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What only training needs cannot be given beside the file; classes only with it."""
     assert run(["search", "--accuracy", str(measured), *extra]) == 2
     assert extra[0] in capsys.readouterr().err

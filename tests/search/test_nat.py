@@ -11,7 +11,6 @@ from natdeploy.core.genotype import decode, distinct, repair, sample, without
 from natdeploy.core.pareto import non_dominated
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
-
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.settings import Operators, SearchSettings
 from tests.landscapes import accuracy
@@ -28,7 +27,7 @@ SETTINGS = SearchSettings(
 
 def make(*, limits=None, seed=0, settings=SETTINGS):
     """Return a search."""
-    return NatSearch(NAT, COSTS, [limits] if limits else [], settings, seed)
+    return NatSearch(NAT, COSTS, [limits] if limits else [], settings, seed=seed)
 
 
 def started(**arguments):
@@ -176,7 +175,7 @@ def test_a_space_can_be_searched_to_its_end():
     """When every architecture is known there is nothing left to propose."""
     tiny = TINY.with_resolutions((32,))
     settings = dataclasses.replace(SETTINGS, initial=500)
-    search = NatSearch(tiny, {"madds": madds_array(tiny, 10)}, [], settings, 0)
+    search = NatSearch(tiny, {"madds": madds_array(tiny, 10)}, [], settings, seed=0)
     first = search.first()
     assert len(first) == tiny.size
     search.tell(first, first.sum(axis=1) / 30)
@@ -187,7 +186,7 @@ def test_a_space_can_be_searched_to_its_end():
 def test_every_limit_gets_its_share():
     """Of several limits, each gets candidates within it in turn, the best first, and nothing is proposed twice."""
     low, high = np.quantile(COSTS["madds"](started().archive), [0.3, 0.7])
-    search = NatSearch(NAT, COSTS, [{"madds": low}, {"madds": high}], SETTINGS, 0)
+    search = NatSearch(NAT, COSTS, [{"madds": low}, {"madds": high}], SETTINGS, seed=0)
     first = search.first()
     search.tell(first, accuracy(first))
     candidates, predicted = search.propose(1)

@@ -22,9 +22,7 @@ def searched(*, seed=0, limits=LIMITS):
     """Search within two limits of multiply-adds."""
     wanted = [{"madds": limit} for limit in limits] or [{}]
     costs = {"madds": MADDS}
-    return search_without_training(
-        SPACE, accuracy, costs, wanted, objectives=["madds"], effort=EFFORT, seed=seed
-    )
+    return search_without_training(SPACE, accuracy, costs, wanted, objectives=["madds"], effort=EFFORT, seed=seed)
 
 
 @pytest.fixture(scope="module")
