@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from natdeploy.api.objectives import minimized
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
-from natdeploy.search.settings import AUTO, PREDICTORS, Operators, require_known
+from natdeploy.search.settings import DEFAULT_PREDICTOR, PREDICTORS, Operators, require_known
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +55,7 @@ class Preset:
     learning_rate: float
     subnets: int
     recalibration_images: int
-    predictor: str = AUTO
+    predictor: str = DEFAULT_PREDICTOR
     algorithm: str = "nsga3"
     crossover: str = "uniform"
     mutation: str = "polynomial"

@@ -33,6 +33,7 @@ class Climber:
         limits: Largest value of each cost that is limited, by its name.
         rounds: Steps of one architecture, at most.
         pairs: Pairs of changes that are predicted in a step of one architecture.
+        beam: Architectures, at most, that climb on after each step: the best.
     """
 
     space: SearchSpace
@@ -41,6 +42,7 @@ class Climber:
     limits: Mapping[str, float]
     rounds: int = 40
     pairs: int = 100
+    beam: int = 8
 
     def within(self, population: Population) -> NDArray[np.bool_]:
         """Tell which rows of the `n x L` array meet every limit."""
@@ -77,6 +79,8 @@ class Climber:
             if not len(rows):
                 break
             rows, values = self._step(rows, values)
+            order = np.argsort(-values, kind="stable")[: self.beam]
+            rows, values = rows[order], values[order]
             stood.append((rows, values))
         population = np.concatenate([rows for rows, _ in stood])
         _, first = np.unique(population, axis=0, return_index=True)

@@ -86,9 +86,12 @@ def survivors(values: Values, count: int, *, seed: int) -> NDArray[np.intp]:
 
 @functools.lru_cache(maxsize=32)
 def reference_directions(objectives: int, count: int) -> Values:
-    """Return `count` Riesz reference directions; they take seconds to make, so they are kept."""
+    """Return `count` reference directions: evenly spread for two objectives, Riesz for more (seconds, once)."""
     if objectives == 1:
         return np.ones((1, 1))
+    if objectives == 2:
+        share = np.linspace(0.0, 1.0, count)
+        return np.column_stack([share, 1 - share])
     directions: Values = get_reference_directions("energy", objectives, count, seed=1)
     return directions
 

@@ -11,6 +11,8 @@ from natdeploy.errors import InputError
 AUTO = "auto"
 SINGLE_PREDICTORS = ("rbf", "trees", "ridge", "gp", "knn")
 PREDICTORS = (AUTO, *SINGLE_PREDICTORS)
+# The best by benchmarks/predictors.py, and quick.
+DEFAULT_PREDICTOR = "gp"
 ALGORITHMS = ("nsga3", "nsga2")
 CROSSOVERS = ("uniform", "two-point")
 MUTATIONS = ("polynomial", "uniform")
@@ -81,7 +83,7 @@ class SearchSettings:
     population: int
     generations: int
     marginals: int
-    predictor: str = AUTO
+    predictor: str = DEFAULT_PREDICTOR
     operators: Operators = dataclasses.field(default_factory=Operators)
 
     def __post_init__(self) -> None:

@@ -177,7 +177,7 @@ def test_the_pretrained_predictor_and_the_note10(shared_data: Path, home: Path) 
     for choice, target in zip(result.choices, targets, strict=True):
         assert 0.97 * target[note10] < choice.latency_ms[note10].predicted <= target[note10]
     top1 = [choice.top1 for choice in result.choices]
-    assert 0.74 < top1[0] < top1[1] < top1[2] < 0.81
+    assert 0.74 < top1[0] < top1[1] < top1[2] < 0.85
 
 
 def test_objectives_and_limits(measured: Path) -> None:
