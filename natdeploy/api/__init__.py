@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from natdeploy.api.demonstration import DemoResult, demo
     from natdeploy.api.exporting import ExportResult, export
     from natdeploy.api.latency import measure, predict, profile
+    from natdeploy.api.predicted import search_predicted
     from natdeploy.api.pretraining import PretrainResult, pretrain, resume_pretraining
     from natdeploy.api.results import (
         Choice,
@@ -82,6 +83,7 @@ __all__ = [
     "resume",
     "resume_pretraining",
     "search",
+    "search_predicted",
     "show_table",
     "tables",
 ]
@@ -91,6 +93,7 @@ _MODULES = {
     "api.demonstration": ("DemoResult", "demo"),
     "api.exporting": ("ExportResult", "export"),
     "api.latency": ("measure", "predict", "profile"),
+    "api.predicted": ("search_predicted",),
     "api.pretraining": ("PretrainResult", "pretrain", "resume_pretraining"),
     "api.searching": ("report", "resume", "search"),
     "api.side_by_side": ("DeviceFailure", "ProfilesResult", "profile_devices"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from natdeploy.api.results import Choice
-from natdeploy.api.settings import SearchPlan
 from natdeploy.core.latency import ESTIMATED, LatencyTable
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ th:first-child, td:first-child { text-align: left; }
 
 
 def report_html(
-    plan: SearchPlan,
+    *,
+    title: str,
+    note: str,
     rows: Sequence[Mapping[str, Any]],
     choices: Sequence[Choice],
     tables: Mapping[str, LatencyTable],
@@ -33,29 +35,28 @@ def report_html(
     """Return the report.
 
     Args:
-        plan: Plan of the run.
-        rows: Rows of the archive, with `front`.
+        title: Heading.
+        note: What was done, in a sentence or two.
+        rows: Architectures to show, with `front`.
         choices: What was chosen.
         tables: Latency tables, by device.
         iterations: Figures of each iteration.
     """
-    title = f"Search of {plan.supernet} on {plan.data}"
     front = [row for row in rows if row["front"]]
     parts = [
         f"<h1>{html.escape(title)}</h1>",
-        f"<p class=note>{len(rows)} architectures evaluated, {len(front)} on the front; preset {plan.preset}, "
-        f"seed {plan.seed}. "
-        "Top-1 of archive and front is on validation images, that of the choices on test images.</p>",
+        f"<p class=note>{len(rows)} architectures, {len(front)} on the front; {html.escape(note)}</p>",
         "<h2>Choices</h2>",
         _table(_CHOICE_HEADS, [cells for choice in choices for cells in _choice_cells(choice)]),
         "<h2>Front</h2>",
-        *(_plot(rows, choices, tables[device], plotly=number == 0) for number, device in enumerate(plan.devices)),
-        _table(_front_heads(tables), [_front_cells(row, plan) for row in front]),
+        *(_plot(rows, choices, axis, plotly=number == 0) for number, axis in enumerate(_axes(choices, tables))),
+        _table(_front_heads(tables), [_front_cells(row, tables) for row in front]),
         "<h2>Iterations</h2>",
         _table(
-            ["iteration", "best top-1", "predictor RMSE", "Spearman", "Kendall"],
+            ["iteration", "best top-1", "hypervolume", "predictor", "RMSE", "Spearman", "Kendall"],
             [_iteration_cells(i) for i in iterations],
         ),
+        _reference(iterations),
         "<h2>Latency tables</h2>",
         _table(_TABLE_HEADS, [_table_cells(table) for table in tables.values()]),
     ]
@@ -68,7 +69,8 @@ def report_html(
 _CHOICE_HEADS = [
     "device",
     "target ms",
-    "test top-1",
+    "top-1",
+    "of",
     "validation top-1",
     "predicted ms",
     "upper ms",
@@ -80,16 +82,40 @@ _CHOICE_HEADS = [
 _TABLE_HEADS = ["device", "provenance", "runtime", "rows", "networks checked", "MAPE %", "max error %", "Kendall tau"]
 
 
-def _plot(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], table: LatencyTable, *, plotly: bool) -> str:
-    figure = _figure(rows, choices, table)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Axis:
+    """What top-1 is plotted over: a column of the rows, and the targets in it."""
+
+    column: str
+    title: str
+    unit: str
+    targets: tuple[float, ...] = ()
+
+
+def _axes(choices: Sequence[Choice], tables: Mapping[str, LatencyTable]) -> list[_Axis]:
+    """Return the axis of each device; multiply-adds where there is none."""
+    if not tables:
+        return [_Axis(column="madds", title="multiply-adds", unit="MAdds")]
+    return [
+        _Axis(
+            column=f"latency_ms:{device}",
+            title=f"predicted latency on {device}{_mark(table.provenance)} (ms)",
+            unit="ms",
+            targets=tuple(sorted({c.target_ms[device] for c in choices if device in c.target_ms})),
+        )
+        for device, table in tables.items()
+    ]
+
+
+def _plot(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], axis: _Axis, *, plotly: bool) -> str:
+    figure = _figure(rows, choices, axis)
     plot: str = figure.to_html(full_html=False, include_plotlyjs=plotly, config={"displaylogo": False})
     return plot
 
 
-def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], table: LatencyTable) -> Figure:
+def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], axis: _Axis) -> Figure:
     from plotly import graph_objects
 
-    device = table.target.device
     figure = graph_objects.Figure()
     chosen = {choice.genotype for choice in choices}
     picked = [row for row in rows if tuple(map(int, row["genotype"].split())) in chosen]
@@ -100,20 +126,20 @@ def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], table:
     )
     for name, members, marker in groups:
         figure.add_scatter(
-            x=[row[f"latency_ms:{device}"] for row in members],
+            x=[row[axis.column] for row in members],
             y=[row["top1"] for row in members],
             text=[_hover(row) for row in members],
             mode="markers",
             name=name,
             marker=marker,
-            hovertemplate="%{text}<br>%{x:.3g} ms, top-1 %{y:.3f}<extra></extra>",
+            hovertemplate=f"%{{text}}<br>%{{x:.3g}} {axis.unit}, top-1 %{{y:.3f}}<extra></extra>",
         )
-    for target in sorted({choice.target_ms[device] for choice in choices if device in choice.target_ms}):
+    for target in axis.targets:
         figure.add_vline(x=target, line_dash="dash", line_color="#d1242f", annotation_text=f"target {target:.4g} ms")
     figure.update_layout(
         template="plotly_white",
-        xaxis_title=f"predicted latency on {device}{_mark(table.provenance)} (ms)",
-        yaxis_title="validation top-1",
+        xaxis_title=axis.title,
+        yaxis_title="top-1",
         height=460,
         margin={"l": 60, "r": 20, "t": 30, "b": 50},
         legend={"orientation": "h", "y": 1.08},
@@ -129,18 +155,19 @@ def _hover(row: Mapping[str, Any]) -> str:
 
 
 def _choice_cells(choice: Choice) -> list[list[str]]:
+    accuracy = [f"{choice.top1:.4f}", choice.top1_source, _number(choice.validation_top1)]
+    sizes = [f"{choice.madds / 1e6:.2f}", f"{choice.params / 1e6:.3f}", choice.subnet.name]
+    if not choice.latency_ms:
+        return [["-", "-", *accuracy, "-", "-", "-", *sizes]]
     return [
         [
             device,
             _number(choice.target_ms.get(device)),
-            f"{choice.top1:.4f}",
-            f"{choice.validation_top1:.4f}",
+            *accuracy,
             _number(latency.predicted) + _mark(latency.provenance),
             _number(latency.upper),
             _number(latency.measured),
-            f"{choice.madds / 1e6:.2f}",
-            f"{choice.params / 1e6:.3f}",
-            choice.subnet.name,
+            *sizes,
         ]
         for device, latency in choice.latency_ms.items()
     ]
@@ -151,7 +178,7 @@ def _front_heads(tables: Mapping[str, LatencyTable]) -> list[str]:
     return ["row", "r", "w", "depths", "top-1", "MAdds (M)", "params (M)", *columns]
 
 
-def _front_cells(row: Mapping[str, Any], plan: SearchPlan) -> list[str]:
+def _front_cells(row: Mapping[str, Any], tables: Mapping[str, LatencyTable]) -> list[str]:
     return [
         str(row["row"]),
         str(row["resolution"]),
@@ -160,13 +187,24 @@ def _front_cells(row: Mapping[str, Any], plan: SearchPlan) -> list[str]:
         f"{row['top1']:.4f}",
         f"{row['madds'] / 1e6:.2f}",
         f"{row['params'] / 1e6:.3f}",
-        *(_number(row[f"latency_ms:{device}"]) for device in plan.devices),
+        *(_number(row[f"latency_ms:{device}"]) for device in tables),
     ]
 
 
 def _iteration_cells(event: Mapping[str, Any]) -> list[str]:
-    names = ("best_top1", "rmse", "spearman", "kendall")
-    return [str(event["iteration"]), *(_number(event.get(name)) for name in names)]
+    figures = [_number(event.get(name)) for name in ("best_top1", "hypervolume", "rmse", "spearman", "kendall")]
+    return [str(event["iteration"]), *figures[:2], event.get("predictor", "-"), *figures[2:]]
+
+
+def _reference(iterations: Sequence[Mapping[str, Any]]) -> str:
+    point = iterations[0].get("reference") if iterations else None
+    if point is None:
+        return ""
+    named = ", ".join(f"{name} {value:.4g}" for name, value in point.items())
+    return (
+        "<p class=note>Hypervolume: share of the box between the best values of the first archive and the reference "
+        f"point ({html.escape(named)}) that the archive dominates.</p>"
+    )
 
 
 def _table_cells(table: LatencyTable) -> list[str]:

@@ -17,21 +17,23 @@ from numpy.typing import NDArray
 from natdeploy.api.context import Context
 from natdeploy.api.deciding import Decider
 from natdeploy.api.html_report import report_html
+from natdeploy.api.objectives import cost_arrays
 from natdeploy.api.results import SearchResult
 from natdeploy.api.settings import SearchPlan
-from natdeploy.core.cost import CostArray, madds_array, params_array
 from natdeploy.core.genotype import Population, decode
 from natdeploy.core.latency import LatencyTable
 from natdeploy.errors import InputError
 from natdeploy.io.runs import RunFolder
-from natdeploy.search.nat import NatSearch, SearchSettings
+from natdeploy.search.nat import NatSearch
 from natdeploy.search.predictor import quality
+from natdeploy.search.settings import SearchSettings
 from natdeploy.supernet.data import Task
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer, Recipe
 
 Values = NDArray[np.float64]
+_SPLITS = "Top-1 of archive and front is on validation images, that of the choices on test images."
 
 
 class SearchLoop:
@@ -52,8 +54,10 @@ class SearchLoop:
         self.started = context.clock.seconds()
         self.space = plan.space
         self.evaluator, self.trainer = build_supernet(plan, run, task)
-        self.costs = cost_arrays(plan, tables, len(self.evaluator.task.classes))
-        self.search = NatSearch(self.space, self.costs, self._limits(), _settings(plan), plan.seed)
+        self.costs = cost_arrays(self.space, tables, len(self.evaluator.task.classes), plan.minimized)
+        self.search = NatSearch(
+            self.space, self.costs, self._limits(), _settings(plan), seed=plan.seed, objectives=plan.minimized
+        )
         self._recorded = _recorded(run)
         self.evaluations = len(self._recorded)
 
@@ -86,8 +90,13 @@ class SearchLoop:
         decider = Decider(
             run=self.run_folder,
             plan=self.plan,
+            space=self.space,
+            classes=len(self.evaluator.task.classes),
+            seed=self.plan.seed,
             tables=self.tables,
             costs=self.costs,
+            objectives=self.plan.minimized,
+            limits=self.plan.limits,
             archive=self.search.archive,
             top1=self.search.top1,
             evaluator=self.evaluator,
@@ -96,7 +105,14 @@ class SearchLoop:
         rows = decider.write_archive()
         choices = decider.choices(alias)
         front = [row for row in rows if row["front"]]
-        html = report_html(self.plan, rows, choices, self.tables, self.run_folder.recorded("iteration"))
+        html = report_html(
+            title=f"Search of {self.plan.supernet} on {self.plan.data}",
+            note=f"preset {self.plan.preset}, seed {self.plan.seed}. {_SPLITS}",
+            rows=rows,
+            choices=choices,
+            tables=self.tables,
+            iterations=self.run_folder.recorded("iteration"),
+        )
         report = self.run_folder.write_report(html)
         self.run_folder.record("finished", {"at": self.context.clock.now().isoformat()})
         return SearchResult(
@@ -151,20 +167,33 @@ class SearchLoop:
             return
         figures: dict[str, Any] = quality(predicted, measured) if len(measured) else {}
         best = float(self.search.top1.max())
-        self.run_folder.record("iteration", {"iteration": iteration, "best_top1": best, **figures})
+        self.run_folder.record(
+            "iteration",
+            {
+                "iteration": iteration,
+                "predictor": self.plan.effort.predictor,
+                "best_top1": best,
+                "hypervolume": self.search.hypervolume(),
+                "reference": self.search.reference(),
+                **figures,
+            },
+        )
         tau = figures.get("kendall")
         said = "predictor tau not defined" if tau is None else f"predictor tau {tau:.2f}"
         self.context.reporter.info(
-            f"iteration {iteration}: {len(measured)} new architectures, {said}, best top-1 so far {best:.3f}"
+            f"iteration {iteration}: {len(measured)} new architectures, {said}, "
+            f"hypervolume {self.search.hypervolume():.3f}, best top-1 so far {best:.3f}"
         )
 
-    def _limits(self) -> dict[str, float]:
-        limits: dict[str, float] = {}
-        for target in self.plan.targets:
-            for device, target_ms in target.items():
-                name = f"latency:{device}"
-                limits[name] = max(limits.get(name, 0.0), target_ms / self.tables[device].upper_ratio)
-        return limits
+    def _limits(self) -> list[dict[str, float]]:
+        return [
+            {
+                **self.plan.limits,
+                **{f"latency:{device}": ms / self.tables[device].upper_ratio for device, ms in target.items()},
+            }
+            for target in self.plan.targets or ({},)
+            if target or self.plan.limits
+        ]
 
 
 def _recorded(run: RunFolder) -> dict[tuple[int, tuple[int, ...]], float]:
@@ -197,16 +226,6 @@ def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[Subnet
         trainer.restore(run.checkpoint)
     evaluator = SubnetEvaluator(supernet, task, recalibration_images=effort.recalibration_images, seed=plan.seed)
     return evaluator, trainer
-
-
-def cost_arrays(plan: SearchPlan, tables: Mapping[str, LatencyTable], classes: int) -> dict[str, CostArray]:
-    """Return everything that a search minimizes beside the error, by name."""
-    space = plan.space
-    return {
-        "madds": madds_array(space, classes),
-        "params": params_array(space, classes),
-        **{f"latency:{device}": tables[device].compile(space, classes) for device in plan.devices},
-    }
 
 
 def _settings(plan: SearchPlan) -> SearchSettings:

@@ -79,9 +79,9 @@ class Choice(Result):
 
     Args:
         target_ms: Targets, by device; empty where there was none.
-        top1: Share of test images whose class is found.
-        top1_source: `test`, `validation` or `predicted`.
-        validation_top1: Share of validation images whose class is found.
+        top1: Share of images whose class is found.
+        top1_source: Where it is from: `test` images, or `predicted`.
+        validation_top1: Share of validation images whose class is found; None where no image was looked at.
         madds: Multiply-adds.
         params: Parameters.
         latency_ms: Latency by device.
@@ -93,7 +93,7 @@ class Choice(Result):
     target_ms: Mapping[str, float]
     top1: float
     top1_source: str
-    validation_top1: float
+    validation_top1: float | None
     madds: int
     params: int
     latency_ms: Mapping[str, DeviceLatency]
@@ -112,7 +112,7 @@ class SearchResult(Result):
         front_size: Architectures on the front.
         front: The front, one mapping an architecture, the quickest first.
         iterations: Iterations done.
-        evaluations: Evaluations of architectures, re-evaluations included.
+        evaluations: Evaluations of architectures, re-evaluations included; predictions in a search without training.
         seconds: Time that this call took.
         choices: One for each target.
         report: Report to look at.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from natdeploy.api.context import Context, prepare_torch, resolve_space
 from natdeploy.api.latency import table_for_search, warn_of_estimates
+from natdeploy.api.objectives import read_objectives, require_small, used_devices
 from natdeploy.api.results import SearchResult
 from natdeploy.api.settings import SearchPlan, find_preset
 from natdeploy.core.architecture import Architecture
@@ -34,8 +35,10 @@ def search(
     resolutions: tuple[int, ...] | None = None,
     devices: Sequence[str] = ("host",),
     targets: Targets = (),
+    objectives: Sequence[str] = (),
+    limits: Mapping[str, float] | None = None,
     preset: str = "quick",
-    effort: Mapping[str, float] | None = None,
+    effort: Mapping[str, float | str] | None = None,
     seed: int = 0,
     threads: int | None = None,
     output: Path | None = None,
@@ -51,6 +54,9 @@ def search(
         resolutions: Input sizes to search; the space's own where None.
         devices: Devices whose latency is an objective.
         targets: One mapping of devices to milliseconds for each choice; without any, the most accurate is chosen.
+        objectives: What the front is made of: `madds`, `params`, `peak-memory`, `latency:DEVICE`, and always `top1`;
+            multiply-adds, parameters and every latency where empty.
+        limits: Largest `madds` or `params` of every choice.
         preset: Effort.
         effort: Values that replace those of the preset.
         seed: Seed of everything random.
@@ -66,7 +72,8 @@ def search(
     """
     context = context or Context()
     space = resolve_space(supernet, resolutions, width)
-    used = tuple(dict.fromkeys([*devices, *(device for target in targets for device in target)]))
+    costs = read_objectives(objectives)
+    used = used_devices(devices, costs, targets)
     chosen_effort = find_preset(preset, effort or {})
     if weights is not None:
         read_state(weights)
@@ -74,6 +81,7 @@ def search(
     tables = {device: table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
     space = covered(space, tables, classes, context.reporter)
     require_reachable(space, tables, classes, targets)
+    require_small(space, classes, limits or {})
     plan = SearchPlan(
         supernet=supernet,
         resolutions=space.resolutions,
@@ -86,6 +94,8 @@ def search(
         effort=chosen_effort,
         seed=seed,
         threads=prepare_torch(threads),
+        objectives=costs,
+        limits=dict(limits or {}),
         alias=str(Path("subnet.json").resolve()) if output is None else "",
     )
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)

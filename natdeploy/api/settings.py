@@ -10,8 +10,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from natdeploy.api.objectives import minimized
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
+from natdeploy.search.settings import DEFAULT_PREDICTOR, PREDICTORS, Operators, require_known
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +28,7 @@ class Preset:
         initial: Architectures of the first archive.
         iterations: Iterations.
         candidates: Architectures that an iteration adds.
-        members: Members of the predictor.
+        members: Members of the RBF ensemble.
         population: Architectures in a population of the evolution.
         generations: Generations of the evolution.
         marginals: Architectures, at most, that the supernet is adapted to.
@@ -34,6 +36,10 @@ class Preset:
         learning_rate: Peak learning rate.
         subnets: Subnets drawn for each training step.
         recalibration_images: Train images for BatchNorm statistics of a subnet.
+        predictor: Name of the accuracy predictor.
+        algorithm: Survival of the evolution, `nsga3` or `nsga2`.
+        crossover: Its crossover, `uniform` or `two-point`.
+        mutation: Its mutation, `polynomial` or `uniform`.
     """
 
     warmup_epochs: int
@@ -51,14 +57,25 @@ class Preset:
     learning_rate: float
     subnets: int
     recalibration_images: int
+    predictor: str = DEFAULT_PREDICTOR
+    algorithm: str = "nsga3"
+    crossover: str = "uniform"
+    mutation: str = "polynomial"
 
     def __post_init__(self) -> None:
+        require_known("predictor", self.predictor, PREDICTORS)
+        _ = self.operators
         least = {"warmup_epochs": 0, "scratch_epochs": 0, "plain_epochs": 0, "iterations": 0, "initial": 6}
-        for field in dataclasses.fields(self):
+        for field in (field for field in dataclasses.fields(self) if field.type != "str"):
             value, low = getattr(self, field.name), least.get(field.name, 0 if field.name == "learning_rate" else 1)
             if value < low or (field.name == "learning_rate" and value <= 0):
                 msg = f"{field.name.replace('_', '-')} is {value}: it must be {low} at least"
                 raise InputError(msg)
+
+    @property
+    def operators(self) -> Operators:
+        """Operators of the evolution."""
+        return Operators(algorithm=self.algorithm, crossover=self.crossover, mutation=self.mutation)
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
@@ -116,6 +133,8 @@ class SearchPlan:
         seed: Seed.
         threads: Threads to train with.
         alias: A further file to write the first choice to, absolute; empty for none.
+        objectives: Costs that are minimized beside the top-1 error; where empty, multiply-adds, parameters, latencies.
+        limits: Largest value of a cost, by its name, that every choice must keep.
     """
 
     supernet: str
@@ -130,6 +149,8 @@ class SearchPlan:
     seed: int
     threads: int
     alias: str = ""
+    objectives: tuple[str, ...] = ()
+    limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.threads < 1 or self.seed < 0:
@@ -151,6 +172,11 @@ class SearchPlan:
         """How many of these train the largest network alone: pretrained weights have that behind them."""
         return 0 if self.weights else min(self.effort.plain_epochs, self.first_epochs)
 
+    @property
+    def minimized(self) -> tuple[str, ...]:
+        """Names of the costs that make the front."""
+        return minimized(self.objectives, self.devices, self.targets, self.limits)
+
     def to_settings(self) -> dict[str, Any]:
         """Return what `run.toml` holds."""
         return {
@@ -165,6 +191,8 @@ class SearchPlan:
                 "seed": self.seed,
                 "threads": self.threads,
                 "alias": self.alias,
+                "objectives": list(self.objectives),
+                "limits": dict(self.limits),
                 "targets": [dict(target) for target in self.targets],
             },
             "effort": dataclasses.asdict(self.effort),
@@ -177,6 +205,10 @@ class SearchPlan:
         Raises:
             InputError: A key is missing, unknown or of the wrong type; the message names it.
         """
+        if "training_free" in settings:
+            msg = f"{source}: was searched without training: there are no weights in it"
+            hint = "its choices are architectures: natdeploy extract SUBNET --supernet NAME --weights FILE"
+            raise InputError(msg, hint=hint)
         try:
             return TypeAdapter(cls).validate_python({**settings["search"], "effort": settings["effort"]})
         except KeyError as error:

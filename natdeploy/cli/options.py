@@ -48,18 +48,16 @@ def subnet_options(command: Command) -> Command:
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
-def refuse_beside_resume(ctx: click.Context, allowed: Collection[str]) -> None:
-    """Refuse every option that was given beside `--resume` and is not allowed there.
+def refuse_beside(ctx: click.Context, why: str, names: Collection[str]) -> None:
+    """Refuse every option of `names` that was given on the command line.
 
     Raises:
-        click.UsageError: There is one; the message names it.
+        click.UsageError: There is one; the message says `why`, and names it.
     """
-    if ctx.params["resume"] is None:
-        return
     for parameter in ctx.command.params:
         name = parameter.name or ""
-        if name not in allowed and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            msg = f"--resume takes its settings from the run; {parameter.opts[-1]} cannot be given beside it"
+        if name in names and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            msg = f"{why}; {parameter.opts[-1]} cannot be given beside it"
             raise click.UsageError(msg, ctx)
 
 

@@ -41,9 +41,10 @@ _WITH_RESUME = {"resume", "json"}
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     """Train a supernet from nothing: first its largest network, then all, each distilled from the largest."""
-    options.refuse_beside_resume(ctx, _WITH_RESUME)
     resolutions = parse_resolutions(values["resolutions"])
-    if values["resume"] is None and (values["data"] is None or values["output"] is None):
+    if values["resume"] is not None:
+        options.refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - _WITH_RESUME)
+    elif values["data"] is None or values["output"] is None:
         msg = "needs --data and --output, or --resume"
         raise click.UsageError(msg, ctx)
 

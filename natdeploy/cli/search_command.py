@@ -9,13 +9,15 @@ import click
 
 from natdeploy.cli import options
 from natdeploy.cli.output import milliseconds, print_line, print_table
-from natdeploy.cli.units import parse_resolutions, parse_targets
+from natdeploy.cli.units import parse_count, parse_names, parse_resolutions, parse_targets
 
 if TYPE_CHECKING:
     from natdeploy.api import Choice, Context, DeviceLatency, SearchResult
 
-_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates")
+_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "predictor")
+_LIMITED = ("madds", "params")
 _WITH_RESUME = {"resume", "json"}
+_OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"}
 
 
 @click.command("search")
@@ -26,6 +28,13 @@ _WITH_RESUME = {"resume", "json"}
 @click.option(
     "--weights", type=click.Path(path_type=Path), default=None, help="Weights to start from.  [default: random]"
 )
+@click.option(
+    "--accuracy",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Search without training: OFA's accuracy predictor, or a CSV of architectures with measured top-1.",
+)
+@options.classes_option
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 160,192,224.  [default: the space's]")
 @click.option("-d", "--device", multiple=True, help="Device whose latency counts; repeatable.  [default: host]")
@@ -34,12 +43,20 @@ _WITH_RESUME = {"resume", "json"}
     multiple=True,
     help="20ms; 15ms,20ms for a choice each; DEVICE=20ms, repeatable, for several devices at once.",
 )
+@click.option(
+    "--objectives",
+    default=None,
+    help="Of the front: top1, madds, params, peak-memory, latency:DEVICE.  [default: all but peak-memory]",
+)
+@click.option("--max-madds", default=None, help="Most multiply-adds of a choice, such as 600M.")
+@click.option("--max-params", default=None, help="Most parameters of a choice, such as 6M.")
 @click.option("--preset", default="quick", help="Effort.")
 @click.option("--warmup-epochs", type=int, default=None, help="Epochs before the search.  [default: the preset's]")
 @click.option("--adapt-epochs", type=int, default=None, help="Epochs an iteration.  [default: the preset's]")
 @click.option("--initial", type=int, default=None, help="Size of the first archive.  [default: the preset's]")
 @click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
 @click.option("--candidates", type=int, default=None, help="New ones an iteration.  [default: the preset's]")
+@click.option("--predictor", default=None, help="auto, rbf, trees, ridge, gp or knn.  [default: the preset's]")
 @click.option(
     "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads to train with.  [default: all cores]"
 )
@@ -51,28 +68,48 @@ _WITH_RESUME = {"resume", "json"}
 def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     """Adapt a supernet to a task while searching it, and choose the most accurate network that meets the target.
 
-    Without a target the most accurate network is chosen.
+    Without a target the most accurate network is chosen. With --accuracy nothing is trained: the choices are
+    architectures without weights, and `natdeploy extract` takes them out of a supernet.
     """
     devices = tuple(values["device"])
     targets = parse_targets(tuple(values["target_latency"]), devices or ("host",))
     resolutions = parse_resolutions(values["resolutions"])
-    options.refuse_beside_resume(ctx, _WITH_RESUME)
+    objectives = parse_names(values["objectives"])
+    limits = {name: parse_count(values[f"max_{name}"]) for name in _LIMITED if values[f"max_{name}"] is not None}
+    if values["resume"] is not None:
+        options.refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - _WITH_RESUME)
+    if values["accuracy"] is not None:
+        options.refuse_beside(ctx, "--accuracy searches without training", _OF_TRAINING)
+    elif values["classes"] is not None:
+        msg = "--classes goes with --accuracy; elsewhere the data tell it"
+        raise click.UsageError(msg, ctx)
 
     def work(context: Context) -> SearchResult:
         from natdeploy import api
 
         if values["resume"] is not None:
             return api.resume(values["resume"], context=context)
-        # A target names its device; host counts beside it only when it is asked for.
-        used = devices or (() if any(targets) else ("host",))
+        # Targets and objectives name their devices; host counts beside them only when it is asked for.
+        used = devices or (() if any(targets) or objectives else ("host",))
+        common: dict[str, Any] = {
+            "resolutions": resolutions,
+            "devices": used,
+            "targets": targets,
+            "objectives": objectives,
+            "limits": limits,
+            "context": context,
+        }
+        if values["accuracy"] is not None:
+            return api.search_predicted(
+                **{name: values[name] for name in ("accuracy", "supernet", "width", "seed", "output")},
+                **{name: values[name] for name in ("classes", "predictor") if values[name] is not None},
+                **common,
+            )
         plain = ("data", "supernet", "weights", "width", "preset", "threads", "seed", "output")
         return api.search(
             **{name: values[name] for name in plain},
-            resolutions=resolutions,
-            devices=used,
-            targets=targets,
             effort={name: values[name] for name in _EFFORT if values[name] is not None},
-            context=context,
+            **common,
         )
 
     options.run_command(work, show, as_json=values["json"])
@@ -83,11 +120,23 @@ def show(result: SearchResult) -> None:
     show_front(result)
     for choice in result.choices:
         _show_choice(choice)
-    print_line(
-        f"{result.evaluations} evaluations in {result.iterations} iterations, {result.seconds:.0f} s; run: {result.run}"
-    )
+    print_line(f"{result.evaluations} {_evaluations(result)}, {result.seconds:.1f} s; run: {result.run}")
     print_line(f"report: {result.report}")
-    print_line(f"next: natdeploy export {result.subnet} --format tflite")
+    print_line(f"next: {_next_command(result)}")
+
+
+def _untrained(result: SearchResult) -> bool:
+    return result.chosen.top1_source == "predicted"
+
+
+def _evaluations(result: SearchResult) -> str:
+    return "accuracies predicted" if _untrained(result) else f"evaluations in {result.iterations} iterations"
+
+
+def _next_command(result: SearchResult) -> str:
+    if _untrained(result):
+        return f"natdeploy extract {result.subnet} --supernet NAME --weights FILE"
+    return f"natdeploy export {result.subnet} --format tflite"
 
 
 def show_front(result: SearchResult) -> None:
@@ -107,7 +156,8 @@ def show_front(result: SearchResult) -> None:
         ]
         for row in result.front
     ]
-    print_line(f"front of {result.front_size} architectures (top-1 on validation images, predicted latency):")
+    source = "predicted" if _untrained(result) else "on validation images"
+    print_line(f"front of {result.front_size} architectures (top-1 {source}, latency predicted):")
     print_table(heads, rows)
 
 
@@ -115,7 +165,7 @@ def _show_choice(choice: Choice) -> None:
     target = ", ".join(f"{ms:.4g} ms on {device}" for device, ms in choice.target_ms.items())
     print_line(f"choice for {target}:" if target else "choice without a target:")
     print_line(
-        f"  top-1 {choice.top1:.4f} on the {choice.top1_source} images ({choice.validation_top1:.4f} validation), "
+        f"  top-1 {choice.top1:.4f} {_source(choice)}, "
         f"{choice.madds / 1e6:.2f} M MAdds, {choice.params / 1e6:.3f} M params"
     )
     for device, latency in choice.latency_ms.items():
@@ -126,6 +176,12 @@ def _show_choice(choice: Choice) -> None:
             f"upper bound {milliseconds(latency.upper)}, measured {milliseconds(latency.measured)}{note}"
         )
     print_line(f"  {choice.subnet}")
+
+
+def _source(choice: Choice) -> str:
+    if choice.validation_top1 is None:
+        return choice.top1_source
+    return f"on the {choice.top1_source} images ({choice.validation_top1:.4f} validation)"
 
 
 def _mark(latency: DeviceLatency) -> str:

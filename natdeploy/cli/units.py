@@ -9,6 +9,8 @@ import click
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>ns|us|µs|ms|s)")
 _SPAN = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>s|m|h)")
+_COUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>[kMG]?)")
+_FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _FACTORS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _FACTORS_MS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1000.0}
 
@@ -94,3 +96,22 @@ def _named_target(values: list[str]) -> dict[str, float]:
             raise click.BadParameter(msg)
         target[device] = parse_duration_ms(duration)
     return target
+
+
+def parse_count(text: str) -> float:
+    """Return a count such as `600M`, `4.5M`, `800k` or `1.2G`.
+
+    Raises:
+        click.BadParameter: It is none, or not positive.
+    """
+    parts = _COUNT.fullmatch(text.strip())
+    value = float(parts["number"]) * _FACTORS[parts["unit"]] if parts else 0.0
+    if not 0 < value < math.inf:
+        msg = f"{text!r} is not a count such as 600M, 4.5M or 800k"
+        raise click.BadParameter(msg)
+    return value
+
+
+def parse_names(text: str | None) -> tuple[str, ...]:
+    """Return the names of a list such as `top1,madds`."""
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()

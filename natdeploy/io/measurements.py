@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from natdeploy.core.architecture import Architecture, check_member
@@ -16,7 +16,7 @@ from natdeploy.files import read_text
 from natdeploy.io.subnets import read_architecture
 
 _LATENCY, _CLASSES = "latency_ms", "classes"
-_ARCHITECTURE_COLUMNS = ("encoding", "architecture")
+ARCHITECTURE_COLUMNS = ("encoding", "architecture")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ def read_measurements(path: Path, space: SearchSpace) -> list[Measurement]:
     Raises:
         InputError: The file is not such a table, or a row is not valid; the message names file, line and reason.
     """
-    found = [_measurement(row, place, space) for row, place in _rows(path)]
+    found = [_measurement(row, place, space) for row, place in csv_rows(path, require_columns(_LATENCY))]
     if not found:
         msg = f"{path}: there are no measurements in it"
         raise InputError(msg)
@@ -55,13 +55,22 @@ def resolutions_of(measurements: Sequence[Measurement]) -> tuple[int, ...]:
     return tuple(sorted({entry.architecture.resolution for entry in measurements}))
 
 
-def _rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
+def csv_rows(path: Path, check_names: Callable[[Sequence[str], Path], None]) -> Iterator[tuple[dict[str, str], str]]:
+    """Yield the rows of a CSV file by its column names, each with its place for messages; `#` lines are comments.
+
+    Args:
+        path: The file.
+        check_names: Refuses column names that will not do.
+
+    Raises:
+        InputError: The file is not a CSV table; the message names file, line and reason.
+    """
     lines = read_text(path).lstrip("\ufeff").splitlines()
     reader = csv.reader((line for line in lines if not line.startswith("#")), strict=True)
     skipped = sum(line.startswith("#") for line in lines)
     try:
         names = [name.strip() for name in next(reader, [])]
-        _check_names(names, path)
+        check_names(names, path)
         for cells in reader:
             place = f"{path}, line {reader.line_num + skipped}"
             if len(cells) not in (0, len(names)):
@@ -74,18 +83,23 @@ def _rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
         raise InputError(msg) from error
 
 
-def _check_names(names: Sequence[str], path: Path) -> None:
-    named = [name for name in _ARCHITECTURE_COLUMNS if name in names]
-    if _LATENCY not in names or len(named) != 1 or len(set(names)) < len(names):
-        msg = (
-            f"{path}, line 1: the columns must be {_LATENCY} and one of {' or '.join(_ARCHITECTURE_COLUMNS)}, "
-            f"not {', '.join(names) or 'none'}"
-        )
-        raise InputError(msg)
+def require_columns(figure: str) -> Callable[[Sequence[str], Path], None]:
+    """Return a check that a table has the column `figure` and one that names the architecture."""
+
+    def check(names: Sequence[str], path: Path) -> None:
+        named = [name for name in ARCHITECTURE_COLUMNS if name in names]
+        if figure not in names or len(named) != 1 or len(set(names)) < len(names):
+            msg = (
+                f"{path}, line 1: the columns must be {figure} and one of {' or '.join(ARCHITECTURE_COLUMNS)}, "
+                f"not {', '.join(names) or 'none'}"
+            )
+            raise InputError(msg)
+
+    return check
 
 
 def _measurement(row: Mapping[str, str], place: str, space: SearchSpace) -> Measurement:
-    column = next(name for name in _ARCHITECTURE_COLUMNS if name in row)
+    column = next(name for name in ARCHITECTURE_COLUMNS if name in row)
     try:
         classes = _classes(row.get(_CLASSES, ""))
         read = read_architecture(row[column], supernet=space.name, classes=classes)

@@ -22,11 +22,13 @@ class Candidates:
         top1: Their accuracy.
         latency_ms: Their predicted latency, by device.
         upper_ms: What is compared with a target: the upper bound where a device's table has one, by device.
+        sizes: Other costs that are limited, by name.
     """
 
     top1: Values
     latency_ms: Mapping[str, Values]
     upper_ms: Mapping[str, Values]
+    sizes: Mapping[str, Values] = dataclasses.field(default_factory=dict)
 
 
 def front(top1: Values, costs: Sequence[Values]) -> NDArray[np.intp]:
@@ -36,35 +38,49 @@ def front(top1: Values, costs: Sequence[Values]) -> NDArray[np.intp]:
     return kept[np.argsort(objectives[kept, -1], kind="stable")]
 
 
-def rank(candidates: Candidates, targets: Mapping[str, float]) -> NDArray[np.intp]:
-    """Return the indices of the candidates that meet every target, the most accurate first; ties go to the quicker.
+def rank(
+    candidates: Candidates, targets: Mapping[str, float], limits: Mapping[str, float] | None = None
+) -> NDArray[np.intp]:
+    """Return the indices of the candidates that meet everything, the most accurate first; ties go to the quicker.
 
     Args:
         candidates: What is chosen from.
         targets: Target latency in milliseconds, by device; all must hold. Without any, every candidate does.
+        limits: Largest value of other costs, by name; all must hold too.
 
     Raises:
         TargetUnreachableError: None meets them; the message says which comes nearest and by how much it misses.
     """
-    meets = np.ones(len(candidates.top1), dtype=bool)
-    for device, target_ms in targets.items():
-        meets &= candidates.upper_ms[device] <= target_ms
+    limits = limits or {}
+    shares = [candidates.upper_ms[device] / target_ms for device, target_ms in targets.items()]
+    shares += [candidates.sizes[name] / most for name, most in limits.items()]
+    worst = np.max(shares, axis=0, initial=0.0) if shares else np.zeros(len(candidates.top1))
+    meets = worst <= 1
     if not meets.any():
-        raise _unreachable(candidates, targets)
+        raise _unreachable(candidates, targets, limits, worst)
     latency = sum(candidates.latency_ms.values(), np.zeros(len(candidates.top1)))
     order = np.lexsort((latency, -candidates.top1))
     return order[meets[order]]
 
 
-def _unreachable(candidates: Candidates, targets: Mapping[str, float]) -> TargetUnreachableError:
-    excess = np.max([candidates.upper_ms[device] / target for device, target in targets.items()], axis=0)
-    nearest = int(np.argmin(excess))
-    figures = ", ".join(
+def _unreachable(
+    candidates: Candidates, targets: Mapping[str, float], limits: Mapping[str, float], worst: Values
+) -> TargetUnreachableError:
+    nearest = int(np.argmin(worst))
+    figures = [
         f"{candidates.upper_ms[device][nearest]:,.4g} ms on {device} (target {target:g} ms)"
         for device, target in targets.items()
+    ]
+    figures += [
+        f"{candidates.sizes[name][nearest] / 1e6:,.4g} M {name} (at most {most / 1e6:g} M)"
+        for name, most in limits.items()
+    ]
+    msg = (
+        f"no architecture meets the target; the nearest takes {', '.join(figures)}, "
+        f"{100 * (worst[nearest] - 1):.2g} % too much"
     )
-    msg = f"no architecture meets the target; the nearest takes {figures}, {100 * (excess[nearest] - 1):.2g} % too much"
-    return TargetUnreachableError(msg, hint="raise --target-latency, or search smaller networks with --resolutions")
+    raised = " or ".join(["--target-latency"] * bool(targets) + [f"--max-{name}" for name in limits])
+    return TargetUnreachableError(msg, hint=f"raise {raised}, or search smaller networks with --resolutions")
 
 
 def spread(values: Values, known: Values, count: int) -> NDArray[np.intp]:

@@ -1,113 +1,164 @@
-"""Many-objective evolution over canonical genotypes: NSGA-III with operators that repair what they make.
+"""Many-objective evolution over canonical genotypes; every step is an array operation over the population.
 
-Sources: Deb and Jain, NSGA-III (2014); Blank et al., Riesz reference directions (2021); both through pymoo.
+Sources: Deb et al., NSGA-II (2002); Deb and Jain, NSGA-III (2014); Blank et al., Riesz reference directions (2021);
+the survival of both through pymoo.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pymoo.algorithms.moo.nsga3 import NSGA3, ReferenceDirectionSurvival
-from pymoo.core.individual import Individual
+from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
 from pymoo.core.population import Population as PymooPopulation
 from pymoo.core.problem import Problem
-from pymoo.core.repair import Repair
-from pymoo.operators.crossover.ux import UX
-from pymoo.operators.mutation.pm import PM
-from pymoo.optimize import minimize
+from pymoo.core.survival import Survival
+from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 from pymoo.util.ref_dirs import get_reference_directions
 
-from natdeploy.core.genotype import Population, bounds, distinct, repair
+from natdeploy.core.genotype import Population, distinct, repair
 from natdeploy.core.space import SearchSpace
+from natdeploy.search.operators import CROSSOVER_OF, MUTATION_OF, uniform_mutation
+from natdeploy.search.settings import Operators
 
-Objectives = Callable[[Population], NDArray[np.float64]]
-_CROSSOVER_RATE = 0.9
-_MUTATION_RATE = 0.1
-_MUTATION_ETA = 1.0
-
-
-class _Canonical(Repair):  # type: ignore[misc]
-    def __init__(self, space: SearchSpace) -> None:
-        super().__init__()
-        self._space = space
-
-    def _do(self, problem: Problem, X: NDArray[Any], **kwargs: object) -> Population:  # noqa: ARG002, N803
-        return repair(self._space, np.rint(X).astype(np.int64))
-
-
-class _SearchProblem(Problem):  # type: ignore[misc]
-    def __init__(self, space: SearchSpace, objectives: Objectives, count: int) -> None:
-        lower, upper = bounds(space)
-        super().__init__(n_var=space.genotype_length, n_obj=count, xl=lower, xu=upper, vtype=int)
-        self._objectives = objectives
-
-    def _evaluate(self, X: NDArray[Any], out: dict[str, Any], *args: object, **kwargs: object) -> None:  # noqa: ARG002, N803
-        out["F"] = self._objectives(X.astype(np.int64))
+Values = NDArray[np.float64]
+Objectives = Callable[[Population], Values]
+# Matings for which a generation may ask until it has enough children that were never evaluated.
+_TRIES = 20
+_FILLING_RATE = 0.2
 
 
 def evolve(
-    space: SearchSpace, objectives: Objectives, start: Population, *, size: int, generations: int, seed: int
+    space: SearchSpace,
+    objectives: Objectives,
+    start: Population,
+    *,
+    size: int,
+    generations: int,
+    seed: int,
+    operators: Operators | None = None,
 ) -> Population:
-    """Minimize `objectives` with NSGA-III, uniform crossover and polynomial mutation.
+    """Minimize `objectives`; no architecture is evaluated twice.
 
     Args:
         space: Search space.
         objectives: Maps an `n x L` array to the `n x m` array of what is minimized.
         start: First rows of the first population, canonical; it is filled up by mutating them.
         size: Architectures in a population, and reference directions.
-        generations: Generations.
+        generations: Generations, the first population included.
         seed: Seed.
+        operators: Operators.
 
     Returns:
         The distinct rows of the last population.
     """
-    count = objectives(start[:1]).shape[1]
+    operators, rng = operators or Operators(), np.random.default_rng(seed)
     size = min(size, space.size)
-    canonical = _Canonical(space)
-    algorithm = NSGA3(
-        ref_dirs=reference_directions(count, size),
-        pop_size=size,
-        sampling=_fill(space, start, size, np.random.default_rng(seed)),
-        crossover=UX(prob=_CROSSOVER_RATE, repair=canonical),
-        mutation=PM(prob=1.0, prob_var=_MUTATION_RATE, eta=_MUTATION_ETA, repair=canonical),
-        repair=canonical,
-        eliminate_duplicates=True,
-    )
-    problem = _SearchProblem(space, objectives, count)
-    result = minimize(problem, algorithm, ("n_gen", generations), seed=seed, verbose=False)
-    return distinct(np.asarray(result.pop.get("X")).astype(np.int64))
+    rows = _fill(space, start, size, rng)
+    values = objectives(rows)
+    offset, span = values.min(axis=0), _span(values)
+    survival = _survival(operators.algorithm, values.shape[1], size)
+    kept, rank, crowding = _survive(survival, (values - offset) / span, size, rng)
+    rows, values = rows[kept], values[kept]
+    seen = {row.tobytes() for row in rows}
+    for _ in range(generations - 1):
+        parents = functools.partial(_tournament, rank, crowding, rng)
+        children = _children(space, rows, parents, count=size, seen=seen, operators=operators, rng=rng)
+        if not len(children):
+            break
+        rows, values = np.concatenate([rows, children]), np.concatenate([values, objectives(children)])
+        kept, rank, crowding = _survive(survival, (values - offset) / span, size, rng)
+        rows, values = rows[kept], values[kept]
+    return rows
 
 
-def survivors(values: NDArray[np.float64], count: int, *, seed: int) -> NDArray[np.intp]:
+def survivors(values: Values, count: int, *, seed: int) -> NDArray[np.intp]:
     """Return the indices of the `count` rows of the `n x m` array `values` that NSGA-III's survival keeps."""
     if len(values) <= count:
         return np.arange(len(values))
-    individuals = PymooPopulation(individuals=[Individual(F=row, index=place) for place, row in enumerate(values)])
-    survival = ReferenceDirectionSurvival(reference_directions(values.shape[1], count))
-    problem = Problem(n_var=1, n_obj=values.shape[1])
-    kept = survival.do(problem, individuals, n_survive=count, random_state=np.random.default_rng(seed))
-    return np.sort(np.array([individual.data["index"] for individual in kept], dtype=np.intp))
+    survival = _survival("nsga3", values.shape[1], count)
+    scaled = (values - values.min(axis=0)) / _span(values)
+    kept, _, _ = _survive(survival, scaled, count, np.random.default_rng(seed))
+    return np.sort(kept)
 
 
 @functools.lru_cache(maxsize=32)
-def reference_directions(objectives: int, count: int) -> NDArray[np.float64]:
-    """Return `count` Riesz reference directions; they take seconds to make, so they are kept."""
+def reference_directions(objectives: int, count: int) -> Values:
+    """Return `count` reference directions: evenly spread for two objectives, Riesz for more (seconds, once)."""
     if objectives == 1:
         return np.ones((1, 1))
-    directions: NDArray[np.float64] = get_reference_directions("energy", objectives, count, seed=1)
+    if objectives == 2:
+        share = np.linspace(0.0, 1.0, count)
+        return np.column_stack([share, 1 - share])
+    directions: Values = get_reference_directions("energy", objectives, count, seed=1)
     return directions
+
+
+def _survival(algorithm: str, objectives: int, size: int) -> Survival:
+    if algorithm == "nsga2":
+        return RankAndCrowding()
+    return ReferenceDirectionSurvival(reference_directions(objectives, size))
+
+
+def _survive(
+    survival: Survival, values: Values, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Values]:
+    """Return the indices of the rows that survive, their ranks, and their crowding distances (0 for NSGA-III).
+
+    Values are to be scaled: the survival takes differences below 0.001 for none.
+    """
+    population = PymooPopulation.new("F", values, "index", np.arange(len(values)), "crowding", np.zeros(len(values)))
+    problem = Problem(n_var=1, n_obj=values.shape[1])
+    kept = survival.do(problem, population, n_survive=count, random_state=rng)
+    index, rank, crowding = kept.get("index"), kept.get("rank"), kept.get("crowding")
+    return index.astype(np.intp), rank.astype(np.intp), crowding.astype(float)
+
+
+def _tournament(rank: NDArray[np.intp], crowding: Values, rng: np.random.Generator, count: int) -> NDArray[np.intp]:
+    """Return `count` winners of binary tournaments: by rank, then by crowding distance, then by lot."""
+    one, other = rng.integers(len(rank), size=(2, count))
+    better = (rank[one] < rank[other]) | ((rank[one] == rank[other]) & (crowding[one] >= crowding[other]))
+    winners: NDArray[np.intp] = np.where(better, one, other)
+    return winners
+
+
+def _children(
+    space: SearchSpace,
+    rows: Population,
+    parents: Callable[[int], NDArray[np.intp]],
+    *,
+    count: int,
+    seen: set[bytes],
+    operators: Operators,
+    rng: np.random.Generator,
+) -> Population:
+    """Return `count` children, or as many as can be found, none of which has been seen; they are seen from here on."""
+    made: list[Population] = []
+    for _ in range(_TRIES):
+        one, other = rows[parents(count)], rows[parents(count)]
+        crossed = CROSSOVER_OF[operators.crossover](one, other, rng)
+        crossed = np.where(rng.random((count, 1)) < operators.crossover_rate, crossed, one)
+        children = MUTATION_OF[operators.mutation](space, repair(space, crossed), operators.mutation_rate, rng)
+        for child in np.ascontiguousarray(children):
+            if len(made) < count and child.tobytes() not in seen:
+                seen.add(child.tobytes())
+                made.append(child)
+        if len(made) == count:
+            break
+    return np.array(made, dtype=np.int64).reshape(-1, rows.shape[1])
+
+
+def _span(values: Values) -> Values:
+    span: Values = np.ptp(values, axis=0)
+    return np.where(span > 0, span, 1.0)
 
 
 def _fill(space: SearchSpace, start: Population, size: int, rng: np.random.Generator) -> Population:
     rows = distinct(start)[:size]
-    lower, upper = bounds(space)
     while len(rows) < size:
         parents = rows[rng.integers(len(rows), size=size)]
-        fresh = rng.integers(lower, upper + 1, size=parents.shape)
-        mutated = np.where(rng.random(parents.shape) < 2 * _MUTATION_RATE, fresh, parents)
-        rows = distinct(np.concatenate([rows, repair(space, mutated)]))[:size]
+        mutated = uniform_mutation(space, parents, _FILLING_RATE, rng)
+        rows = distinct(np.concatenate([rows, mutated]))[:size]
     return rows

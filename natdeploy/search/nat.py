@@ -6,44 +6,27 @@ the search evaluates what it asks for, tells it, and adapts the supernet to the 
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from natdeploy.core.cost import CostArray
-from natdeploy.core.genotype import Population, bounds, initial, without
+from natdeploy.core.genotype import Population, initial, without
 from natdeploy.core.space import SearchSpace
+from natdeploy.search.climbing import Climber
 from natdeploy.search.decision import spread
 from natdeploy.search.evolution import evolve, survivors
-from natdeploy.search.predictor import RBFEnsemble
+from natdeploy.search.hypervolume import hypervolume, reference_point
+from natdeploy.search.predictor import Predictor
+from natdeploy.search.predictors import make_predictor
+from natdeploy.search.settings import SearchSettings
 
 Values = NDArray[np.float64]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class SearchSettings:
-    """How a space is searched.
-
-    Args:
-        initial: Architectures of the first archive.
-        iterations: Iterations after it.
-        candidates: Architectures that each iteration adds to the archive.
-        members: Members of the predictor.
-        population: Architectures in a population of the evolution.
-        generations: Generations of the evolution.
-        marginals: Architectures of the archive, at most, that the supernet is adapted to.
-    """
-
-    initial: int
-    iterations: int
-    candidates: int
-    members: int
-    population: int
-    generations: int
-    marginals: int
+# Climbs on a predictor stay short: it is right near what it was fitted to.
+_CLIMBS, _CLIMB_ROUNDS, _CLIMB_PAIRS = 3, 5, 50
 
 
 class NatSearch:
@@ -51,24 +34,30 @@ class NatSearch:
 
     Args:
         space: Search space.
-        costs: What is minimized beside the top-1 error, by name, in this order.
-        limits: Largest wanted value of a cost, by its name: half the candidates are looked for below all of them.
+        costs: Costs, by name.
+        limits: Largest wanted values of costs, by name, for each choice that is to be made: half of the candidates are
+            looked for within them.
         settings: Settings.
         seed: Seed; with it and the same top-1 values, everything that the search asks for is the same.
+        objectives: Names of the costs that are minimized; all of them where None.
     """
 
     def __init__(
         self,
         space: SearchSpace,
         costs: Mapping[str, CostArray],
-        limits: Mapping[str, float],
+        limits: Sequence[Mapping[str, float]],
         settings: SearchSettings,
+        *,
         seed: int,
+        objectives: Sequence[str] | None = None,
     ) -> None:
-        self.space, self.costs, self.limits = space, dict(costs), dict(limits)
+        self.space, self.costs, self.limits = space, dict(costs), tuple(limits)
         self.settings, self.seed = settings, seed
+        self.objectives = tuple(costs if objectives is None else objectives)
         self.archive: Population = np.empty((0, space.genotype_length), dtype=np.int64)
         self.top1: Values = np.empty(0)
+        self._reference, self._ideal = np.empty(0), np.empty(0)
 
     def first(self) -> Population:
         """Return the architectures of the first archive: the smallest, the largest, and random ones."""
@@ -86,6 +75,18 @@ class NatSearch:
                 self.top1 = np.append(self.top1, value)
             else:
                 self.top1[place] = value
+        if not len(self._reference) and len(self.archive):
+            values = self._objectives()
+            self._reference, self._ideal = reference_point(values), values.min(axis=0)
+
+    def hypervolume(self) -> float:
+        """Return the share of the box between the best and the worst of the first archive that is dominated by now."""
+        return hypervolume(self._objectives(), self._reference, self._ideal)
+
+    def reference(self) -> dict[str, float]:
+        """Return the reference point of the hypervolume, by objective; `error` is 1 - top-1."""
+        named = dict(zip(["error", *self.objectives], self._reference.tolist(), strict=True))
+        return {**named, "error": 1 + named["error"]}
 
     def propose(self, iteration: int) -> tuple[Population, Values]:
         """Return the candidates of `iteration` (from 1) and their predicted top-1; none is in the archive."""
@@ -95,16 +96,19 @@ class NatSearch:
 
     def marginal_population(self) -> Population:
         """Return the part of the archive that the supernet is to be adapted to."""
-        values = np.column_stack([-self.top1, self.cost_values(self.archive)])
-        return self.archive[survivors(values, self.settings.marginals, seed=self.seed)]
+        return self.archive[survivors(self._objectives(), self.settings.marginals, seed=self.seed)]
 
     def cost_values(self, population: Population) -> Values:
-        """Return the `n x m` costs of the `n x L` array `population`."""
-        return np.column_stack([cost(population) for cost in self.costs.values()])
+        """Return the `n x m` costs that are minimized of the `n x L` array `population`."""
+        return np.column_stack([self.costs[name](population) for name in self.objectives])
+
+    def _objectives(self) -> Values:
+        return np.column_stack([-self.top1, self.cost_values(self.archive)])
 
     def _propose(self, iteration: int) -> tuple[Population, Values]:
         rng = np.random.default_rng([self.seed, iteration])
-        predictor = RBFEnsemble(*bounds(self.space), members=self.settings.members, rng=rng)
+        settings = self.settings
+        predictor = make_predictor(settings.predictor, self.space, rng=rng, members=settings.members)
         predictor.fit(self.archive, self.top1)
 
         def objectives(population: Population) -> Values:
@@ -114,25 +118,45 @@ class NatSearch:
             self.space,
             objectives,
             self.archive[np.argsort(-self.top1, kind="stable")],
-            size=self.settings.population,
-            generations=self.settings.generations,
+            size=settings.population,
+            generations=settings.generations,
             seed=int(rng.integers(2**31)),
+            operators=settings.operators,
         )
-        fresh = without(evolved, self.archive)
+        fresh = without(np.concatenate([evolved, *self._climbed(predictor, evolved)]), self.archive)
         if not len(fresh):
             return fresh, np.empty(0)
         values = objectives(fresh)
         chosen = self._select(fresh, values)
         return fresh[chosen], -values[chosen, 0]
 
+    def _climbed(self, predictor: Predictor, population: Population) -> Iterator[Population]:
+        """Yield what climbs near each limit reach from the best of `population`, as far as the predictor is right."""
+        top1 = predictor.predict(population)
+        for limit in self.limits:
+            climber = Climber(
+                space=self.space,
+                top1=predictor.predict,
+                costs=self.costs,
+                limits=limit,
+                rounds=_CLIMB_ROUNDS,
+                pairs=_CLIMB_PAIRS,
+            )
+            yield climber.climb(climber.starts(population, top1, 1)[:_CLIMBS])[0]
+
     def _select(self, population: Population, values: Values) -> NDArray[np.intp]:
-        """Take half of the candidates for their predicted top-1 within the limits, and half to cover the front."""
+        """Take half of the candidates for predicted top-1 within each limit in turn, and half to cover the front."""
         count = min(self.settings.candidates, len(population))
-        within = np.ones(len(population), dtype=bool)
-        for name, limit in self.limits.items():
-            within &= self.costs[name](population) <= limit
         order = np.argsort(values[:, 0], kind="stable")
-        best = order[within[order]][: (count + 1) // 2]
+        queues = [order[self._within(population[order], limit)].tolist() for limit in self.limits or ({},)]
+        in_turn = [place for places in zip_longest(*queues) for place in places if place is not None]
+        best = np.array(list(dict.fromkeys(in_turn))[: (count + 1) // 2], dtype=np.intp)
         others = np.setdiff1d(np.arange(len(population)), best)
-        known = np.concatenate([values[best], np.column_stack([-self.top1, self.cost_values(self.archive)])])
+        known = np.concatenate([values[best], self._objectives()])
         return np.concatenate([best, others[spread(values[others], known, count - len(best))]])
+
+    def _within(self, population: Population, limit: Mapping[str, float]) -> NDArray[np.bool_]:
+        meets = np.ones(len(population), dtype=bool)
+        for name, most in limit.items():
+            meets &= self.costs[name](population) <= most
+        return meets

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from natdeploy.cli.units import parse_budget_s, parse_duration_ms, parse_resolutions, parse_targets
+from natdeploy.cli.units import parse_budget_s, parse_count, parse_duration_ms, parse_resolutions, parse_targets
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,16 @@ def test_budgets_are_spans_of_time_with_units():
     for wrong in ("90", "0s", "-2m", "soon", "2d", "m", ""):
         with pytest.raises(click.BadParameter, match="not a span of time"):
             parse_budget_s(wrong)
+
+
+@pytest.mark.parametrize(("text", "value"), [("600M", 6e8), ("4.5M", 4.5e6), ("800k", 8e5), ("1.2G", 1.2e9), ("7", 7)])
+def test_counts_have_a_unit_or_none(text, value):
+    """A count is a number with k, M or G behind it, or alone."""
+    assert parse_count(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["", "M", "-5M", "0", "5m", "5 M B", "1e6"])
+def test_what_is_no_count_is_refused(text):
+    """Anything else is refused with examples."""
+    with pytest.raises(click.BadParameter, match="such as 600M"):
+        parse_count(text)

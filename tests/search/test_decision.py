@@ -118,3 +118,17 @@ def test_spread_chooses_each_row_once():
     assert sorted(spread(values, values, 4).tolist()) == [0, 1, 2, 3]
     assert spread(values, values, 0).tolist() == []
     assert spread(np.empty((0, 2)), values, 3).tolist() == []
+
+
+def test_limits_hold_beside_targets():
+    """What is larger than a limit is left out, and an unreachable one is named with its option."""
+    both = Candidates(
+        top1=np.array([0.9, 0.8, 0.7]),
+        latency_ms={"host": np.array([1.0, 1.0, 1.0])},
+        upper_ms={"host": np.array([1.0, 1.0, 1.0])},
+        sizes={"madds": np.array([9e8, 5e8, 6e8])},
+    )
+    assert rank(both, {"host": 2.0}, {"madds": 6e8}).tolist() == [1, 2]
+    with pytest.raises(TargetUnreachableError, match=r"500 M madds \(at most 400 M\), 25 % too much") as caught:
+        rank(both, {}, {"madds": 4e8})
+    assert "raise --max-madds, or" in caught.value.hint

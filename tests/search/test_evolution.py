@@ -7,7 +7,9 @@ from pymoo.indicators.hv import HV
 from natdeploy.core.cost import madds_array
 from natdeploy.core.genotype import distinct, initial, repair, sample
 from natdeploy.core.space import SPACES
+from natdeploy.errors import InputError
 from natdeploy.search.evolution import evolve, reference_directions, survivors
+from natdeploy.search.settings import Operators
 from tests.landscapes import accuracy
 from tests.strategies import SMALL, TINY
 
@@ -136,3 +138,52 @@ def test_reference_directions_lie_on_the_simplex():
     assert (directions >= 0).all()
     np.testing.assert_allclose(directions.sum(axis=1), 1)
     assert reference_directions(1, 20).tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize("crossover", ["uniform", "two-point"])
+@pytest.mark.parametrize("mutation", ["polynomial", "uniform"])
+@pytest.mark.parametrize("algorithm", ["nsga2", "nsga3"])
+def test_all_operators_beat_random_sampling(crossover, mutation, algorithm):
+    """Whichever survival, crossover and mutation are combined, evolution is better than as much random sampling."""
+    operators = Operators(algorithm=algorithm, crossover=crossover, mutation=mutation)
+    rows = evolve(NAT, objectives, start(), size=20, generations=12, seed=1, operators=operators)
+    random = np.concatenate([start(), sample(NAT, 20 * 12, np.random.default_rng(3))])
+    dominated = HV(ref_point=np.array([0.0, 1.2]))
+    assert np.array_equal(repair(NAT, rows), rows)
+    assert dominated(objectives(rows)) > dominated(objectives(random))
+
+
+@pytest.mark.parametrize("algorithm", ["nsga2", "nsga3"])
+def test_no_architecture_is_evaluated_twice(algorithm):
+    """Over all generations, no row is asked for a second time, not even one that did not survive."""
+    asked = []
+
+    def spy(rows):
+        asked.append(rows.copy())
+        return small_objectives(rows)
+
+    evolve(SMALL, spy, start_small(), size=20, generations=12, seed=0, operators=Operators(algorithm=algorithm))
+    rows = np.concatenate(asked)
+    assert len(asked) == 12
+    assert len(distinct(rows)) == len(rows) == 240
+
+
+def start_small():
+    """Return the first rows of a population of the small space."""
+    return initial(SMALL, 5, np.random.default_rng(0))
+
+
+def test_the_scale_of_objectives_does_not_matter():
+    """Objectives in other units, ever so small or large, lead to the same population."""
+    plain = evolve(NAT, objectives, start(), size=20, generations=6, seed=0)
+    scaled = evolve(NAT, lambda rows: objectives(rows) * [2.0**-20, 2.0**20], start(), size=20, generations=6, seed=0)
+    assert np.array_equal(plain, scaled)
+    values = np.random.default_rng(0).uniform(size=(50, 2))
+    assert np.array_equal(survivors(values, 20, seed=0), survivors(values * [2.0**-20, 2.0**20], 20, seed=0))
+
+
+@pytest.mark.parametrize("wrong", [{"algorithm": "nsga"}, {"crossover": "one-point"}, {"mutation": "normal"}])
+def test_unknown_operators_are_refused(wrong):
+    """A name that is not known is refused with those that are."""
+    with pytest.raises(InputError, match="known: "):
+        Operators(**wrong)

@@ -10,7 +10,9 @@ from natdeploy.core.cost import madds_array, params_array
 from natdeploy.core.genotype import decode, distinct, repair, sample, without
 from natdeploy.core.pareto import non_dominated
 from natdeploy.core.space import SPACES
-from natdeploy.search.nat import NatSearch, SearchSettings
+from natdeploy.errors import InputError
+from natdeploy.search.nat import NatSearch
+from natdeploy.search.settings import Operators, SearchSettings
 from tests.landscapes import accuracy
 from tests.strategies import TINY
 
@@ -25,7 +27,7 @@ SETTINGS = SearchSettings(
 
 def make(*, limits=None, seed=0, settings=SETTINGS):
     """Return a search."""
-    return NatSearch(NAT, COSTS, limits or {}, settings, seed)
+    return NatSearch(NAT, COSTS, [limits] if limits else [], settings, seed=seed)
 
 
 def started(**arguments):
@@ -173,9 +175,51 @@ def test_a_space_can_be_searched_to_its_end():
     """When every architecture is known there is nothing left to propose."""
     tiny = TINY.with_resolutions((32,))
     settings = dataclasses.replace(SETTINGS, initial=500)
-    search = NatSearch(tiny, {"madds": madds_array(tiny, 10)}, {}, settings, 0)
+    search = NatSearch(tiny, {"madds": madds_array(tiny, 10)}, [], settings, seed=0)
     first = search.first()
     assert len(first) == tiny.size
     search.tell(first, first.sum(axis=1) / 30)
     candidates, predicted = search.propose(1)
     assert (len(candidates), len(predicted)) == (0, 0)
+
+
+def test_every_limit_gets_its_share():
+    """Of several limits, each gets candidates within it in turn, the best first, and nothing is proposed twice."""
+    low, high = np.quantile(COSTS["madds"](started().archive), [0.3, 0.7])
+    search = NatSearch(NAT, COSTS, [{"madds": low}, {"madds": high}], SETTINGS, seed=0)
+    first = search.first()
+    search.tell(first, accuracy(first))
+    candidates, predicted = search.propose(1)
+    madds = COSTS["madds"](candidates)
+    assert (madds[[0, 2]] <= low).all()
+    assert (madds[[1, 3]] <= high).all()
+    assert (madds[[1, 3]] > low).any()
+    assert predicted[1] >= predicted[0]
+    assert len(distinct(candidates)) == 8
+
+
+@pytest.mark.parametrize("predictor", ["rbf", "ridge", "trees", "gp", "knn", "auto"])
+def test_any_predictor_and_operators_can_be_chosen(predictor):
+    """A search proposes as many new architectures with every predictor, and with other operators."""
+    operators = Operators(algorithm="nsga2", crossover="two-point", mutation="uniform")
+    search = started(settings=dataclasses.replace(SETTINGS, predictor=predictor, operators=operators))
+    assert len(without(search.propose(1)[0], search.archive)) == 8
+
+
+def test_an_unknown_predictor_is_refused():
+    """A search cannot be set up with a predictor that is not known."""
+    with pytest.raises(InputError, match="unknown predictor 'rgb'"):
+        dataclasses.replace(SETTINGS, predictor="rgb")
+
+
+def test_the_hypervolume_grows(driven):
+    """The archive's hypervolume, against the reference point of the first one, grows with what is found."""
+    begun = started()
+    first = begun.hypervolume()
+    assert 0 < first < 1
+    rest = driven.archive[30:]
+    begun.tell(rest, accuracy(rest))
+    assert begun.hypervolume() > first
+    assert begun.reference() == started().reference()
+    assert set(begun.reference()) == {"error", "madds", "params"}
+    assert begun.reference()["error"] >= 1 - accuracy(begun.archive[:30]).min()

@@ -1,0 +1,119 @@
+"""Search without training against a plain evolutionary search, at several latency limits.
+
+The accuracy is that of OFA's pretrained predictor, the latency that of OFA's table of the Note10. The baseline is an
+evolutionary search as OFA describes it: population 100, 500 generations, parents the best quarter, one half of the
+children by mutation (each gene anew with probability 0.1), the other by crossover, all beyond the limit rejected.
+Run: python benchmarks/surrogate_search.py PREDICTOR.pth LATENCY_FOLDER [BASELINE_RUNS]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from natdeploy.core.cost import CostArray
+from natdeploy.core.device import Target
+from natdeploy.core.genotype import Population, repair, sample
+from natdeploy.core.latency import LatencyTable
+from natdeploy.core.space import SPACES, SearchSpace
+from natdeploy.io.foreign_tables import read_ofa
+from natdeploy.search.pretrained import PretrainedPredictor
+from natdeploy.search.training_free import Effort, search_without_training
+from natdeploy.supernet.accuracy_file import read_perceptron
+
+TARGETS_MS = (15, 20, 25, 30, 40, 50, 60)
+RESOLUTIONS = (160, 176, 192, 208, 224)
+POPULATION, GENERATIONS, PARENTS, MUTATION = 100, 500, 25, 0.1
+LONGER = 20
+HEADS = ("alone", "together", "20x", "EA best", "EA mean", "EA 20x")
+Accuracy = Callable[[Population], NDArray[np.float64]]
+
+
+def main() -> None:
+    """Print the table, top-1 in percent."""
+    space = SPACES["ofa-mbv3-w1.2"].with_resolutions(RESOLUTIONS)
+    top1 = PretrainedPredictor(space, read_perceptron(Path(sys.argv[1])))
+    target = Target(device="galaxy-note10", runtime="litert", precision="fp32", batch=1, threads=1)
+    read = read_ofa(Path(sys.argv[2]), SPACES["ofa-mbv3-w1.2"])
+    table = LatencyTable(target=target, provenance="imported", method=read.method, rows=read.rows, folded=read.folded)
+    latency = table.compile(space, 1000)
+    runs = int(sys.argv[3]) if len(sys.argv) > 3 else 5
+
+    def searched(limits: tuple[float, ...], effort: Effort, seed: int = 0) -> list[float]:
+        costs = {"latency": latency}
+        wanted = [{"latency": limit} for limit in limits]
+        rows, values = search_without_training(
+            space, top1, costs, wanted, objectives=["latency"], effort=effort, seed=seed
+        )
+        return [float(values[latency(rows) <= limit].max()) for limit in limits]
+
+    began = time.perf_counter()
+    together = searched(TARGETS_MS, Effort())
+    print(f"all {len(TARGETS_MS)} targets from one front: {time.perf_counter() - began:.1f} s")
+    print(f"{'ms':>4}" + "".join(f"{head:>9}" for head in ("alone s", *HEADS, "EA s")))
+    longer = Effort(population=200, generations=600, starts=30, pairs=400)
+    for number, limit in enumerate(TARGETS_MS):
+        began = time.perf_counter()
+        alone = searched((limit,), Effort())[0]
+        seconds = time.perf_counter() - began
+        most = max(searched((limit,), longer, seed=1)[0], alone)
+        began = time.perf_counter()
+        plain = [plain_search(space, top1, latency, limit, GENERATIONS, seed) for seed in range(runs)]
+        plain_s = (time.perf_counter() - began) / runs
+        long_plain = plain_search(space, top1, latency, limit, LONGER * GENERATIONS, 99)
+        figures = (alone, together[number], most, max(plain), float(np.mean(plain)), long_plain)
+        print(
+            f"{limit:>4}{seconds:>9.2f}" + "".join(f"{100 * v:>9.3f}" for v in figures) + f"{plain_s:>9.1f}", flush=True
+        )
+
+
+def plain_search(
+    space: SearchSpace, top1: Accuracy, latency: CostArray, limit: float, generations: int, seed: int
+) -> float:
+    """Return the best top-1 within the limit that the baseline finds."""
+    rng = np.random.default_rng(seed)
+    population = _accepted(lambda count: sample(space, count, rng), latency, limit, POPULATION)
+    values = top1(population)
+    for _ in range(generations):
+        order = np.argsort(-values, kind="stable")[:PARENTS]
+        parents, kept = population[order], values[order]
+        children = np.concatenate(
+            [
+                _accepted(lambda count, p=parents: _mutated(space, p, count, rng), latency, limit, POPULATION // 2),
+                _accepted(lambda count, p=parents: _crossed(space, p, count, rng), latency, limit, POPULATION // 2),
+            ]
+        )
+        population = np.concatenate([parents, children])
+        values = np.concatenate([kept, top1(children)])
+    return float(values.max())
+
+
+def _accepted(make: Callable[[int], Population], latency: CostArray, limit: float, count: int) -> Population:
+    rows = np.empty((0, 0), dtype=np.int64)
+    while len(rows) < count:
+        fresh = make(2 * count)
+        fresh = fresh[latency(fresh) <= limit]
+        rows = fresh if not rows.size else np.concatenate([rows, fresh])
+    return rows[:count]
+
+
+def _mutated(space: SearchSpace, parents: Population, count: int, rng: np.random.Generator) -> Population:
+    rows = parents[rng.integers(len(parents), size=count)]
+    fresh = sample(space, count, rng)
+    return repair(space, np.where(rng.random(rows.shape) < MUTATION, fresh, rows))
+
+
+def _crossed(space: SearchSpace, parents: Population, count: int, rng: np.random.Generator) -> Population:
+    one, other = (parents[rng.integers(len(parents), size=count)] for _ in range(2))
+    return repair(space, np.where(rng.random(one.shape) < 0.5, one, other))
+
+
+if __name__ == "__main__":
+    with threadpool_limits(1):
+        main()

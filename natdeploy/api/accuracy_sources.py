@@ -1,0 +1,107 @@
+"""What `--accuracy` names: a pretrained predictor, or measured accuracies that a predictor is fitted to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from natdeploy.core.genotype import Population, encode
+from natdeploy.core.space import SearchSpace
+from natdeploy.errors import CoverageError
+from natdeploy.io.accuracies import MeasuredAccuracy, read_accuracies
+from natdeploy.ports import Reporter
+from natdeploy.search.predictors import BestPredictor, cross_validate, make_predictor
+from natdeploy.search.pretrained import RESOLUTIONS, PretrainedPredictor
+
+Accuracy = Callable[[Population], NDArray[np.float64]]
+_CSV = ".csv"
+# Members of an ensemble that is asked 100,000 times and more.
+_MEMBERS = 100
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AccuracySource:
+    """An accuracy file that has been read.
+
+    Args:
+        path: The file.
+        resolutions: Input sizes that it knows.
+        predictor: Gives the accuracy of architectures of a space that has only such resolutions.
+    """
+
+    path: Path
+    resolutions: tuple[int, ...]
+    predictor: Callable[[SearchSpace], Accuracy]
+
+    def known(self, space: SearchSpace, reporter: Reporter) -> SearchSpace:
+        """Return `space` with the resolutions that the file knows; the others are named.
+
+        Raises:
+            CoverageError: It knows none of them.
+        """
+        kept = tuple(r for r in space.resolutions if r in self.resolutions)
+        left_out = ", ".join(str(r) for r in space.resolutions if r not in self.resolutions)
+        if not kept:
+            own = ", ".join(map(str, self.resolutions))
+            msg = f"{self.path}: tells nothing of resolutions {left_out} (its own: {own})"
+            raise CoverageError(msg, hint="choose some of its own with --resolutions")
+        if left_out:
+            reporter.warn(f"resolutions {left_out} are left out: {self.path} tells nothing of them")
+        return space.with_resolutions(kept)
+
+
+def read_source(path: Path, space: SearchSpace, *, predictor: str, seed: int, reporter: Reporter) -> AccuracySource:
+    """Read an accuracy file.
+
+    Args:
+        path: OFA's pretrained predictor, or a CSV of architectures with measured top-1.
+        space: Search space.
+        predictor: Name of the predictor that is fitted to a CSV.
+        seed: Seed of what is random in it.
+        reporter: Is told how good it is on architectures that it has not seen.
+
+    Raises:
+        InputError: The file is not valid, or is of another space.
+    """
+    if path.suffix.lower() == _CSV:
+        measured = read_accuracies(path, space)
+        sizes = tuple(sorted({entry.architecture.resolution for entry in measured}))
+
+        def fitted(space: SearchSpace) -> Accuracy:
+            return _fitted(measured, space, predictor, np.random.default_rng([seed, 1]), reporter)
+
+        return AccuracySource(path=path, resolutions=sizes, predictor=fitted)
+    from natdeploy.supernet.accuracy_file import read_perceptron
+
+    layers = read_perceptron(path)
+    return AccuracySource(
+        path=path, resolutions=RESOLUTIONS, predictor=lambda space: PretrainedPredictor(space, layers)
+    )
+
+
+def _fitted(
+    measured: Sequence[MeasuredAccuracy], space: SearchSpace, name: str, rng: np.random.Generator, reporter: Reporter
+) -> Accuracy:
+    kept = [entry for entry in measured if entry.architecture.resolution in space.resolutions]
+    population = np.stack([encode(space, entry.architecture) for entry in kept])
+    top1 = np.array([entry.top1 for entry in kept])
+    model = make_predictor(name, space, rng=rng, members=_MEMBERS)
+    model.fit(population, top1)
+    if isinstance(model, BestPredictor):
+        name, figures = model.name, model.quality
+    else:
+        figures = cross_validate(name, space, population, top1, rng=rng, members=_MEMBERS)
+    reporter.info(f"predictor {name}, fitted to {len(kept)} architectures; {_told(figures)}")
+    return model.predict
+
+
+def _told(figures: Mapping[str, float | None]) -> str:
+    tau, rmse = figures.get("kendall"), figures.get("rmse")
+    if rmse is None:
+        return "they are too few to tell its error"
+    said = "not defined" if tau is None else f"{tau:.3f}"
+    return f"cross-validated: Kendall tau {said}, RMSE {100 * rmse:.2f} points of top-1"

@@ -1,0 +1,174 @@
+"""From an archive to its front, and to the choice for a target, measured where the device can be reached."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from natdeploy.api.context import Context
+from natdeploy.api.latency import host_meter
+from natdeploy.api.results import Choice, DeviceLatency, jsonable
+from natdeploy.core.cost import CostArray
+from natdeploy.core.genotype import Population, decode, to_encoding
+from natdeploy.core.latency import LatencyTable
+from natdeploy.core.layers import walk
+from natdeploy.core.space import SearchSpace
+from natdeploy.errors import TargetUnreachableError
+from natdeploy.io.devices import find_device
+from natdeploy.io.runs import RunFolder
+from natdeploy.search.decision import Candidates, front, rank
+
+Values = NDArray[np.float64]
+_TRIED = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chooser:
+    """Chooses from an archive.
+
+    Args:
+        run: Run folder.
+        space: Search space.
+        classes: Outputs of the classifier.
+        seed: Seed of weights that are measured.
+        tables: Latency tables, by device.
+        costs: Costs, by name.
+        objectives: Names of the costs that the front is made of, beside top-1.
+        limits: Largest value of a cost, by its name, that every choice must keep.
+        archive: `n x L` genotypes.
+        top1: Their `n` accuracies.
+        context: Reporter and clock.
+    """
+
+    run: RunFolder
+    space: SearchSpace
+    classes: int
+    seed: int
+    tables: Mapping[str, LatencyTable]
+    costs: Mapping[str, CostArray]
+    objectives: Sequence[str]
+    limits: Mapping[str, float]
+    archive: Population
+    top1: Values
+    context: Context
+
+    def front(self) -> NDArray[np.intp]:
+        """Return the places in the archive that no other dominates in top-1 and every objective, the quickest first."""
+        return front(self.top1, [self.costs[name](self.archive) for name in self.objectives])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the archive as files show it, one mapping an architecture."""
+        values = {name: cost(self.archive) for name, cost in self.costs.items()}
+        return [self._row(place, values) for place in range(len(self.archive))]
+
+    def candidates(self, places: NDArray[np.intp]) -> Candidates:
+        """Return some places of the archive as what a choice is made of."""
+        part = self.archive[places]
+        latency = {device: self.costs[f"latency:{device}"](part) for device in self.tables}
+        upper = {device: values * self.tables[device].upper_ratio for device, values in latency.items()}
+        sizes = {name: self.costs[name](part) for name in self.limits}
+        return Candidates(top1=self.top1[places], latency_ms=latency, upper_ms=upper, sizes=sizes)
+
+    def choose_place(self, target: Mapping[str, float]) -> tuple[int, dict[str, float]]:
+        """Return the place in the archive that is chosen for a target, and its measured latency by device.
+
+        Where the devices can be reached, the most accurate ones are measured one after the other as whole networks,
+        until one meets the target; of the first few that do not, none is taken.
+
+        Raises:
+            TargetUnreachableError: None meets the target.
+        """
+        places = self.front()
+        candidates = self.candidates(places)
+        order = rank(candidates, target, self.limits)
+        nearest = ""
+        for place in places[_tried(order, candidates)].tolist():
+            measured = self.measured(self.archive[place])
+            missed = {device: ms for device, ms in target.items() if measured.get(device, 0.0) > ms}
+            if not missed:
+                return place, measured
+            device, target_ms = next(iter(missed.items()))
+            nearest = f"{measured[device]:.3g} ms measured on {device} (target {target_ms:g} ms)"
+            self.context.reporter.info(f"not taken: {nearest}")
+        msg = f"no architecture meets the target when it is measured; the last one tried takes {nearest}"
+        hint = f"the run is kept: natdeploy extract {self.run.path} --target-latency TARGET"
+        raise TargetUnreachableError(msg, hint=hint)
+
+    def measured(self, genotype: Population) -> dict[str, float]:
+        """Return the median latency in milliseconds of the network really run, by device that can be reached."""
+        known = {
+            event["device"]: event["median_ms"]
+            for event in self.run.recorded("measured")
+            if event["genotype"] == genotype.tolist()
+        }
+        for device, table in self.tables.items():
+            if device in known or find_device(device).transport != "local":
+                continue
+            layers = walk(self.space, decode(self.space, genotype), self.classes)
+            meter = host_meter(table.target, seed=self.seed, clock=self.context.clock)
+            known[device] = meter.measure([layers])[0].median_ms
+            event = {"device": device, "genotype": genotype.tolist(), "median_ms": known[device]}
+            self.run.record("measured", event)
+        return known
+
+    def latencies(self, place: int, measured: Mapping[str, float]) -> dict[str, DeviceLatency]:
+        """Return what is known of the latency of a place in the archive, by device."""
+        own = self.candidates(np.array([place]))
+        return {
+            device: DeviceLatency(
+                predicted=float(own.latency_ms[device][0]),
+                upper=float(own.upper_ms[device][0]) if table.calibration else None,
+                measured=measured.get(device),
+                provenance=table.provenance,
+            )
+            for device, table in self.tables.items()
+        }
+
+    def compared_with(self, target: Mapping[str, float]) -> dict[str, str]:
+        """Return what is compared with a target: `upper bound` or `prediction`, by device."""
+        return {device: "upper bound" if self.tables[device].calibration else "prediction" for device in target}
+
+    def cost(self, name: str, place: int) -> float:
+        """Return a cost of a place in the archive."""
+        return float(self.costs[name](self.archive[[place]])[0])
+
+    def _row(self, place: int, values: Mapping[str, Values]) -> dict[str, Any]:
+        architecture = decode(self.space, self.archive[place])
+        row: dict[str, Any] = {
+            "row": place,
+            "genotype": " ".join(str(gene) for gene in self.archive[place]),
+            "encoding": to_encoding(architecture),
+            "resolution": architecture.resolution,
+            "width": architecture.width,
+            "depths": " ".join(map(str, architecture.depths)),
+            "top1": float(self.top1[place]),
+            "madds": int(values["madds"][place]),
+            "params": int(values["params"][place]),
+        }
+        if "peak-memory" in values:
+            row["peak_memory_bytes"] = int(values["peak-memory"][place])
+        for device in self.tables:
+            row[f"latency_ms:{device}"] = float(values[f"latency:{device}"][place])
+        return row
+
+
+def _tried(order: NDArray[np.intp], candidates: Candidates) -> list[int]:
+    """Return the candidates to measure: the first ones of `order`, and after them the quickest of it."""
+    latency = sum(candidates.latency_ms.values(), np.zeros(len(candidates.top1)))
+    quickest = order[np.argmin(latency[order])]
+    return list(dict.fromkeys([*order[:_TRIED].tolist(), int(quickest)]))
+
+
+def choice_names(count: int) -> list[str]:
+    """Return the names of the subnet files of `count` choices."""
+    return ["subnet"] + [f"subnet-{number}" for number in range(2, count + 1)]
+
+
+def metrics_of(choice: Choice) -> dict[str, Any]:
+    """Return what the subnet file of a choice says of it."""
+    kept = ("top1", "top1_source", "validation_top1", "madds", "params", "latency_ms")
+    return {key: value for key, value in jsonable(choice).items() if key in kept}

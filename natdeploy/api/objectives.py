@@ -1,0 +1,94 @@
+"""What a search minimizes and what it must keep: the names of objectives, their arrays, and limits."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+
+from natdeploy.core.cost import CostArray, madds_array, params_array, peak_memory_array
+from natdeploy.core.genotype import decode
+from natdeploy.core.latency import LatencyTable
+from natdeploy.core.space import SearchSpace
+from natdeploy.errors import InputError, TargetUnreachableError
+
+TOP1, LATENCY = "top1", "latency:"
+_ARRAYS = {"madds": madds_array, "params": params_array, "peak-memory": peak_memory_array}
+_UNITS = {"madds": "multiply-adds", "params": "parameters"}
+# Every search knows these of its architectures, whether it minimizes them or not.
+_ALWAYS = ("madds", "params")
+
+
+def read_objectives(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the costs among the objectives `names`, each once.
+
+    Top-1 is always an objective, named or not.
+
+    Raises:
+        InputError: A name is unknown, or there is no cost among them.
+    """
+    known = (TOP1, *_ARRAYS)
+    for name in names:
+        if name not in known and not (name.startswith(LATENCY) and name != LATENCY):
+            near = difflib.get_close_matches(name, known, n=1)
+            msg = f"unknown objective {name!r} (known: {', '.join(known)}, {LATENCY}DEVICE)"
+            raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+    costs = tuple(dict.fromkeys(name for name in names if name != TOP1))
+    if names and not costs:
+        msg = f"{TOP1} alone leaves nothing to trade it for: name a cost too"
+        raise InputError(msg)
+    return costs
+
+
+def used_devices(
+    devices: Sequence[str], objectives: Sequence[str], targets: Iterable[Mapping[str, float]]
+) -> tuple[str, ...]:
+    """Return the devices whose latency must be known: those asked for, of objectives and of targets, each once."""
+    named = [name.removeprefix(LATENCY) for name in objectives if name.startswith(LATENCY)]
+    return tuple(dict.fromkeys([*devices, *named, *(device for target in targets for device in target)]))
+
+
+def minimized(
+    objectives: Sequence[str],
+    devices: Sequence[str],
+    targets: Iterable[Mapping[str, float]],
+    limits: Iterable[str],
+) -> tuple[str, ...]:
+    """Return the names of the costs that make a front; what a choice is limited in is always among them.
+
+    Args:
+        objectives: Costs that were asked for; multiply-adds, parameters and every latency where empty.
+        devices: Devices that were asked for.
+        targets: Targets by device, of each choice.
+        limits: Names of the costs that every choice is limited in.
+    """
+    wanted = objectives or (*_ALWAYS, *(LATENCY + device for device in devices))
+    limited = [LATENCY + device for target in targets for device in target]
+    return tuple(dict.fromkeys([*wanted, *limits, *limited]))
+
+
+def cost_arrays(
+    space: SearchSpace, tables: Mapping[str, LatencyTable], classes: int, names: Iterable[str]
+) -> dict[str, CostArray]:
+    """Return the arrays of multiply-adds, parameters, every device's latency, and the other costs in `names`."""
+    sizes = [name for name in _ARRAYS if name in {*_ALWAYS, *names}]
+    return {
+        **{name: _ARRAYS[name](space, classes) for name in sizes},
+        **{LATENCY + device: table.compile(space, classes) for device, table in tables.items()},
+    }
+
+
+def require_small(space: SearchSpace, classes: int, limits: Mapping[str, float]) -> None:
+    """Check that the smallest architecture keeps every limit.
+
+    Raises:
+        TargetUnreachableError: It does not; the message says how large it is.
+    """
+    for name, most in limits.items():
+        genotype, least = _ARRAYS[name](space, classes).cheapest(space)
+        if least > most:
+            choice = decode(space, genotype).to_json()
+            msg = (
+                f"no architecture of {space.name} has at most {most / 1e6:g} M {_UNITS[name]}; the nearest has "
+                f"{least / 1e6:.4g} M: r {choice['r']}, w {choice['w']:g}, d {choice['d']}"
+            )
+            raise TargetUnreachableError(msg, hint=f"raise --max-{name}, or search smaller networks with --resolutions")

@@ -1,0 +1,74 @@
+"""Measured top-1 of architectures, as a CSV file: an architecture and its accuracy a row."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from natdeploy.core.architecture import Architecture, check_member
+from natdeploy.core.space import SearchSpace
+from natdeploy.errors import InputError
+from natdeploy.io.measurements import ARCHITECTURE_COLUMNS, csv_rows, require_columns
+from natdeploy.io.subnets import read_architecture
+
+_TOP1 = "top1"
+# The columns of DyNAS-T's result files, which hold architectures as Python prints them, and percent.
+_DYNAST_ARCHITECTURE, _DYNAST_TOP1 = "Sub-network", "Top-1 Acc (%)"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class MeasuredAccuracy:
+    """One architecture and its measured top-1, a fraction; its resolution may be off its space's list."""
+
+    architecture: Architecture
+    top1: float
+
+
+def read_accuracies(path: Path, space: SearchSpace) -> list[MeasuredAccuracy]:
+    """Read measured top-1 of architectures of `space`.
+
+    The columns are `top1`, a fraction, and `encoding` (the NAT authors' string) or `architecture` (JSON in any layout
+    that `natdeploy.io.subnets` reads); or those of DyNAS-T's result files.
+
+    Raises:
+        InputError: The file is not such a table, or a row is not valid; the message names file, line and reason.
+    """
+    found = [_entry(row, place, space) for row, place in csv_rows(path, _check_names)]
+    if not found:
+        msg = f"{path}: there are no architectures in it"
+        raise InputError(msg)
+    return found
+
+
+def _check_names(names: Sequence[str], path: Path) -> None:
+    if not {_DYNAST_ARCHITECTURE, _DYNAST_TOP1} <= set(names):
+        require_columns(_TOP1)(names, path)
+
+
+def _entry(row: Mapping[str, str], place: str, space: SearchSpace) -> MeasuredAccuracy:
+    try:
+        if _DYNAST_ARCHITECTURE in row:
+            text = row[_DYNAST_ARCHITECTURE].replace("'", '"').replace("None", "null")
+            top1 = _fraction(row[_DYNAST_TOP1], whole=100)
+        else:
+            text = row[next(name for name in ARCHITECTURE_COLUMNS if name in row)]
+            top1 = _fraction(row[_TOP1], whole=1)
+        architecture = read_architecture(text, supernet=space.name).architecture
+        check_member(space, architecture)
+    except InputError as error:
+        msg = f"{place}: {error.message}"
+        raise InputError(msg, hint=error.hint) from error
+    return MeasuredAccuracy(architecture=architecture, top1=top1)
+
+
+def _fraction(text: str, *, whole: int) -> float:
+    try:
+        value = float(text) / whole
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        msg = f"top-1 is {text!r}: it is a number between 0 and {whole}"
+        raise InputError(msg)
+    return value

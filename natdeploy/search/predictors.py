@@ -1,0 +1,129 @@
+"""The predictors by name, and the choice of one by cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from natdeploy.core.genotype import Population, bounds
+from natdeploy.core.space import SearchSpace
+from natdeploy.errors import InputError
+from natdeploy.search.predictor import Predictor, Values, quality
+from natdeploy.search.rbf_ensemble import RBFEnsemble
+from natdeploy.search.regressors import GaussianProcess, NearestNeighbours, boosted_trees, ridge
+from natdeploy.search.settings import AUTO, PREDICTORS, SINGLE_PREDICTORS, require_known
+
+MEMBERS = 500
+_FOLDS, _FEW_ROWS = 5, 100
+# Fewer members order the ensembles' predictions nearly as well, and each fold fits one.
+_TRIED_MEMBERS = 100
+# What is best with so many rows is about as good with more.
+_TRIED_ROWS = 300
+
+
+def make_predictor(name: str, space: SearchSpace, *, rng: np.random.Generator, members: int = MEMBERS) -> Predictor:
+    """Return a predictor that has not learnt anything yet.
+
+    Args:
+        name: One of `natdeploy.search.settings.PREDICTORS`.
+        space: Search space.
+        rng: Source of what is random in it.
+        members: Members of the RBF ensemble.
+
+    Raises:
+        InputError: The name is unknown.
+    """
+    require_known("predictor", name, PREDICTORS)
+    if name == AUTO:
+        return BestPredictor(space, rng=rng, members=members)
+    if name == "trees":
+        return boosted_trees(space, int(rng.integers(2**31)))
+    if name == "rbf":
+        return RBFEnsemble(*bounds(space), members=members, rng=rng)
+    return {"ridge": ridge, "gp": GaussianProcess, "knn": NearestNeighbours}[name](space)
+
+
+def cross_validate(
+    name: str,
+    space: SearchSpace,
+    population: Population,
+    top1: Values,
+    *,
+    rng: np.random.Generator,
+    members: int = MEMBERS,
+) -> dict[str, float | None]:
+    """Return the `quality` of a predictor on rows that it was not fitted on: each fold by a fit without it.
+
+    Raises:
+        InputError: The name is unknown, or there are too few rows to leave some out.
+    """
+    if len(population) < 2 * _FOLDS:
+        msg = f"cross-validation needs at least {2 * _FOLDS} architectures, not {len(population)}"
+        raise InputError(msg)
+    predicted = np.empty(len(population))
+    for fold in _folds(len(population), rng):
+        others = np.setdiff1d(np.arange(len(population)), fold)
+        predictor = make_predictor(name, space, rng=rng, members=members)
+        predictor.fit(population[others], top1[others])
+        predicted[fold] = predictor.predict(population[fold])
+    return quality(predicted, top1)
+
+
+class BestPredictor:
+    """The predictor with the highest cross-validated Kendall tau on what it is fitted to.
+
+    Of more than 300 rows, as many at random are used to choose.
+
+    Args:
+        space: Search space.
+        rng: Source of what is random.
+        members: Members of the RBF ensemble.
+    """
+
+    def __init__(self, space: SearchSpace, *, rng: np.random.Generator, members: int = MEMBERS) -> None:
+        self._space, self._rng, self._members = space, rng, members
+        self.name, self.quality = "", dict[str, float | None]()
+        self._chosen: Predictor
+
+    def fit(self, population: Population, top1: Values) -> None:
+        """Choose, and learn from the `n x L` array `population` and its `n` values.
+
+        Raises:
+            InputError: There are fewer than four distinct rows.
+        """
+        self.name, self.quality = (
+            self._best(population, top1) if len(population) >= 2 * _FOLDS else (SINGLE_PREDICTORS[0], {})
+        )
+        self._chosen = make_predictor(self.name, self._space, rng=self._rng, members=self._members)
+        self._chosen.fit(population, top1)
+
+    def predict(self, population: Population) -> Values:
+        """Return the `n` predicted values of the `n x L` array `population`."""
+        return self._chosen.predict(population)
+
+    def uncertainty(self, population: Population) -> Values | None:
+        """Return the standard deviation of each of the `n` predictions; None where the chosen model knows of none."""
+        return self._chosen.uncertainty(population)
+
+    def _best(self, population: Population, top1: Values) -> tuple[str, dict[str, float | None]]:
+        part = self._rng.permutation(len(population))[:_TRIED_ROWS]
+        folds_seed = int(self._rng.integers(2**31))
+        members = min(self._members, _TRIED_MEMBERS)
+        found: dict[str, dict[str, float | None]] = {}
+        for name in SINGLE_PREDICTORS:
+            rng = np.random.default_rng(folds_seed)
+            found[name] = cross_validate(name, self._space, population[part], top1[part], rng=rng, members=members)
+        best = max(found, key=lambda name: _tau(found[name]))
+        return best, found[best]
+
+
+def _folds(count: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
+    # Of few rows more are left to learn from, and chance has less say in the choice.
+    return np.array_split(rng.permutation(count), _FOLDS if count > _FEW_ROWS else 2 * _FOLDS)
+
+
+def _tau(figures: Mapping[str, float | None]) -> float:
+    tau = figures["kendall"]
+    return -1.0 if tau is None else tau

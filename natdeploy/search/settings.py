@@ -1,0 +1,90 @@
+"""How a space is searched: names of predictors and operators, and the settings of a search. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable
+
+from natdeploy.errors import InputError
+
+AUTO = "auto"
+SINGLE_PREDICTORS = ("rbf", "trees", "ridge", "gp", "knn")
+PREDICTORS = (AUTO, *SINGLE_PREDICTORS)
+# The best by benchmarks/predictors.py, and quick.
+DEFAULT_PREDICTOR = "gp"
+ALGORITHMS = ("nsga3", "nsga2")
+CROSSOVERS = ("uniform", "two-point")
+MUTATIONS = ("polynomial", "uniform")
+
+
+def require_known(what: str, name: str, names: Iterable[str]) -> None:
+    """Check that `name` is one of `names`.
+
+    Raises:
+        InputError: It is not; the hint gives the nearest.
+    """
+    if name not in (known := tuple(names)):
+        near = difflib.get_close_matches(name, known, n=1)
+        msg = f"unknown {what} {name!r} (known: {', '.join(known)})"
+        raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Operators:
+    """How a population makes the next one.
+
+    Args:
+        algorithm: One of `ALGORITHMS`, whose survival chooses.
+        crossover: One of `CROSSOVERS`.
+        crossover_rate: Share of the children that have two parents.
+        mutation: One of `MUTATIONS`.
+        mutation_rate: Probability of each gene to change.
+
+    Raises:
+        InputError: A name is unknown.
+    """
+
+    algorithm: str = "nsga3"
+    crossover: str = "uniform"
+    crossover_rate: float = 0.9
+    mutation: str = "polynomial"
+    mutation_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        require_known("algorithm", self.algorithm, ALGORITHMS)
+        require_known("crossover", self.crossover, CROSSOVERS)
+        require_known("mutation", self.mutation, MUTATIONS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SearchSettings:
+    """How a space is searched.
+
+    Args:
+        initial: Architectures of the first archive.
+        iterations: Iterations after it.
+        candidates: Architectures that each iteration adds to the archive.
+        members: Members of the RBF ensemble.
+        population: Architectures in a population of the evolution.
+        generations: Generations of the evolution.
+        marginals: Architectures of the archive, at most, that the supernet is adapted to.
+        predictor: Name of the accuracy predictor.
+        operators: Operators of the evolution.
+
+    Raises:
+        InputError: The predictor is unknown.
+    """
+
+    initial: int
+    iterations: int
+    candidates: int
+    members: int
+    population: int
+    generations: int
+    marginals: int
+    predictor: str = DEFAULT_PREDICTOR
+    operators: Operators = dataclasses.field(default_factory=Operators)
+
+    def __post_init__(self) -> None:
+        require_known("predictor", self.predictor, PREDICTORS)

@@ -1,0 +1,212 @@
+"""The search without training, through the API and the command line."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from natdeploy import api
+from natdeploy.cli import run
+from natdeploy.core.genotype import decode, sample, to_encoding
+from natdeploy.core.space import SPACES
+from natdeploy.errors import CoverageError, InputError, TargetUnreachableError
+from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.subnets import read_subnet
+from natdeploy.io.table_store import table_path
+from natdeploy.io.tables import write_table
+from natdeploy.search.training_free import Effort
+from natdeploy.testing.tables import made_up_table
+from tests.landscapes import accuracy
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NANO, SUPERNET = "jetson-nano", "ofa-mbv3-w1.2"
+SPACE = SPACES[SUPERNET].with_resolutions((192, 224))
+EFFORT = Effort(population=20, generations=5, starts=1, pairs=10)
+
+
+class Listener(api.SilentReporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def info(self, message: str) -> None:
+        """Keep it."""
+        self.said.append(message)
+
+    def warn(self, message: str) -> None:
+        """Keep it."""
+        self.said.append(message)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the current one, with a table of jetson-nano in the user's data folder."""
+    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
+    target = target_of(find_device(NANO))
+    write_table(table_path(target), made_up_table(SPACE, target=target, provenance="imported"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def measured(home: Path) -> Path:
+    """A file of architectures with their top-1."""
+    rows = sample(SPACE, 60, np.random.default_rng(0))
+    lines = [f"{to_encoding(decode(SPACE, row))},{top1:.5f}" for row, top1 in zip(rows, accuracy(rows), strict=True)]
+    path = home / "measured.csv"
+    path.write_text("encoding,top1\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def searched(accuracy: Path, **changes: object) -> api.SearchResult:
+    """Search as little as can be searched."""
+    settings = {"supernet": SUPERNET, "devices": (NANO,), "predictor": "ridge", "effort": EFFORT, **changes}
+    return api.search_predicted(accuracy, **settings)  # type: ignore[arg-type]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open() as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_one_front_and_a_choice_for_each_target(measured: Path, home: Path) -> None:
+    """Each target gets the front's most accurate row within it, as a bare architecture; a looser one a better one."""
+    result = searched(measured, targets=({NANO: 30.0}, {NANO: 60.0}))
+    front = rows(result.run / "front.csv")
+    assert len(front) == result.front_size
+    for choice, target in zip(result.choices, (30.0, 60.0), strict=True):
+        best = max(float(row["top1"]) for row in front if float(row[f"latency_ms:{NANO}"]) <= target)
+        assert choice.top1 == pytest.approx(best, abs=1e-5)
+        assert (choice.top1_source, choice.validation_top1) == ("predicted", None)
+        assert choice.latency_ms[NANO].predicted <= target
+        assert choice.latency_ms[NANO].measured is None
+        subnet = read_subnet(choice.subnet)
+        assert subnet.weights is None
+        assert subnet.space.name == SUPERNET
+    assert result.choices[0].top1 < result.choices[1].top1
+    assert read_subnet(home / "subnet.json").architecture == read_subnet(result.chosen.subnet).architecture
+    assert "predicted by measured.csv" in result.report.read_text()
+    assert {path.name for path in result.run.iterdir()} >= {"run.toml", "front.csv", "latency_tables", "report.html"}
+
+
+def test_the_front_holds_nothing_that_is_dominated(measured: Path) -> None:
+    """Along the front, the quickest first, accuracy rises with latency."""
+    front = searched(measured).front
+    latency, top1 = ([float(row[name]) for row in front] for name in (f"latency_ms:{NANO}", "top1"))
+    assert latency == sorted(latency)
+    assert top1 == sorted(top1)
+
+
+def test_the_error_of_a_fitted_predictor_is_told(measured: Path) -> None:
+    """What is fitted to measured accuracies says how good it is on those that it has not seen."""
+    for predictor in ("ridge", "auto"):
+        listener = Listener()
+        searched(measured, predictor=predictor, context=api.Context(reporter=listener))
+        told = next(line for line in listener.said if "predictor" in line)
+        assert "60 architectures; cross-validated: Kendall tau 0." in told
+        assert "points of top-1" in told
+
+
+def test_the_seed_decides(measured: Path, home: Path) -> None:
+    """Two searches with one seed end in the same front."""
+    both = [searched(measured, output=home / name, seed=3) for name in ("one", "two")]
+    assert (both[0].run / "front.csv").read_text() == (both[1].run / "front.csv").read_text()
+
+
+def test_resolutions_that_the_file_does_not_know_are_named(measured: Path) -> None:
+    """Sizes beyond the file's are left out with a warning, and refused where none is left."""
+    listener = Listener()
+    result = searched(measured, resolutions=(192, 240), context=api.Context(reporter=listener))
+    assert any("240 are left out" in line for line in listener.said)
+    assert {row["resolution"] for row in result.front} == {192}
+    with pytest.raises(CoverageError, match=r"nothing of resolutions 240 \(its own: 192, 224\)"):
+        searched(measured, resolutions=(240,))
+
+
+def test_a_target_that_nothing_meets_leaves_no_run(measured: Path, home: Path) -> None:
+    """When the cheapest architecture misses a target, the search ends before it begins."""
+    with pytest.raises(TargetUnreachableError, match="the nearest takes"):
+        searched(measured, targets=({NANO: 0.1},), output=home / "run")
+    assert not (home / "run").exists()
+
+
+def test_a_run_without_weights_says_so(measured: Path, home: Path) -> None:
+    """Resuming such a run, or extracting from it, is refused with what can be done instead."""
+    run = searched(measured, output=home / "run").run
+    for work in (api.resume, api.extract_from_run):
+        with pytest.raises(InputError, match="without training") as refused:
+            work(run)
+        assert "natdeploy extract" in str(refused.value.hint)
+
+
+def test_the_command_prints_choices_and_json(measured: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command does the same: a choice for each target on one front, for people and as one document."""
+    base = ["search", "--supernet", SUPERNET, "--accuracy", str(measured), "--device", NANO, "--predictor", "ridge"]
+    assert run([*base, "--target-latency", "30ms,60ms"]) == 0
+    told = capsys.readouterr().out
+    assert "choice for 30 ms" in told
+    assert "choice for 60 ms" in told
+    assert "predicted" in told
+    assert run([*base, "-o", str(home / "run"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["ok"]
+    assert document["chosen"]["top1_source"] == "predicted"
+
+
+@pytest.mark.parametrize("extra", [["--data", "digits"], ["--warmup-epochs", "1"], ["--preset", "quick"]])
+def test_options_of_training_are_refused(extra: list[str], measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What only training needs cannot be given beside the file; classes only with it."""
+    assert run(["search", "--accuracy", str(measured), *extra]) == 2
+    assert extra[0] in capsys.readouterr().err
+    assert run(["search", "--classes", "10"]) == 2
+
+
+def test_the_pretrained_predictor_and_the_note10(shared_data: Path, home: Path) -> None:
+    """With OFA's predictor and table, the choices of three targets meet them, closely, and are ever more accurate."""
+    note10 = "galaxy-note10"
+    folder = shared_data / "latency" / "note10"
+    api.import_table(folder, format="ofa", device=note10, supernet=SUPERNET)
+    predictor = shared_data / "accuracy" / "ofa_mbv3_w1.2_acc_predictor.pth"
+    targets = tuple({note10: ms} for ms in (15.0, 20.0, 30.0))
+    result = searched(predictor, devices=(note10,), targets=targets, effort=Effort(generations=20, starts=1))
+    for choice, target in zip(result.choices, targets, strict=True):
+        assert 0.97 * target[note10] < choice.latency_ms[note10].predicted <= target[note10]
+    top1 = [choice.top1 for choice in result.choices]
+    assert 0.74 < top1[0] < top1[1] < top1[2] < 0.85
+
+
+def test_objectives_and_limits(measured: Path) -> None:
+    """The front is made of the objectives asked for, and the choice keeps the limits on size beside the target."""
+    free = searched(measured, targets=({NANO: 60.0},))
+    most = 0.7 * free.chosen.params
+    result = searched(measured, targets=({NANO: 60.0},), objectives=("madds",), limits={"params": most})
+    assert result.chosen.params <= most
+    assert result.chosen.latency_ms[NANO].predicted <= 60.0
+    assert result.chosen.top1 <= free.chosen.top1
+    assert result.front_size > free.front_size
+
+
+def test_no_device_is_needed_without_latency(measured: Path) -> None:
+    """With multiply-adds as the only cost, no table is needed, and the report plots top-1 over them."""
+    result = searched(measured, devices=(), objectives=("top1", "madds"), limits={"madds": 4e8})
+    assert result.chosen.madds <= 4e8
+    assert result.chosen.latency_ms == {}
+    assert "multiply-adds" in result.report.read_text()
+    madds, top1 = ([row[name] for row in result.front] for name in ("madds", "top1"))
+    assert madds == sorted(madds)
+    assert top1 == sorted(top1)
+
+
+def test_the_command_takes_objectives_and_limits(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Objectives without latency need no device, and counts are written with their unit."""
+    base = ["search", "--supernet", SUPERNET, "--accuracy", str(measured), "--predictor", "ridge", "--json"]
+    assert run([*base, "--objectives", "top1,madds", "--max-madds", "400M", "--max-params", "7M"]) == 0
+    chosen = json.loads(capsys.readouterr().out)["chosen"]
+    assert chosen["madds"] <= 4e8
+    assert chosen["params"] <= 7e6
+    assert run([*base, "--objectives", "top1,madds", "--max-madds", "1M"]) == 5

@@ -1,0 +1,124 @@
+"""Climbing near a limit."""
+
+import numpy as np
+import pytest
+
+from natdeploy.core.cost import madds_array, params_array
+from natdeploy.core.genotype import distinct, initial, repair, sample
+from natdeploy.core.space import SPACES
+from natdeploy.search.climbing import Climber
+from tests.landscapes import accuracy
+from tests.strategies import SMALL, TINY
+
+NAT = SPACES["nat"].with_resolutions((192, 224, 256))
+COSTS = {"madds": madds_array(NAT, 10), "params": params_array(NAT, 10)}
+
+
+def climber(limits, *, space=NAT, costs=COSTS, top1=accuracy, **effort):
+    """Return a climber."""
+    return Climber(space=space, top1=top1, costs=costs, limits=limits, **effort)
+
+
+@pytest.fixture(scope="module")
+def population():
+    """Architectures of all sizes."""
+    return initial(NAT, 200, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def limits(population):
+    """Limits that leave a quarter and a half of them."""
+    return {"madds": np.quantile(COSTS["madds"](population), 0.25), "params": np.median(COSTS["params"](population))}
+
+
+@pytest.fixture(scope="module")
+def climbed(population, limits):
+    """What climbing within the limits makes of the best of them."""
+    own = climber(limits)
+    starts = own.starts(population, accuracy(population), 2)
+    return starts, own.climb(starts)
+
+
+def test_starts_are_the_best_of_each_size(population, limits):
+    """Of each resolution and width, the most accurate rows within the limits are taken, as many as asked for."""
+    own = climber(limits)
+    starts = own.starts(population, accuracy(population), 2)
+    assert own.within(starts).all()
+    kept = population[own.within(population)]
+    for kind in np.unique(starts[:, :2], axis=0):
+        same = kept[(kept[:, :2] == kind).all(axis=1)]
+        best = np.sort(accuracy(same))[-2:]
+        np.testing.assert_allclose(np.sort(accuracy(starts[(starts[:, :2] == kind).all(axis=1)])), best)
+
+
+def test_a_climb_stays_within_the_limits(climbed, limits):
+    """Wherever a climb has stood is canonical, distinct, within every limit, and has the accuracy that is told."""
+    rows, values = climbed[1]
+    assert climber(limits).within(rows).all()
+    assert np.array_equal(repair(NAT, rows), rows)
+    assert len(distinct(rows)) == len(rows)
+    np.testing.assert_allclose(values, accuracy(rows))
+
+
+def test_a_climb_rises_above_random_search(climbed, limits):
+    """The best is above all starts, and above the best of many random rows within the limits."""
+    starts, (_, values) = climbed
+    random = sample(NAT, 20_000, np.random.default_rng(1))
+    random = random[climber(limits).within(random)]
+    assert values.max() > accuracy(starts).max() + 0.005
+    assert values.max() > accuracy(random).max() + 0.005
+
+
+def test_no_single_change_betters_the_best(climbed, limits):
+    """Of the best row, no gene can be set to another value within the limits and gain."""
+    rows, values = climbed[1]
+    best = rows[np.argmax(values)]
+    changed = np.repeat(best[None], 22 * 17, axis=0)
+    changed[np.arange(len(changed)), np.repeat(np.arange(22), 17)] = np.tile(np.arange(17), 22)
+    changed = repair(NAT, changed)
+    changed = changed[climber(limits).within(changed)]
+    assert accuracy(changed).max() <= values.max() + 1e-6
+
+
+def test_a_space_of_few_architectures_is_searched_to_its_best():
+    """In a space that can be tried out, climbing from the cheapest finds the best within the limit."""
+    cost = madds_array(TINY, 10)
+    rows = distinct(sample(TINY, 3000, np.random.default_rng(0)))
+    assert len(rows) == TINY.size
+
+    def top1(rows):
+        return rows @ np.linspace(1.0, 0.2, rows.shape[1])
+
+    limit = float(np.quantile(cost(rows), 0.6))
+    own = climber({"madds": limit}, space=TINY, costs={"madds": cost}, top1=top1)
+    _, values = own.climb(own.starts(rows, top1(rows), 1000))
+    assert values.max() == pytest.approx(top1(rows[cost(rows) <= limit]).max())
+
+
+def test_the_cheapest_is_where_nothing_else_is_within(population):
+    """Where no row is within the limit, the climb begins at the cheapest architecture of the space, if that is."""
+    least = COSTS["madds"].cheapest(NAT)[1]
+    large = population[COSTS["madds"](population) > 1.2 * least]
+    own = climber({"madds": 1.1 * least})
+    starts = own.starts(large, accuracy(large), 2)
+    assert COSTS["madds"](starts).tolist() == [least]
+    assert len(climber({"madds": 0.9 * least}).starts(large, accuracy(large), 2)) == 0
+    rows, values = climber({"madds": 0.9 * least}).climb(large[:0])
+    assert (len(rows), len(values)) == (0, 0)
+
+
+def test_without_limits_everything_is_within(population):
+    """Without a limit the climb goes on to what is most accurate of all."""
+    own = climber({})
+    assert own.within(population).all()
+    _, values = own.climb(own.starts(population, accuracy(population), 1))
+    assert values.max() >= accuracy(initial(NAT, 2, np.random.default_rng(0))).max()
+
+
+def test_depths_with_a_gap_stay_canonical():
+    """In a space whose depths have a gap, climbs stand on canonical rows alone."""
+    cost = madds_array(SMALL, 10)
+    rows = initial(SMALL, 20, np.random.default_rng(0))
+    own = climber({"madds": float(np.median(cost(rows)))}, space=SMALL, costs={"madds": cost})
+    stood, _ = own.climb(own.starts(rows, accuracy(rows), 3))
+    assert np.array_equal(repair(SMALL, stood), stood)

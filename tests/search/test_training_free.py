@@ -1,0 +1,73 @@
+"""Search without training."""
+
+import numpy as np
+import pytest
+
+from natdeploy.core.architecture import largest
+from natdeploy.core.cost import madds_array, params_array
+from natdeploy.core.genotype import distinct, encode, repair, sample
+from natdeploy.core.space import SPACES
+from natdeploy.search.training_free import Effort, search_without_training
+from tests.landscapes import accuracy
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SPACE = SPACES["ofa-mbv3-w1.2"].with_resolutions((192, 224))
+MADDS = madds_array(SPACE, 1000)
+EFFORT = Effort(population=30, generations=10, starts=1, pairs=30)
+LIMITS = (2.5e8, 4e8)
+
+
+def searched(*, seed=0, limits=LIMITS):
+    """Search within two limits of multiply-adds."""
+    wanted = [{"madds": limit} for limit in limits] or [{}]
+    costs = {"madds": MADDS}
+    return search_without_training(SPACE, accuracy, costs, wanted, objectives=["madds"], effort=EFFORT, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def found():
+    """What a search finds."""
+    return searched()
+
+
+def test_rows_are_distinct_with_their_accuracy(found):
+    """What is found is canonical and distinct, and each row has its own accuracy."""
+    rows, values = found
+    assert len(distinct(rows)) == len(rows)
+    assert np.array_equal(repair(SPACE, rows), rows)
+    np.testing.assert_allclose(values, accuracy(rows))
+
+
+def test_every_limit_is_searched_near(found):
+    """Within each limit the best is above what far more random rows hold, and uses most of what it may."""
+    rows, values = found
+    random = sample(SPACE, 20_000, np.random.default_rng(0))
+    for limit in LIMITS:
+        within = MADDS(rows) <= limit
+        best = rows[within][np.argmax(values[within])]
+        assert accuracy(best[None])[0] > accuracy(random[MADDS(random) <= limit]).max()
+        assert MADDS(best[None])[0] > 0.93 * limit
+
+
+def test_the_seed_decides(found):
+    """The same seed finds the same in the same order, another one something else."""
+    assert np.array_equal(searched()[0], found[0])
+    assert not np.array_equal(searched(seed=1)[0], found[0])
+
+
+def test_without_a_limit_the_most_accurate_is_looked_for():
+    """Without a limit, the search finds something about as accurate as anything of the space."""
+    assert searched(limits=())[1].max() > 0.99 * accuracy(encode(SPACE, largest(SPACE))[None])[0]
+
+
+def test_limits_of_several_costs_hold_together():
+    """A limit on two costs is searched near both."""
+    costs = {"madds": MADDS, "params": params_array(SPACE, 1000)}
+    both = {"madds": 4e8, "params": 6e6}
+    rows, _ = search_without_training(
+        SPACE, accuracy, costs, [both], objectives=["madds", "params"], effort=EFFORT, seed=0
+    )
+    within = (costs["madds"](rows) <= both["madds"]) & (costs["params"](rows) <= both["params"])
+    best = rows[within][np.argmax(accuracy(rows[within]))]
+    assert max(costs[name](best[None])[0] / limit for name, limit in both.items()) > 0.95

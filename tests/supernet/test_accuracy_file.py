@@ -1,0 +1,51 @@
+"""Reading OFA's accuracy predictor."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from natdeploy.core.genotype import encode
+from natdeploy.core.space import SPACES
+from natdeploy.errors import InputError
+from natdeploy.io.subnets import read_architecture
+from natdeploy.search.pretrained import RESOLUTIONS, PretrainedPredictor
+from natdeploy.supernet.accuracy_file import read_perceptron
+
+
+def test_the_published_file_is_read_and_tells_plausible_accuracies(shared_data: Path) -> None:
+    """OFA's predictor has four layers, and sets the smallest and the largest architecture apart."""
+    layers = read_perceptron(shared_data / "accuracy" / "ofa_mbv3_w1.2_acc_predictor.pth")
+    assert [weight.shape for weight, _ in layers] == [(400, 128), (400, 400), (400, 400), (1, 400)]
+    space = SPACES["ofa-mbv3-w1.2"].with_resolutions(RESOLUTIONS)
+    predictor = PretrainedPredictor(space, layers)
+    small, large = (
+        read_architecture(
+            f'{{"w": 1.2, "r": {r}, "d": {[d] * 5}, "e": {[e] * 5 * d}, "ks": {[k] * 5 * d}}}', supernet=space.name
+        ).architecture
+        for r, d, e, k in ((160, 2, 3, 3), (224, 4, 6, 7))
+    )
+    low, high = predictor(np.stack([encode(space, small), encode(space, large)]))
+    assert 0.70 < low < 0.78
+    assert 0.80 < high < 0.90
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ({}, "holds no layers"),
+        ({"stem.conv.weight": torch.zeros(2, 2)}, "it holds 'stem.conv.weight'"),
+        ({"0.weight": torch.zeros(2, 2)}, "layer 0 is no linear layer"),
+        ({"0.weight": torch.zeros(2, 2), "0.bias": torch.zeros(3)}, "layer 0 is no linear layer"),
+        ({"0.weight": torch.zeros(2, 2, 1), "0.bias": torch.zeros(2)}, "layer 0 is no linear layer"),
+        ({"0.weight": torch.full((2, 2), torch.nan), "0.bias": torch.zeros(2)}, "no numbers"),
+    ],
+)
+def test_other_files_are_refused(state: dict[str, torch.Tensor], reason: str, tmp_path: Path) -> None:
+    """A checkpoint of something else is refused by what is wrong in it."""
+    path = tmp_path / "predictor.pth"
+    torch.save(state, path)
+    with pytest.raises(InputError, match=reason) as refused:
+        read_perceptron(path)
+    assert str(path) in refused.value.message
