@@ -34,12 +34,12 @@ class Effort:
     """
 
     population: int = 100
-    generations: int = 60
+    generations: int = 30
     starts: int = 3
     bouts: int = 4
     children: int = 12
     pairs: int = 100
-    beam: int = 4
+    beam: int = 8
 
 
 def search_without_training(
