@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -133,5 +134,10 @@ def require_checkpoint(run: RunFolder) -> None:
 
 
 def default_run_path(now: datetime, seed: int) -> Path:
-    """Return `runs/<UTC time>-s<seed>` under the current directory."""
-    return Path("runs") / f"{now:%Y%m%dT%H%M%SZ}-s{seed}"
+    """Return `runs/<UTC time>-s<seed>` under the current directory; a number follows where a run of that second is."""
+    path = Path("runs") / f"{now:%Y%m%dT%H%M%SZ}-s{seed}"
+    return next(free for number in itertools.count(1) if not (free := _numbered(path, number)).exists())
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path if number == 1 else path.with_name(f"{path.name}-{number}")

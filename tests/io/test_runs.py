@@ -141,7 +141,11 @@ def test_the_report_is_written_whole(run):
     assert set(run.path.iterdir()) - before == {path}
 
 
-def test_default_paths_tell_time_and_seed():
-    """A run without a place of its own is named after the time, UTC, and its seed."""
+def test_default_paths_tell_time_and_seed(tmp_path, monkeypatch):
+    """A run without a place of its own is named after the time, UTC, and its seed, and no two share a name."""
+    monkeypatch.chdir(tmp_path)
     now = datetime(2024, 2, 3, 4, 5, 6, tzinfo=UTC)
-    assert default_run_path(now, 7) == Path("runs") / "20240203T040506Z-s7"
+    for name in ("20240203T040506Z-s7", "20240203T040506Z-s7-2", "20240203T040506Z-s7-3"):
+        path = default_run_path(now, 7)
+        assert path == Path("runs") / name
+        path.mkdir(parents=True)
