@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sklearn import datasets
 
 from natdeploy import api
 from natdeploy.core.latency import LatencyTable
@@ -26,10 +27,12 @@ NANO = "jetson-nano"
 
 @pytest.fixture(scope="module")
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A data folder with a table of jetson-nano."""
+    """A data folder with a table of jetson-nano; the digits are every sixth of them meanwhile."""
     folder = tmp_path_factory.mktemp("home")
+    pixels, labels = datasets.load_digits(return_X_y=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NATDEPLOY_HOME", str(folder))
+        patch.setattr(datasets, "load_digits", lambda *, return_X_y: (pixels[::6], labels[::6]))
         write_table(table_path(target_of(find_device(NANO))), nano_table())
         yield folder
 

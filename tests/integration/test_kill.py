@@ -9,7 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from natdeploy.api.latency import runtime_of
 from natdeploy.core.space import SPACES
@@ -20,8 +23,8 @@ from natdeploy.testing.tables import HOST, made_up_table
 pytestmark = pytest.mark.integration
 
 SEARCH = (
-    "search --target-latency 9s --resolutions 32 --initial 6 --iterations 1 --candidates 2 --warmup-epochs 1 "
-    "--adapt-epochs 1 --seed 4 --threads 1"
+    "search --data images --target-latency 9s --resolutions 32 --initial 6 --iterations 1 --candidates 2 "
+    "--warmup-epochs 1 --adapt-epochs 1 --seed 4 --threads 1"
 )
 
 
@@ -34,10 +37,15 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a latency table of this machine, so that every search uses the same one."""
+    """A folder with a latency table of this machine, so that every search uses the same one, and some images."""
     fingerprint = host_fingerprint(runtime_of("onnxruntime").version())
     table = made_up_table(SPACES["starter"], fingerprint=fingerprint)
     write_table(tmp_path / "home" / "latency_tables" / "host" / HOST.file_name, table)
+    pixels, labels = load_digits(return_X_y=True)
+    for number, label in enumerate(labels[:300]):
+        place = tmp_path / "images" / str(label)
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels[number].reshape(8, 8) * 15).astype(np.uint8)).save(place / f"{number}.png")
     return tmp_path
 
 
