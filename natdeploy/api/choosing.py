@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,14 +57,15 @@ class Chooser:
     top1: Values
     context: Context
 
+    @functools.cached_property
     def front(self) -> NDArray[np.intp]:
-        """Return the places in the archive that no other dominates in top-1 and every objective, the quickest first."""
+        """The places in the archive that no other dominates in top-1 and every objective, the quickest first."""
         return front(self.top1, [self.costs[name](self.archive) for name in self.objectives])
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the archive as files show it, one mapping an architecture."""
+    def rows(self, places: Iterable[int]) -> list[dict[str, Any]]:
+        """Return some places of the archive as files show them, one mapping an architecture."""
         values = {name: cost(self.archive) for name, cost in self.costs.items()}
-        return [self._row(place, values) for place in range(len(self.archive))]
+        return [self._row(int(place), values) for place in places]
 
     def candidates(self, places: NDArray[np.intp]) -> Candidates:
         """Return some places of the archive as what a choice is made of."""
@@ -82,7 +84,7 @@ class Chooser:
         Raises:
             TargetUnreachableError: None meets the target.
         """
-        places = self.front()
+        places = self.front
         candidates = self.candidates(places)
         order = rank(candidates, target, self.limits)
         nearest = ""

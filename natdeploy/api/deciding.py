@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from natdeploy.api.choosing import Chooser, choice_names, metrics_of
+from natdeploy.api.choosing import Chooser, Values, choice_names, metrics_of
 from natdeploy.api.context import Context
 from natdeploy.api.objectives import cost_arrays
 from natdeploy.api.results import Choice
 from natdeploy.api.settings import SearchPlan
 from natdeploy.core.architecture import Architecture
-from natdeploy.core.genotype import decode
+from natdeploy.core.cost import CostArray
+from natdeploy.core.genotype import Population, decode
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
@@ -40,9 +41,39 @@ class Decider(Chooser):
     plan: SearchPlan
     evaluator: SubnetEvaluator
 
+    @classmethod
+    def of(
+        cls,
+        run: RunFolder,
+        plan: SearchPlan,
+        tables: Mapping[str, LatencyTable],
+        *,
+        costs: Mapping[str, CostArray],
+        archive: Population,
+        top1: Values,
+        evaluator: SubnetEvaluator,
+        context: Context,
+    ) -> Decider:
+        """Return the decider of a run; what the plan and the task tell is taken from them."""
+        return cls(
+            run=run,
+            plan=plan,
+            space=plan.space,
+            classes=len(evaluator.task.classes),
+            seed=plan.seed,
+            tables=tables,
+            costs=costs,
+            objectives=plan.minimized,
+            limits=plan.limits,
+            archive=archive,
+            top1=top1,
+            evaluator=evaluator,
+            context=context,
+        )
+
     def write_archive(self) -> list[dict[str, Any]]:
         """Write `archive.csv` and `front.csv`; return the archive's rows, those with `front` true first."""
-        rows, on_front = self.rows(), self.front().tolist()
+        rows, on_front = self.rows(range(len(self.archive))), self.front.tolist()
         self.run.write_csv("archive", rows)
         self.run.write_csv("front", [rows[place] for place in on_front])
         order = [*on_front, *(place for place in range(len(rows)) if place not in set(on_front))]
@@ -125,21 +156,7 @@ def decider_of_run(run: RunFolder, plan: SearchPlan, tables: Mapping[str, Latenc
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
     evaluator, _ = build_supernet(plan, run, task)
     costs = cost_arrays(plan.space, tables, len(evaluator.task.classes), plan.minimized)
-    return Decider(
-        run=run,
-        plan=plan,
-        space=plan.space,
-        classes=len(evaluator.task.classes),
-        seed=plan.seed,
-        tables=tables,
-        costs=costs,
-        objectives=plan.minimized,
-        limits=plan.limits,
-        archive=archive,
-        top1=top1,
-        evaluator=evaluator,
-        context=context,
-    )
+    return Decider.of(run, plan, tables, costs=costs, archive=archive, top1=top1, evaluator=evaluator, context=context)
 
 
 def write_network(

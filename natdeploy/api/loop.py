@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from natdeploy.api.context import Context
 from natdeploy.api.deciding import Decider
 from natdeploy.api.html_report import report_html
-from natdeploy.api.objectives import cost_arrays
+from natdeploy.api.objectives import choice_limits, cost_arrays
 from natdeploy.api.results import SearchResult
 from natdeploy.api.settings import SearchPlan
 from natdeploy.core.genotype import Population, decode
@@ -55,8 +55,9 @@ class SearchLoop:
         self.space = plan.space
         self.evaluator, self.trainer = build_supernet(plan, run, task)
         self.costs = cost_arrays(self.space, tables, len(self.evaluator.task.classes), plan.minimized)
+        limits = [limit for limit in choice_limits(plan.targets or ({},), plan.limits, tables) if limit]
         self.search = NatSearch(
-            self.space, self.costs, self._limits(), _settings(plan), seed=plan.seed, objectives=plan.minimized
+            self.space, self.costs, limits, _settings(plan), seed=plan.seed, objectives=plan.minimized
         )
         self._recorded = _recorded(run)
         self.evaluations = len(self._recorded)
@@ -87,16 +88,11 @@ class SearchLoop:
         Raises:
             TargetUnreachableError: No architecture of the archive meets a target.
         """
-        decider = Decider(
-            run=self.run_folder,
-            plan=self.plan,
-            space=self.space,
-            classes=len(self.evaluator.task.classes),
-            seed=self.plan.seed,
-            tables=self.tables,
+        decider = Decider.of(
+            self.run_folder,
+            self.plan,
+            self.tables,
             costs=self.costs,
-            objectives=self.plan.minimized,
-            limits=self.plan.limits,
             archive=self.search.archive,
             top1=self.search.top1,
             evaluator=self.evaluator,
@@ -166,14 +162,14 @@ class SearchLoop:
         if any(event["iteration"] == iteration for event in self.run_folder.recorded("iteration")):
             return
         figures: dict[str, Any] = quality(predicted, measured) if len(measured) else {}
-        best = float(self.search.top1.max())
+        best, dominated = float(self.search.top1.max()), self.search.hypervolume()
         self.run_folder.record(
             "iteration",
             {
                 "iteration": iteration,
                 "predictor": self.plan.effort.predictor,
                 "best_top1": best,
-                "hypervolume": self.search.hypervolume(),
+                "hypervolume": dominated,
                 "reference": self.search.reference(),
                 **figures,
             },
@@ -182,18 +178,8 @@ class SearchLoop:
         said = "predictor tau not defined" if tau is None else f"predictor tau {tau:.2f}"
         self.context.reporter.info(
             f"iteration {iteration}: {len(measured)} new architectures, {said}, "
-            f"hypervolume {self.search.hypervolume():.3f}, best top-1 so far {best:.3f}"
+            f"hypervolume {dominated:.3f}, best top-1 so far {best:.3f}"
         )
-
-    def _limits(self) -> list[dict[str, float]]:
-        return [
-            {
-                **self.plan.limits,
-                **{f"latency:{device}": ms / self.tables[device].upper_ratio for device, ms in target.items()},
-            }
-            for target in self.plan.targets or ({},)
-            if target or self.plan.limits
-        ]
 
 
 def _recorded(run: RunFolder) -> dict[tuple[int, tuple[int, ...]], float]:

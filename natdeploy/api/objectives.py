@@ -66,6 +66,19 @@ def minimized(
     return tuple(dict.fromkeys([*wanted, *limits, *limited]))
 
 
+def choice_limits(
+    targets: Sequence[Mapping[str, float]], limits: Mapping[str, float], tables: Mapping[str, LatencyTable]
+) -> list[dict[str, float]]:
+    """Return the largest value of each cost, by its name, for each target.
+
+    A target in milliseconds limits the upper bound; what the prediction may be is so much less.
+    """
+    return [
+        {**limits, **{LATENCY + device: ms / tables[device].upper_ratio for device, ms in target.items()}}
+        for target in targets
+    ]
+
+
 def cost_arrays(
     space: SearchSpace, tables: Mapping[str, LatencyTable], classes: int, names: Iterable[str]
 ) -> dict[str, CostArray]:

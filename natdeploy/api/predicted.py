@@ -14,7 +14,15 @@ from natdeploy.api.choosing import Chooser, Values, choice_names, metrics_of
 from natdeploy.api.context import Context, resolve_space
 from natdeploy.api.html_report import report_html
 from natdeploy.api.latency import table_for_search
-from natdeploy.api.objectives import LATENCY, cost_arrays, minimized, read_objectives, require_small, used_devices
+from natdeploy.api.objectives import (
+    LATENCY,
+    choice_limits,
+    cost_arrays,
+    minimized,
+    read_objectives,
+    require_small,
+    used_devices,
+)
 from natdeploy.api.results import Choice, SearchResult
 from natdeploy.api.searching import Targets, covered, require_reachable
 from natdeploy.core.genotype import Population, decode
@@ -158,9 +166,9 @@ class PredictedSearch:
         choices = tuple(self._choose(chooser, target, name) for target, name in zip(self.targets, names, strict=True))
         if alias is not None:
             write_subnet(alias, self._subnet(run, choices[0]))
-        rows = chooser.rows()
-        front = [{**rows[place], "front": True} for place in chooser.front()]
-        run.write_csv("front", [rows[place] for place in chooser.front()])
+        rows = chooser.rows(chooser.front)
+        front = [{**row, "front": True} for row in rows]
+        run.write_csv("front", rows)
         html = report_html(
             title=f"Search of {self.space.name} without training",
             note=f"top-1 is predicted by {self.source.path.name}, seed {self.seed}. Nothing was trained or evaluated.",
@@ -183,13 +191,7 @@ class PredictedSearch:
 
     def _searched(self, run: RunFolder, accuracy: Accuracy) -> Chooser:
         costs = cost_arrays(self.space, self.tables, self.classes, self.objectives)
-        limits = [
-            {
-                **self.limits,
-                **{LATENCY + device: ms / self.tables[device].upper_ratio for device, ms in target.items()},
-            }
-            for target in self.targets
-        ]
+        limits = choice_limits(self.targets, self.limits, self.tables)
         population, top1 = search_without_training(
             self.space,
             accuracy,

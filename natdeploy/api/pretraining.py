@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter, ValidationError
 
 from natdeploy.api.context import Context, prepare_torch, resolve_space
 from natdeploy.api.results import Result
+from natdeploy.api.settings import validated
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.space import SearchSpace, find_space
@@ -108,16 +108,7 @@ class PretrainPlan:
         Raises:
             InputError: They are not those of pretraining; the message names the key.
         """
-        if "pretrain" not in settings:
-            msg = f"{source}: not the settings of pretraining: [pretrain] is missing"
-            raise InputError(msg)
-        try:
-            return TypeAdapter(cls).validate_python(settings["pretrain"])
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            msg = f"{source}: not the settings of pretraining: {place}: {first['msg']}"
-            raise InputError(msg) from error
+        return validated(cls, lambda: settings["pretrain"], source, "pretraining")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,6 +13,8 @@ from natdeploy.api.objectives import minimized
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
 from natdeploy.search.settings import DEFAULT_PREDICTOR, PREDICTORS, Operators, require_known
+
+Plan = TypeVar("Plan")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,8 +67,10 @@ class Preset:
         require_known("predictor", self.predictor, PREDICTORS)
         _ = self.operators
         least = {"warmup_epochs": 0, "scratch_epochs": 0, "plain_epochs": 0, "iterations": 0, "initial": 6}
-        for field in (field for field in dataclasses.fields(self) if field.type != "str"):
+        for field in dataclasses.fields(self):
             value, low = getattr(self, field.name), least.get(field.name, 0 if field.name == "learning_rate" else 1)
+            if isinstance(value, str):
+                continue
             if value < low or (field.name == "learning_rate" and value <= 0):
                 msg = f"{field.name.replace('_', '-')} is {value}: it must be {low} at least"
                 raise InputError(msg)
@@ -107,10 +110,7 @@ def find_preset(name: str, overrides: Mapping[str, Any]) -> Preset:
     Raises:
         InputError: The name is unknown (the hint names the nearest), or a value is out of range.
     """
-    if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, n=1)
-        msg = f"unknown preset {name!r} (known: {', '.join(PRESETS)})"
-        raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+    require_known("preset", name, PRESETS)
     # Whoever names the epochs of the warm-up means them, whatever the weights are.
     scratch = {"scratch_epochs": overrides["warmup_epochs"]} if "warmup_epochs" in overrides else {}
     return dataclasses.replace(PRESETS[name], **scratch, **overrides)
@@ -209,13 +209,28 @@ class SearchPlan:
             msg = f"{source}: was searched without training: there are no weights in it"
             hint = "its choices are architectures: natdeploy extract SUBNET --supernet NAME --weights FILE"
             raise InputError(msg, hint=hint)
-        try:
-            return TypeAdapter(cls).validate_python({**settings["search"], "effort": settings["effort"]})
-        except KeyError as error:
-            msg = f"{source}: not the settings of a search: [{error.args[0]}] is missing"
-            raise InputError(msg) from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            msg = f"{source}: not the settings of a search: {place}: {first['msg']}"
-            raise InputError(msg) from error
+        return validated(cls, lambda: {**settings["search"], "effort": settings["effort"]}, source, "a search")
+
+
+def validated(plan: type[Plan], values: Callable[[], Mapping[str, Any]], source: str, work: str) -> Plan:
+    """Read a plan from the settings of a run.
+
+    Args:
+        plan: What is read.
+        values: Takes the plan's values out of the settings.
+        source: File that they are from.
+        work: What they should be of.
+
+    Raises:
+        InputError: A section is missing, or a key is missing, unknown or of the wrong type; the message names it.
+    """
+    try:
+        return TypeAdapter(plan).validate_python(values())
+    except KeyError as error:
+        msg = f"{source}: not the settings of {work}: [{error.args[0]}] is missing"
+        raise InputError(msg) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        msg = f"{source}: not the settings of {work}: {place}: {first['msg']}"
+        raise InputError(msg) from error

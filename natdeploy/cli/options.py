@@ -22,6 +22,12 @@ width_option = click.option("--width", type=float, default=None, help="Width mul
 classes_option = click.option(
     "--classes", type=click.IntRange(min=2), default=None, help="Classes, where no task is known.  [default: 1000]"
 )
+training_threads_option = click.option(
+    "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads to train with.  [default: all cores]"
+)
+resume_option = click.option(
+    "--resume", type=click.Path(path_type=Path), default=None, help="Run folder to go on with."
+)
 output_option = click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="File or folder.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,12 +30,10 @@ _WITH_RESUME = {"resume", "json"}
 @click.option("--subnets", type=int, default=2, help="Subnets of each step beside the largest; one is the smallest.")
 @click.option("--averaging", type=float, default=0.998, help="Decay of the moving average of the weights; 0 for none.")
 @click.option("--samples", type=int, default=20, help="Random subnets to test at the end.")
-@click.option(
-    "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads to train with.  [default: all cores]"
-)
+@options.training_threads_option
 @options.seed_option
 @options.output_option
-@click.option("--resume", type=click.Path(path_type=Path), default=None, help="Run folder to go on with.")
+@options.resume_option
 @options.json_option
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401

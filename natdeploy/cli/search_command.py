@@ -57,12 +57,10 @@ _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"
 @click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
 @click.option("--candidates", type=int, default=None, help="New ones an iteration.  [default: the preset's]")
 @click.option("--predictor", default=None, help="auto, rbf, trees, ridge, gp or knn.  [default: the preset's]")
-@click.option(
-    "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads to train with.  [default: all cores]"
-)
+@options.training_threads_option
 @options.seed_option
 @options.output_option
-@click.option("--resume", type=click.Path(path_type=Path), default=None, help="Run folder to go on with.")
+@options.resume_option
 @options.json_option
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401

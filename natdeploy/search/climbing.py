@@ -22,6 +22,14 @@ Accuracy = Callable[[Population], Values]
 _GAIN = 1e-7
 
 
+def within(costs: Mapping[str, CostArray], limits: Mapping[str, float], population: Population) -> NDArray[np.bool_]:
+    """Tell which rows of the `n x L` array `population` keep the limit of every cost that has one."""
+    meets = np.ones(len(population), dtype=bool)
+    for name, most in limits.items():
+        meets &= costs[name](population) <= most
+    return meets
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Climber:
     """Raises the accuracy of architectures within limits.
@@ -46,10 +54,7 @@ class Climber:
 
     def within(self, population: Population) -> NDArray[np.bool_]:
         """Tell which rows of the `n x L` array meet every limit."""
-        meets = np.ones(len(population), dtype=bool)
-        for name, most in self.limits.items():
-            meets &= self.costs[name](population) <= most
-        return meets
+        return within(self.costs, self.limits, population)
 
     def starts(self, population: Population, top1: Values, count: int) -> Population:
         """Return where to climb from: the `count` best rows within the limits, of each resolution and width.

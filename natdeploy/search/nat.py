@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from natdeploy.core.cost import CostArray
 from natdeploy.core.genotype import Population, initial, without
 from natdeploy.core.space import SearchSpace
-from natdeploy.search.climbing import Climber
+from natdeploy.search.climbing import Climber, within
 from natdeploy.search.decision import spread
 from natdeploy.search.evolution import evolve, survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
@@ -148,15 +148,9 @@ class NatSearch:
         """Take half of the candidates for predicted top-1 within each limit in turn, and half to cover the front."""
         count = min(self.settings.candidates, len(population))
         order = np.argsort(values[:, 0], kind="stable")
-        queues = [order[self._within(population[order], limit)].tolist() for limit in self.limits or ({},)]
+        queues = [order[within(self.costs, limit, population[order])].tolist() for limit in self.limits or ({},)]
         in_turn = [place for places in zip_longest(*queues) for place in places if place is not None]
         best = np.array(list(dict.fromkeys(in_turn))[: (count + 1) // 2], dtype=np.intp)
         others = np.setdiff1d(np.arange(len(population)), best)
         known = np.concatenate([values[best], self._objectives()])
         return np.concatenate([best, others[spread(values[others], known, count - len(best))]])
-
-    def _within(self, population: Population, limit: Mapping[str, float]) -> NDArray[np.bool_]:
-        meets = np.ones(len(population), dtype=bool)
-        for name, most in limit.items():
-            meets &= self.costs[name](population) <= most
-        return meets

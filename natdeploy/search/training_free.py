@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from natdeploy.core.cost import CostArray
-from natdeploy.core.genotype import Population, distinct, initial, repair, without
+from natdeploy.core.genotype import Population, initial, repair, without
 from natdeploy.core.space import SearchSpace
 from natdeploy.search.climbing import Accuracy, Climber, Values
 from natdeploy.search.evolution import evolve
@@ -83,9 +83,8 @@ def search_without_training(
             found.append(rows)
             values.append(accuracies)
     population = np.concatenate(found)
-    rows = distinct(population)
-    _, first = np.unique(population, axis=0, return_index=True)
-    return rows, np.concatenate(values)[np.sort(first)]
+    kept = np.sort(np.unique(population, axis=0, return_index=True)[1])
+    return population[kept], np.concatenate(values)[kept]
 
 
 def _climbed(

@@ -189,7 +189,7 @@ def _convolve(unit: ConvUnit, x: Tensor, weight: Tensor, channels: int) -> Tenso
 def _convolve_padded(x: Tensor, weight: Tensor, stride: int, groups: int) -> Tensor:
     kernel, (height, width) = weight.shape[-1], x.shape[-2:]
     right, below = max(0, kernel - width), max(0, kernel - height)
-    if not (right or below) or not torch.is_grad_enabled():
+    if not (right or below) or not torch.is_grad_enabled() or x.is_cuda:
         return nnf.conv2d(x, weight, stride=stride, padding=kernel // 2, groups=groups)
     # oneDNN's gradient of a depthwise kernel larger than its map is several times slower than that of a padded map.
     y = nnf.conv2d(nnf.pad(x, (0, right, 0, below)), weight, stride=stride, padding=kernel // 2, groups=groups)

@@ -79,7 +79,9 @@ class ElasticTrainer:
             self._parameter_groups(), lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True
         )
         self._device = next(supernet.parameters()).device
-        self._average = _averaged(supernet, recipe.averaging) if recipe.averaging else None
+        self._average: AveragedModel | None = None
+        if recipe.averaging:
+            self._average = AveragedModel(supernet, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging))
 
     def epoch(self, number: int, population: Population | None) -> float:
         """Train epoch `number` and return its mean loss.
@@ -198,7 +200,3 @@ class ElasticTrainer:
             {"params": matrices, "weight_decay": self.recipe.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
         ]
-
-
-def _averaged(supernet: Supernet, decay: float) -> AveragedModel:
-    return AveragedModel(supernet, multi_avg_fn=get_ema_multi_avg_fn(decay))
