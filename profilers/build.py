@@ -21,6 +21,8 @@ from natdeploy.profilers.passes import Bench, lacking, measure_places, reference
 from natdeploy.profilers.row_journal import RowJournal
 from natdeploy.version import __version__
 
+_NOISY_PERCENT = 4.0
+
 
 def profile_device(
     space: SearchSpace,
@@ -30,6 +32,7 @@ def profile_device(
     existing: LatencyTable | None,
     journal: Path,
     fresh: bool = False,
+    recheck: bool = False,
     validate_networks: int = 20,
     budget: Budget | None = None,
 ) -> LatencyTable:
@@ -43,6 +46,7 @@ def profile_device(
         journal: File where every finished width and resolution is kept at once, so that the next call goes on
             behind it; to be deleted when the table is written.
         fresh: Measure everything anew.
+        recheck: Run the whole networks again even where no row is lacking.
         validate_networks: Whole networks to measure whose latency spreads over its range, and half as many random ones
             besides; with 0 the table has no validation, no correction and no interval.
         budget: Time that it may take; None for as long as it needs. What it does not reach is warned about by name.
@@ -59,7 +63,7 @@ def profile_device(
     journaled = _open_journal(journal, target, fingerprint, space, fresh=fresh)
     old = Pass(rows=dict(kept.rows) if kept else {}, level_ms=None)
     places = lacking(space, join([old, *journaled.passes], None))
-    if kept is not None and not places and not journaled.passes:
+    if kept is not None and not places and not journaled.passes and not recheck:
         return kept
     before = timer.conditions()
     if places:
@@ -109,6 +113,8 @@ def _finish(
         f"two timings of one network differ by {checked.noise_percent:.2f} %; "
         f"{checked.unstable} of {len(checked.measured_ms)} networks did not run steadily"
     )
+    if checked.noise_percent > _NOISY_PERCENT:
+        bench.reporter.warn("the device did other work during the check: --recheck repeats it without measuring layers")
     return with_errors(levelled, checked, quietest_ms)
 
 

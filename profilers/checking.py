@@ -53,24 +53,53 @@ def measure_whole(space: SearchSpace, table: LatencyTable, count: int, bench: Be
     rng = np.random.default_rng(bench.seed)
     spaces = covered_spaces(table, space)
     each = -(-count // len(spaces))
-    spread = [network for own in spaces for network in spread_networks(own, table, each, rng)]
-    random = [network for own in spaces for network in random_networks(own, round(each * _RANDOM_SHARE), rng)]
-    networks, references = [*spread, *random], reference_networks(spaces[0])
-    bench.reporter.info(f"checking the table on {len(networks)} whole networks")
-    repeated = networks[:: max(1, len(networks) // _REPEATED)]
-    timed = [*networks, *references, *repeated]
-    effort = 1.0 if budget is None else budget.check_effort(len(timed), _networks_a_pass(space))
-    bench = bench.with_effort(effort)
-    measured = Meter(exporter=bench.exporter, timer=bench.timer, seed=bench.seed).measure(timed)
-    own, rest = measured[: len(networks)], measured[len(networks) :]
+    spread = [spread_networks(own, table, each, rng) for own in spaces]
+    random = [random_networks(own, round(each * _RANDOM_SHARE), rng) for own in spaces]
+    groups = [[*own, *others] for own, others in zip(spread, random, strict=True)]
+    references = reference_networks(spaces[0])
+    bench.reporter.info(f"checking the table on {sum(map(len, groups))} whole networks")
+    runs = sum(len(group) + len(_repeated(group, len(spaces))) for group in groups) + len(references)
+    effort = 1.0 if budget is None else budget.check_effort(runs, _networks_a_pass(space))
+    meter = Meter(exporter=bench.exporter, timer=bench.with_effort(effort).timer, seed=bench.seed)
+    # Each space has its own turn: behind a network a hundred times its size a small one finds nothing in the caches.
+    timed = [
+        _timed(group, references if number == 0 else [], len(spaces), meter) for number, group in enumerate(groups)
+    ]
+    ordered = [stats for one, own in zip(timed, spread, strict=True) for stats in one.networks[: len(own)]]
+    ordered += [stats for one, own in zip(timed, spread, strict=True) for stats in one.networks[len(own) :]]
     return Checked(
-        spread=spread,
-        random=random,
-        measured_ms=[stats.median_ms for stats in own],
-        level_ms=level_ms(rest[: len(references)]),
-        noise_percent=_noise_percent(own[:: max(1, len(networks) // _REPEATED)], rest[len(references) :]),
-        unstable=sum(stats.p90_ms - stats.p10_ms > _UNSTABLE * stats.median_ms for stats in own),
+        spread=[network for own in spread for network in own],
+        random=[network for own in random for network in own],
+        measured_ms=[stats.median_ms for stats in ordered],
+        level_ms=level_ms(timed[0].references),
+        noise_percent=_noise_percent([pair for one in timed for pair in one.repeated]),
+        unstable=sum(stats.p90_ms - stats.p10_ms > _UNSTABLE * stats.median_ms for stats in ordered),
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Timed:
+    networks: list[LatencyStats]
+    references: list[LatencyStats]
+    repeated: list[tuple[LatencyStats, LatencyStats]]
+
+
+def _timed(networks: Networks, references: Sequence[tuple[Layer, ...]], parts: int, meter: Meter) -> _Timed:
+    """Time networks in turns with the references, and some of them twice."""
+    twice = _repeated(networks, parts)
+    found = meter.measure([*networks, *references, *(networks[place] for place in twice)])
+    own, rest = found[: len(networks)], found[len(networks) :]
+    again = rest[len(references) :]
+    return _Timed(
+        networks=own,
+        references=rest[: len(references)],
+        repeated=[(own[place], other) for place, other in zip(twice, again, strict=True)],
+    )
+
+
+def _repeated(networks: Networks, parts: int) -> range:
+    """Return the places of the networks that are timed twice, where these are one of several parts."""
+    return range(0, len(networks), max(1, parts * len(networks) // _REPEATED))
 
 
 def covered_spaces(table: LatencyTable, space: SearchSpace) -> list[SearchSpace]:
@@ -125,7 +154,6 @@ def _networks_a_pass(space: SearchSpace) -> int:
     return space.max_gene + len(reference_networks(space))
 
 
-def _noise_percent(once: Sequence[LatencyStats], again: Sequence[LatencyStats]) -> float:
-    pairs = zip(once, again, strict=True)
+def _noise_percent(pairs: Sequence[tuple[LatencyStats, LatencyStats]]) -> float:
     differences = [abs(math.log(first.median_ms / second.median_ms)) for first, second in pairs]
     return round(100 * float(np.median(differences)), 3)

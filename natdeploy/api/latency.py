@@ -42,6 +42,7 @@ def profile(
     batch: int | None = None,
     threads: int | None = None,
     fresh: bool = False,
+    recheck: bool = False,
     measured_only: bool = False,
     budget_s: float | None = None,
     output: Path | None = None,
@@ -62,6 +63,7 @@ def profile(
         batch: Images in one call.
         threads: Threads of the runtime.
         fresh: Measure anew instead of adding to an existing table.
+        recheck: Run whole networks against the table again, even where it lacks nothing.
         measured_only: Never estimate.
         budget_s: Seconds that measuring may take; as long as it needs where None.
         output: File to write instead of the user's own table.
@@ -105,7 +107,16 @@ def profile(
             if stored is not None and stored.packaged and existing is not None and existing.provenance == ESTIMATED:
                 existing = None
             bench = _bench(timer, exporter_of(described, target), context, seed)
-            table = _measure(space, target, bench, existing, journal=_journal(path), fresh=fresh, budget_s=budget_s)
+            table = _measure(
+                space,
+                target,
+                bench,
+                existing,
+                journal=_journal(path),
+                fresh=fresh,
+                recheck=recheck,
+                budget_s=budget_s,
+            )
     if table != existing or source != path:
         write_table(path, table, fresh=fresh)
     _journal(path).unlink(missing_ok=True)
@@ -270,6 +281,7 @@ def _measure(
     *,
     journal: Path,
     fresh: bool,
+    recheck: bool,
     budget_s: float | None,
 ) -> LatencyTable:
     from natdeploy.profilers.budget import Budget
@@ -277,7 +289,9 @@ def _measure(
 
     budget = None if budget_s is None else Budget(budget_s, bench.clock)
     try:
-        return profile_device(space, target, bench, existing=existing, journal=journal, fresh=fresh, budget=budget)
+        return profile_device(
+            space, target, bench, existing=existing, journal=journal, fresh=fresh, recheck=recheck, budget=budget
+        )
     except DeviceUnreachableError as error:
         hint = "; ".join(part for part in (error.hint, _GOES_ON) if part)
         raise DeviceUnreachableError(error.message, hint=hint) from error

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @options.width_option
 @options.table_options
 @click.option("--fresh", is_flag=True, help="Measure anew instead of adding what is missing.")
+@click.option("--recheck", is_flag=True, help="Run the whole networks of the table's check again.")
 @click.option("--measured-only", is_flag=True, help="Never estimate: fail when the device cannot be reached.")
 @click.option("--budget", default=None, help="Time that measuring may take, such as 90s or 2m.  [default: no limit]")
 @options.output_option
@@ -45,6 +46,7 @@ def command(  # noqa: PLR0917
     batch: int | None,
     threads: int | None,
     fresh: bool,  # noqa: FBT001
+    recheck: bool,  # noqa: FBT001
     measured_only: bool,  # noqa: FBT001
     budget: str | None,
     output: Path | None,
@@ -71,6 +73,7 @@ def command(  # noqa: PLR0917
             batch=batch,
             threads=threads,
             fresh=fresh,
+            recheck=recheck,
             measured_only=measured_only,
             budget_s=budget_s,
             output=output,

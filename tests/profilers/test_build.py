@@ -117,6 +117,16 @@ def test_a_complete_table_is_not_measured_again(table, host, tmp_path):
     assert reporter.steps == []
 
 
+def test_the_check_alone_can_be_repeated(table, host, tmp_path):
+    """Nothing is measured where nothing is lacking, unless the check is asked for: it leaves the rows as they are."""
+    assert profiled(SPACE, tmp_path, existing=table, validate_networks=5) is table
+    reporter = Reporter()
+    found = profiled(SPACE, tmp_path, existing=table, recheck=True, reporter=reporter, validate_networks=4)
+    assert reporter.steps == []
+    assert found.rows == table.rows
+    assert found.validation.networks == 4
+
+
 def test_only_missing_rows_are_added(table, host, tmp_path):
     """A new resolution is measured; rows that exist keep their figures."""
     reporter = Reporter()

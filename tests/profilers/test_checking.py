@@ -7,11 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from natdeploy.api.context import SilentReporter, SystemClock
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Target
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable, searchable_blocks
 from natdeploy.core.space import SPACES
-from natdeploy.profilers.checking import Checked, covered_spaces, with_errors
+from natdeploy.profilers.checking import Checked, covered_spaces, measure_whole, with_errors
+from natdeploy.profilers.passes import Bench
 from natdeploy.profilers.validation import random_networks
 
 STARTER, NAT = SPACES["starter"], SPACES["nat"].with_resolutions((192, 224))
@@ -84,3 +86,41 @@ def test_the_fixed_block_does_not_count_as_searchable():
     """The correction's count of blocks is that of the active genes."""
     layers = random_networks(STARTER, 1, np.random.default_rng(0))[0]
     assert searchable_blocks(layers) == sum(layer.op == "block" for layer in layers) - 1
+
+
+class Turns:
+    """A timer that knows each model by its file, and keeps what it was given in one call."""
+
+    suffix = ".model"
+
+    def __init__(self) -> None:
+        self.calls: list[list[float]] = []
+
+    def time(self, paths, *, seed):
+        """Return as a model's latency what its file says."""
+        self.calls.append([float(path.read_text()) for path in paths])
+        return [
+            LatencyStats(median_ms=ms, p10_ms=ms, p90_ms=ms, mean_ms=ms, std_ms=0.0, runs=3) for ms in self.calls[-1]
+        ]
+
+
+class MaddsExporter:
+    """Writes the sum of the table that these tests use instead of a model."""
+
+    format, suffix = "made up", ".model"
+
+    def write(self, network, target):
+        """Write the sum over the layers."""
+        target.write_text(str(sum(layer.madds / 1e6 + 0.001 for layer in network.layers)))
+        return {}
+
+
+def test_each_space_has_its_own_turn():
+    """Networks a hundred times as large would empty the caches of small ones; figures stay with their networks."""
+    table, timer = table_of(STARTER, NAT), Turns()
+    bench = Bench(timer=timer, exporter=MaddsExporter(), clock=SystemClock(), reporter=SilentReporter(), seed=0)
+    found = measure_whole(NAT, table, 6, bench, None)
+    assert len(timer.calls) == 2
+    assert min(timer.calls[0]) > max(timer.calls[1])
+    assert found.measured_ms == pytest.approx([table.sum_ms(layers) for layers in [*found.spread, *found.random]])
+    assert (len(found.spread), len(found.random), found.unstable, found.noise_percent) == (6, 4, 0, 0.0)
