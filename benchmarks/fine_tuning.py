@@ -1,0 +1,246 @@
+"""Prints what adaptation with a search is worth beside fine-tuning networks one by one, for several seeds.
+
+Four architectures are taken from the front of a search by top-1 and multiply-adds, evenly over its multiply-adds. Each
+is tested on the test images as a subnet of the adapted supernet, and as
+
+- fine-tuned: taken out of the given weights and trained alone on a quarter of the training images that the search
+  used. An image counts once for every network that a step trains on it.
+- not adapted: taken out of the given weights, BatchNorm recalibrated, with a linear classifier fitted to its features.
+- scratch: torchvision's MobileNetV3-small instead, from random weights, on as many images as a fine-tuning.
+
+With `rank` for the first argument it prints instead how the top-1 of random subnets of the adapted supernet agrees
+with that of the same architectures fine-tuned alone for as many epochs as the supernet was trained.
+
+Run: python benchmarks/fine_tuning.py [rank] DATA WEIGHTS FOLDER [SEEDS]
+Finished searches in FOLDER are read, not made again; so are lines of its results.jsonl.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from scipy.stats import kendalltau, spearmanr
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+from torchvision.models import mobilenet_v3_small
+
+from natdeploy import api
+from natdeploy.api.context import prepare_torch
+from natdeploy.api.loop import build_supernet
+from natdeploy.api.settings import SearchPlan
+from natdeploy.core.architecture import Architecture
+from natdeploy.core.genotype import decode, sample
+from natdeploy.io.datasets import load_task
+from natdeploy.io.runs import RunFolder
+from natdeploy.supernet.data import ImageSet, Task, train_batches
+from natdeploy.supernet.evaluation import SubnetEvaluator
+from natdeploy.supernet.supernet import Supernet
+from natdeploy.supernet.training import Recipe
+
+NETWORKS, RANKED = 4, 20
+
+
+def main() -> None:
+    """Print the table."""
+    arguments = sys.argv[1:]
+    ranking = arguments[:1] == ["rank"]
+    data, weights, folder, *rest = arguments[1:] if ranking else arguments
+    seeds = range(1 if ranking else int(rest[0]) if rest else 3)
+    searches = [Search(data, Path(weights), Path(folder), seed) for seed in seeds]
+    if ranking:
+        searches[0].rank(int(rest[0]) if rest else RANKED)
+    else:
+        table([search.compare() for search in searches])
+
+
+class Search:
+    """One search of `data` from `weights`, and what its architectures reach otherwise."""
+
+    def __init__(self, data: str, weights: Path, folder: Path, seed: int) -> None:
+        self.weights, self.seed = weights, seed
+        path = folder / f"{Path(data).name}-s{seed}"
+        if not (path / "front.csv").exists():
+            api.search(data=data, weights=weights, objectives=("madds",), devices=(), seed=seed, output=path)
+        self.run = RunFolder.open(path)
+        self.plan = SearchPlan.from_settings(self.run.settings, str(path))
+        prepare_torch(self.plan.threads)
+        self.task = load_task(self.plan.data, self.plan.resolutions[-1])
+        self.evaluator, _ = build_supernet(self.plan, self.run, self.task)
+        self.results = path / "results.jsonl"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the supernet was trained."""
+        effort = self.plan.effort
+        return self.plan.first_epochs + effort.iterations * effort.adapt_epochs
+
+    def compare(self) -> dict[str, float]:
+        """Return the mean test top-1 of the four architectures, for each way to get them."""
+        rows = sorted(self.run.read_csv("front"), key=lambda row: float(row["madds"]))
+        chosen = [rows[place] for place in np.linspace(0, len(rows) - 1, NETWORKS).round().astype(int)]
+        print(f"seed {self.seed}: MAdds (M) {', '.join(format(row['madds'] / 1e6, '.2f') for row in chosen)}")
+        architectures = [self._decode(np.array(row["genotype"].split(), dtype=np.int64)) for row in chosen]
+        images = self.epochs * len(self.task.train) * (1 + self.plan.effort.subnets) // NETWORKS
+        ways: dict[str, Callable[[Architecture], float]] = {
+            "adapted": self.adapted,
+            "fine-tuned": lambda a: self.fine_tuned(a, images),
+            "not adapted": self.probed,
+        }
+        found = {
+            way: float(np.mean([self._once(way, number, top1, a) for number, a in enumerate(architectures)]))
+            for way, top1 in ways.items()
+        }
+        found["scratch"] = self._once("scratch", 0, lambda _: self.scratch(images), architectures[0])
+        return found
+
+    def rank(self, count: int) -> None:
+        """Print how top-1 inside the supernet and after training alone agree over random architectures."""
+        rows = sample(self.plan.space, count, np.random.default_rng(1))
+        images = self.epochs * len(self.task.train)
+        pairs = []
+        for number, row in enumerate(rows):
+            architecture = self._decode(row)
+            inside = self._once(
+                "inside", number, lambda a: self.evaluator.test_top1(self.evaluator.subnet(a)), architecture
+            )
+            alone = self._once("alone", number, lambda a: self.fine_tuned(a, images), architecture)
+            pairs.append((inside, alone))
+            print(f"{number + 1:>3} of {count}: {inside:.4f} inside, {alone:.4f} alone", flush=True)
+        inside_all, alone_all = np.array(pairs).T
+        print(f"Spearman {spearmanr(inside_all, alone_all).statistic:.3f}", end=", ")
+        print(f"Kendall {kendalltau(inside_all, alone_all).statistic:.3f}", end=", ")
+        print(f"mean {inside_all.mean():.4f} inside, {alone_all.mean():.4f} alone")
+
+    def adapted(self, architecture: Architecture) -> float:
+        """Return the test top-1 of `architecture` as a subnet of the adapted supernet."""
+        return self.evaluator.test_top1(self.evaluator.subnet(architecture))
+
+    def fine_tuned(self, architecture: Architecture, images: int) -> float:
+        """Return the test top-1 of `architecture` trained alone from the given weights on so many images."""
+        network = self._unadapted().extract(architecture)
+        train_alone(network, self.task, architecture.resolution, images, self._recipe, self.seed)
+        return test_top1(network, self.task, architecture.resolution)
+
+    def probed(self, architecture: Architecture) -> float:
+        """Return the test top-1 of `architecture` with the given weights and a linear classifier of its own."""
+        evaluator = SubnetEvaluator(self._unadapted(), self.task, seed=self.seed)
+        network = evaluator.subnet(architecture)
+        network.classifier = nn.Identity()
+        features = {
+            name: _outputs(network, self.task, split, architecture.resolution)
+            for name, split in (
+                ("train", self.task.train),
+                ("validation", self.task.validation),
+                ("test", self.task.test),
+            )
+        }
+        return linear_probe(self.task, features)
+
+    def scratch(self, images: int) -> float:
+        """Return the test top-1 of torchvision's MobileNetV3-small trained from nothing on so many images."""
+        torch.manual_seed(self.seed)
+        network = mobilenet_v3_small(num_classes=len(self.task.classes))
+        resolution = self.plan.resolutions[-1]
+        train_alone(network, self.task, resolution, images, self._recipe, self.seed)
+        return test_top1(network, self.task, resolution)
+
+    @property
+    def _recipe(self) -> Recipe:
+        return Recipe(batch=self.plan.effort.batch, learning_rate=self.plan.effort.learning_rate)
+
+    def _unadapted(self) -> Supernet:
+        supernet = Supernet(self.plan.space, len(self.task.classes), seed=self.seed)
+        supernet.load_weights(self.weights)
+        return supernet
+
+    def _decode(self, row: np.ndarray[Any, np.dtype[np.int64]]) -> Architecture:
+        return decode(self.plan.space, row)
+
+    def _once(self, way: str, number: int, top1: Callable[[Architecture], float], architecture: Architecture) -> float:
+        lines = self.results.read_text().splitlines() if self.results.exists() else []
+        for known in map(json.loads, lines):
+            if (known["way"], known["number"]) == (way, number):
+                return float(known["top1"])
+        value = top1(architecture)
+        with self.results.open("a") as handle:
+            handle.write(json.dumps({"way": way, "number": number, "top1": value}) + "\n")
+        print(f"seed {self.seed}, {way} {number}: {value:.4f}", flush=True)
+        return value
+
+
+def train_alone(network: nn.Module, task: Task, resolution: int, images: int, recipe: Recipe, seed: int) -> None:
+    """Train one network on `images` augmented images by the recipe of adaptation, distillation aside."""
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=True,
+        weight_decay=recipe.weight_decay,
+    )
+    steps = max(1, images // recipe.batch)
+    network.train().to(memory_format=torch.channels_last)
+    for step, (pixels, labels) in zip(range(steps), _endless(task, resolution, recipe, seed), strict=False):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+        optimizer.zero_grad(set_to_none=True)
+        nnf.cross_entropy(network(pixels), labels, label_smoothing=recipe.label_smoothing).backward()
+        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
+        optimizer.step()
+
+
+def _endless(task: Task, resolution: int, recipe: Recipe, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield from train_batches(task, recipe.batch, [resolution], generator)
+
+
+def test_top1(network: nn.Module, task: Task, resolution: int) -> float:
+    """Return the share of test images whose class is found."""
+    outputs = _outputs(network, task, task.test, resolution)
+    return float((outputs.argmax(axis=1) == task.test.labels.numpy()).mean())
+
+
+def linear_probe(task: Task, features: dict[str, np.ndarray]) -> float:
+    """Return the test top-1 of logistic regression whose strength the validation images chose."""
+    best: tuple[float, Pipeline] | None = None
+    for strength in (0.001, 0.01, 0.1, 1.0):
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))
+        model.fit(features["train"], task.train.labels.numpy())
+        score = model.score(features["validation"], task.validation.labels.numpy())
+        if best is None or score > best[0]:
+            best = score, model
+    assert best is not None
+    return float(best[1].score(features["test"], task.test.labels.numpy()))
+
+
+def _outputs(network: nn.Module, task: Task, split: ImageSet, resolution: int) -> np.ndarray:
+    network.eval()
+    parts = torch.arange(len(split)).split(128)
+    with torch.inference_mode():
+        return torch.cat([network(images) for images, _ in task.batches(split, parts, resolution)]).numpy()
+
+
+def table(found: list[dict[str, float]]) -> None:
+    """Print mean and standard deviation over the seeds, and how sure the lead over fine-tuning is."""
+    print(f"{'':<14}{'mean':>9}{'std':>9}   test top-1, {len(found)} seeds")
+    for way in found[0]:
+        values = np.array([one[way] for one in found])
+        print(f"{way:<14}{values.mean():>9.4f}{values.std(ddof=1) if len(values) > 1 else math.nan:>9.4f}")
+    leads = np.array([one["adapted"] - one["fine-tuned"] for one in found])
+    if len(leads) > 1:
+        error = leads.std(ddof=1) / math.sqrt(len(leads))
+        print(f"adapted leads fine-tuned by {leads.mean():.4f}, standard error {error:.4f}")
+
+
+if __name__ == "__main__":
+    main()
