@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
-from natdeploy.core.cost import CostArray, madds_array, params_array, peak_memory_array
+from natdeploy.core.cost import CostArray, madds_array, params_array, peak_memory_array, size_array
 from natdeploy.core.genotype import decode
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError, TargetUnreachableError
+from natdeploy.search.decision import amount
 
 TOP1, LATENCY = "top1", "latency:"
 _ARRAYS = {"madds": madds_array, "params": params_array, "peak-memory": peak_memory_array}
-_UNITS = {"madds": "multiply-adds", "params": "parameters"}
+# Size is limited, and never an objective of its own: it is four bytes a parameter.
+_LIMITED_ARRAYS = {**_ARRAYS, "size": size_array}
+_OBJECTIVE_OF = {"size": "params"}
 # Every search knows these of its architectures, whether it minimizes them or not.
 _ALWAYS = ("madds", "params")
 
@@ -62,8 +65,9 @@ def minimized(
         limits: Names of the costs that every choice is limited in.
     """
     wanted = objectives or (*_ALWAYS, *(LATENCY + device for device in devices))
+    sizes = [_OBJECTIVE_OF.get(name, name) for name in limits]
     limited = [LATENCY + device for target in targets for device in target]
-    return tuple(dict.fromkeys([*wanted, *limits, *limited]))
+    return tuple(dict.fromkeys([*wanted, *sizes, *limited]))
 
 
 def choice_limits(
@@ -82,10 +86,10 @@ def choice_limits(
 def cost_arrays(
     space: SearchSpace, tables: Mapping[str, LatencyTable], classes: int, names: Iterable[str]
 ) -> dict[str, CostArray]:
-    """Return the arrays of multiply-adds, parameters, every device's latency, and the other costs in `names`."""
-    sizes = [name for name in _ARRAYS if name in {*_ALWAYS, *names}]
+    """Return the arrays of multiply-adds, parameters, size, every latency, and the other costs in `names`."""
+    sizes = [name for name in _LIMITED_ARRAYS if name in {*_ALWAYS, "size", *names}]
     return {
-        **{name: _ARRAYS[name](space, classes) for name in sizes},
+        **{name: _LIMITED_ARRAYS[name](space, classes) for name in sizes},
         **{LATENCY + device: table.compile(space, classes) for device, table in tables.items()},
     }
 
@@ -97,11 +101,11 @@ def require_small(space: SearchSpace, classes: int, limits: Mapping[str, float])
         TargetUnreachableError: It does not; the message says how large it is.
     """
     for name, most in limits.items():
-        genotype, least = _ARRAYS[name](space, classes).cheapest(space)
+        genotype, least = _LIMITED_ARRAYS[name](space, classes).cheapest(space)
         if least > most:
             choice = decode(space, genotype).to_json()
             msg = (
-                f"no architecture of {space.name} has at most {most / 1e6:g} M {_UNITS[name]}; the nearest has "
-                f"{least / 1e6:.4g} M: r {choice['r']}, w {choice['w']:g}, d {choice['d']}"
+                f"no architecture of {space.name} has at most {amount(name, most)}; the nearest has "
+                f"{amount(name, least)}: r {choice['r']}, w {choice['w']:g}, d {choice['d']}"
             )
             raise TargetUnreachableError(msg, hint=f"raise --max-{name}, or search smaller networks with --resolutions")

@@ -63,7 +63,7 @@ def search_predicted(
         devices: Devices whose latency is an objective.
         targets: One mapping of devices to milliseconds for each choice; without any, the most accurate is chosen.
         objectives: What the front is made of, as in `search`; every latency where empty.
-        limits: Largest `madds` or `params` of every choice.
+        limits: Largest `madds`, `params` or `size` (bytes of fp32 weights) of every choice.
         classes: Outputs of the classifier.
         predictor: Name of the predictor that is fitted to a CSV.
         effort: How thoroughly to search.

@@ -56,7 +56,7 @@ def search(
         targets: One mapping of devices to milliseconds for each choice; without any, the most accurate is chosen.
         objectives: What the front is made of: `madds`, `params`, `peak-memory`, `latency:DEVICE`, and always `top1`;
             multiply-adds, parameters and every latency where empty.
-        limits: Largest `madds` or `params` of every choice.
+        limits: Largest `madds`, `params` or `size` (bytes of fp32 weights) of every choice.
         preset: Effort.
         effort: Values that replace those of the preset.
         seed: Seed of everything random.

@@ -9,13 +9,13 @@ import click
 
 from natdeploy.cli import options
 from natdeploy.cli.output import milliseconds, print_line, print_table
-from natdeploy.cli.units import parse_count, parse_names, parse_resolutions, parse_targets
+from natdeploy.cli.units import parse_count, parse_names, parse_resolutions, parse_size, parse_targets
 
 if TYPE_CHECKING:
     from natdeploy.api import Choice, Context, DeviceLatency, SearchResult
 
 _EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "predictor")
-_LIMITED = ("madds", "params")
+_LIMITED = {"madds": parse_count, "params": parse_count, "size": parse_size}
 _WITH_RESUME = {"resume", "json"}
 _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"}
 
@@ -50,6 +50,7 @@ _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"
 )
 @click.option("--max-madds", default=None, help="Most multiply-adds of a choice, such as 600M.")
 @click.option("--max-params", default=None, help="Most parameters of a choice, such as 6M.")
+@click.option("--max-size", default=None, help="Largest fp32 weights of a choice (4 bytes a parameter), such as 5MB.")
 @click.option("--preset", default="quick", help="Effort.")
 @click.option("--warmup-epochs", type=int, default=None, help="Epochs before the search.  [default: the preset's]")
 @click.option("--adapt-epochs", type=int, default=None, help="Epochs an iteration.  [default: the preset's]")
@@ -73,7 +74,8 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     targets = parse_targets(tuple(values["target_latency"]), devices or ("host",))
     resolutions = parse_resolutions(values["resolutions"])
     objectives = parse_names(values["objectives"])
-    limits = {name: parse_count(values[f"max_{name}"]) for name in _LIMITED if values[f"max_{name}"] is not None}
+    given = {name: values[f"max_{name}"] for name in _LIMITED}
+    limits = {name: _LIMITED[name](text) for name, text in given.items() if text is not None}
     if values["resume"] is not None:
         options.refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - _WITH_RESUME)
     if values["accuracy"] is not None:
@@ -164,7 +166,8 @@ def _show_choice(choice: Choice) -> None:
     print_line(f"choice for {target}:" if target else "choice without a target:")
     print_line(
         f"  top-1 {choice.top1:.4f} {_source(choice)}, "
-        f"{choice.madds / 1e6:.2f} M MAdds, {choice.params / 1e6:.3f} M params"
+        f"{choice.madds / 1e6:.2f} M MAdds, {choice.params / 1e6:.3f} M params, "
+        f"{4 * choice.params / 1e6:.2f} MB as fp32"
     )
     for device, latency in choice.latency_ms.items():
         compared = choice.compared_with.get(device)

@@ -10,7 +10,9 @@ import click
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>ns|us|µs|ms|s)")
 _SPAN = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>s|m|h)")
 _COUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>[kMG]?)")
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+) ?(?P<unit>[kMG]i?B)")
 _FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+_FACTORS_BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "kiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 _FACTORS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _FACTORS_MS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1000.0}
 
@@ -108,6 +110,20 @@ def parse_count(text: str) -> float:
     value = float(parts["number"]) * _FACTORS[parts["unit"]] if parts else 0.0
     if not 0 < value < math.inf:
         msg = f"{text!r} is not a count such as 600M, 4.5M or 800k"
+        raise click.BadParameter(msg)
+    return value
+
+
+def parse_size(text: str) -> float:
+    """Return a size such as `5MB`, `800kB` or `4MiB` in bytes; a MB is a million of them.
+
+    Raises:
+        click.BadParameter: It is none, has no unit or is not positive.
+    """
+    parts = _SIZE.fullmatch(text.strip())
+    value = float(parts["number"]) * _FACTORS_BYTES[parts["unit"]] if parts else 0.0
+    if not 0 < value < math.inf:
+        msg = f"{text!r} is not a size such as 5MB, 800kB or 4MiB"
         raise click.BadParameter(msg)
     return value
 

@@ -12,6 +12,12 @@ from natdeploy.core.pareto import non_dominated
 from natdeploy.errors import TargetUnreachableError
 
 Values = NDArray[np.float64]
+_UNITS = {
+    "madds": "M multiply-adds",
+    "params": "M parameters",
+    "size": "MB of fp32 weights",
+    "peak-memory": "MB of peak memory",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +35,11 @@ class Candidates:
     latency_ms: Mapping[str, Values]
     upper_ms: Mapping[str, Values]
     sizes: Mapping[str, Values] = dataclasses.field(default_factory=dict)
+
+
+def amount(name: str, value: float) -> str:
+    """Return a cost that is limited, for people."""
+    return f"{value / 1e6:,.4g} {_UNITS[name]}"
 
 
 def front(top1: Values, costs: Sequence[Values]) -> NDArray[np.intp]:
@@ -72,8 +83,7 @@ def _unreachable(
         for device, target in targets.items()
     ]
     figures += [
-        f"{candidates.sizes[name][nearest] / 1e6:,.4g} M {name} (at most {most / 1e6:g} M)"
-        for name, most in limits.items()
+        f"{amount(name, candidates.sizes[name][nearest])} (at most {most / 1e6:g})" for name, most in limits.items()
     ]
     msg = (
         f"no architecture meets the target; the nearest takes {', '.join(figures)}, "

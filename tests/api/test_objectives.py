@@ -31,13 +31,14 @@ def test_what_is_limited_is_minimized_too() -> None:
     assert minimized((), ("host",), (), {}) == ("madds", "params", "latency:host")
     targets = ({"nano": 5.0}, {"nano": 9.0})
     assert minimized(("madds",), ("host",), targets, {"params": 1e6}) == ("madds", "params", "latency:nano")
+    assert minimized(("madds",), (), (), {"size": 1e6}) == ("madds", "params")
     assert used_devices(("host",), ("madds", "latency:pixel"), targets) == ("host", "pixel", "nano")
 
 
 def test_arrays_are_those_that_are_needed() -> None:
-    """Multiply-adds, parameters and latencies are always known, peak memory where it is asked for."""
+    """Multiply-adds, parameters, size and latencies are always known, peak memory where it is asked for."""
     tables = {"host": made_up_table(SPACE)}
-    assert list(cost_arrays(SPACE, tables, 10, ())) == ["madds", "params", "latency:host"]
+    assert list(cost_arrays(SPACE, tables, 10, ())) == ["madds", "params", "size", "latency:host"]
     assert "peak-memory" in cost_arrays(SPACE, {}, 10, ("peak-memory",))
 
 
@@ -49,3 +50,5 @@ def test_a_limit_below_the_smallest_is_refused() -> None:
     ) as refused:
         require_small(SPACE, 10, {"params": 1e3})
     assert "--max-params" in str(refused.value.hint)
+    with pytest.raises(TargetUnreachableError, match=r"at most 0.004 MB of fp32 weights; the nearest has \d+.\d+ MB"):
+        require_small(SPACE, 10, {"size": 4e3})

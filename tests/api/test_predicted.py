@@ -209,4 +209,6 @@ def test_the_command_takes_objectives_and_limits(measured: Path, capsys: pytest.
     chosen = json.loads(capsys.readouterr().out)["chosen"]
     assert chosen["madds"] <= 4e8
     assert chosen["params"] <= 7e6
+    assert run([*base, "--objectives", "top1,madds", "--max-size", "24MB"]) == 0
+    assert 4 * json.loads(capsys.readouterr().out)["chosen"]["params"] <= 24e6
     assert run([*base, "--objectives", "top1,madds", "--max-madds", "1M"]) == 5

@@ -3,7 +3,14 @@
 import click
 import pytest
 
-from natdeploy.cli.units import parse_budget_s, parse_count, parse_duration_ms, parse_resolutions, parse_targets
+from natdeploy.cli.units import (
+    parse_budget_s,
+    parse_count,
+    parse_duration_ms,
+    parse_resolutions,
+    parse_size,
+    parse_targets,
+)
 
 
 @pytest.mark.parametrize(
@@ -113,3 +120,18 @@ def test_what_is_no_count_is_refused(text):
     """Anything else is refused with examples."""
     with pytest.raises(click.BadParameter, match="such as 600M"):
         parse_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("5MB", 5e6), ("1.5 MB", 1.5e6), ("800kB", 8e5), ("2GB", 2e9), ("4MiB", 4 * 2**20)]
+)
+def test_sizes(text, value):
+    """A size is a number with its unit; a MB is a million bytes, a MiB 2 to the 20th."""
+    assert parse_size(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["", "5", "5M", "0MB", "-5MB", "5mb", "much", "1e2MB"])
+def test_other_sizes_are_refused(text):
+    """What is no size, has no unit or is not positive is refused by what it is."""
+    with pytest.raises(click.BadParameter, match="is not a size such as 5MB"):
+        parse_size(text)

@@ -129,6 +129,6 @@ def test_limits_hold_beside_targets():
         sizes={"madds": np.array([9e8, 5e8, 6e8])},
     )
     assert rank(both, {"host": 2.0}, {"madds": 6e8}).tolist() == [1, 2]
-    with pytest.raises(TargetUnreachableError, match=r"500 M madds \(at most 400 M\), 25 % too much") as caught:
+    with pytest.raises(TargetUnreachableError, match=r"500 M multiply-adds \(at most 400\), 25 % too much") as caught:
         rank(both, {}, {"madds": 4e8})
     assert "raise --max-madds, or" in caught.value.hint
