@@ -34,6 +34,16 @@ from natdeploy.supernet.training import ElasticTrainer, Recipe
 
 Values = NDArray[np.float64]
 _SPLITS = "Top-1 of archive and front is on validation images, that of the choices on test images."
+# What a preset says of the training steps.
+_OF_RECIPE = (
+    "batch",
+    "learning_rate",
+    "rate_warmup_epochs",
+    "weight_decay",
+    "label_smoothing",
+    "subnets",
+    "distil",
+)
 
 
 class SearchLoop:
@@ -199,7 +209,7 @@ def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[Subnet
     supernet = Supernet(plan.space, len(task.classes), seed=plan.seed)
     if plan.weights:
         supernet.load_weights(Path(plan.weights))
-    recipe = Recipe(batch=effort.batch, learning_rate=effort.learning_rate, subnets=effort.subnets)
+    recipe = Recipe(**{name: getattr(effort, name) for name in _OF_RECIPE})
     trainer = ElasticTrainer(
         supernet,
         task,

@@ -9,8 +9,9 @@ from pathlib import Path
 from natdeploy.api.context import Context, prepare_torch, resolve_space
 from natdeploy.api.latency import table_for_search, warn_of_estimates
 from natdeploy.api.objectives import read_objectives, require_small, used_devices
+from natdeploy.api.presets import find_preset
 from natdeploy.api.results import SearchResult
-from natdeploy.api.settings import SearchPlan, find_preset
+from natdeploy.api.settings import SearchPlan
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import decode
 from natdeploy.core.latency import ESTIMATED, LatencyTable

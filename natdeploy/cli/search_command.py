@@ -51,7 +51,7 @@ _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"
 @click.option("--max-madds", default=None, help="Most multiply-adds of a choice, such as 600M.")
 @click.option("--max-params", default=None, help="Most parameters of a choice, such as 6M.")
 @click.option("--max-size", default=None, help="Largest fp32 weights of a choice (4 bytes a parameter), such as 5MB.")
-@click.option("--preset", default="quick", help="Effort.")
+@click.option("--preset", default="quick", help="Effort: quick, paper, released or best (docs/search.md).")
 @click.option("--warmup-epochs", type=int, default=None, help="Epochs before the search.  [default: the preset's]")
 @click.option("--adapt-epochs", type=int, default=None, help="Epochs an iteration.  [default: the preset's]")
 @click.option("--initial", type=int, default=None, help="Size of the first archive.  [default: the preset's]")

@@ -20,13 +20,14 @@ from natdeploy.search.climbing import Climber, within
 from natdeploy.search.decision import spread
 from natdeploy.search.evolution import evolve, survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
+from natdeploy.search.operators import latin_hypercube
 from natdeploy.search.predictor import Predictor
 from natdeploy.search.predictors import make_predictor
 from natdeploy.search.settings import SearchSettings
 
 Values = NDArray[np.float64]
 # Climbs on a predictor stay short: it is right near what it was fitted to.
-_CLIMBS, _CLIMB_ROUNDS, _CLIMB_PAIRS = 3, 5, 50
+_CLIMB_ROUNDS, _CLIMB_PAIRS = 5, 50
 
 
 class NatSearch:
@@ -65,7 +66,10 @@ class NatSearch:
         return initial(self.space, count, np.random.default_rng([self.seed, 0]))
 
     def tell(self, population: Population, top1: Values) -> None:
-        """Put architectures with their top-1 into the archive; those that are there already get the new value."""
+        """Put architectures with their top-1 into the archive; those that are there already get the new value.
+
+        Of more than `settings.archive` architectures, so many survive.
+        """
         known = {row.tobytes(): place for place, row in enumerate(self.archive)}
         for row, value in zip(np.ascontiguousarray(population, dtype=np.int64), top1, strict=True):
             place = known.get(row.tobytes())
@@ -78,6 +82,8 @@ class NatSearch:
         if not len(self._reference) and len(self.archive):
             values = self._objectives()
             self._reference, self._ideal = reference_point(values), values.min(axis=0)
+        if 0 < self.settings.archive < len(self.archive):
+            self._keep(survivors(self._objectives(), self.settings.archive, seed=self.seed))
 
     def hypervolume(self) -> float:
         """Return the share of the box between the best and the worst of the first archive that is dominated by now."""
@@ -102,6 +108,9 @@ class NatSearch:
         """Return the `n x m` costs that are minimized of the `n x L` array `population`."""
         return np.column_stack([self.costs[name](population) for name in self.objectives])
 
+    def _keep(self, places: NDArray[np.intp]) -> None:
+        self.archive, self.top1 = self.archive[places], self.top1[places]
+
     def _objectives(self) -> Values:
         return np.column_stack([-self.top1, self.cost_values(self.archive)])
 
@@ -109,7 +118,8 @@ class NatSearch:
         rng = np.random.default_rng([self.seed, iteration])
         settings = self.settings
         predictor = make_predictor(settings.predictor, self.space, rng=rng, members=settings.members)
-        predictor.fit(self.archive, self.top1)
+        fitted = survivors(self._objectives(), settings.fitted or len(self.archive), seed=self.seed)
+        predictor.fit(self.archive[fitted], self.top1[fitted])
 
         def objectives(population: Population) -> Values:
             return np.column_stack([-predictor.predict(population), self.cost_values(population)])
@@ -117,7 +127,7 @@ class NatSearch:
         evolved = evolve(
             self.space,
             objectives,
-            self.archive[np.argsort(-self.top1, kind="stable")],
+            self._start(rng),
             size=settings.population,
             generations=settings.generations,
             seed=int(rng.integers(2**31)),
@@ -130,10 +140,15 @@ class NatSearch:
         chosen = self._select(fresh, values)
         return fresh[chosen], -values[chosen, 0]
 
+    def _start(self, rng: np.random.Generator) -> Population:
+        if self.settings.start == "latin":
+            return latin_hypercube(self.space, self.settings.population, rng)
+        return self.archive[np.argsort(-self.top1, kind="stable")]
+
     def _climbed(self, predictor: Predictor, population: Population) -> Iterator[Population]:
         """Yield what climbs near each limit reach from the best of `population`, as far as the predictor is right."""
         top1 = predictor.predict(population)
-        for limit in self.limits:
+        for limit in self.limits if self.settings.climbs else ():
             climber = Climber(
                 space=self.space,
                 top1=predictor.predict,
@@ -142,7 +157,7 @@ class NatSearch:
                 rounds=_CLIMB_ROUNDS,
                 pairs=_CLIMB_PAIRS,
             )
-            yield climber.climb(climber.starts(population, top1, 1)[:_CLIMBS])[0]
+            yield climber.climb(climber.starts(population, top1, 1)[: self.settings.climbs])[0]
 
     def _select(self, population: Population, values: Values) -> NDArray[np.intp]:
         """Take half of the candidates for predicted top-1 within each limit in turn, and half to cover the front."""

@@ -203,3 +203,13 @@ def test_a_run_is_never_overwritten(whole: api.SearchResult, home: Path) -> None
     """A second search into the same folder is refused with the way to continue the first."""
     with pytest.raises(InputError, match="holds a run already"):
         small_search(output=whole.run)
+
+
+@pytest.mark.parametrize(("preset", "kept"), [("paper", 7), ("released", 8), ("best", 8)])
+def test_every_preset_runs(preset: str, kept: int, home: Path) -> None:
+    """Each preset searches in its own way, here with little effort; a capped archive keeps so many architectures."""
+    effort = {**SMALL, "fitted": 6, **({"archive": kept} if preset == "paper" else {})}
+    result = small_search(preset=preset, effort=effort, targets=({NANO: 1.5},))
+    assert len(rows(result.run / "archive.csv")) == kept
+    assert result.chosen.latency_ms[NANO].predicted <= 1.5
+    assert f"preset {preset}" in result.report.read_text()
