@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from natdeploy.api.context import Context
 from natdeploy.api.deciding import Decider
+from natdeploy.api.evaluating import Evaluations
 from natdeploy.api.html_report import report_html
 from natdeploy.api.objectives import choice_limits, cost_arrays
 from natdeploy.api.results import SearchResult
 from natdeploy.api.settings import SearchPlan
-from natdeploy.core.genotype import Population, decode
+from natdeploy.core.genotype import Population
 from natdeploy.core.latency import LatencyTable
-from natdeploy.errors import InputError
 from natdeploy.io.runs import RunFolder
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.predictor import quality
@@ -69,25 +69,20 @@ class SearchLoop:
         self.search = NatSearch(
             self.space, self.costs, limits, _settings(plan), seed=plan.seed, objectives=plan.minimized
         )
-        self._recorded = _recorded(run)
-        self.evaluations = len(self._recorded)
+        self.evaluations = Evaluations(run, self.space, self.evaluator, context)
 
     def run(self) -> None:
         """Drive the search to its end."""
         effort = self.plan.effort
         warmup = self.plan.first_epochs
         self._train(warmup, "warm-up", None)
-        first = self.search.first()
-        self.search.tell(first, self._evaluate(0, first))
+        self._evaluate(0, self.search.first())
         for iteration in range(1, effort.iterations + 1):
             candidates, predicted = self._propose(iteration)
-            measured = self._evaluate(2 * iteration - 1, candidates)
-            self.search.tell(candidates, measured)
-            self._say_quality(iteration, predicted, measured)
+            self._say_quality(iteration, predicted, self._evaluate(2 * iteration - 1, candidates))
             population = self.search.marginal_population()
             self._train(warmup + iteration * effort.adapt_epochs, f"adaptation {iteration}", population)
-            archive = self.search.archive
-            self.search.tell(archive, self._evaluate(2 * iteration, archive))
+            self._evaluate(2 * iteration, self.search.archive)
 
     def finish(self, alias: Path | None) -> SearchResult:
         """Choose for each target, and write archive, front, subnets and report.
@@ -127,7 +122,7 @@ class SearchLoop:
             front_size=len(front),
             front=front,
             iterations=self.plan.effort.iterations,
-            evaluations=self.evaluations,
+            evaluations=self.evaluations.count,
             seconds=round(self.context.clock.seconds() - self.started, 3),
             choices=choices,
             report=report,
@@ -141,19 +136,11 @@ class SearchLoop:
             self.context.reporter.progress(stage, number - start + 1, until - start, f"loss {loss:.3f}")
 
     def _evaluate(self, stage: int, population: Population) -> Values:
-        top1 = np.empty(len(population))
-        best = 0.0
-        for place, row in enumerate(population):
-            key = (stage, tuple(row.tolist()))
-            if key not in self._recorded:
-                self._recorded[key] = self.evaluator.top1(decode(self.space, row))
-                self.run_folder.record(
-                    "evaluated", {"round": stage, "genotype": list(key[1]), "top1": self._recorded[key]}
-                )
-                self.evaluations += 1
-            top1[place] = self._recorded[key]
-            best = max(best, top1[place])
-            self.context.reporter.progress(f"evaluation {stage}", place + 1, len(population), f"best top-1 {best:.3f}")
+        """Evaluate, tell the search, and return the top-1 of each row; NaN where it failed."""
+        top1 = self.evaluations.top1(stage, population)
+        failed = np.isnan(top1)
+        self.search.drop(population[failed])
+        self.search.tell(population[~failed], top1[~failed])
         return top1
 
     def _propose(self, iteration: int) -> tuple[Population, Values]:
@@ -171,7 +158,8 @@ class SearchLoop:
     def _say_quality(self, iteration: int, predicted: Values, measured: Values) -> None:
         if any(event["iteration"] == iteration for event in self.run_folder.recorded("iteration")):
             return
-        figures: dict[str, Any] = quality(predicted, measured) if len(measured) else {}
+        known = np.isfinite(measured)
+        figures: dict[str, Any] = quality(predicted[known], measured[known]) if known.any() else {}
         best, dominated = float(self.search.top1.max()), self.search.hypervolume()
         self.run_folder.record(
             "iteration",
@@ -187,20 +175,9 @@ class SearchLoop:
         tau = figures.get("kendall")
         said = "predictor tau not defined" if tau is None else f"predictor tau {tau:.2f}"
         self.context.reporter.info(
-            f"iteration {iteration}: {len(measured)} new architectures, {said}, "
+            f"iteration {iteration}: {known.sum()} new architectures, {said}, "
             f"hypervolume {dominated:.3f}, best top-1 so far {best:.3f}"
         )
-
-
-def _recorded(run: RunFolder) -> dict[tuple[int, tuple[int, ...]], float]:
-    try:
-        return {
-            (int(event["round"]), tuple(map(int, event["genotype"]))): float(event["top1"])
-            for event in run.recorded("evaluated")
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        msg = f"{run.path / 'journal.jsonl'}: an 'evaluated' event is damaged: {error!r}"
-        raise InputError(msg) from error
 
 
 def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[SubnetEvaluator, ElasticTrainer]:

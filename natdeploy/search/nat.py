@@ -31,7 +31,7 @@ _CLIMB_ROUNDS, _CLIMB_PAIRS = 5, 50
 
 
 class NatSearch:
-    """State of one search: the archive and its top-1.
+    """State of one search: the archive and its top-1, and what cannot be evaluated.
 
     Args:
         space: Search space.
@@ -58,6 +58,7 @@ class NatSearch:
         self.objectives = tuple(costs if objectives is None else objectives)
         self.archive: Population = np.empty((0, space.genotype_length), dtype=np.int64)
         self.top1: Values = np.empty(0)
+        self.dropped: Population = self.archive
         self._reference, self._ideal = np.empty(0), np.empty(0)
 
     def first(self) -> Population:
@@ -84,6 +85,12 @@ class NatSearch:
             self._reference, self._ideal = reference_point(values), values.min(axis=0)
         if 0 < self.settings.archive < len(self.archive):
             self._keep(survivors(self._objectives(), self.settings.archive, seed=self.seed))
+
+    def drop(self, population: Population) -> None:
+        """Leave architectures out of the archive, and never propose them again: they cannot be evaluated."""
+        self.dropped = np.concatenate([self.dropped, population])
+        lost = (self.archive[:, None] == population).all(axis=2).any(axis=1)
+        self._keep(np.flatnonzero(~lost))
 
     def hypervolume(self) -> float:
         """Return the share of the box between the best and the worst of the first archive that is dominated by now."""
@@ -133,7 +140,8 @@ class NatSearch:
             seed=int(rng.integers(2**31)),
             operators=settings.operators,
         )
-        fresh = without(np.concatenate([evolved, *self._climbed(predictor, evolved)]), self.archive)
+        known = np.concatenate([self.archive, self.dropped])
+        fresh = without(np.concatenate([evolved, *self._climbed(predictor, evolved)]), known)
         if not len(fresh):
             return fresh, np.empty(0)
         values = objectives(fresh)

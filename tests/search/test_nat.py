@@ -274,3 +274,16 @@ def test_climbs_can_be_left_out(monkeypatch):
     assert len(started(limits=limits, settings=dataclasses.replace(SETTINGS, climbs=0)).propose(1)[0]) == 8
     with pytest.raises(AssertionError):
         started(limits=limits).propose(1)
+
+
+def test_what_cannot_be_evaluated_is_never_proposed_again(driven):
+    """Dropped architectures leave the archive, with their values, and are among no later candidates."""
+    search = make()
+    search.tell(driven.archive, driven.top1)
+    wanted, _ = search.propose(4)
+    search.drop(np.concatenate([wanted[:3], driven.archive[5:7]]))
+    assert len(search.archive) == len(search.top1) == len(driven.archive) - 2
+    assert len(without(search.archive, driven.archive[5:7])) == len(search.archive)
+    candidates, _ = search.propose(4)
+    assert len(without(candidates, wanted[:3])) == len(candidates) == 8
+    assert len(without(candidates, driven.archive)) == 8
