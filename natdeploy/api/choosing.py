@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,8 @@ class Chooser:
         objectives: Names of the costs that the front is made of, beside top-1.
         limits: Largest value of a cost, by its name, that every choice must keep.
         archive: `n x L` genotypes.
-        top1: Their `n` accuracies.
+        top1: Their `n` accuracies; the means where there are several tasks.
+        tasks: Their `n` accuracies by task, where there are several.
         context: Reporter and clock.
     """
 
@@ -56,11 +58,13 @@ class Chooser:
     archive: Population
     top1: Values
     context: Context
+    tasks: Mapping[str, Values] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def front(self) -> NDArray[np.intp]:
         """The places in the archive that no other dominates in top-1 and every objective, the quickest first."""
-        return front(self.top1, [self.costs[name](self.archive) for name in self.objectives])
+        top1 = np.column_stack(list(self.tasks.values())) if self.tasks else self.top1
+        return front(top1, [self.costs[name](self.archive) for name in self.objectives])
 
     def rows(self, places: Iterable[int]) -> list[dict[str, Any]]:
         """Return some places of the archive as files show them, one mapping an architecture."""
@@ -148,9 +152,12 @@ class Chooser:
             "width": architecture.width,
             "depths": " ".join(map(str, architecture.depths)),
             "top1": float(self.top1[place]),
+            **{f"top1:{task}": float(known[place]) for task, known in self.tasks.items()},
             "madds": int(values["madds"][place]),
             "params": int(values["params"][place]),
         }
+        if row["encoding"] is None:
+            row["architecture"] = json.dumps(architecture.to_json())
         if "peak-memory" in values:
             row["peak_memory_bytes"] = int(values["peak-memory"][place])
         for device in self.tables:
@@ -173,4 +180,5 @@ def choice_names(count: int) -> list[str]:
 def metrics_of(choice: Choice) -> dict[str, Any]:
     """Return what the subnet file of a choice says of it."""
     kept = ("top1", "top1_source", "validation_top1", "madds", "params", "latency_ms")
-    return {key: value for key, value in jsonable(choice).items() if key in kept}
+    told = {key: value for key, value in jsonable(choice).items() if key in kept}
+    return {**told, "top1_by_task": dict(choice.top1_by_task)} if choice.top1_by_task else told

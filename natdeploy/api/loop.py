@@ -113,6 +113,7 @@ class SearchLoop:
             choices=choices,
             tables=self.tables,
             iterations=self.run_folder.recorded("iteration"),
+            objectives=self.plan.minimized,
         )
         report = self.run_folder.write_report(html)
         self.run_folder.record("finished", {"at": self.context.clock.now().isoformat()})

@@ -12,7 +12,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError, TargetUnreachableError
 from natdeploy.search.decision import amount
 
-TOP1, LATENCY = "top1", "latency:"
+TOP1, TASK, LATENCY = "top1", "top1:", "latency:"
 _ARRAYS = {"madds": madds_array, "params": params_array, "peak-memory": peak_memory_array}
 # Size is limited, and never an objective of its own: it is four bytes a parameter.
 _LIMITED_ARRAYS = {**_ARRAYS, "size": size_array}
@@ -21,25 +21,46 @@ _OBJECTIVE_OF = {"size": "params"}
 _ALWAYS = ("madds", "params")
 
 
-def read_objectives(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the costs among the objectives `names`, each once.
+def read_objectives(names: Sequence[str], tasks: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the costs among the objectives `names`, each once; `top1` alone where there is no cost among them.
 
     Top-1 is always an objective, named or not.
 
+    Args:
+        names: Names that were given.
+        tasks: Tasks whose accuracy is known by their name.
+
     Raises:
-        InputError: A name is unknown, or there is no cost among them.
+        InputError: A name is unknown.
     """
     known = (TOP1, *_ARRAYS)
     for name in names:
-        if name not in known and not (name.startswith(LATENCY) and name != LATENCY):
+        if name.startswith(TASK):
+            _require_task(name.removeprefix(TASK), tasks)
+        elif name not in known and not (name.startswith(LATENCY) and name != LATENCY):
             near = difflib.get_close_matches(name, known, n=1)
-            msg = f"unknown objective {name!r} (known: {', '.join(known)}, {LATENCY}DEVICE)"
+            msg = f"unknown objective {name!r} (known: {', '.join(known)}, {TASK}TASK, {LATENCY}DEVICE)"
             raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
-    costs = tuple(dict.fromkeys(name for name in names if name != TOP1))
-    if names and not costs:
-        msg = f"{TOP1} alone leaves nothing to trade it for: name a cost too"
-        raise InputError(msg)
-    return costs
+    costs = dict.fromkeys(name for name in names if name != TOP1 and not name.startswith(TASK))
+    return tuple(costs) or ((TOP1,) if names else ())
+
+
+def read_tasks(names: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
+    """Return the tasks among the objectives `names`, each once; all that are known where none is named."""
+    named = dict.fromkeys(name.removeprefix(TASK) for name in names if name.startswith(TASK))
+    return tuple(named) or tuple(known)
+
+
+def _require_task(task: str, tasks: Sequence[str]) -> None:
+    if task not in tasks:
+        msg = f"objective {TASK + task!r}: no --accuracy is given for {task!r}"
+        hint = (
+            f"name one of {', '.join(tasks)}"
+            if tasks
+            else f"a supernet is adapted to one data set: search each with its own --data, "
+            f"then all of them without training, with --accuracy {task}=RUN/archive.csv and so on"
+        )
+        raise InputError(msg, hint=hint)
 
 
 def used_devices(
@@ -59,7 +80,7 @@ def minimized(
     """Return the names of the costs that make a front; what a choice is limited in is always among them.
 
     Args:
-        objectives: Costs that were asked for; multiply-adds, parameters and every latency where empty.
+        objectives: Costs that were asked for, `top1` for none; multiply-adds, parameters, every latency where empty.
         devices: Devices that were asked for.
         targets: Targets by device, of each choice.
         limits: Names of the costs that every choice is limited in.
@@ -67,7 +88,7 @@ def minimized(
     wanted = objectives or (*_ALWAYS, *(LATENCY + device for device in devices))
     sizes = [_OBJECTIVE_OF.get(name, name) for name in limits]
     limited = [LATENCY + device for target in targets for device in target]
-    return tuple(dict.fromkeys([*wanted, *sizes, *limited]))
+    return tuple(dict.fromkeys(name for name in [*wanted, *sizes, *limited] if name != TOP1))
 
 
 def choice_limits(

@@ -43,7 +43,12 @@ def amount(name: str, value: float) -> str:
 
 
 def front(top1: Values, costs: Sequence[Values]) -> NDArray[np.intp]:
-    """Return the indices that no other dominates in top-1 and every cost, the cheapest by the last cost first."""
+    """Return the indices that no other dominates in top-1 and every cost, the cheapest by the last cost first.
+
+    Args:
+        top1: `n` accuracies, or the `n x t` accuracies of several tasks.
+        costs: Costs, `n` each.
+    """
     objectives = np.column_stack([-top1, *costs])
     kept = np.flatnonzero(non_dominated(objectives))
     return kept[np.argsort(objectives[kept, -1], kind="stable")]

@@ -113,7 +113,8 @@ class NatSearch:
 
     def cost_values(self, population: Population) -> Values:
         """Return the `n x m` costs that are minimized of the `n x L` array `population`."""
-        return np.column_stack([self.costs[name](population) for name in self.objectives])
+        values = [self.costs[name](population) for name in self.objectives]
+        return np.array(values, dtype=float).reshape(len(values), len(population)).T
 
     def _keep(self, places: NDArray[np.intp]) -> None:
         self.archive, self.top1 = self.archive[places], self.top1[places]
