@@ -25,7 +25,12 @@ def test_objectives_are_named_once_without_top1() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "reason"), [(("mads",), "unknown objective 'mads'"), (("latency:",), "unknown"), (("top1:pets",), "no --accuracy is given for 'pets'")]
+    ("names", "reason"),
+    [
+        (("mads",), "unknown objective 'mads'"),
+        (("latency:",), "unknown"),
+        (("top1:pets",), "no --accuracy is given for 'pets'"),
+    ],
 )
 def test_wrong_objectives_are_refused(names: tuple[str, ...], reason: str) -> None:
     """An unknown name, a device that is missing, and a task that nothing is known of are refused."""

@@ -19,6 +19,7 @@ from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
+from natdeploy.search.training_free import Effort
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.testing.tables import made_up_table
 
@@ -218,7 +219,7 @@ def test_every_preset_runs(preset: str, kept: int, home: Path) -> None:
 
 
 def test_a_search_goes_on_without_what_cannot_be_evaluated(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Architectures that fail, at once or after an adaptation, are in no archive; the journal says why; all ends well."""
+    """Architectures that fail, at once or after an adaptation, are in no archive; the journal says why."""
     told = SubnetEvaluator.top1
     asked: list[object] = []
 
@@ -240,3 +241,12 @@ def test_a_search_goes_on_without_what_cannot_be_evaluated(home: Path, monkeypat
     monkeypatch.setattr(SubnetEvaluator, "top1", lambda *_: float("nan"))
     with pytest.raises(EvaluationError, match="none of 6 architectures"):
         small_search()
+
+
+def test_archives_of_several_runs_are_searched_together(whole: api.SearchResult, home: Path) -> None:
+    """The archives of finished runs are accuracies of their tasks, for a search without training over all of them."""
+    other = small_search(seed=6, output=home / "other")
+    files = {"one": whole.run / "archive.csv", "two": other.run / "archive.csv"}
+    together = api.search_predicted(files, supernet="starter", devices=(NANO,), effort=Effort(population=12, bouts=1))
+    assert set(together.chosen.top1_by_task) == {"one", "two"}
+    assert {row["resolution"] for row in together.front} == {32}

@@ -74,7 +74,7 @@ def test_limits_of_several_costs_hold_together():
 
 
 def test_several_accuracies_are_objectives_each():
-    """Each accuracy is an objective of its own, and their mean is what is raised near a limit; what is found stays few."""
+    """Each accuracy is an objective of its own, their mean is what is raised near a limit, and few rows are kept."""
 
     def each(rows):
         return np.column_stack([accuracy(rows), 0.9 - 0.05 * rows[:, 2:].max(axis=1), accuracy(rows[:, ::-1])])
