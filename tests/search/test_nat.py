@@ -287,3 +287,19 @@ def test_what_cannot_be_evaluated_is_never_proposed_again(driven):
     candidates, _ = search.propose(4)
     assert len(without(candidates, wanted[:3])) == len(candidates) == 8
     assert len(without(candidates, driven.archive)) == 8
+
+
+def test_top1_can_be_the_only_objective():
+    """Without a cost the most accurate architectures are looked for, and the hypervolume is a share of top-1."""
+    search = NatSearch(NAT, COSTS, [], SETTINGS, seed=0, objectives=())
+    first = search.first()
+    search.tell(first, accuracy(first))
+    before = search.top1.max()
+    for iteration in (1, 2):
+        candidates, _ = search.propose(iteration)
+        assert len(without(candidates, search.archive)) == 8
+        search.tell(candidates, accuracy(candidates))
+    assert search.top1.max() >= before
+    assert list(search.reference()) == ["error"]
+    assert search.hypervolume() > 0.9
+    assert len(search.marginal_population()) == 20
