@@ -266,7 +266,7 @@ class PredictedSearch:
         mean = f"; the mean over {len(self.tasks)} tasks" if len(self.tasks) > 1 else ""
         return (
             f"top-1 is predicted by {files}{mean}; seed {self.seed}. Nothing was trained or evaluated. "
-            f"{dominated}: the share that is dominated of the box up to it from the best values of the first population."
+            f"{dominated}: the share that is dominated of the box up to it from the first population's best values."
         )
 
     def _dominated(self, accuracies: Accuracies, chooser: Chooser) -> str:

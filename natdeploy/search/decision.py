@@ -36,6 +36,11 @@ class Candidates:
     upper_ms: Mapping[str, Values]
     sizes: Mapping[str, Values] = dataclasses.field(default_factory=dict)
 
+    def slowed(self, factors: Mapping[str, float]) -> Candidates:
+        """Return them with what is compared with a target made larger, by the factor of each device that has one."""
+        upper = {device: values * factors.get(device, 1.0) for device, values in self.upper_ms.items()}
+        return dataclasses.replace(self, upper_ms=upper)
+
 
 def amount(name: str, value: float) -> str:
     """Return a cost that is limited, for people."""
