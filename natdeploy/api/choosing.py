@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from natdeploy.api.context import Context
 from natdeploy.api.latency import host_meter
+from natdeploy.api.objectives import ACCURACY, TOP1, TRADE_OFF, read_preference
 from natdeploy.api.results import Choice, DeviceLatency, jsonable
 from natdeploy.core.cost import CostArray
 from natdeploy.core.genotype import Population, decode, to_encoding
@@ -22,7 +23,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import TargetUnreachableError
 from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder
-from natdeploy.search.decision import Candidates, front, rank
+from natdeploy.search.decision import Candidates, front, rank, shortfalls, trade_offs
 
 Values = NDArray[np.float64]
 # Networks that are measured for a target, at most.
@@ -41,6 +42,7 @@ class Chooser:
         tables: Latency tables, by device.
         costs: Costs, by name.
         objectives: Names of the costs that the front is made of, beside top-1.
+        prefer: What is chosen of what meets a target, as `read_preference` takes it.
         limits: Largest value of a cost, by its name, that every choice must keep.
         archive: `n x L` genotypes.
         top1: Their `n` accuracies; the means where there are several tasks.
@@ -60,6 +62,7 @@ class Chooser:
     top1: Values
     context: Context
     tasks: Mapping[str, Values] = dataclasses.field(default_factory=dict)
+    prefer: str = ACCURACY
 
     @functools.cached_property
     def front(self) -> NDArray[np.intp]:
@@ -97,7 +100,7 @@ class Chooser:
                 if not missed:
                     raise
                 break
-            best = int(order[0])
+            best = int(order[np.argmin(self._regret[order])])
             measured = self.measured(self.archive[self.front[best]])
             late = {device: ms for device, ms in target.items() if measured.get(device, 0.0) > ms}
             if not late:
@@ -109,6 +112,16 @@ class Chooser:
         msg = f"no architecture meets the target when it is measured; the last one tried takes {missed}"
         hint = f"the run is kept: natdeploy extract {self.run.path} --target-latency TARGET"
         raise TargetUnreachableError(msg, hint=hint)
+
+    @functools.cached_property
+    def _regret(self) -> Values:
+        """How little each place of the front is preferred; of equal ones the most accurate is taken."""
+        preference = read_preference(self.prefer, self.objectives)
+        costs = [self.costs[name](self.archive[self.front]) for name in self.objectives]
+        values = np.column_stack([-self.top1[self.front], *costs])
+        if isinstance(preference, str):
+            return -trade_offs(values) if preference == TRADE_OFF else np.zeros(len(values))
+        return shortfalls(values, np.array([preference.get(name, 0.0) for name in (TOP1, *self.objectives)]))
 
     def measured(self, genotype: Population) -> dict[str, float]:
         """Return the median latency in milliseconds of the network really run, by device that can be reached."""

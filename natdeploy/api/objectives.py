@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from natdeploy.core.cost import CostArray, madds_array, params_array, peak_memory_array, size_array
@@ -11,8 +12,10 @@ from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError, TargetUnreachableError
 from natdeploy.search.decision import amount
+from natdeploy.search.settings import require_known
 
 TOP1, TASK, LATENCY = "top1", "top1:", "latency:"
+ACCURACY, TRADE_OFF = "accuracy", "trade-off"
 _ARRAYS = {"madds": madds_array, "params": params_array, "peak-memory": peak_memory_array}
 # Size is limited, and never an objective of its own: it is four bytes a parameter.
 _LIMITED_ARRAYS = {**_ARRAYS, "size": size_array}
@@ -130,3 +133,29 @@ def require_small(space: SearchSpace, classes: int, limits: Mapping[str, float])
                 f"{amount(name, least)}: r {choice['r']}, w {choice['w']:g}, d {choice['d']}"
             )
             raise TargetUnreachableError(msg, hint=f"raise --max-{name}, or search smaller networks with --resolutions")
+
+
+def read_preference(text: str, costs: Sequence[str]) -> str | dict[str, float]:
+    """Return what is preferred of what meets a target: `accuracy`, `trade-off`, or the weight of each objective.
+
+    Args:
+        text: One of the two, or weights such as `top1=2,madds=1`.
+        costs: Costs that the front is made of.
+
+    Raises:
+        InputError: It is none of these; the message says what is wrong.
+    """
+    if text in (ACCURACY, TRADE_OFF):
+        return text
+    weights: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = (piece.strip() for piece in part.partition("="))
+        require_known("objective of a preference", name, (TOP1, *costs))
+        try:
+            weights[name] = float(number)
+        except ValueError:
+            weights[name] = math.nan
+        if not 0 < weights[name] < math.inf:
+            msg = f"preference {part.strip()!r}: a weight is a number over 0, such as {name}=2"
+            raise InputError(msg)
+    return weights

@@ -15,6 +15,7 @@ from natdeploy.api.context import Context, resolve_space
 from natdeploy.api.html_report import report_html
 from natdeploy.api.latency import table_for_search
 from natdeploy.api.objectives import (
+    ACCURACY,
     LATENCY,
     TASK,
     TOP1,
@@ -22,6 +23,7 @@ from natdeploy.api.objectives import (
     cost_arrays,
     minimized,
     read_objectives,
+    read_preference,
     read_tasks,
     require_small,
     used_devices,
@@ -54,6 +56,7 @@ def search_predicted(
     targets: Targets = (),
     objectives: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
+    prefer: str = ACCURACY,
     classes: int = DEFAULT_CLASSES,
     predictor: str = AUTO,
     effort: Effort | None = None,
@@ -73,6 +76,7 @@ def search_predicted(
         targets: One mapping of devices to milliseconds for each choice; without any, the most accurate is chosen.
         objectives: What the front is made of, as in `search`, and `top1:TASK`; every task and latency where empty.
         limits: Largest `madds`, `params` or `size` (bytes of fp32 weights) of every choice.
+        prefer: What is chosen of what meets a target, as in `search`.
         classes: Outputs of the classifier.
         predictor: Name of the predictor that is fitted to a CSV.
         effort: How thoroughly to search.
@@ -114,11 +118,13 @@ def search_predicted(
         targets=tuple(dict(target) for target in targets) or ({},),
         objectives=minimized(costs or [LATENCY + device for device in used], used, targets, limits or {}),
         limits=dict(limits or {}),
+        prefer=prefer,
         classes=classes,
         seed=seed,
         effort=effort or Effort(),
         context=context,
     )
+    read_preference(prefer, search.objectives)
     settings = {"supernet": supernet, "devices": list(used), "predictor": predictor, **search.settings()}
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), {"training_free": settings})
     return search.into(run, alias=Path("subnet.json") if output is None else None)
@@ -135,6 +141,7 @@ class PredictedSearch:
         targets: One mapping of devices to milliseconds for each choice.
         objectives: Names of the costs that the front is made of.
         limits: Largest value of a cost, by its name, that every choice must keep.
+        prefer: What is chosen of what meets a target.
         classes: Outputs of the classifier.
         seed: Seed.
         effort: Effort.
@@ -147,6 +154,7 @@ class PredictedSearch:
     targets: Sequence[Mapping[str, float]]
     objectives: tuple[str, ...]
     limits: Mapping[str, float]
+    prefer: str
     classes: int
     seed: int
     effort: Effort
@@ -161,6 +169,7 @@ class PredictedSearch:
             "targets": [dict(target) for target in self.targets if target],
             "objectives": list(self.objectives),
             "limits": dict(self.limits),
+            "prefer": self.prefer,
             "classes": self.classes,
             "seed": self.seed,
             "effort": dataclasses.asdict(self.effort),
@@ -237,6 +246,7 @@ class PredictedSearch:
             costs=costs,
             objectives=self.objectives,
             limits=self.limits,
+            prefer=self.prefer,
             archive=population,
             top1=top1,
             tasks=by_task,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from natdeploy.api.objectives import minimized
+from natdeploy.api.objectives import ACCURACY, minimized
 from natdeploy.api.presets import Preset
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
@@ -33,6 +33,7 @@ class SearchPlan:
         seed: Seed.
         threads: Threads to train with.
         alias: A further file to write the first choice to, absolute; empty for none.
+        prefer: What is chosen of what meets a target.
         objectives: Costs that are minimized beside the top-1 error; where empty, multiply-adds, parameters, latencies.
         limits: Largest value of a cost, by its name, that every choice must keep.
     """
@@ -49,6 +50,7 @@ class SearchPlan:
     seed: int
     threads: int
     alias: str = ""
+    prefer: str = ACCURACY
     objectives: tuple[str, ...] = ()
     limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
@@ -91,6 +93,7 @@ class SearchPlan:
                 "seed": self.seed,
                 "threads": self.threads,
                 "alias": self.alias,
+                "prefer": self.prefer,
                 "objectives": list(self.objectives),
                 "limits": dict(self.limits),
                 "targets": [dict(target) for target in self.targets],

@@ -51,6 +51,11 @@ _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"
 @click.option("--max-madds", default=None, help="Most multiply-adds of a choice, such as 600M.")
 @click.option("--max-params", default=None, help="Most parameters of a choice, such as 6M.")
 @click.option("--max-size", default=None, help="Largest fp32 weights of a choice (4 bytes a parameter), such as 5MB.")
+@click.option(
+    "--prefer",
+    default="accuracy",
+    help="Of what meets the targets: accuracy, trade-off, or weights of objectives such as top1=2,madds=1.",
+)
 @click.option("--preset", default="quick", help="Effort: quick, paper, released or best (docs/search.md).")
 @click.option("--warmup-epochs", type=int, default=None, help="Epochs before the search.  [default: the preset's]")
 @click.option("--adapt-epochs", type=int, default=None, help="Epochs an iteration.  [default: the preset's]")
@@ -98,6 +103,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
             "targets": targets,
             "objectives": objectives,
             "limits": limits,
+            "prefer": values["prefer"],
             "context": context,
         }
         if accuracy is not None:

@@ -1,5 +1,6 @@
 """The choice for a target where the device can be reached: whole networks are measured."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import pytest
 from natdeploy import api
 from natdeploy.api import choosing
 from natdeploy.api.choosing import Chooser
-from natdeploy.api.objectives import cost_arrays
+from natdeploy.api.objectives import cost_arrays, read_preference
 from natdeploy.core.genotype import distinct, sample
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SPACES
-from natdeploy.errors import TargetUnreachableError
+from natdeploy.errors import InputError, TargetUnreachableError
 from natdeploy.io.runs import RunFolder
 from natdeploy.testing.tables import made_up_table
 from tests.landscapes import accuracy
@@ -79,7 +80,7 @@ def test_the_first_that_meets_the_target_is_taken(chooser: Chooser, monkeypatch:
 def test_what_was_measured_corrects_the_choice(
     factor: float, chooser: Chooser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where all networks are slower than predicted, the second one is already the most accurate that is quick enough."""
+    """Where all networks are slower than predicted, the second one is the most accurate that is quick enough."""
     target_ms = float(np.median(LATENCY))
     place, meter = choose(chooser, target_ms, factor, monkeypatch)
     assert factor * LATENCY[place] <= target_ms
@@ -107,3 +108,34 @@ def test_a_target_that_the_table_excludes_is_not_measured(
     with pytest.raises(TargetUnreachableError, match="the nearest takes"):
         chooser.choose_place({"host": 0.9 * float(LATENCY.min())})
     assert meter.measured == 0
+
+
+def test_a_preference_chooses_among_what_meets_the_target(
+    chooser: Chooser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By trade-off or by weights another architecture than the most accurate is chosen, still within the target."""
+    target_ms = float(np.quantile(LATENCY, 0.8))
+    places = {}
+    for prefer in ("accuracy", "trade-off", "top1=1,latency:host=3", "top1=1"):
+        own = dataclasses.replace(chooser, prefer=prefer)
+        places[prefer], _ = choose(own, target_ms, 1.0, monkeypatch)
+        assert LATENCY[places[prefer]] <= target_ms
+        assert places[prefer] in own.front
+    assert places["top1=1"] == places["accuracy"]
+    assert LATENCY[places["top1=1,latency:host=3"]] < LATENCY[places["accuracy"]]
+
+
+@pytest.mark.parametrize(
+    ("prefer", "reason"),
+    [
+        ("tradeoff", "unknown objective of a preference 'tradeoff'"),
+        ("madds=1", "unknown objective of a preference 'madds'"),
+        ("top1=0", "a weight is a number over 0"),
+        ("top1", "a weight is a number over 0"),
+        ("top1=nan", "a weight is a number over 0"),
+    ],
+)
+def test_preferences_that_mean_nothing_are_refused(prefer: str, reason: str) -> None:
+    """A preference names objectives of the front, each with a weight over 0."""
+    with pytest.raises(InputError, match=reason):
+        read_preference(prefer, ("latency:host",))

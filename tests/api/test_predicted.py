@@ -272,6 +272,9 @@ def test_the_command_takes_several_tasks(tasks: dict[str, Path], capsys: pytest.
     chosen = json.loads(capsys.readouterr().out)["chosen"]
     assert 4 * chosen["params"] <= 24e6
     assert set(chosen["top1_by_task"]) == {"pets", "cars", "dtd"}
+    assert run([*base, "--objectives", "madds", "--prefer", "trade-off", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"]
+    assert run([*base, "--objectives", "madds", "--prefer", "params=1"]) == 2
     assert run([*base, "--objectives", "madds,top1:boats"]) == 2
     assert "'boats'" in capsys.readouterr().err
     assert run(["search", "--objectives", "madds,top1:pets"]) == 2
