@@ -7,7 +7,7 @@ the checkpoint, and since everything random hangs on the seed and the number of 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ class SearchLoop:
             self.space, self.costs, limits, _settings(plan), seed=plan.seed, objectives=plan.minimized
         )
         self.evaluations = Evaluations(run, self.space, self.evaluator, context)
+        self._begun: list[float] = []
 
     def run(self) -> None:
         """Drive the search to its end."""
@@ -161,24 +162,50 @@ class SearchLoop:
             return
         known = np.isfinite(measured)
         figures: dict[str, Any] = quality(predicted[known], measured[known]) if known.any() else {}
-        best, dominated = float(self.search.top1.max()), self.search.hypervolume()
-        self.run_folder.record(
-            "iteration",
-            {
-                "iteration": iteration,
-                "predictor": self.plan.effort.predictor,
-                "best_top1": best,
-                "hypervolume": dominated,
-                "reference": self.search.reference(),
-                **figures,
-            },
-        )
-        tau = figures.get("kendall")
-        said = "predictor tau not defined" if tau is None else f"predictor tau {tau:.2f}"
-        self.context.reporter.info(
-            f"iteration {iteration}: {known.sum()} new architectures, {said}, "
-            f"hypervolume {dominated:.3f}, best top-1 so far {best:.3f}"
-        )
+        event = {
+            "iteration": iteration,
+            "predictor": self.plan.effort.predictor,
+            "best_top1": float(self.search.top1.max()),
+            "best_within": self.search.best_within(),
+            "hypervolume": self.search.hypervolume(),
+            "reference": self.search.reference(),
+            **figures,
+        }
+        self.run_folder.record("iteration", event)
+        self._begun.append(self.context.clock.seconds())
+        left = remaining_s(self._begun, self.plan.effort.iterations - iteration + 1)
+        self.context.reporter.info(live_line(event, new=int(known.sum()), left_s=left))
+
+
+def live_line(event: Mapping[str, Any], *, new: int, left_s: float | None) -> str:
+    """Return an iteration's figures in a line.
+
+    Args:
+        event: What the journal says of it.
+        new: Architectures that it has added.
+        left_s: Seconds to the end of the search, where they can be told.
+    """
+    tau = event.get("kendall")
+    within = ["none" if top1 is None else f"{top1:.3f}" for top1 in event["best_within"]]
+    parts = [
+        f"iteration {event['iteration']}: {new} new architectures",
+        "predictor tau not defined" if tau is None else f"predictor tau {tau:.2f}",
+        f"hypervolume {event['hypervolume']:.3f}",
+        f"best top-1 so far {event['best_top1']:.3f}" + (f" (within the limits: {', '.join(within)})" if within else ""),
+    ]
+    if left_s is not None:
+        parts.append(f"about {left_s:.0f} s left" if left_s < 120 else f"about {left_s / 60:.0f} min left")
+    return ", ".join(parts)
+
+
+def remaining_s(begun: Sequence[float], left: int) -> float | None:
+    """Return the seconds that `left` more iterations take; None before two have begun.
+
+    Args:
+        begun: When each of those so far began, in seconds.
+        left: Iterations to come.
+    """
+    return (begun[-1] - begun[0]) / (len(begun) - 1) * left if len(begun) > 1 else None
 
 
 def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[SubnetEvaluator, ElasticTrainer]:

@@ -111,6 +111,11 @@ class NatSearch:
         """Return the part of the archive that the supernet is to be adapted to."""
         return self.archive[survivors(self._objectives(), self.settings.marginals, seed=self.seed)]
 
+    def best_within(self) -> list[float | None]:
+        """Return the best top-1 of the archive within each of the limits; None where nothing is."""
+        kept = [self.top1[within(self.costs, limit, self.archive)] for limit in self.limits]
+        return [float(top1.max()) if len(top1) else None for top1 in kept]
+
     def cost_values(self, population: Population) -> Values:
         """Return the `n x m` costs that are minimized of the `n x L` array `population`."""
         values = [self.costs[name](population) for name in self.objectives]

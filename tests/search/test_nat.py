@@ -303,3 +303,12 @@ def test_top1_can_be_the_only_objective():
     assert list(search.reference()) == ["error"]
     assert search.hypervolume() > 0.9
     assert len(search.marginal_population()) == 20
+
+
+def test_the_best_within_each_limit_is_told():
+    """For each limit it is the most accurate of the archive that keeps it, and nothing where none does."""
+    search = NatSearch(NAT, COSTS, [{"madds": 3e8}, {"madds": 1.0}, {}], SETTINGS, seed=0)
+    first = search.first()
+    search.tell(first, accuracy(first))
+    kept = accuracy(first)[COSTS["madds"](first) <= 3e8]
+    assert search.best_within() == [kept.max(), None, accuracy(first).max()]
