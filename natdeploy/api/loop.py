@@ -186,12 +186,12 @@ def live_line(event: Mapping[str, Any], *, new: int, left_s: float | None) -> st
         left_s: Seconds to the end of the search, where they can be told.
     """
     tau = event.get("kendall")
-    within = ["none" if top1 is None else f"{top1:.3f}" for top1 in event["best_within"]]
+    best = ", ".join("none" if top1 is None else f"{top1:.3f}" for top1 in event["best_within"])
     parts = [
         f"iteration {event['iteration']}: {new} new architectures",
         "predictor tau not defined" if tau is None else f"predictor tau {tau:.2f}",
         f"hypervolume {event['hypervolume']:.3f}",
-        f"best top-1 so far {event['best_top1']:.3f}" + (f" (within the limits: {', '.join(within)})" if within else ""),
+        f"best top-1 so far {event['best_top1']:.3f}" + (f" (within the limits: {best})" if best else ""),
     ]
     if left_s is not None:
         parts.append(f"about {left_s:.0f} s left" if left_s < 120 else f"about {left_s / 60:.0f} min left")
