@@ -115,7 +115,7 @@ def test_attempts_are_counted_over_interruptions(run: RunFolder) -> None:
 def test_when_everything_fails_there_is_one_error(run: RunFolder) -> None:
     """It says how many were tried, why the last one failed, and where all failures are."""
     evaluator = Flaky({place: [RuntimeError("no weights")] * 99 for place in range(5)})
-    with pytest.raises(EvaluationError, match="none of 5 .* 3 attempts each.*RuntimeError: no weights") as refused:
+    with pytest.raises(EvaluationError, match=r"none of 5 .* 3 attempts each.*RuntimeError: no weights") as refused:
         evaluations(run, evaluator).top1(0, ROWS)
     assert "journal.jsonl" in str(refused.value.hint)
     assert evaluations(run, Flaky()).top1(1, ROWS[:0]).tolist() == []

@@ -9,9 +9,13 @@ def test_the_line_has_every_figure() -> None:
     """Iteration, predictor, hypervolume, best top-1, the best within each limit, and the time left are in the line."""
     told = live_line({**EVENT, "best_within": [0.75, None]}, new=8, left_s=90.0)
     for part in (
-        "iteration 3: 8 new", "tau 0.81", "hypervolume 0.500", "so far 0.900 (within the limits: 0.750, none)", "90 s left"
-    ):  # fmt: skip
+        "iteration 3: 8 new",
+        "tau 0.81",
+        "hypervolume 0.500",
+        "so far 0.900 (within the limits: 0.750, none)",
+    ):
         assert part in told
+    assert told.endswith("about 90 s left")
 
 
 def test_what_is_not_known_is_not_told() -> None:

@@ -226,7 +226,8 @@ def test_a_search_goes_on_without_what_cannot_be_evaluated(home: Path, monkeypat
     def fail(evaluator: SubnetEvaluator, architecture: Architecture) -> float:
         asked.append(architecture)
         if architecture == largest(evaluator.supernet.space):
-            raise RuntimeError("out of memory")
+            msg = "out of memory"
+            raise RuntimeError(msg)
         again = asked.count(architecture) > 1 and architecture == smallest(evaluator.supernet.space)
         return float("nan") if again else told(evaluator, architecture)
 
