@@ -2,16 +2,18 @@
 
 The landscape is OFA's pretrained predictor, which stands for the truth, and OFA's latency table of the Note10. All
 begin with the same 100 architectures and then evaluate 8 more, 30 times. Printed is the hypervolume relative to the
-box between the best values and the reference point of 20,000 random architectures.
-Run: python benchmarks/few_evaluations.py PREDICTOR.pth LATENCY_FOLDER [SEEDS] [PLOT.svg]
+box between the best values and the reference point of 20,000 random architectures. What a journal holds
+is not run again.
+Run: python benchmarks/few_evaluations.py PREDICTOR.pth LATENCY_FOLDER [--seeds 10] [--journal FILE] [--plot FILE.svg]
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from natdeploy.core.device import Target
 from natdeploy.core.genotype import Population, bounds, initial, sample, without
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SPACES, SearchSpace
+from natdeploy.files import Journal
 from natdeploy.io.foreign_tables import read_ofa
 from natdeploy.search.evolution import evolve, survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
@@ -41,54 +44,102 @@ Values = NDArray[np.float64]
 Accuracy = Callable[[Population], Values]
 Costs = Mapping[str, CostArray]
 Next = Callable[[Population, Values, int], Population]
-OBJECTIVES = {"2 objectives": ("latency",), "4 objectives": ("madds", "params", "latency")}
+# Curves of a seed: by set of objectives, then by method.
+Curves = Mapping[str, Mapping[str, Values]]
+OBJECTIVES = {
+    "top-1, latency": ("latency",),
+    "top-1, MAdds, params, latency": ("madds", "params", "latency"),
+}
 SHOWN = (100, 140, 180, 220, 260, 300, 340)
 
 
 def main() -> None:
-    """Print a table of each set of objectives, and write the plot."""
+    """Run what the journal lacks, print a table of each set of objectives, and write the plot."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("predictor", type=Path)
+    parser.add_argument("latency", type=Path)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--journal", type=Path, default=None)
+    parser.add_argument("--plot", type=Path, default=None)
+    given = parser.parse_args()
+    events: list[dict[str, Any]] = []
+    journal = Journal(given.journal) if given.journal else None
+    landscape = _landscape(given.predictor, given.latency)
+    for seed in range(given.seeds):
+        for title, names in OBJECTIVES.items():
+            for method in METHODS:
+                key = {"objectives": title, "method": method, "seed": seed}
+                known = [event for event in (journal.events if journal else ()) if key.items() <= event.items()]
+                event = known[0] if known else {**key, **_run(landscape, names, method, seed)}
+                events.append(event)
+                if not known:
+                    print(f"{title}, {method}, seed {seed}: {event['curve'][-1]:.4f}, {event['seconds']} s", flush=True)
+                    if journal:
+                        journal.append(event)
+    curves = _curves(events)
+    _print(curves, events)
+    if given.plot:
+        _draw(curves, given.plot)
+
+
+def _landscape(predictor: Path, latency: Path) -> tuple[SearchSpace, Accuracy, Costs]:
     space = SPACES["ofa-mbv3-w1.2"].with_resolutions(RESOLUTIONS)
-    top1 = PretrainedPredictor(space, read_perceptron(Path(sys.argv[1])))
+    top1 = PretrainedPredictor(space, read_perceptron(predictor))
     target = Target(device="galaxy-note10", runtime="litert", precision="fp32", batch=1, threads=1)
-    read = read_ofa(Path(sys.argv[2]), SPACES["ofa-mbv3-w1.2"])
+    read = read_ofa(latency, SPACES["ofa-mbv3-w1.2"])
     table = LatencyTable(target=target, provenance="imported", method=read.method, rows=read.rows, folded=read.folded)
-    every = {
+    costs = {
         "madds": madds_array(space, 1000),
         "params": params_array(space, 1000),
         "latency": table.compile(space, 1000),
     }
-    seeds = int(sys.argv[3]) if len(sys.argv) > 3 else 10
-    curves: dict[str, dict[str, Values]] = {}
-    for title, names in OBJECTIVES.items():
-        costs = {name: every[name] for name in names}
-        box = _values(top1, costs, initial(space, 20_000, np.random.default_rng(0)))
-        curves[title] = {}
-        print(f"\n{title}, {seeds} seeds\n\n| evaluations | " + " | ".join(map(str, SHOWN)) + " | s a run |")
-        print("|---|" + "---|" * (len(SHOWN) + 1))
-        for method, make in METHODS.items():
-            began = time.perf_counter()
-            runs = np.array([_run(space, top1, costs, make(space, costs, seed), seed, box) for seed in range(seeds)])
-            seconds = (time.perf_counter() - began) / seeds
-            curves[title][method] = runs
-            cells = [f"{runs[:, (shown - FIRST) // EACH].mean():.4f}" for shown in SHOWN]
-            print(f"| {method} | " + " | ".join(cells) + f" | {seconds:.1f} |", flush=True)
-    if len(sys.argv) > 4:
-        Path(sys.argv[4]).write_text(_plot(curves), encoding="utf-8")
+    return space, top1, costs
 
 
-def _run(space: SearchSpace, top1: Accuracy, costs: Costs, more: Next, seed: int, box: Values) -> list[float]:
-    """Return the hypervolume after the first archive and after each round."""
+def _run(
+    landscape: tuple[SearchSpace, Accuracy, Costs], names: tuple[str, ...], method: str, seed: int
+) -> dict[str, Any]:
+    """Return the hypervolume after the first archive and after each round, and the seconds."""
+    space, top1, every = landscape
+    costs = {name: every[name] for name in names}
+    box = _values(top1, costs, initial(space, 20_000, np.random.default_rng(0)))
     reference, ideal = reference_point(box), box.min(axis=0)
+    began = time.perf_counter()
+    more = METHODS[method](space, costs, seed)
     archive = initial(space, FIRST, np.random.default_rng([seed, 0]))
     found = [hypervolume(_values(top1, costs, archive), reference, ideal)]
     for number in range(1, ROUNDS + 1):
         archive = np.concatenate([archive, more(archive, top1(archive), number)[:EACH]])
         found.append(hypervolume(_values(top1, costs, archive), reference, ideal))
-    return found
+    return {"curve": [round(value, 6) for value in found], "seconds": round(time.perf_counter() - began, 1)}
 
 
 def _values(top1: Accuracy, costs: Costs, population: Population) -> Values:
     return np.column_stack([-top1(population), *(cost(population) for cost in costs.values())])
+
+
+def _curves(events: list[dict[str, Any]]) -> Curves:
+    return {
+        title: {
+            method: np.array([e["curve"] for e in events if (e["objectives"], e["method"]) == (title, method)])
+            for method in METHODS
+        }
+        for title in OBJECTIVES
+    }
+
+
+def _print(curves: Curves, events: list[dict[str, Any]]) -> None:
+    for title, methods in curves.items():
+        print(f"\n{title}, {len(methods['natdeploy'])} seeds\n")
+        print("| evaluations | " + " | ".join(map(str, SHOWN)) + " | deviation | seeds below natdeploy | s a run |")
+        print("|---|" + "---|" * (len(SHOWN) + 3))
+        own = methods["natdeploy"][:, -1]
+        for method, runs in methods.items():
+            cells = [f"{runs[:, (shown - FIRST) // EACH].mean():.4f}" for shown in SHOWN]
+            below = "" if method == "natdeploy" else f"{np.count_nonzero(runs[:, -1] < own)} of {len(own)}"
+            seconds = [e["seconds"] for e in events if (e["objectives"], e["method"]) == (title, method)]
+            figures = [f"{runs[:, -1].std():.4f}", below, f"{np.mean(seconds):.0f}"]
+            print(f"| {method} | " + " | ".join([*cells, *figures]) + " |")
 
 
 def _natdeploy(space: SearchSpace, costs: Costs, seed: int) -> Next:
@@ -160,43 +211,23 @@ METHODS = {"natdeploy": _natdeploy, "paper": _paper, "NSGA-II": _nsga2, "random"
 COLOURS = {"natdeploy": "#1f6feb", "paper": "#d1242f", "NSGA-II": "#8250df", "random": "#6e7781"}
 
 
-def _plot(curves: Mapping[str, Mapping[str, Values]]) -> str:
-    """Return an SVG with one panel a set of objectives: mean over the seeds, and the range of half of them."""
-    width, height, left, top = 380, 300, 50, 30
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * width} {height + 60}" '
-        'font-family="sans-serif" font-size="12">'
-    ]
-    parts.append('<rect width="100%" height="100%" fill="white"/>')
-    for panel, (title, methods) in enumerate(curves.items()):
-        low = min(runs.min() for runs in methods.values())
-        high = max(runs.max() for runs in methods.values())
-        x0, w, h = panel * width + left, width - left - 15, height - top
+def _draw(curves: Curves, path: Path) -> None:
+    """Draw a panel for each set of objectives: the mean over the seeds, and the range of the middle half of them."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-        def place(
-            number: float, value: float, x0: int = x0, w: int = w, h: int = h, low: float = low, high: float = high
-        ) -> str:
-            return f"{x0 + w * number / ROUNDS:.1f},{top + h * (high - value) / (high - low):.1f}"
-
-        parts.append(f'<text x="{x0}" y="20" font-weight="bold">{title}</text>')
-        parts.append(f'<rect x="{x0}" y="{top}" width="{w}" height="{h}" fill="none" stroke="#d0d7de"/>')
-        for value in np.linspace(low, high, 5):
-            y = place(0, value).split(",")[1]
-            parts.append(f'<text x="{x0 - 4}" y="{float(y) + 4:.1f}" text-anchor="end">{value:.3f}</text>')
-        for number in range(0, ROUNDS + 1, 10):
-            x = place(number, low).split(",")[0]
-            parts.append(f'<text x="{x}" y="{top + h + 16}" text-anchor="middle">{FIRST + EACH * number}</text>')
-        parts.append(f'<text x="{x0 + w / 2}" y="{top + h + 32}" text-anchor="middle">true evaluations</text>')
-        for line, (method, runs) in enumerate(methods.items()):
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "natdeploy", "font.size": 9})
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    evaluations = FIRST + EACH * np.arange(ROUNDS + 1)
+    for axes, (title, methods) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
+        for method, runs in methods.items():
             lower, upper = np.quantile(runs, [0.25, 0.75], axis=0)
-            band = [place(i, v) for i, v in enumerate(upper)] + [place(i, v) for i, v in reversed([*enumerate(lower)])]
-            mean = " ".join(place(i, v) for i, v in enumerate(runs.mean(axis=0)))
-            parts.append(f'<polygon points="{" ".join(band)}" fill="{COLOURS[method]}" opacity="0.15"/>')
-            parts.append(f'<polyline points="{mean}" fill="none" stroke="{COLOURS[method]}" stroke-width="2"/>')
-            y = top + h - 12 - 16 * (len(methods) - 1 - line)
-            parts.append(f'<text x="{x0 + w - 8}" y="{y}" text-anchor="end" fill="{COLOURS[method]}">{method}</text>')
-    parts.append("</svg>\n")
-    return "\n".join(parts)
+            axes.fill_between(evaluations, lower, upper, color=COLOURS[method], alpha=0.15, linewidth=0)
+            axes.plot(evaluations, runs.mean(axis=0), color=COLOURS[method], label=method)
+        axes.set(title=title, xlabel="true evaluations", ylabel="hypervolume", xlim=evaluations[[0, -1]])
+        axes.grid(color="#eaeef2")
+        axes.legend(loc="lower right", frameon=False)
+    figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 if __name__ == "__main__":

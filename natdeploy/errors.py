@@ -44,6 +44,13 @@ class CoverageError(InputError):
     code = "not-covered"
 
 
+class EvaluationError(NatdeployError, RuntimeError):
+    """No architecture could be evaluated."""
+
+    exit_code = 1
+    code = "evaluation-failed"
+
+
 class OutputError(NatdeployError, OSError):
     """An output cannot be written: read-only folder, full disk."""
 

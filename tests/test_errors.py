@@ -9,6 +9,7 @@ LEAVES = [
     (errors.CheckFailedError, 1, "check-failed", Exception),
     (errors.InputError, 2, "bad-input", ValueError),
     (errors.CoverageError, 2, "not-covered", errors.InputError),
+    (errors.EvaluationError, 1, "evaluation-failed", RuntimeError),
     (errors.OutputError, 2, "cannot-write", OSError),
     (errors.MissingRuntimeError, 3, "missing-runtime", ImportError),
     (errors.DeviceUnreachableError, 4, "device-unreachable", ConnectionError),

@@ -1,4 +1,4 @@
-"""What `--accuracy` names: a pretrained predictor, or measured accuracies that a predictor is fitted to."""
+"""What `--accuracy` names: pretrained predictors, and measured accuracies that predictors are fitted to."""
 
 from __future__ import annotations
 
@@ -52,6 +52,29 @@ class AccuracySource:
         if left_out:
             reporter.warn(f"resolutions {left_out} are left out: {self.path} tells nothing of them")
         return space.with_resolutions(kept)
+
+
+class Accuracies:
+    """The accuracies of all tasks; counts the architectures that it is asked for.
+
+    Args:
+        sources: Accuracy files by task.
+        space: Search space, whose resolutions all of them know.
+    """
+
+    def __init__(self, sources: Mapping[str, AccuracySource], space: SearchSpace) -> None:
+        self._by_task = [source.predictor(space) for source in sources.values()]
+        self.count = 0
+
+    def each(self, population: Population) -> NDArray[np.float64]:
+        """Return the `n x t` accuracies of the `n x L` array `population`."""
+        self.count += len(population)
+        return np.column_stack([accuracy(population) for accuracy in self._by_task])
+
+    def mean(self, population: Population) -> NDArray[np.float64]:
+        """Return the `n` mean accuracies of the `n x L` array `population`."""
+        means: NDArray[np.float64] = self.each(population).mean(axis=1)
+        return means
 
 
 def read_source(path: Path, space: SearchSpace, *, predictor: str, seed: int, reporter: Reporter) -> AccuracySource:

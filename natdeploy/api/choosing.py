@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from natdeploy.api.context import Context
 from natdeploy.api.latency import host_meter
+from natdeploy.api.objectives import ACCURACY, TOP1, TRADE_OFF, read_preference
 from natdeploy.api.results import Choice, DeviceLatency, jsonable
 from natdeploy.core.cost import CostArray
 from natdeploy.core.genotype import Population, decode, to_encoding
@@ -21,10 +23,11 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import TargetUnreachableError
 from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder
-from natdeploy.search.decision import Candidates, front, rank
+from natdeploy.search.decision import Candidates, front, rank, shortfalls, trade_offs
 
 Values = NDArray[np.float64]
-_TRIED = 5
+# Networks that are measured for a target, at most.
+_TRIED = 6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,9 +42,11 @@ class Chooser:
         tables: Latency tables, by device.
         costs: Costs, by name.
         objectives: Names of the costs that the front is made of, beside top-1.
+        prefer: What is chosen of what meets a target, as `read_preference` takes it.
         limits: Largest value of a cost, by its name, that every choice must keep.
         archive: `n x L` genotypes.
-        top1: Their `n` accuracies.
+        top1: Their `n` accuracies; the means where there are several tasks.
+        tasks: Their `n` accuracies by task, where there are several.
         context: Reporter and clock.
     """
 
@@ -56,11 +61,14 @@ class Chooser:
     archive: Population
     top1: Values
     context: Context
+    tasks: Mapping[str, Values] = dataclasses.field(default_factory=dict)
+    prefer: str = ACCURACY
 
     @functools.cached_property
     def front(self) -> NDArray[np.intp]:
         """The places in the archive that no other dominates in top-1 and every objective, the quickest first."""
-        return front(self.top1, [self.costs[name](self.archive) for name in self.objectives])
+        top1 = np.column_stack(list(self.tasks.values())) if self.tasks else self.top1
+        return front(top1, [self.costs[name](self.archive) for name in self.objectives])
 
     def rows(self, places: Iterable[int]) -> list[dict[str, Any]]:
         """Return some places of the archive as files show them, one mapping an architecture."""
@@ -78,27 +86,42 @@ class Chooser:
     def choose_place(self, target: Mapping[str, float]) -> tuple[int, dict[str, float]]:
         """Return the place in the archive that is chosen for a target, and its measured latency by device.
 
-        Where the devices can be reached, the most accurate ones are measured one after the other as whole networks,
-        until one meets the target; of the first few that do not, none is taken.
+        Where the devices can be reached, the best one is measured as a whole network. When it misses the target,
+        the latencies of all are corrected by how much it is above its own, and the choice is made again.
 
         Raises:
             TargetUnreachableError: None meets the target.
         """
-        places = self.front
-        candidates = self.candidates(places)
-        order = rank(candidates, target, self.limits)
-        nearest = ""
-        for place in places[_tried(order, candidates)].tolist():
-            measured = self.measured(self.archive[place])
-            missed = {device: ms for device, ms in target.items() if measured.get(device, 0.0) > ms}
-            if not missed:
-                return place, measured
-            device, target_ms = next(iter(missed.items()))
-            nearest = f"{measured[device]:.3g} ms measured on {device} (target {target_ms:g} ms)"
-            self.context.reporter.info(f"not taken: {nearest}")
-        msg = f"no architecture meets the target when it is measured; the last one tried takes {nearest}"
+        candidates, drift, missed = self.candidates(self.front), dict.fromkeys(target, 1.0), ""
+        for _ in range(_TRIED):
+            try:
+                order = rank(candidates.slowed(drift), target, self.limits)
+            except TargetUnreachableError:
+                if not missed:
+                    raise
+                break
+            best = int(order[np.argmin(self._regret[order])])
+            measured = self.measured(self.archive[self.front[best]])
+            late = {device: ms for device, ms in target.items() if measured.get(device, 0.0) > ms}
+            if not late:
+                return int(self.front[best]), measured
+            for device, target_ms in late.items():
+                drift[device] = max(drift[device], measured[device] / candidates.upper_ms[device][best])
+                missed = f"{measured[device]:.3g} ms measured on {device} (target {target_ms:g} ms)"
+            self.context.reporter.info(f"not taken: {missed}; latencies are corrected by that")
+        msg = f"no architecture meets the target when it is measured; the last one tried takes {missed}"
         hint = f"the run is kept: natdeploy extract {self.run.path} --target-latency TARGET"
         raise TargetUnreachableError(msg, hint=hint)
+
+    @functools.cached_property
+    def _regret(self) -> Values:
+        """How little each place of the front is preferred; of equal ones the most accurate is taken."""
+        preference = read_preference(self.prefer, self.objectives)
+        costs = [self.costs[name](self.archive[self.front]) for name in self.objectives]
+        values = np.column_stack([-self.top1[self.front], *costs])
+        if isinstance(preference, str):
+            return -trade_offs(values) if preference == TRADE_OFF else np.zeros(len(values))
+        return shortfalls(values, np.array([preference.get(name, 0.0) for name in (TOP1, *self.objectives)]))
 
     def measured(self, genotype: Population) -> dict[str, float]:
         """Return the median latency in milliseconds of the network really run, by device that can be reached."""
@@ -148,21 +171,17 @@ class Chooser:
             "width": architecture.width,
             "depths": " ".join(map(str, architecture.depths)),
             "top1": float(self.top1[place]),
+            **{f"top1:{task}": float(known[place]) for task, known in self.tasks.items()},
             "madds": int(values["madds"][place]),
             "params": int(values["params"][place]),
         }
+        if row["encoding"] is None:
+            row["architecture"] = json.dumps(architecture.to_json())
         if "peak-memory" in values:
             row["peak_memory_bytes"] = int(values["peak-memory"][place])
         for device in self.tables:
             row[f"latency_ms:{device}"] = float(values[f"latency:{device}"][place])
         return row
-
-
-def _tried(order: NDArray[np.intp], candidates: Candidates) -> list[int]:
-    """Return the candidates to measure: the first ones of `order`, and after them the quickest of it."""
-    latency = sum(candidates.latency_ms.values(), np.zeros(len(candidates.top1)))
-    quickest = order[np.argmin(latency[order])]
-    return list(dict.fromkeys([*order[:_TRIED].tolist(), int(quickest)]))
 
 
 def choice_names(count: int) -> list[str]:
@@ -173,4 +192,5 @@ def choice_names(count: int) -> list[str]:
 def metrics_of(choice: Choice) -> dict[str, Any]:
     """Return what the subnet file of a choice says of it."""
     kept = ("top1", "top1_source", "validation_top1", "madds", "params", "latency_ms")
-    return {key: value for key, value in jsonable(choice).items() if key in kept}
+    told = {key: value for key, value in jsonable(choice).items() if key in kept}
+    return {**told, "top1_by_task": dict(choice.top1_by_task)} if choice.top1_by_task else told

@@ -65,6 +65,7 @@ class Decider(Chooser):
             costs=costs,
             objectives=plan.minimized,
             limits=plan.limits,
+            prefer=plan.prefer,
             archive=archive,
             top1=top1,
             evaluator=evaluator,

@@ -11,9 +11,9 @@ import numpy as np
 from natdeploy.api.context import Context
 from natdeploy.api.exporting import ExportResult, export
 from natdeploy.api.latency import measure, profile
+from natdeploy.api.presets import find_preset
 from natdeploy.api.results import ExtractResult, ProfileResult, Result, SearchResult, jsonable
 from natdeploy.api.searching import search
-from natdeploy.api.settings import find_preset
 from natdeploy.api.subnets import extract_from_run
 from natdeploy.core.genotype import initial
 from natdeploy.core.space import find_space

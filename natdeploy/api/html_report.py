@@ -7,6 +7,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from natdeploy.api.objectives import LATENCY, TASK, TOP1
 from natdeploy.api.results import Choice
 from natdeploy.core.latency import ESTIMATED, LatencyTable
 
@@ -31,6 +32,7 @@ def report_html(
     choices: Sequence[Choice],
     tables: Mapping[str, LatencyTable],
     iterations: Sequence[Mapping[str, Any]],
+    objectives: Sequence[str] = (),
 ) -> str:
     """Return the report.
 
@@ -41,16 +43,20 @@ def report_html(
         choices: What was chosen.
         tables: Latency tables, by device.
         iterations: Figures of each iteration.
+        objectives: What the front is made of, the accuracy of each task where there are several, and costs.
     """
+    tasks = [name.removeprefix(TASK) for name in objectives if name.startswith(TASK)]
     front = [row for row in rows if row["front"]]
     parts = [
         f"<h1>{html.escape(title)}</h1>",
         f"<p class=note>{len(rows)} architectures, {len(front)} on the front; {html.escape(note)}</p>",
         "<h2>Choices</h2>",
         _table(_CHOICE_HEADS, [cells for choice in choices for cells in _choice_cells(choice)]),
+        *_by_task(choices, tasks),
         "<h2>Front</h2>",
         *(_plot(rows, choices, axis, plotly=number == 0) for number, axis in enumerate(_axes(choices, tables))),
-        _table(_front_heads(tables), [_front_cells(row, tables) for row in front]),
+        *([_parallel(front, objectives)] if len(objectives) > _PLOTTED else []),
+        _table(_front_heads(tables, tasks), [_front_cells(row, tables, tasks) for row in front]),
         "<h2>Iterations</h2>",
         _table(
             ["iteration", "best top-1", "hypervolume", "predictor", "RMSE", "Spearman", "Kendall"],
@@ -66,6 +72,9 @@ def report_html(
     )
 
 
+# Up to so many costs, top-1 over one of them after the other shows the front.
+_PLOTTED = 2
+_COLUMN_OF = {"peak-memory": "peak_memory_bytes"}
 _CHOICE_HEADS = [
     "device",
     "target ms",
@@ -147,6 +156,29 @@ def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], axis: 
     return figure
 
 
+def _parallel(front: Sequence[Mapping[str, Any]], objectives: Sequence[str]) -> str:
+    """Return a plot of the front over any number of objectives: an axis each, a line an architecture."""
+    from plotly import graph_objects
+
+    columns = {name: _COLUMN_OF.get(name, name.replace(LATENCY, "latency_ms:")) for name in objectives}
+    if not any(name.startswith(TASK) for name in objectives):
+        columns = {TOP1: TOP1, **columns}
+    axes = [{"label": name, "values": [row[column] for row in front]} for name, column in columns.items()]
+    line = {"color": [row[TOP1] for row in front], "colorscale": "Viridis", "showscale": True}
+    figure = graph_objects.Figure(graph_objects.Parcoords(dimensions=axes, line=line, labelangle=-20))
+    figure.update_layout(height=460, margin={"l": 70, "r": 40, "t": 90, "b": 30})
+    plot: str = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
+    return plot
+
+
+def _by_task(choices: Sequence[Choice], tasks: Sequence[str]) -> list[str]:
+    """Return a table of what each choice has in each of several tasks."""
+    if not tasks:
+        return []
+    cells = [[choice.subnet.name, *(f"{choice.top1_by_task[task]:.4f}" for task in tasks)] for choice in choices]
+    return ["<h2>Choices by task</h2>", _table(["file", *(f"top-1 {task}" for task in tasks)], cells)]
+
+
 def _hover(row: Mapping[str, Any]) -> str:
     return (
         f"row {row['row']}: r {row['resolution']}, w {row['width']:g}, d {row['depths']}<br>"
@@ -173,18 +205,20 @@ def _choice_cells(choice: Choice) -> list[list[str]]:
     ]
 
 
-def _front_heads(tables: Mapping[str, LatencyTable]) -> list[str]:
+def _front_heads(tables: Mapping[str, LatencyTable], tasks: Sequence[str]) -> list[str]:
+    accuracies = ["top-1", *(f"top-1 {task}" for task in tasks)]
     columns = [f"ms on {device}{_mark(table.provenance)}" for device, table in tables.items()]
-    return ["row", "r", "w", "depths", "top-1", "MAdds (M)", "params (M)", *columns]
+    return ["row", "r", "w", "depths", *accuracies, "MAdds (M)", "params (M)", *columns]
 
 
-def _front_cells(row: Mapping[str, Any], tables: Mapping[str, LatencyTable]) -> list[str]:
+def _front_cells(row: Mapping[str, Any], tables: Mapping[str, LatencyTable], tasks: Sequence[str]) -> list[str]:
     return [
         str(row["row"]),
         str(row["resolution"]),
         f"{row['width']:g}",
         str(row["depths"]),
         f"{row['top1']:.4f}",
+        *(f"{row[TASK + task]:.4f}" for task in tasks),
         f"{row['madds'] / 1e6:.2f}",
         f"{row['params'] / 1e6:.3f}",
         *(_number(row[f"latency_ms:{device}"]) for device in tables),

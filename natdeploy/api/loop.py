@@ -7,7 +7,7 @@ the checkpoint, and since everything random hangs on the seed and the number of 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from natdeploy.api.context import Context
 from natdeploy.api.deciding import Decider
+from natdeploy.api.evaluating import Evaluations
 from natdeploy.api.html_report import report_html
 from natdeploy.api.objectives import choice_limits, cost_arrays
 from natdeploy.api.results import SearchResult
 from natdeploy.api.settings import SearchPlan
-from natdeploy.core.genotype import Population, decode
+from natdeploy.core.genotype import Population
 from natdeploy.core.latency import LatencyTable
-from natdeploy.errors import InputError
 from natdeploy.io.runs import RunFolder
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.predictor import quality
@@ -34,6 +34,16 @@ from natdeploy.supernet.training import ElasticTrainer, Recipe
 
 Values = NDArray[np.float64]
 _SPLITS = "Top-1 of archive and front is on validation images, that of the choices on test images."
+# What a preset says of the training steps.
+_OF_RECIPE = (
+    "batch",
+    "learning_rate",
+    "rate_warmup_epochs",
+    "weight_decay",
+    "label_smoothing",
+    "subnets",
+    "distil",
+)
 
 
 class SearchLoop:
@@ -59,25 +69,21 @@ class SearchLoop:
         self.search = NatSearch(
             self.space, self.costs, limits, _settings(plan), seed=plan.seed, objectives=plan.minimized
         )
-        self._recorded = _recorded(run)
-        self.evaluations = len(self._recorded)
+        self.evaluations = Evaluations(run, self.space, self.evaluator, context)
+        self._begun: list[float] = []
 
     def run(self) -> None:
         """Drive the search to its end."""
         effort = self.plan.effort
         warmup = self.plan.first_epochs
         self._train(warmup, "warm-up", None)
-        first = self.search.first()
-        self.search.tell(first, self._evaluate(0, first))
+        self._evaluate(0, self.search.first())
         for iteration in range(1, effort.iterations + 1):
             candidates, predicted = self._propose(iteration)
-            measured = self._evaluate(2 * iteration - 1, candidates)
-            self.search.tell(candidates, measured)
-            self._say_quality(iteration, predicted, measured)
+            self._say_quality(iteration, predicted, self._evaluate(2 * iteration - 1, candidates))
             population = self.search.marginal_population()
             self._train(warmup + iteration * effort.adapt_epochs, f"adaptation {iteration}", population)
-            archive = self.search.archive
-            self.search.tell(archive, self._evaluate(2 * iteration, archive))
+            self._evaluate(2 * iteration, self.search.archive)
 
     def finish(self, alias: Path | None) -> SearchResult:
         """Choose for each target, and write archive, front, subnets and report.
@@ -108,6 +114,7 @@ class SearchLoop:
             choices=choices,
             tables=self.tables,
             iterations=self.run_folder.recorded("iteration"),
+            objectives=self.plan.minimized,
         )
         report = self.run_folder.write_report(html)
         self.run_folder.record("finished", {"at": self.context.clock.now().isoformat()})
@@ -117,7 +124,7 @@ class SearchLoop:
             front_size=len(front),
             front=front,
             iterations=self.plan.effort.iterations,
-            evaluations=self.evaluations,
+            evaluations=self.evaluations.count,
             seconds=round(self.context.clock.seconds() - self.started, 3),
             choices=choices,
             report=report,
@@ -131,19 +138,11 @@ class SearchLoop:
             self.context.reporter.progress(stage, number - start + 1, until - start, f"loss {loss:.3f}")
 
     def _evaluate(self, stage: int, population: Population) -> Values:
-        top1 = np.empty(len(population))
-        best = 0.0
-        for place, row in enumerate(population):
-            key = (stage, tuple(row.tolist()))
-            if key not in self._recorded:
-                self._recorded[key] = self.evaluator.top1(decode(self.space, row))
-                self.run_folder.record(
-                    "evaluated", {"round": stage, "genotype": list(key[1]), "top1": self._recorded[key]}
-                )
-                self.evaluations += 1
-            top1[place] = self._recorded[key]
-            best = max(best, top1[place])
-            self.context.reporter.progress(f"evaluation {stage}", place + 1, len(population), f"best top-1 {best:.3f}")
+        """Evaluate, tell the search, and return the top-1 of each row; NaN where it failed."""
+        top1 = self.evaluations.top1(stage, population)
+        failed = np.isnan(top1)
+        self.search.drop(population[failed])
+        self.search.tell(population[~failed], top1[~failed])
         return top1
 
     def _propose(self, iteration: int) -> tuple[Population, Values]:
@@ -161,36 +160,52 @@ class SearchLoop:
     def _say_quality(self, iteration: int, predicted: Values, measured: Values) -> None:
         if any(event["iteration"] == iteration for event in self.run_folder.recorded("iteration")):
             return
-        figures: dict[str, Any] = quality(predicted, measured) if len(measured) else {}
-        best, dominated = float(self.search.top1.max()), self.search.hypervolume()
-        self.run_folder.record(
-            "iteration",
-            {
-                "iteration": iteration,
-                "predictor": self.plan.effort.predictor,
-                "best_top1": best,
-                "hypervolume": dominated,
-                "reference": self.search.reference(),
-                **figures,
-            },
-        )
-        tau = figures.get("kendall")
-        said = "predictor tau not defined" if tau is None else f"predictor tau {tau:.2f}"
-        self.context.reporter.info(
-            f"iteration {iteration}: {len(measured)} new architectures, {said}, "
-            f"hypervolume {dominated:.3f}, best top-1 so far {best:.3f}"
-        )
-
-
-def _recorded(run: RunFolder) -> dict[tuple[int, tuple[int, ...]], float]:
-    try:
-        return {
-            (int(event["round"]), tuple(map(int, event["genotype"]))): float(event["top1"])
-            for event in run.recorded("evaluated")
+        known = np.isfinite(measured)
+        figures: dict[str, Any] = quality(predicted[known], measured[known]) if known.any() else {}
+        event = {
+            "iteration": iteration,
+            "predictor": self.plan.effort.predictor,
+            "best_top1": float(self.search.top1.max()),
+            "best_within": self.search.best_within(),
+            "hypervolume": self.search.hypervolume(),
+            "reference": self.search.reference(),
+            **figures,
         }
-    except (KeyError, TypeError, ValueError) as error:
-        msg = f"{run.path / 'journal.jsonl'}: an 'evaluated' event is damaged: {error!r}"
-        raise InputError(msg) from error
+        self.run_folder.record("iteration", event)
+        self._begun.append(self.context.clock.seconds())
+        left = remaining_s(self._begun, self.plan.effort.iterations - iteration + 1)
+        self.context.reporter.info(live_line(event, new=int(known.sum()), left_s=left))
+
+
+def live_line(event: Mapping[str, Any], *, new: int, left_s: float | None) -> str:
+    """Return an iteration's figures in a line.
+
+    Args:
+        event: What the journal says of it.
+        new: Architectures that it has added.
+        left_s: Seconds to the end of the search, where they can be told.
+    """
+    tau = event.get("kendall")
+    best = ", ".join("none" if top1 is None else f"{top1:.3f}" for top1 in event["best_within"])
+    parts = [
+        f"iteration {event['iteration']}: {new} new architectures",
+        "predictor tau not defined" if tau is None else f"predictor tau {tau:.2f}",
+        f"hypervolume {event['hypervolume']:.3f}",
+        f"best top-1 so far {event['best_top1']:.3f}" + (f" (within the limits: {best})" if best else ""),
+    ]
+    if left_s is not None:
+        parts.append(f"about {left_s:.0f} s left" if left_s < 120 else f"about {left_s / 60:.0f} min left")
+    return ", ".join(parts)
+
+
+def remaining_s(begun: Sequence[float], left: int) -> float | None:
+    """Return the seconds that `left` more iterations take; None before two have begun.
+
+    Args:
+        begun: When each of those so far began, in seconds.
+        left: Iterations to come.
+    """
+    return (begun[-1] - begun[0]) / (len(begun) - 1) * left if len(begun) > 1 else None
 
 
 def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[SubnetEvaluator, ElasticTrainer]:
@@ -199,7 +214,7 @@ def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[Subnet
     supernet = Supernet(plan.space, len(task.classes), seed=plan.seed)
     if plan.weights:
         supernet.load_weights(Path(plan.weights))
-    recipe = Recipe(batch=effort.batch, learning_rate=effort.learning_rate, subnets=effort.subnets)
+    recipe = Recipe(**{name: getattr(effort, name) for name in _OF_RECIPE})
     trainer = ElasticTrainer(
         supernet,
         task,

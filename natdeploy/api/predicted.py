@@ -9,35 +9,45 @@ from typing import Any
 
 import numpy as np
 
-from natdeploy.api.accuracy_sources import Accuracy, AccuracySource, read_source
+from natdeploy.api.accuracy_sources import Accuracies, AccuracySource, read_source
 from natdeploy.api.choosing import Chooser, Values, choice_names, metrics_of
 from natdeploy.api.context import Context, resolve_space
 from natdeploy.api.html_report import report_html
 from natdeploy.api.latency import table_for_search
 from natdeploy.api.objectives import (
+    ACCURACY,
     LATENCY,
+    TASK,
+    TOP1,
     choice_limits,
     cost_arrays,
     minimized,
     read_objectives,
+    read_preference,
+    read_tasks,
     require_small,
     used_devices,
 )
 from natdeploy.api.results import Choice, SearchResult
 from natdeploy.api.searching import Targets, covered, require_reachable
-from natdeploy.core.genotype import Population, decode
+from natdeploy.core.genotype import Population, decode, initial
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace, find_space
+from natdeploy.errors import InputError
 from natdeploy.io.runs import RunFolder, default_run_path
 from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, write_subnet
 from natdeploy.io.tables import write_table
+from natdeploy.search.hypervolume import EXACT_OBJECTIVES, hypervolume, reference_point
 from natdeploy.search.settings import AUTO, PREDICTORS, require_known
 from natdeploy.search.training_free import Effort, search_without_training
 from natdeploy.version import __version__
 
+# The name of the only accuracy where it has none.
+_ONLY = ""
+
 
 def search_predicted(
-    accuracy: Path,
+    accuracy: Path | Mapping[str, Path],
     *,
     supernet: str,
     width: float | None = None,
@@ -46,6 +56,7 @@ def search_predicted(
     targets: Targets = (),
     objectives: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
+    prefer: str = ACCURACY,
     classes: int = DEFAULT_CLASSES,
     predictor: str = AUTO,
     effort: Effort | None = None,
@@ -56,14 +67,16 @@ def search_predicted(
     """Search a space by predicted accuracy and choose an architecture for each target, without any training.
 
     Args:
-        accuracy: OFA's pretrained predictor, or a CSV of architectures with measured top-1.
+        accuracy: OFA's pretrained predictor, or a CSV of architectures with measured top-1; or such files of several
+            tasks, by name: each task's accuracy is an objective, and what is chosen for a target has the highest mean.
         supernet: Search space.
         width: The only width to search; all of the space's where None.
         resolutions: Input sizes to search; those that the file knows where None.
         devices: Devices whose latency is an objective.
         targets: One mapping of devices to milliseconds for each choice; without any, the most accurate is chosen.
-        objectives: What the front is made of, as in `search`; every latency where empty.
-        limits: Largest `madds` or `params` of every choice.
+        objectives: What the front is made of, as in `search`, and `top1:TASK`; every task and latency where empty.
+        limits: Largest `madds`, `params` or `size` (bytes of fp32 weights) of every choice.
+        prefer: What is chosen of what meets a target, as in `search`.
         classes: Outputs of the classifier.
         predictor: Name of the predictor that is fitted to a CSV.
         effort: How thoroughly to search.
@@ -78,13 +91,21 @@ def search_predicted(
         OutputError: Something cannot be written.
     """
     context = context or Context()
+    if not accuracy:
+        msg = "no accuracy file is given"
+        raise InputError(msg)
     require_known("predictor", predictor, PREDICTORS)
     space = resolve_space(supernet, resolutions, width)
-    source = read_source(accuracy, space, predictor=predictor, seed=seed, reporter=context.reporter)
+    files = accuracy if isinstance(accuracy, Mapping) else {_ONLY: accuracy}
+    costs = read_objectives(objectives, [task for task in files if task != _ONLY])
+    sources = {
+        task: read_source(files[task], space, predictor=predictor, seed=seed, reporter=context.reporter)
+        for task in read_tasks(objectives, files)
+    }
     if resolutions is None:
-        space = space.with_resolutions(source.resolutions)
-    space = source.known(space, context.reporter)
-    costs = read_objectives(objectives)
+        space = space.with_resolutions(next(iter(sources.values())).resolutions)
+    for source in sources.values():
+        space = source.known(space, context.reporter)
     used = used_devices(devices, costs, targets)
     tables = {device: table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
     space = covered(space, tables, classes, context.reporter)
@@ -92,16 +113,18 @@ def search_predicted(
     require_small(space, classes, limits or {})
     search = PredictedSearch(
         space=space,
-        source=source,
+        sources=sources,
         tables=tables,
         targets=tuple(dict(target) for target in targets) or ({},),
         objectives=minimized(costs or [LATENCY + device for device in used], used, targets, limits or {}),
         limits=dict(limits or {}),
+        prefer=prefer,
         classes=classes,
         seed=seed,
         effort=effort or Effort(),
         context=context,
     )
+    read_preference(prefer, search.objectives)
     settings = {"supernet": supernet, "devices": list(used), "predictor": predictor, **search.settings()}
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), {"training_free": settings})
     return search.into(run, alias=Path("subnet.json") if output is None else None)
@@ -112,12 +135,13 @@ class PredictedSearch:
     """A search without training.
 
     Args:
-        space: Search space; the file knows its resolutions, and the tables cover them.
-        source: What predicts the accuracy.
+        space: Search space; the files know its resolutions, and the tables cover them.
+        sources: What predicts the accuracy, by task; its name is empty where there is one without a name.
         tables: Latency tables, by device; each device's latency is an objective.
         targets: One mapping of devices to milliseconds for each choice.
         objectives: Names of the costs that the front is made of.
         limits: Largest value of a cost, by its name, that every choice must keep.
+        prefer: What is chosen of what meets a target.
         classes: Outputs of the classifier.
         seed: Seed.
         effort: Effort.
@@ -125,11 +149,12 @@ class PredictedSearch:
     """
 
     space: SearchSpace
-    source: AccuracySource
+    sources: Mapping[str, AccuracySource]
     tables: Mapping[str, LatencyTable]
     targets: Sequence[Mapping[str, float]]
     objectives: tuple[str, ...]
     limits: Mapping[str, float]
+    prefer: str
     classes: int
     seed: int
     effort: Effort
@@ -140,14 +165,20 @@ class PredictedSearch:
         return {
             "resolutions": list(self.space.resolutions),
             "widths": list(self.space.widths),
-            "accuracy": str(self.source.path.resolve()),
+            "accuracy": {task or "top1": str(source.path.resolve()) for task, source in self.sources.items()},
             "targets": [dict(target) for target in self.targets if target],
             "objectives": list(self.objectives),
             "limits": dict(self.limits),
+            "prefer": self.prefer,
             "classes": self.classes,
             "seed": self.seed,
             "effort": dataclasses.asdict(self.effort),
         }
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks whose accuracy is an objective of its own; none where there is one accuracy without a name."""
+        return tuple(task for task in self.sources if task != _ONLY)
 
     def into(self, run: RunFolder, *, alias: Path | None) -> SearchResult:
         """Search, and write front, choices and report into a run folder.
@@ -156,9 +187,9 @@ class PredictedSearch:
             run: The folder.
             alias: A further file to write the first choice to.
         """
-        accuracy = _Counted(self.source.predictor(self.space))
+        accuracies = Accuracies(self.sources, self.space)
         began = self.context.clock.seconds()
-        chooser = self._searched(run, accuracy)
+        chooser = self._searched(run, accuracies)
         for device, table in self.tables.items():
             write_table(run.tables / f"{device}.csv", table, fresh=True)
         run.begin()
@@ -169,13 +200,16 @@ class PredictedSearch:
         rows = chooser.rows(chooser.front)
         front = [{**row, "front": True} for row in rows]
         run.write_csv("front", rows)
+        evaluations, dominated = accuracies.count, self._dominated(accuracies, chooser)
+        self.context.reporter.info(dominated)
         html = report_html(
             title=f"Search of {self.space.name} without training",
-            note=f"top-1 is predicted by {self.source.path.name}, seed {self.seed}. Nothing was trained or evaluated.",
+            note=self._note(dominated),
             rows=front,
             choices=choices,
             tables=self.tables,
             iterations=(),
+            objectives=[*(TASK + task for task in self.tasks), *self.objectives],
         )
         return SearchResult(
             run=run.path,
@@ -183,24 +217,26 @@ class PredictedSearch:
             front_size=len(front),
             front=front,
             iterations=self.effort.generations,
-            evaluations=accuracy.count,
+            evaluations=evaluations,
             seconds=round(self.context.clock.seconds() - began, 3),
             choices=choices,
             report=run.write_report(html),
         )
 
-    def _searched(self, run: RunFolder, accuracy: Accuracy) -> Chooser:
+    def _searched(self, run: RunFolder, accuracies: Accuracies) -> Chooser:
         costs = cost_arrays(self.space, self.tables, self.classes, self.objectives)
         limits = choice_limits(self.targets, self.limits, self.tables)
         population, top1 = search_without_training(
             self.space,
-            accuracy,
+            accuracies.mean,
             costs,
             limits,
             objectives=self.objectives,
             effort=self.effort,
             seed=self.seed,
+            each=accuracies.each if self.tasks else None,
         )
+        by_task = dict(zip(self.tasks, accuracies.each(population).T, strict=True)) if self.tasks else {}
         return Chooser(
             run=run,
             space=self.space,
@@ -210,8 +246,10 @@ class PredictedSearch:
             costs=costs,
             objectives=self.objectives,
             limits=self.limits,
+            prefer=self.prefer,
             archive=population,
             top1=top1,
+            tasks=by_task,
             context=self.context,
         )
 
@@ -228,9 +266,34 @@ class PredictedSearch:
             compared_with=chooser.compared_with(target),
             subnet=chooser.run.path / f"{name}.json",
             genotype=tuple(chooser.archive[place].tolist()),
+            top1_by_task={task: float(known[place]) for task, known in chooser.tasks.items()},
         )
         write_subnet(choice.subnet, self._subnet(chooser.run, choice))
         return choice
+
+    def _note(self, dominated: str) -> str:
+        files = ", ".join(source.path.name for source in self.sources.values())
+        mean = f"; the mean over {len(self.tasks)} tasks" if len(self.tasks) > 1 else ""
+        return (
+            f"top-1 is predicted by {files}{mean}; seed {self.seed}. Nothing was trained or evaluated. "
+            f"{dominated}: the share that is dominated of the box up to it from the first population's best values."
+        )
+
+    def _dominated(self, accuracies: Accuracies, chooser: Chooser) -> str:
+        """Return the hypervolume of the front, relative to the first population of the evolution."""
+
+        def minimized(population: Population) -> Values:
+            costs = [chooser.costs[name](population) for name in self.objectives]
+            return np.column_stack([1 - accuracies.each(population), *costs])
+
+        count = min(self.effort.population, self.space.size)
+        first = minimized(initial(self.space, count, np.random.default_rng(self.seed)))
+        reference = reference_point(first)
+        dominated = hypervolume(minimized(chooser.archive[chooser.front]), reference, first.min(axis=0))
+        names = [*(f"error of {task}" for task in self.tasks or (TOP1,)), *self.objectives]
+        how = "exact" if len(names) <= EXACT_OBJECTIVES else "by sampling"
+        point = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, reference, strict=True))
+        return f"hypervolume {dominated:.4g} in {len(names)} objectives ({how}), reference point {point}"
 
     def _subnet(self, run: RunFolder, choice: Choice) -> Subnet:
         return Subnet(
@@ -240,20 +303,9 @@ class PredictedSearch:
             metrics=metrics_of(choice),
             provenance={
                 "run": run.path.name,
-                "accuracy": self.source.path.name,
+                "accuracy": ", ".join(source.path.name for source in self.sources.values()),
                 "seed": self.seed,
                 "natdeploy": __version__,
             },
             source=str(choice.subnet),
         )
-
-
-class _Counted:
-    """An accuracy that counts what it is asked for."""
-
-    def __init__(self, accuracy: Accuracy) -> None:
-        self._accuracy, self.count = accuracy, 0
-
-    def __call__(self, population: Population) -> Values:
-        self.count += len(population)
-        return self._accuracy(population)

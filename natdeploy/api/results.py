@@ -79,7 +79,7 @@ class Choice(Result):
 
     Args:
         target_ms: Targets, by device; empty where there was none.
-        top1: Share of images whose class is found.
+        top1: Share of images whose class is found; the mean over the tasks where there are several.
         top1_source: Where it is from: `test` images, or `predicted`.
         validation_top1: Share of validation images whose class is found; None where no image was looked at.
         madds: Multiply-adds.
@@ -88,6 +88,7 @@ class Choice(Result):
         compared_with: What was compared with the target: `upper bound` or `prediction`, by device.
         subnet: The subnet's file.
         genotype: The architecture's genotype.
+        top1_by_task: Top-1 by task, where there are several.
     """
 
     target_ms: Mapping[str, float]
@@ -100,6 +101,7 @@ class Choice(Result):
     compared_with: Mapping[str, str]
     subnet: Path
     genotype: tuple[int, ...]
+    top1_by_task: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

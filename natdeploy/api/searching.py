@@ -8,9 +8,10 @@ from pathlib import Path
 
 from natdeploy.api.context import Context, prepare_torch, resolve_space
 from natdeploy.api.latency import table_for_search, warn_of_estimates
-from natdeploy.api.objectives import read_objectives, require_small, used_devices
+from natdeploy.api.objectives import ACCURACY, read_objectives, read_preference, require_small, used_devices
+from natdeploy.api.presets import find_preset
 from natdeploy.api.results import SearchResult
-from natdeploy.api.settings import SearchPlan, find_preset
+from natdeploy.api.settings import SearchPlan
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import decode
 from natdeploy.core.latency import ESTIMATED, LatencyTable
@@ -37,6 +38,7 @@ def search(
     targets: Targets = (),
     objectives: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
+    prefer: str = ACCURACY,
     preset: str = "quick",
     effort: Mapping[str, float | str] | None = None,
     seed: int = 0,
@@ -56,7 +58,9 @@ def search(
         targets: One mapping of devices to milliseconds for each choice; without any, the most accurate is chosen.
         objectives: What the front is made of: `madds`, `params`, `peak-memory`, `latency:DEVICE`, and always `top1`;
             multiply-adds, parameters and every latency where empty.
-        limits: Largest `madds` or `params` of every choice.
+        limits: Largest `madds`, `params` or `size` (bytes of fp32 weights) of every choice.
+        prefer: What is chosen of what meets a target: `accuracy`, `trade-off` (the row of the front that loses most for
+            what it gains by a step along it), or weights of objectives such as `top1=2,madds=1`.
         preset: Effort.
         effort: Values that replace those of the preset.
         seed: Seed of everything random.
@@ -96,8 +100,10 @@ def search(
         threads=prepare_torch(threads),
         objectives=costs,
         limits=dict(limits or {}),
+        prefer=prefer,
         alias=str(Path("subnet.json").resolve()) if output is None else "",
     )
+    read_preference(prefer, plan.minimized)
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), plan.to_settings())
     for device, table in tables.items():

@@ -1,119 +1,19 @@
-"""Settings of a search: presets, and what run.toml holds."""
+"""Settings of a search: what run.toml holds."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from natdeploy.api.objectives import minimized
+from natdeploy.api.objectives import ACCURACY, minimized
+from natdeploy.api.presets import Preset
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
-from natdeploy.search.settings import DEFAULT_PREDICTOR, PREDICTORS, Operators, require_known
 
 Plan = TypeVar("Plan")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Preset:
-    """Effort of a search.
-
-    Args:
-        warmup_epochs: Epochs before the first archive, from pretrained weights.
-        scratch_epochs: Epochs before the first archive, from random weights.
-        plain_epochs: How many of these train the largest network alone.
-        adapt_epochs: Epochs of adaptation in each iteration.
-        initial: Architectures of the first archive.
-        iterations: Iterations.
-        candidates: Architectures that an iteration adds.
-        members: Members of the RBF ensemble.
-        population: Architectures in a population of the evolution.
-        generations: Generations of the evolution.
-        marginals: Architectures, at most, that the supernet is adapted to.
-        batch: Images in a training step.
-        learning_rate: Peak learning rate.
-        subnets: Subnets drawn for each training step.
-        recalibration_images: Train images for BatchNorm statistics of a subnet.
-        predictor: Name of the accuracy predictor.
-        algorithm: Survival of the evolution, `nsga3` or `nsga2`.
-        crossover: Its crossover, `uniform` or `two-point`.
-        mutation: Its mutation, `polynomial` or `uniform`.
-    """
-
-    warmup_epochs: int
-    scratch_epochs: int
-    plain_epochs: int
-    adapt_epochs: int
-    initial: int
-    iterations: int
-    candidates: int
-    members: int
-    population: int
-    generations: int
-    marginals: int
-    batch: int
-    learning_rate: float
-    subnets: int
-    recalibration_images: int
-    predictor: str = DEFAULT_PREDICTOR
-    algorithm: str = "nsga3"
-    crossover: str = "uniform"
-    mutation: str = "polynomial"
-
-    def __post_init__(self) -> None:
-        require_known("predictor", self.predictor, PREDICTORS)
-        _ = self.operators
-        least = {"warmup_epochs": 0, "scratch_epochs": 0, "plain_epochs": 0, "iterations": 0, "initial": 6}
-        for field in dataclasses.fields(self):
-            value, low = getattr(self, field.name), least.get(field.name, 0 if field.name == "learning_rate" else 1)
-            if isinstance(value, str):
-                continue
-            if value < low or (field.name == "learning_rate" and value <= 0):
-                msg = f"{field.name.replace('_', '-')} is {value}: it must be {low} at least"
-                raise InputError(msg)
-
-    @property
-    def operators(self) -> Operators:
-        """Operators of the evolution."""
-        return Operators(algorithm=self.algorithm, crossover=self.crossover, mutation=self.mutation)
-
-
-PRESETS: Mapping[str, Preset] = MappingProxyType(
-    {
-        "quick": Preset(
-            warmup_epochs=4,
-            scratch_epochs=16,
-            plain_epochs=8,
-            adapt_epochs=3,
-            initial=30,
-            iterations=3,
-            candidates=10,
-            members=100,
-            population=60,
-            generations=40,
-            marginals=20,
-            batch=32,
-            learning_rate=0.1,
-            subnets=2,
-            recalibration_images=512,
-        )
-    }
-)
-
-
-def find_preset(name: str, overrides: Mapping[str, Any]) -> Preset:
-    """Return the preset called `name`, with some of its values replaced.
-
-    Raises:
-        InputError: The name is unknown (the hint names the nearest), or a value is out of range.
-    """
-    require_known("preset", name, PRESETS)
-    # Whoever names the epochs of the warm-up means them, whatever the weights are.
-    scratch = {"scratch_epochs": overrides["warmup_epochs"]} if "warmup_epochs" in overrides else {}
-    return dataclasses.replace(PRESETS[name], **scratch, **overrides)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +33,7 @@ class SearchPlan:
         seed: Seed.
         threads: Threads to train with.
         alias: A further file to write the first choice to, absolute; empty for none.
+        prefer: What is chosen of what meets a target.
         objectives: Costs that are minimized beside the top-1 error; where empty, multiply-adds, parameters, latencies.
         limits: Largest value of a cost, by its name, that every choice must keep.
     """
@@ -149,6 +50,7 @@ class SearchPlan:
     seed: int
     threads: int
     alias: str = ""
+    prefer: str = ACCURACY
     objectives: tuple[str, ...] = ()
     limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
@@ -191,6 +93,7 @@ class SearchPlan:
                 "seed": self.seed,
                 "threads": self.threads,
                 "alias": self.alias,
+                "prefer": self.prefer,
                 "objectives": list(self.objectives),
                 "limits": dict(self.limits),
                 "targets": [dict(target) for target in self.targets],

@@ -9,13 +9,13 @@ import click
 
 from natdeploy.cli import options
 from natdeploy.cli.output import milliseconds, print_line, print_table
-from natdeploy.cli.units import parse_count, parse_names, parse_resolutions, parse_targets
+from natdeploy.cli.units import parse_accuracies, parse_count, parse_names, parse_resolutions, parse_size, parse_targets
 
 if TYPE_CHECKING:
     from natdeploy.api import Choice, Context, DeviceLatency, SearchResult
 
 _EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "predictor")
-_LIMITED = ("madds", "params")
+_LIMITED = {"madds": parse_count, "params": parse_count, "size": parse_size}
 _WITH_RESUME = {"resume", "json"}
 _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"}
 
@@ -30,9 +30,9 @@ _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"
 )
 @click.option(
     "--accuracy",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Search without training: OFA's accuracy predictor, or a CSV of architectures with measured top-1.",
+    multiple=True,
+    help="Search without training: OFA's accuracy predictor, or a CSV of architectures with measured top-1; "
+    "TASK=FILE, repeatable, for several tasks at once.",
 )
 @options.classes_option
 @options.width_option
@@ -46,11 +46,17 @@ _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"
 @click.option(
     "--objectives",
     default=None,
-    help="Of the front: top1, madds, params, peak-memory, latency:DEVICE.  [default: all but peak-memory]",
+    help="Of the front: top1, top1:TASK, madds, params, peak-memory, latency:DEVICE.  [default: all but peak-memory]",
 )
 @click.option("--max-madds", default=None, help="Most multiply-adds of a choice, such as 600M.")
 @click.option("--max-params", default=None, help="Most parameters of a choice, such as 6M.")
-@click.option("--preset", default="quick", help="Effort.")
+@click.option("--max-size", default=None, help="Largest fp32 weights of a choice (4 bytes a parameter), such as 5MB.")
+@click.option(
+    "--prefer",
+    default="accuracy",
+    help="Of what meets the targets: accuracy, trade-off, or weights of objectives such as top1=2,madds=1.",
+)
+@click.option("--preset", default="quick", help="Effort: quick, paper, released or best (docs/search.md).")
 @click.option("--warmup-epochs", type=int, default=None, help="Epochs before the search.  [default: the preset's]")
 @click.option("--adapt-epochs", type=int, default=None, help="Epochs an iteration.  [default: the preset's]")
 @click.option("--initial", type=int, default=None, help="Size of the first archive.  [default: the preset's]")
@@ -73,10 +79,12 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     targets = parse_targets(tuple(values["target_latency"]), devices or ("host",))
     resolutions = parse_resolutions(values["resolutions"])
     objectives = parse_names(values["objectives"])
-    limits = {name: parse_count(values[f"max_{name}"]) for name in _LIMITED if values[f"max_{name}"] is not None}
+    given = {name: values[f"max_{name}"] for name in _LIMITED}
+    limits = {name: _LIMITED[name](text) for name, text in given.items() if text is not None}
     if values["resume"] is not None:
         options.refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - _WITH_RESUME)
-    if values["accuracy"] is not None:
+    accuracy = parse_accuracies(tuple(values["accuracy"]))
+    if accuracy is not None:
         options.refuse_beside(ctx, "--accuracy searches without training", _OF_TRAINING)
     elif values["classes"] is not None:
         msg = "--classes goes with --accuracy; elsewhere the data tell it"
@@ -95,11 +103,13 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
             "targets": targets,
             "objectives": objectives,
             "limits": limits,
+            "prefer": values["prefer"],
             "context": context,
         }
-        if values["accuracy"] is not None:
+        if accuracy is not None:
             return api.search_predicted(
-                **{name: values[name] for name in ("accuracy", "supernet", "width", "seed", "output")},
+                accuracy,
+                **{name: values[name] for name in ("supernet", "width", "seed", "output")},
                 **{name: values[name] for name in ("classes", "predictor") if values[name] is not None},
                 **common,
             )
@@ -140,14 +150,17 @@ def _next_command(result: SearchResult) -> str:
 def show_front(result: SearchResult) -> None:
     """Print the front."""
     devices = [name for name in result.front[0] if name.startswith("latency_ms:")]
+    tasks = [name for name in result.front[0] if name.startswith("top1:")]
     columns = [f"ms {name[11:]}{_mark(result.chosen.latency_ms[name[11:]])}" for name in devices]
-    heads = ["row", "r", "depths", "top-1", "MAdds (M)", "params (M)", *columns]
+    accuracies = ["top-1", *(f"top-1 {name.removeprefix('top1:')}" for name in tasks)]
+    heads = ["row", "r", "depths", *accuracies, "MAdds (M)", "params (M)", *columns]
     rows = [
         [
             str(row["row"]),
             str(row["resolution"]),
             str(row["depths"]),
             f"{row['top1']:.4f}",
+            *(f"{row[name]:.4f}" for name in tasks),
             f"{row['madds'] / 1e6:.2f}",
             f"{row['params'] / 1e6:.3f}",
             *(f"{row[name]:.4g}" for name in devices),
@@ -155,6 +168,7 @@ def show_front(result: SearchResult) -> None:
         for row in result.front
     ]
     source = "predicted" if _untrained(result) else "on validation images"
+    source += ", the mean over the tasks" if tasks else ""
     print_line(f"front of {result.front_size} architectures (top-1 {source}, latency predicted):")
     print_table(heads, rows)
 
@@ -164,8 +178,11 @@ def _show_choice(choice: Choice) -> None:
     print_line(f"choice for {target}:" if target else "choice without a target:")
     print_line(
         f"  top-1 {choice.top1:.4f} {_source(choice)}, "
-        f"{choice.madds / 1e6:.2f} M MAdds, {choice.params / 1e6:.3f} M params"
+        f"{choice.madds / 1e6:.2f} M MAdds, {choice.params / 1e6:.3f} M params, "
+        f"{4 * choice.params / 1e6:.2f} MB as fp32"
     )
+    if choice.top1_by_task:
+        print_line("  " + ", ".join(f"{task} {top1:.4f}" for task, top1 in choice.top1_by_task.items()))
     for device, latency in choice.latency_ms.items():
         compared = choice.compared_with.get(device)
         note = f"; its {compared} was compared with the target" if compared else ""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import click
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>ns|us|µs|ms|s)")
 _SPAN = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>s|m|h)")
 _COUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>[kMG]?)")
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+) ?(?P<unit>[kMG]i?B)")
+_TASK = re.compile(r"(?P<task>[\w.-]+)=(?P<file>.+)")
 _FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+_FACTORS_BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "kiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 _FACTORS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _FACTORS_MS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1000.0}
 
@@ -112,6 +116,42 @@ def parse_count(text: str) -> float:
     return value
 
 
+def parse_size(text: str) -> float:
+    """Return a size such as `5MB`, `800kB` or `4MiB` in bytes; a MB is a million of them.
+
+    Raises:
+        click.BadParameter: It is none, has no unit or is not positive.
+    """
+    parts = _SIZE.fullmatch(text.strip())
+    value = float(parts["number"]) * _FACTORS_BYTES[parts["unit"]] if parts else 0.0
+    if not 0 < value < math.inf:
+        msg = f"{text!r} is not a size such as 5MB, 800kB or 4MiB"
+        raise click.BadParameter(msg)
+    return value
+
+
 def parse_names(text: str | None) -> tuple[str, ...]:
     """Return the names of a list such as `top1,madds`."""
     return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
+
+
+def parse_accuracies(values: tuple[str, ...]) -> Path | dict[str, Path] | None:
+    """Return the file that `--accuracy` names, or the files of several tasks by name; None where there is none.
+
+    Args:
+        values: Each `FILE` or `TASK=FILE`; a task is letters, digits, `.`, `_` and `-`.
+
+    Raises:
+        click.BadParameter: Several files do not all say which task they are of, or two say the same.
+    """
+    named = [_TASK.fullmatch(value) for value in values]
+    if len(values) == 1 and named[0] is None:
+        return Path(values[0])
+    files: dict[str, Path] = {}
+    for value, parts in zip(values, named, strict=True):
+        if parts is None or parts["task"] in files:
+            why = "is a second file of its task" if parts else "does not say which task it is of: write TASK=FILE"
+            msg = f"{value!r} {why}"
+            raise click.BadParameter(msg)
+        files[parts["task"]] = Path(parts["file"])
+    return files or None

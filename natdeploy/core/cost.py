@@ -14,6 +14,7 @@ from natdeploy.core.space import SearchSpace
 
 Values = NDArray[np.float64]
 _CHUNK = 4096
+FP32_BYTES = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,6 +125,11 @@ def madds_array(space: SearchSpace, classes: int) -> CostArray:
 def params_array(space: SearchSpace, classes: int) -> CostArray:
     """Compile the parameter counts."""
     return compile_cost(space, classes, lambda layer: layer.params)
+
+
+def size_array(space: SearchSpace, classes: int) -> CostArray:
+    """Compile the size of the weights in an exported fp32 file, in bytes: four a parameter."""
+    return compile_cost(space, classes, lambda layer: FP32_BYTES * layer.params)
 
 
 def peak_memory_array(space: SearchSpace, classes: int) -> CostArray:

@@ -30,7 +30,7 @@ def read_accuracies(path: Path, space: SearchSpace) -> list[MeasuredAccuracy]:
     """Read measured top-1 of architectures of `space`.
 
     The columns are `top1`, a fraction, and `encoding` (the NAT authors' string) or `architecture` (JSON in any layout
-    that `natdeploy.io.subnets` reads); or those of DyNAS-T's result files.
+    that `natdeploy.io.subnets` reads), as in `archive.csv` of a run; or those of DyNAS-T's result files.
 
     Raises:
         InputError: The file is not such a table, or a row is not valid; the message names file, line and reason.
@@ -43,7 +43,8 @@ def read_accuracies(path: Path, space: SearchSpace) -> list[MeasuredAccuracy]:
 
 
 def _check_names(names: Sequence[str], path: Path) -> None:
-    if not {_DYNAST_ARCHITECTURE, _DYNAST_TOP1} <= set(names):
+    # The archive of a run has an encoding or an architecture in each row.
+    if not any(known <= set(names) for known in ({_DYNAST_ARCHITECTURE, _DYNAST_TOP1}, {_TOP1, *ARCHITECTURE_COLUMNS})):
         require_columns(_TOP1)(names, path)
 
 
@@ -53,7 +54,7 @@ def _entry(row: Mapping[str, str], place: str, space: SearchSpace) -> MeasuredAc
             text = row[_DYNAST_ARCHITECTURE].replace("'", '"').replace("None", "null")
             top1 = _fraction(row[_DYNAST_TOP1], whole=100)
         else:
-            text = row[next(name for name in ARCHITECTURE_COLUMNS if name in row)]
+            text = next((row[name] for name in ARCHITECTURE_COLUMNS if row.get(name)), "")
             top1 = _fraction(row[_TOP1], whole=1)
         architecture = read_architecture(text, supernet=space.name).architecture
         check_member(space, architecture)

@@ -12,6 +12,14 @@ from natdeploy.core.pareto import non_dominated
 from natdeploy.errors import TargetUnreachableError
 
 Values = NDArray[np.float64]
+# Of rows within this part of the ranges, each is a neighbour; what all shortfalls count beside the largest.
+_NEAR, _ALL = 0.125, 1e-4
+_UNITS = {
+    "madds": "M multiply-adds",
+    "params": "M parameters",
+    "size": "MB of fp32 weights",
+    "peak-memory": "MB of peak memory",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,9 +38,24 @@ class Candidates:
     upper_ms: Mapping[str, Values]
     sizes: Mapping[str, Values] = dataclasses.field(default_factory=dict)
 
+    def slowed(self, factors: Mapping[str, float]) -> Candidates:
+        """Return them with what is compared with a target made larger, by the factor of each device that has one."""
+        upper = {device: values * factors.get(device, 1.0) for device, values in self.upper_ms.items()}
+        return dataclasses.replace(self, upper_ms=upper)
+
+
+def amount(name: str, value: float) -> str:
+    """Return a cost that is limited, for people."""
+    return f"{value / 1e6:,.4g} {_UNITS[name]}"
+
 
 def front(top1: Values, costs: Sequence[Values]) -> NDArray[np.intp]:
-    """Return the indices that no other dominates in top-1 and every cost, the cheapest by the last cost first."""
+    """Return the indices that no other dominates in top-1 and every cost, the cheapest by the last cost first.
+
+    Args:
+        top1: `n` accuracies, or the `n x t` accuracies of several tasks.
+        costs: Costs, `n` each.
+    """
     objectives = np.column_stack([-top1, *costs])
     kept = np.flatnonzero(non_dominated(objectives))
     return kept[np.argsort(objectives[kept, -1], kind="stable")]
@@ -72,8 +95,7 @@ def _unreachable(
         for device, target in targets.items()
     ]
     figures += [
-        f"{candidates.sizes[name][nearest] / 1e6:,.4g} M {name} (at most {most / 1e6:g} M)"
-        for name, most in limits.items()
+        f"{amount(name, candidates.sizes[name][nearest])} (at most {most / 1e6:g})" for name, most in limits.items()
     ]
     msg = (
         f"no architecture meets the target; the nearest takes {', '.join(figures)}, "
@@ -102,3 +124,44 @@ def spread(values: Values, known: Values, count: int) -> NDArray[np.intp]:
         distance = np.minimum(distance, np.linalg.norm(rows - rows[best], axis=1))
         distance[best] = -1.0
     return np.array(chosen, dtype=np.intp)
+
+
+def shortfalls(values: Values, weights: Values) -> Values:
+    """Return how far each row stays behind the best of every objective: the largest distance counts.
+
+    Source: Wierzbicki's achievement function (1980), over the ranges of the objectives.
+
+    Args:
+        values: `n x m` array of what is minimized.
+        weights: Weight of each objective.
+    """
+    weighted = _scaled(values) * weights
+    behind: Values = weighted.max(axis=1) + _ALL * weighted.sum(axis=1)
+    return behind
+
+
+def trade_offs(values: Values) -> Values:
+    """Return how much each row of a front loses at least, for each unit that it gains, by a move to a neighbour.
+
+    Neighbours are the rows within an eighth of the objectives' ranges, and at least the `2 m` nearest.
+    Source: Rachmawati and Srinivasan (2009), as the NAT authors choose from their fronts.
+
+    Args:
+        values: `n x m` array of what is minimized; no row dominates another.
+    """
+    rows = _scaled(values)
+    found = np.full(len(rows), np.inf)
+    for place, row in enumerate(rows):
+        moves = np.delete(rows, place, axis=0) - row
+        distance = np.linalg.norm(moves, axis=1)
+        least = np.sort(distance)[: 2 * rows.shape[1]].max(initial=0.0)
+        moves = moves[(distance <= max(_NEAR, least)) & (distance > 0)]
+        lost, gained = (np.maximum(sign * moves, 0).sum(axis=1) for sign in (1, -1))
+        found[place] = (lost / np.maximum(gained, np.finfo(float).tiny)).min(initial=np.inf)
+    return found
+
+
+def _scaled(values: Values) -> Values:
+    span = np.ptp(values, axis=0)
+    scaled: Values = (values - values.min(axis=0)) / np.where(span > 0, span, 1.0)
+    return scaled

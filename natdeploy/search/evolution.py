@@ -21,7 +21,7 @@ from pymoo.util.ref_dirs import get_reference_directions
 from natdeploy.core.genotype import Population, distinct, repair
 from natdeploy.core.space import SearchSpace
 from natdeploy.search.operators import CROSSOVER_OF, MUTATION_OF, uniform_mutation
-from natdeploy.search.settings import Operators
+from natdeploy.search.settings import AUTO, Operators
 
 Values = NDArray[np.float64]
 Objectives = Callable[[Population], Values]
@@ -97,7 +97,7 @@ def reference_directions(objectives: int, count: int) -> Values:
 
 
 def _survival(algorithm: str, objectives: int, size: int) -> Survival:
-    if algorithm == "nsga2":
+    if algorithm == "nsga2" or (algorithm == AUTO and objectives <= 2):
         return RankAndCrowding()
     return ReferenceDirectionSurvival(reference_directions(objectives, size))
 
@@ -140,7 +140,8 @@ def _children(
         one, other = rows[parents(count)], rows[parents(count)]
         crossed = CROSSOVER_OF[operators.crossover](one, other, rng)
         crossed = np.where(rng.random((count, 1)) < operators.crossover_rate, crossed, one)
-        children = MUTATION_OF[operators.mutation](space, repair(space, crossed), operators.mutation_rate, rng)
+        rate = operators.mutation_rate or 1 / space.genotype_length
+        children = MUTATION_OF[operators.mutation](space, repair(space, crossed), rate, rng)
         for child in np.ascontiguousarray(children):
             if len(made) < count and child.tobytes() not in seen:
                 seen.add(child.tobytes())

@@ -20,17 +20,18 @@ from natdeploy.search.climbing import Climber, within
 from natdeploy.search.decision import spread
 from natdeploy.search.evolution import evolve, survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
+from natdeploy.search.operators import latin_hypercube
 from natdeploy.search.predictor import Predictor
 from natdeploy.search.predictors import make_predictor
 from natdeploy.search.settings import SearchSettings
 
 Values = NDArray[np.float64]
 # Climbs on a predictor stay short: it is right near what it was fitted to.
-_CLIMBS, _CLIMB_ROUNDS, _CLIMB_PAIRS = 3, 5, 50
+_CLIMB_ROUNDS, _CLIMB_PAIRS = 5, 50
 
 
 class NatSearch:
-    """State of one search: the archive and its top-1.
+    """State of one search: the archive and its top-1, and what cannot be evaluated.
 
     Args:
         space: Search space.
@@ -57,6 +58,7 @@ class NatSearch:
         self.objectives = tuple(costs if objectives is None else objectives)
         self.archive: Population = np.empty((0, space.genotype_length), dtype=np.int64)
         self.top1: Values = np.empty(0)
+        self.dropped: Population = self.archive
         self._reference, self._ideal = np.empty(0), np.empty(0)
 
     def first(self) -> Population:
@@ -65,7 +67,10 @@ class NatSearch:
         return initial(self.space, count, np.random.default_rng([self.seed, 0]))
 
     def tell(self, population: Population, top1: Values) -> None:
-        """Put architectures with their top-1 into the archive; those that are there already get the new value."""
+        """Put architectures with their top-1 into the archive; those that are there already get the new value.
+
+        Of more than `settings.archive` architectures, so many survive.
+        """
         known = {row.tobytes(): place for place, row in enumerate(self.archive)}
         for row, value in zip(np.ascontiguousarray(population, dtype=np.int64), top1, strict=True):
             place = known.get(row.tobytes())
@@ -78,6 +83,14 @@ class NatSearch:
         if not len(self._reference) and len(self.archive):
             values = self._objectives()
             self._reference, self._ideal = reference_point(values), values.min(axis=0)
+        if 0 < self.settings.archive < len(self.archive):
+            self._keep(survivors(self._objectives(), self.settings.archive, seed=self.seed))
+
+    def drop(self, population: Population) -> None:
+        """Leave architectures out of the archive, and never propose them again: they cannot be evaluated."""
+        self.dropped = np.concatenate([self.dropped, population])
+        lost = (self.archive[:, None] == population).all(axis=2).any(axis=1)
+        self._keep(np.flatnonzero(~lost))
 
     def hypervolume(self) -> float:
         """Return the share of the box between the best and the worst of the first archive that is dominated by now."""
@@ -98,9 +111,18 @@ class NatSearch:
         """Return the part of the archive that the supernet is to be adapted to."""
         return self.archive[survivors(self._objectives(), self.settings.marginals, seed=self.seed)]
 
+    def best_within(self) -> list[float | None]:
+        """Return the best top-1 of the archive within each of the limits; None where nothing is."""
+        kept = [self.top1[within(self.costs, limit, self.archive)] for limit in self.limits]
+        return [float(top1.max()) if len(top1) else None for top1 in kept]
+
     def cost_values(self, population: Population) -> Values:
         """Return the `n x m` costs that are minimized of the `n x L` array `population`."""
-        return np.column_stack([self.costs[name](population) for name in self.objectives])
+        values = [self.costs[name](population) for name in self.objectives]
+        return np.array(values, dtype=float).reshape(len(values), len(population)).T
+
+    def _keep(self, places: NDArray[np.intp]) -> None:
+        self.archive, self.top1 = self.archive[places], self.top1[places]
 
     def _objectives(self) -> Values:
         return np.column_stack([-self.top1, self.cost_values(self.archive)])
@@ -109,7 +131,8 @@ class NatSearch:
         rng = np.random.default_rng([self.seed, iteration])
         settings = self.settings
         predictor = make_predictor(settings.predictor, self.space, rng=rng, members=settings.members)
-        predictor.fit(self.archive, self.top1)
+        fitted = survivors(self._objectives(), settings.fitted or len(self.archive), seed=self.seed)
+        predictor.fit(self.archive[fitted], self.top1[fitted])
 
         def objectives(population: Population) -> Values:
             return np.column_stack([-predictor.predict(population), self.cost_values(population)])
@@ -117,23 +140,29 @@ class NatSearch:
         evolved = evolve(
             self.space,
             objectives,
-            self.archive[np.argsort(-self.top1, kind="stable")],
+            self._start(rng),
             size=settings.population,
             generations=settings.generations,
             seed=int(rng.integers(2**31)),
             operators=settings.operators,
         )
-        fresh = without(np.concatenate([evolved, *self._climbed(predictor, evolved)]), self.archive)
+        known = np.concatenate([self.archive, self.dropped])
+        fresh = without(np.concatenate([evolved, *self._climbed(predictor, evolved)]), known)
         if not len(fresh):
             return fresh, np.empty(0)
         values = objectives(fresh)
         chosen = self._select(fresh, values)
         return fresh[chosen], -values[chosen, 0]
 
+    def _start(self, rng: np.random.Generator) -> Population:
+        if self.settings.start == "latin":
+            return latin_hypercube(self.space, self.settings.population, rng)
+        return self.archive[np.argsort(-self.top1, kind="stable")]
+
     def _climbed(self, predictor: Predictor, population: Population) -> Iterator[Population]:
         """Yield what climbs near each limit reach from the best of `population`, as far as the predictor is right."""
         top1 = predictor.predict(population)
-        for limit in self.limits:
+        for limit in self.limits if self.settings.climbs else ():
             climber = Climber(
                 space=self.space,
                 top1=predictor.predict,
@@ -142,7 +171,7 @@ class NatSearch:
                 rounds=_CLIMB_ROUNDS,
                 pairs=_CLIMB_PAIRS,
             )
-            yield climber.climb(climber.starts(population, top1, 1)[:_CLIMBS])[0]
+            yield climber.climb(climber.starts(population, top1, 1)[: self.settings.climbs])[0]
 
     def _select(self, population: Population, values: Values) -> NDArray[np.intp]:
         """Take half of the candidates for predicted top-1 within each limit in turn, and half to cover the front."""

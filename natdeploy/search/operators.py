@@ -52,6 +52,14 @@ def uniform_mutation(space: SearchSpace, population: Population, rate: float, rn
     return repair(space, np.where(rng.random(population.shape) < rate, fresh, population))
 
 
+def latin_hypercube(space: SearchSpace, count: int, rng: np.random.Generator) -> Population:
+    """Draw `count` rows of which each gene takes all of its values about equally often, before they are repaired."""
+    lower, upper = bounds(space)
+    places = rng.permuted(np.tile(np.arange(count), (len(lower), 1)), axis=1).T
+    shares = (places + rng.random(places.shape)) / count
+    return repair(space, lower + (shares * (upper - lower + 1)).astype(np.int64))
+
+
 CROSSOVER_OF: Mapping[str, Crossover] = MappingProxyType(
     {"uniform": uniform_crossover, "two-point": two_point_crossover}
 )

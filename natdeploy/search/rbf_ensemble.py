@@ -44,6 +44,7 @@ class RBFEnsemble:
         self._centres: Singles = np.empty((0, len(lower)), dtype=np.float32)
         self._weights: Singles = np.empty((0, 0), dtype=np.float32)
         self._tails: Values = np.empty((1 + len(lower), 0))
+        self._shares: Values = np.empty(0)
 
     def fit(self, population: Population, top1: Values) -> None:
         """Learn from the `n x L` array `population` and its `n` values.
@@ -56,13 +57,15 @@ class RBFEnsemble:
             msg = f"a predictor needs at least {_LEAST_ROWS} distinct architectures, not {distinct}"
             raise InputError(msg)
         rows = self._scale(population)
-        chosen = self._choose_genes(population)
+        # Members that chose the same genes are one, which counts as often.
+        chosen, repeated = np.unique(self._choose_genes(population), axis=1, return_counts=True)
+        self._shares = repeated / self._members
         count = len(rows)
         squares = ((rows[:, None] - rows) ** 2).reshape(count * count, -1).T
         batch = max(1, _SYSTEMS // (count + len(chosen) + 1) ** 2)
         solved = [
             _solve(squares, _tail(rows), top1, chosen[:, start : start + batch])
-            for start in range(0, self._members, batch)
+            for start in range(0, len(repeated), batch)
         ]
         solution = np.concatenate(solved).T
         self._genes, self._centres = chosen.astype(np.float32), rows.astype(np.float32)
@@ -71,12 +74,11 @@ class RBFEnsemble:
     def predict(self, population: Population) -> Values:
         """Return the `n` predicted values of the `n x L` array `population`."""
         rows = self._scale(population)
-        total = _tail(rows) @ self._tails.sum(axis=1)
-        weights = self._weights.ravel()
+        total: Values = _tail(rows) @ (self._tails @ self._shares)
+        weights = (self._weights * self._shares.astype(np.float32)).ravel()
         for part, cubes in self._cubes(rows):
             total[part] += cubes.reshape(-1, len(weights)) @ weights
-        mean: Values = total / self._members
-        return mean
+        return total
 
     def uncertainty(self, population: Population) -> Values:
         """Return the standard deviation of the members' predictions for each row of the `n x L` array."""
@@ -84,7 +86,8 @@ class RBFEnsemble:
         values = _tail(rows) @ self._tails
         for part, cubes in self._cubes(rows):
             values[part] += np.einsum("qcm,cm->qm", cubes, self._weights)
-        deviation: Values = values.std(axis=1)
+        mean = values @ self._shares
+        deviation: Values = np.sqrt((values - mean[:, None]) ** 2 @ self._shares)
         return deviation
 
     def _cubes(self, rows: Values) -> Iterator[tuple[slice, Singles]]:

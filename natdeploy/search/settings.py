@@ -13,9 +13,10 @@ SINGLE_PREDICTORS = ("rbf", "trees", "ridge", "gp", "knn")
 PREDICTORS = (AUTO, *SINGLE_PREDICTORS)
 # The best by benchmarks/predictors.py, and quick.
 DEFAULT_PREDICTOR = "gp"
-ALGORITHMS = ("nsga3", "nsga2")
+ALGORITHMS = ("nsga3", "nsga2", AUTO)
 CROSSOVERS = ("uniform", "two-point")
 MUTATIONS = ("polynomial", "uniform")
+STARTS = ("archive", "latin")
 
 
 def require_known(what: str, name: str, names: Iterable[str]) -> None:
@@ -35,11 +36,11 @@ class Operators:
     """How a population makes the next one.
 
     Args:
-        algorithm: One of `ALGORITHMS`, whose survival chooses.
+        algorithm: One of `ALGORITHMS`, whose survival chooses; `auto` is NSGA-II up to two objectives, NSGA-III above.
         crossover: One of `CROSSOVERS`.
         crossover_rate: Share of the children that have two parents.
         mutation: One of `MUTATIONS`.
-        mutation_rate: Probability of each gene to change.
+        mutation_rate: Probability of each gene to change; 0 for one gene of each child on average.
 
     Raises:
         InputError: A name is unknown.
@@ -71,9 +72,13 @@ class SearchSettings:
         marginals: Architectures of the archive, at most, that the supernet is adapted to.
         predictor: Name of the accuracy predictor.
         operators: Operators of the evolution.
+        archive: Architectures that are kept, at most, by the survival of NSGA-III; 0 to keep all.
+        fitted: Architectures of the archive, at most, that the predictor is fitted to, chosen likewise; 0 for all.
+        start: What the first population of the evolution is, one of `STARTS`.
+        climbs: Climbs near each limit that follow the evolution.
 
     Raises:
-        InputError: The predictor is unknown.
+        InputError: The predictor or the start is unknown.
     """
 
     initial: int
@@ -85,6 +90,11 @@ class SearchSettings:
     marginals: int
     predictor: str = DEFAULT_PREDICTOR
     operators: Operators = dataclasses.field(default_factory=Operators)
+    archive: int = 0
+    fitted: int = 0
+    start: str = "archive"
+    climbs: int = 3
 
     def __post_init__(self) -> None:
         require_known("predictor", self.predictor, PREDICTORS)
+        require_known("start", self.start, STARTS)

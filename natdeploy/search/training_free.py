@@ -17,6 +17,8 @@ from natdeploy.search.operators import uniform_crossover, uniform_mutation
 
 # Children that are made for each climb, since many are beyond the limits; and how much they differ from their parents.
 _TRIED, _RATE = 10, 0.15
+# Of several accuracies nearly everything is on the front: so many are kept of what climbs towards a limit.
+_KEPT = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +53,7 @@ def search_without_training(
     objectives: Sequence[str],
     effort: Effort,
     seed: int,
+    each: Accuracy | None = None,
 ) -> tuple[Population, Values]:
     """Look for the most accurate architectures of every cost, and most of all for those just within the limits.
 
@@ -62,13 +65,15 @@ def search_without_training(
         objectives: Names of the costs that are minimized beside the top-1 error.
         effort: Effort.
         seed: Seed.
+        each: Gives several accuracies of each row, `n x t`, each an objective of its own; `top1` is then only what is
+            raised within the limits.
 
     Returns:
         Distinct genotypes and their accuracies.
     """
 
     def minimized(population: Population) -> Values:
-        return np.column_stack([-top1(population), *(costs[name](population) for name in objectives)])
+        return np.column_stack([-(each or top1)(population), *(costs[name](population) for name in objectives)])
 
     # The evolution's matrices are small: a second BLAS thread only waits, longer still on a busy machine.
     with threadpool_limits(1, user_api="blas"):
@@ -80,6 +85,9 @@ def search_without_training(
         for limit in limits:
             climber = Climber(space=space, top1=top1, costs=costs, limits=limit, pairs=effort.pairs, beam=effort.beam)
             rows, accuracies = _climbed(climber, found[0], values[0], effort, rng)
+            if each is not None:
+                best = np.argsort(-accuracies, kind="stable")[:_KEPT]
+                rows, accuracies = rows[best], accuracies[best]
             found.append(rows)
             values.append(accuracies)
     population = np.concatenate(found)

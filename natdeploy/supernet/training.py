@@ -26,6 +26,9 @@ from natdeploy.files import atomic_path
 from natdeploy.supernet.data import Task, train_batches
 from natdeploy.supernet.supernet import Supernet
 
+# What a rising rate begins with, of its peak.
+_FIRST_RATE = 0.04
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
@@ -33,11 +36,14 @@ class Recipe:
 
     Args:
         batch: Images in a step.
-        learning_rate: Peak rate; it follows half a cosine over all epochs of the run.
+        learning_rate: Peak rate; half a cosine leads from it to zero at the end of the run.
+        rate_warmup_epochs: First epochs of the run, in which the rate rises to its peak.
         momentum: Nesterov momentum.
         weight_decay: Decay of weights other than biases and BatchNorm's.
         label_smoothing: Smoothing of the labels.
-        subnets: Subnets drawn for each step, beside the largest network that they are distilled from.
+        subnets: Subnets drawn for each step.
+        distil: Whether they are distilled from the largest network, which each step trains too; else they learn from
+            the labels alone.
         sandwich: Whether the smallest network is always one of them.
         clip_norm: Largest norm of a step's gradient.
         averaging: Decay, a step, of the moving average of the weights; 0 for none.
@@ -45,10 +51,12 @@ class Recipe:
 
     batch: int = 32
     learning_rate: float = 0.05
+    rate_warmup_epochs: int = 0
     momentum: float = 0.9
     weight_decay: float = 1e-4
     label_smoothing: float = 0.1
     subnets: int = 2
+    distil: bool = True
     sandwich: bool = False
     clip_norm: float = 5.0
     averaging: float = 0.0
@@ -101,7 +109,7 @@ class ElasticTrainer:
         losses = []
         resolutions = self._resolutions(population)
         for step, (images, labels) in enumerate(train_batches(self.task, self.recipe.batch, resolutions, generator)):
-            self._set_rate((number + step / steps) / self.total_epochs)
+            self._set_rate(number + step / steps)
             losses.append(self._step(images.to(self._device), labels.to(self._device), self._draw(population, rng)))
         self.done += 1
         self.supernet.eval()
@@ -151,6 +159,27 @@ class ElasticTrainer:
                     own.copy_(average)
 
     def _step(self, images: Tensor, labels: Tensor, architectures: list[Architecture]) -> float:
+        plain = self.done < self.plain_epochs
+        teachers, total = self._teach(images, labels, architectures) if plain or self.recipe.distil else ({}, 0.0)
+        for architecture in () if plain else architectures:
+            logits = self._logits(images, architecture)
+            if self.recipe.distil:
+                loss = nnf.cross_entropy(logits, teachers[architecture.width])
+            else:
+                loss = nnf.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+            loss.backward()
+            total += float(loss.detach())
+        torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        if self._average:
+            self._average.update_parameters(self.supernet)
+        return total / (1 + len(architectures))
+
+    def _teach(
+        self, images: Tensor, labels: Tensor, architectures: list[Architecture]
+    ) -> tuple[dict[float, Tensor], float]:
+        """Train the largest network of each width, and return what it says of the images, and the loss."""
         teachers: dict[float, Tensor] = {}
         total = 0.0
         for width in dict.fromkeys(architecture.width for architecture in architectures):
@@ -159,17 +188,7 @@ class ElasticTrainer:
             loss.backward()
             teachers[width] = logits.detach().softmax(dim=1)
             total += float(loss.detach())
-        if self.done >= self.plain_epochs:
-            for architecture in architectures:
-                loss = nnf.cross_entropy(self._logits(images, architecture), teachers[architecture.width])
-                loss.backward()
-                total += float(loss.detach())
-        torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip_norm)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        if self._average:
-            self._average.update_parameters(self.supernet)
-        return total / (1 + len(architectures))
+        return teachers, total
 
     def _logits(self, images: Tensor, architecture: Architecture) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
@@ -188,8 +207,14 @@ class ElasticTrainer:
         resolutions = self.supernet.space.resolutions
         return list(resolutions) if population is None else [resolutions[index] for index in population[:, 0]]
 
-    def _set_rate(self, progress: float) -> None:
-        rate = self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    def _set_rate(self, epochs: float) -> None:
+        rising = self.recipe.rate_warmup_epochs
+        if epochs < rising:
+            share = _FIRST_RATE + (1 - _FIRST_RATE) * epochs / rising
+        else:
+            progress = (epochs - rising) / max(1, self.total_epochs - rising)
+            share = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        rate = self.recipe.learning_rate * share
         for group in self._optimizer.param_groups:
             group["lr"] = rate
 

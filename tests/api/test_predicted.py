@@ -10,6 +10,7 @@ import pytest
 from natdeploy import api
 from natdeploy.cli import run
 from natdeploy.core.genotype import decode, sample, to_encoding
+from natdeploy.core.pareto import non_dominated
 from natdeploy.core.space import SPACES
 from natdeploy.errors import CoverageError, InputError, TargetUnreachableError
 from natdeploy.io.devices import find_device, target_of
@@ -62,7 +63,7 @@ def measured(home: Path) -> Path:
     return path
 
 
-def searched(accuracy: Path, **changes: object) -> api.SearchResult:
+def searched(accuracy: Path | dict[str, Path], **changes: object) -> api.SearchResult:
     """Search as little as can be searched."""
     settings = {"supernet": SUPERNET, "devices": (NANO,), "predictor": "ridge", "effort": EFFORT, **changes}
     return api.search_predicted(accuracy, **settings)  # type: ignore[arg-type]
@@ -209,4 +210,90 @@ def test_the_command_takes_objectives_and_limits(measured: Path, capsys: pytest.
     chosen = json.loads(capsys.readouterr().out)["chosen"]
     assert chosen["madds"] <= 4e8
     assert chosen["params"] <= 7e6
+    assert run([*base, "--objectives", "top1,madds", "--max-size", "24MB"]) == 0
+    assert 4 * json.loads(capsys.readouterr().out)["chosen"]["params"] <= 24e6
     assert run([*base, "--objectives", "top1,madds", "--max-madds", "1M"]) == 5
+
+
+TASKS = ("imagenet", "c10", "c100", "flowers", "food", "pets", "aircraft", "cars", "dtd", "stl", "cinic")
+
+
+def task_accuracy(number: int, population: np.ndarray) -> np.ndarray:
+    """Return the accuracy of one of several tasks, each of which needs other layers."""
+    weights = 1 + np.sin(np.arange(20) * (1 + number))
+    active = population[:, 2:] > 0
+    return 0.4 + 0.4 * (np.sqrt(population[:, 2:]) * active) @ weights / (3 * weights.sum()) + 0.05 * population[:, 0]
+
+
+@pytest.fixture
+def tasks(home: Path) -> dict[str, Path]:
+    """A file of measured top-1 for each of eleven tasks."""
+    population = sample(SPACE, 60, np.random.default_rng(1))
+    encodings = [to_encoding(decode(SPACE, row)) for row in population]
+    files = {task: home / f"{task}.csv" for task in TASKS}
+    for number, path in enumerate(files.values()):
+        values = task_accuracy(number, population)
+        lines = [f"{encoding},{top1:.5f}" for encoding, top1 in zip(encodings, values, strict=True)]
+        path.write_text("encoding,top1\n" + "\n".join(lines) + "\n")
+    return files
+
+
+def test_twelve_objectives(tasks: dict[str, Path]) -> None:
+    """Multiply-adds and eleven accuracies make one front, nothing of which is dominated; the report shows them all."""
+    listener = Listener()
+    result = searched(tasks, devices=(), objectives=("madds",), context=api.Context(reporter=listener))
+    names = [f"top1:{task}" for task in TASKS]
+    values = np.array([[-row[name] for name in names] + [row["madds"]] for row in result.front])
+    assert result.front_size == len(values) >= 10
+    assert non_dominated(values).all()
+    for row in result.front:
+        assert row["top1"] == pytest.approx(np.mean([row[name] for name in names]))
+    assert result.chosen.top1 == max(row["top1"] for row in result.front)
+    assert list(result.chosen.top1_by_task) == list(TASKS)
+    assert result.chosen.top1 == pytest.approx(np.mean(list(result.chosen.top1_by_task.values())))
+    assert any("hypervolume" in line and "12 objectives (by sampling)" in line for line in listener.said)
+    report = result.report.read_text()
+    assert "parcoords" in report
+    assert all(f"top-1 {task}" in report for task in TASKS)
+    assert set(names) <= set(rows(result.run / "front.csv")[0])
+    assert json.loads(result.subnet.read_text())["metrics"]["top1_by_task"].keys() == set(TASKS)
+
+
+def test_the_command_takes_several_tasks(tasks: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """Each task has its file; objectives may name some of them, and limits hold as ever."""
+    given = [text for task in ("pets", "cars", "dtd") for text in ("--accuracy", f"{task}={tasks[task]}")]
+    base = ["search", "--supernet", SUPERNET, "--predictor", "ridge", *given]
+    assert run([*base, "--objectives", "madds,top1:pets,top1:dtd", "--max-madds", "400M"]) == 0
+    told = capsys.readouterr().out
+    assert "the mean over the tasks" in told
+    assert "top-1 pets" in told
+    assert "top-1 cars" not in told
+    assert run([*base, "--objectives", "madds", "--max-size", "24MB", "--json"]) == 0
+    chosen = json.loads(capsys.readouterr().out)["chosen"]
+    assert 4 * chosen["params"] <= 24e6
+    assert set(chosen["top1_by_task"]) == {"pets", "cars", "dtd"}
+    assert run([*base, "--objectives", "madds", "--prefer", "trade-off", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"]
+    assert run([*base, "--objectives", "madds", "--prefer", "params=1"]) == 2
+    assert run([*base, "--objectives", "madds,top1:boats"]) == 2
+    assert "'boats'" in capsys.readouterr().err
+    assert run(["search", "--objectives", "madds,top1:pets"]) == 2
+    assert "--accuracy pets=RUN/archive.csv" in capsys.readouterr().err
+
+
+def test_one_objective(measured: Path) -> None:
+    """With top-1 as the only objective, the front is the most accurate architecture."""
+    result = searched(measured, devices=(), objectives=("top1",))
+    assert result.chosen.top1 == result.front[0]["top1"]
+    assert len({row["top1"] for row in result.front}) == 1
+
+
+def test_tasks_are_searched_where_all_of_them_are_known(tasks: dict[str, Path], measured: Path) -> None:
+    """Resolutions that one of the files does not know are left out."""
+    lines = measured.read_text().splitlines()
+    small = measured.with_name("small.csv")
+    small.write_text("\n".join([lines[0], *(line for line in lines[1:] if line.startswith("00"))]) + "\n")
+    result = searched({"pets": tasks["pets"], "small": small}, devices=(), objectives=("madds",))
+    assert {row["resolution"] for row in result.front} == {192}
+    with pytest.raises(InputError, match="no accuracy file"):
+        searched({})

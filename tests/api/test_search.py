@@ -10,14 +10,17 @@ import pytest
 from sklearn import datasets
 
 from natdeploy import api
+from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SPACES
-from natdeploy.errors import CoverageError, InputError, TargetUnreachableError
+from natdeploy.errors import CoverageError, EvaluationError, InputError, TargetUnreachableError
 from natdeploy.files import Journal
 from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
+from natdeploy.search.training_free import Effort
+from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.testing.tables import made_up_table
 
 EFFORT = {"warmup_epochs": 1, "plain_epochs": 1, "adapt_epochs": 1, "initial": 6, "iterations": 1, "candidates": 2}
@@ -203,3 +206,48 @@ def test_a_run_is_never_overwritten(whole: api.SearchResult, home: Path) -> None
     """A second search into the same folder is refused with the way to continue the first."""
     with pytest.raises(InputError, match="holds a run already"):
         small_search(output=whole.run)
+
+
+@pytest.mark.parametrize(("preset", "kept"), [("paper", 7), ("released", 8), ("best", 8)])
+def test_every_preset_runs(preset: str, kept: int, home: Path) -> None:
+    """Each preset searches in its own way, here with little effort; a capped archive keeps so many architectures."""
+    effort = {**SMALL, "fitted": 6, **({"archive": kept} if preset == "paper" else {})}
+    result = small_search(preset=preset, effort=effort, targets=({NANO: 1.5},))
+    assert len(rows(result.run / "archive.csv")) == kept
+    assert result.chosen.latency_ms[NANO].predicted <= 1.5
+    assert f"preset {preset}" in result.report.read_text()
+
+
+def test_a_search_goes_on_without_what_cannot_be_evaluated(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Architectures that fail, at once or after an adaptation, are in no archive; the journal says why."""
+    told = SubnetEvaluator.top1
+    asked: list[object] = []
+
+    def fail(evaluator: SubnetEvaluator, architecture: Architecture) -> float:
+        asked.append(architecture)
+        if architecture == largest(evaluator.supernet.space):
+            msg = "out of memory"
+            raise RuntimeError(msg)
+        again = asked.count(architecture) > 1 and architecture == smallest(evaluator.supernet.space)
+        return float("nan") if again else told(evaluator, architecture)
+
+    monkeypatch.setattr(SubnetEvaluator, "top1", fail)
+    result = small_search()
+    archive = rows(result.run / "archive.csv")
+    assert len(archive) == 6
+    events = Journal(result.run / "journal.jsonl").events
+    reasons = [event["reason"] for event in events if event["event"] == "failed"]
+    assert reasons == ["RuntimeError: out of memory"] * 3 + ["top-1 is nan"] * 3
+    assert all(0 <= float(row["top1"]) <= 1 for row in archive)
+    monkeypatch.setattr(SubnetEvaluator, "top1", lambda *_: float("nan"))
+    with pytest.raises(EvaluationError, match="none of 6 architectures"):
+        small_search()
+
+
+def test_archives_of_several_runs_are_searched_together(whole: api.SearchResult, home: Path) -> None:
+    """The archives of finished runs are accuracies of their tasks, for a search without training over all of them."""
+    other = small_search(seed=6, output=home / "other")
+    files = {"one": whole.run / "archive.csv", "two": other.run / "archive.csv"}
+    together = api.search_predicted(files, supernet="starter", devices=(NANO,), effort=Effort(population=12, bouts=1))
+    assert set(together.chosen.top1_by_task) == {"one", "two"}
+    assert {row["resolution"] for row in together.front} == {32}

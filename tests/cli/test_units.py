@@ -1,9 +1,19 @@
 """Values with units on the command line."""
 
+from pathlib import Path
+
 import click
 import pytest
 
-from natdeploy.cli.units import parse_budget_s, parse_count, parse_duration_ms, parse_resolutions, parse_targets
+from natdeploy.cli.units import (
+    parse_accuracies,
+    parse_budget_s,
+    parse_count,
+    parse_duration_ms,
+    parse_resolutions,
+    parse_size,
+    parse_targets,
+)
 
 
 @pytest.mark.parametrize(
@@ -113,3 +123,47 @@ def test_what_is_no_count_is_refused(text):
     """Anything else is refused with examples."""
     with pytest.raises(click.BadParameter, match="such as 600M"):
         parse_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("5MB", 5e6), ("1.5 MB", 1.5e6), ("800kB", 8e5), ("2GB", 2e9), ("4MiB", 4 * 2**20)]
+)
+def test_sizes(text, value):
+    """A size is a number with its unit; a MB is a million bytes, a MiB 2 to the 20th."""
+    assert parse_size(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["", "5", "5M", "0MB", "-5MB", "5mb", "much", "1e2MB"])
+def test_other_sizes_are_refused(text):
+    """What is no size, has no unit or is not positive is refused by what it is."""
+    with pytest.raises(click.BadParameter, match="is not a size such as 5MB"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((), None),
+        (("a.csv",), Path("a.csv")),
+        (("runs/a=b/a.csv",), Path("runs/a=b/a.csv")),
+        (("pets=a.csv",), {"pets": Path("a.csv")}),
+        (("pets=a.csv", "cifar-10=b=c.csv"), {"pets": Path("a.csv"), "cifar-10": Path("b=c.csv")}),
+    ],
+)
+def test_accuracies(values, expected):
+    """A file alone, or a file for each task by its name; a path before an equals sign is no name."""
+    assert parse_accuracies(values) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (("a.csv", "b.csv"), "'a.csv' does not say which task"),
+        (("pets=a.csv", "b.csv"), "'b.csv' does not say which task"),
+        (("pets=a.csv", "pets=b.csv"), "'pets=b.csv' is a second file"),
+    ],
+)
+def test_accuracies_of_several_tasks_are_named(values, reason):
+    """Of several files each says its task, and no task is named twice."""
+    with pytest.raises(click.BadParameter, match=reason):
+        parse_accuracies(values)

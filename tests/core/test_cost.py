@@ -14,6 +14,7 @@ from natdeploy.core.cost import (
     madds_array,
     params_array,
     peak_memory_array,
+    size_array,
     space_layers,
 )
 from natdeploy.core.genotype import decode, distinct, encode, from_encoding, repair, sample
@@ -145,3 +146,9 @@ def every_row(space):
     found = distinct(repair(space, np.concatenate(rows)))
     assert len(found) == space.size
     return found
+
+
+def test_size_is_four_bytes_a_parameter():
+    """The fp32 weights of any architecture take four bytes a parameter."""
+    rows = sample(SMALL, 20, np.random.default_rng(0))
+    np.testing.assert_allclose(size_array(SMALL, 10)(rows), 4 * params_array(SMALL, 10)(rows))

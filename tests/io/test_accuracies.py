@@ -62,3 +62,12 @@ def test_what_is_wrong_is_named(text: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=reason) as refused:
         read_accuracies(path, SPACE)
     assert str(path) in refused.value.message
+
+
+def test_the_archive_of_a_run_is_read(tmp_path: Path) -> None:
+    """A row has its architecture where it has no encoding, as in a run's archive, whose other columns do not matter."""
+    starter = SPACES["starter"]
+    architecture = decode(starter, sample(starter, 1, np.random.default_rng(0))[0])
+    cell = json.dumps(architecture.to_json()).replace('"', '""')
+    found = read_accuracies(written(tmp_path, f'row,encoding,top1,architecture\n0,,0.5,"{cell}"\n'), starter)
+    assert [(entry.architecture, entry.top1) for entry in found] == [(architecture, 0.5)]

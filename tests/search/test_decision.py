@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from natdeploy.errors import TargetUnreachableError
-from natdeploy.search.decision import Candidates, front, rank, spread
+from natdeploy.search.decision import Candidates, front, rank, shortfalls, spread, trade_offs
 
 
 def candidates(top1, host_ms, *, board_ms=None, upper=1.0):
@@ -129,6 +129,47 @@ def test_limits_hold_beside_targets():
         sizes={"madds": np.array([9e8, 5e8, 6e8])},
     )
     assert rank(both, {"host": 2.0}, {"madds": 6e8}).tolist() == [1, 2]
-    with pytest.raises(TargetUnreachableError, match=r"500 M madds \(at most 400 M\), 25 % too much") as caught:
+    with pytest.raises(TargetUnreachableError, match=r"500 M multiply-adds \(at most 400\), 25 % too much") as caught:
         rank(both, {}, {"madds": 4e8})
     assert "raise --max-madds, or" in caught.value.hint
+
+
+def test_a_knee_has_the_highest_trade_off():
+    """Where a front bends most, a step loses most for what it gains; along a straight line no row stands out."""
+    share = np.linspace(0, 1, 21)
+    bent = np.column_stack([share, np.where(share < 0.3, 1 - 3 * share, 0.1 * (1 - share) / 0.7)])
+    found = trade_offs(bent)
+    assert np.argmax(found) == 6
+    assert (found[1:-1] <= found[6]).all()
+    line = trade_offs(np.column_stack([share, 1 - share]))
+    np.testing.assert_allclose(line, 1)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.integers(1, 20))
+def test_trade_offs_do_not_hang_on_units_or_order(seed, objectives, count):
+    """Other units and another order of the rows change nothing, and no figure is negative."""
+    rng = np.random.default_rng(seed)
+    values = rng.uniform(size=(count, objectives))
+    found = trade_offs(values)
+    order = rng.permutation(count)
+    scale = rng.uniform(0.5, 2.0, size=objectives)
+    np.testing.assert_allclose(trade_offs(values[order] * scale + 3), found[order], rtol=1e-6)
+    assert (found >= 0).all()
+
+
+def test_weights_say_what_may_be_given_up():
+    """With even weights the middle is nearest to everything, and a heavy objective pulls the choice to its end."""
+    share = np.linspace(0, 1, 11)
+    values = np.column_stack([share, 1e6 * (1 - share) ** 2])
+    assert 3 <= np.argmin(shortfalls(values, np.array([1.0, 1.0]))) <= 5
+    assert np.argmin(shortfalls(values, np.array([100.0, 1.0]))) <= 1
+    assert np.argmin(shortfalls(values, np.array([0.0, 1.0]))) == 10
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_the_preferred_row_is_never_dominated(seed, objectives):
+    """With a weight on every objective, no row dominates the one that stays least behind."""
+    values = np.random.default_rng(seed).uniform(size=(30, objectives))
+    weights = np.random.default_rng(seed + 1).uniform(0.1, 1.0, size=objectives)
+    best = values[np.argmin(shortfalls(values, weights))]
+    assert not ((values <= best).all(axis=1) & (values < best).any(axis=1)).any()

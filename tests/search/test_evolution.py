@@ -187,3 +187,27 @@ def test_unknown_operators_are_refused(wrong):
     """A name that is not known is refused with those that are."""
     with pytest.raises(InputError, match="known: "):
         Operators(**wrong)
+
+
+def test_the_survival_can_hang_on_the_number_of_objectives():
+    """`auto` is NSGA-II for two objectives and NSGA-III for three."""
+
+    def third(rows):
+        return np.column_stack([objectives(rows), rows[:, 0]])
+
+    for values, same, other in ((objectives, "nsga2", "nsga3"), (third, "nsga3", "nsga2")):
+        by_name = {
+            name: evolve(NAT, values, start(), size=12, generations=5, seed=0, operators=Operators(algorithm=name))
+            for name in ("auto", same, other)
+        }
+        assert np.array_equal(by_name["auto"], by_name[same])
+        assert not np.array_equal(by_name["auto"], by_name[other])
+
+
+def test_without_a_mutation_rate_one_gene_changes_on_average():
+    """A rate of 0 stands for one gene of each child."""
+    one, other = (
+        evolve(NAT, objectives, start(), size=12, generations=5, seed=0, operators=Operators(mutation_rate=rate))
+        for rate in (0.0, 1 / 22)
+    )
+    assert np.array_equal(one, other)

@@ -223,3 +223,92 @@ def test_the_hypervolume_grows(driven):
     assert begun.reference() == started().reference()
     assert set(begun.reference()) == {"error", "madds", "params"}
     assert begun.reference()["error"] >= 1 - accuracy(begun.archive[:30]).min()
+
+
+def test_an_archive_can_be_capped():
+    """Of more architectures than are to be kept, so many survive, with their values; the most accurate is one."""
+    search = started(settings=dataclasses.replace(SETTINGS, archive=32))
+    candidates, _ = search.propose(1)
+    best = max(accuracy(candidates).max(), search.top1.max())
+    search.tell(candidates, accuracy(candidates))
+    assert len(distinct(search.archive)) == len(search.archive) == 32
+    np.testing.assert_allclose(search.top1, accuracy(search.archive))
+    assert search.top1.max() == best
+
+
+def test_the_predictor_can_be_fitted_to_a_part(monkeypatch):
+    """It is fitted to as many architectures as asked for, with their own values."""
+    seen = []
+
+    class Spy:
+        def fit(self, population, top1):
+            seen.append((population, top1))
+
+        def predict(self, population):
+            return accuracy(population)
+
+    monkeypatch.setattr("natdeploy.search.nat.make_predictor", lambda *_, **__: Spy())
+    started(settings=dataclasses.replace(SETTINGS, fitted=12)).propose(1)
+    ((population, top1),) = seen
+    assert len(distinct(population)) == 12
+    np.testing.assert_allclose(top1, accuracy(population))
+
+
+def test_the_evolution_can_begin_anywhere():
+    """Begun at a latin hypercube instead of the archive, a search proposes other architectures, as many and as new."""
+    search = started(settings=dataclasses.replace(SETTINGS, start="latin"))
+    candidates, _ = search.propose(1)
+    assert len(without(candidates, search.archive)) == 8
+    assert not np.array_equal(candidates, started().propose(1)[0])
+
+
+def test_climbs_can_be_left_out(monkeypatch):
+    """Without climbs nothing is searched near a limit beyond the evolution."""
+
+    class Refusing:
+        def __init__(self, **_):
+            raise AssertionError
+
+    monkeypatch.setattr("natdeploy.search.nat.Climber", Refusing)
+    limits = {"madds": 3e8}
+    assert len(started(limits=limits, settings=dataclasses.replace(SETTINGS, climbs=0)).propose(1)[0]) == 8
+    with pytest.raises(AssertionError):
+        started(limits=limits).propose(1)
+
+
+def test_what_cannot_be_evaluated_is_never_proposed_again(driven):
+    """Dropped architectures leave the archive, with their values, and are among no later candidates."""
+    search = make()
+    search.tell(driven.archive, driven.top1)
+    wanted, _ = search.propose(4)
+    search.drop(np.concatenate([wanted[:3], driven.archive[5:7]]))
+    assert len(search.archive) == len(search.top1) == len(driven.archive) - 2
+    assert len(without(search.archive, driven.archive[5:7])) == len(search.archive)
+    candidates, _ = search.propose(4)
+    assert len(without(candidates, wanted[:3])) == len(candidates) == 8
+    assert len(without(candidates, driven.archive)) == 8
+
+
+def test_top1_can_be_the_only_objective():
+    """Without a cost the most accurate architectures are looked for, and the hypervolume is a share of top-1."""
+    search = NatSearch(NAT, COSTS, [], SETTINGS, seed=0, objectives=())
+    first = search.first()
+    search.tell(first, accuracy(first))
+    before = search.top1.max()
+    for iteration in (1, 2):
+        candidates, _ = search.propose(iteration)
+        assert len(without(candidates, search.archive)) == 8
+        search.tell(candidates, accuracy(candidates))
+    assert search.top1.max() >= before
+    assert list(search.reference()) == ["error"]
+    assert search.hypervolume() > 0.9
+    assert len(search.marginal_population()) == 20
+
+
+def test_the_best_within_each_limit_is_told():
+    """For each limit it is the most accurate of the archive that keeps it, and nothing where none does."""
+    search = NatSearch(NAT, COSTS, [{"madds": 3e8}, {"madds": 1.0}, {}], SETTINGS, seed=0)
+    first = search.first()
+    search.tell(first, accuracy(first))
+    kept = accuracy(first)[COSTS["madds"](first) <= 3e8]
+    assert search.best_within() == [kept.max(), None, accuracy(first).max()]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from natdeploy.core.genotype import bounds, repair, sample
 from natdeploy.core.space import SPACES
-from natdeploy.search.operators import CROSSOVER_OF, MUTATION_OF, two_point_crossover
-from tests.strategies import ALL_SPACES
+from natdeploy.search.operators import CROSSOVER_OF, MUTATION_OF, latin_hypercube, two_point_crossover
+from tests.strategies import ALL_SPACES, SMALL
 
 NAT = SPACES["nat"]
 seeds = st.integers(0, 2**32 - 1)
@@ -63,3 +63,15 @@ def test_polynomial_mutation_prefers_small_steps():
     rows = np.tile(np.array([8, 0, *[5] * 20]), (4000, 1))
     steps = np.abs(MUTATION_OF["polynomial"](NAT, rows, 1.0, np.random.default_rng(0))[:, 2] - 5)
     assert (steps == 1).sum() > 1.5 * (steps == 4).sum()
+
+
+@pytest.mark.parametrize("space", [SPACES["nat"], SMALL], ids=lambda space: space.name)
+def test_a_latin_hypercube_covers_every_gene(space):
+    """Its rows are canonical, and each forced gene takes all of its values about equally often."""
+    rows = latin_hypercube(space, 100, np.random.default_rng(0))
+    assert rows.shape == (100, space.genotype_length)
+    assert np.array_equal(repair(space, rows), rows)
+    counts = np.bincount(rows[:, 0])
+    assert len(counts) == len(space.resolutions)
+    assert np.ptp(counts) <= 2
+    assert not np.array_equal(latin_hypercube(space, 100, np.random.default_rng(1)), rows)

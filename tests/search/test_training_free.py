@@ -71,3 +71,24 @@ def test_limits_of_several_costs_hold_together():
     within = (costs["madds"](rows) <= both["madds"]) & (costs["params"](rows) <= both["params"])
     best = rows[within][np.argmax(accuracy(rows[within]))]
     assert max(costs[name](best[None])[0] / limit for name, limit in both.items()) > 0.95
+
+
+def test_several_accuracies_are_objectives_each():
+    """Each accuracy is an objective of its own, their mean is what is raised near a limit, and few rows are kept."""
+
+    def each(rows):
+        return np.column_stack([accuracy(rows), 0.9 - 0.05 * rows[:, 2:].max(axis=1), accuracy(rows[:, ::-1])])
+
+    def mean(rows):
+        return each(rows).mean(axis=1)
+
+    rows, values = search_without_training(
+        SPACE, mean, {"madds": MADDS}, [{"madds": 3e8}], objectives=["madds"], effort=EFFORT, seed=0, each=each
+    )
+    np.testing.assert_allclose(values, mean(rows))
+    assert len(rows) <= EFFORT.population + 10
+    for column in each(rows).T:
+        assert len(np.unique(column)) > 3
+    within = MADDS(rows) <= 3e8
+    random = sample(SPACE, 5000, np.random.default_rng(0))
+    assert values[within].max() > mean(random[MADDS(random) <= 3e8]).max()

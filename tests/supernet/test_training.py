@@ -148,3 +148,31 @@ def test_top1_counts_correct_answers(task: Task) -> None:
     labels[: len(labels) // 4] = (labels[: len(labels) // 4] + 1) % 10
     batches = zip(images.split(48), labels.split(48), strict=True)
     assert top1(network, batches) == pytest.approx(0.75)
+
+
+def moved(task: Task, recipe: Recipe) -> set[str]:
+    """Train an epoch on the smallest architecture, and return the parameters that are different then."""
+    supernet = Supernet(SPACE, len(task.classes), seed=3)
+    before = {name: tensor.clone() for name, tensor in supernet.named_parameters()}
+    trainer = ElasticTrainer(supernet, task, recipe, total_epochs=3, plain_epochs=0, seed=7)
+    trainer.epoch(0, np.array([[0, 0, *([1, 1, 0, 0] * 5)]]))
+    return {name for name, tensor in supernet.named_parameters() if not torch.equal(tensor, before[name])}
+
+
+def test_without_distillation_only_what_is_drawn_is_trained(task: Task) -> None:
+    """Subnets that learn from the labels alone leave what they do not use as it was; a teacher trains everything."""
+    alone, taught = moved(task, Recipe(batch=128, distil=False)), moved(task, Recipe(batch=128))
+    assert alone < taught
+    assert any("classifier" in name for name in alone)
+
+
+def test_the_rate_rises_and_falls(task: Task) -> None:
+    """The learning rate rises over its first epochs, is at its peak then, and ends at zero."""
+    supernet = Supernet(SPACE, len(task.classes), seed=3)
+    recipe = Recipe(learning_rate=0.5, rate_warmup_epochs=2)
+    trainer = ElasticTrainer(supernet, task, recipe, total_epochs=6, plain_epochs=0, seed=7)
+    rates = []
+    for epochs in (0.0, 1.0, 2.0, 4.0, 6.0):
+        trainer._set_rate(epochs)
+        rates.append(trainer._optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.02, 0.26, 0.5, 0.25, 0.0])
