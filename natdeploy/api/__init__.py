@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from natdeploy.api.context import Context, SilentReporter, SystemClock
+    from natdeploy.api.deciding_again import search_from
     from natdeploy.api.demonstration import DemoResult, demo
     from natdeploy.api.exporting import ExportResult, export
     from natdeploy.api.latency import measure, predict, profile
     from natdeploy.api.predicted import search_predicted
     from natdeploy.api.pretraining import PretrainResult, pretrain, resume_pretraining
+    from natdeploy.api.published_networks import extract_network
     from natdeploy.api.results import (
         Choice,
         DeviceLatency,
@@ -70,6 +72,7 @@ __all__ = [
     "export",
     "extract",
     "extract_from_run",
+    "extract_network",
     "fit_table",
     "import_table",
     "inspect",
@@ -83,6 +86,7 @@ __all__ = [
     "resume",
     "resume_pretraining",
     "search",
+    "search_from",
     "search_predicted",
     "show_table",
     "tables",
@@ -90,11 +94,13 @@ __all__ = [
 
 _MODULES = {
     "api.context": ("Context", "SilentReporter", "SystemClock"),
+    "api.deciding_again": ("search_from",),
     "api.demonstration": ("DemoResult", "demo"),
     "api.exporting": ("ExportResult", "export"),
     "api.latency": ("measure", "predict", "profile"),
     "api.predicted": ("search_predicted",),
     "api.pretraining": ("PretrainResult", "pretrain", "resume_pretraining"),
+    "api.published_networks": ("extract_network",),
     "api.searching": ("report", "resume", "search"),
     "api.side_by_side": ("DeviceFailure", "ProfilesResult", "profile_devices"),
     "api.subnets": ("extract", "extract_from_run", "inspect", "load_subnet"),

@@ -22,6 +22,12 @@ width_option = click.option("--width", type=float, default=None, help="Width mul
 classes_option = click.option(
     "--classes", type=click.IntRange(min=2), default=None, help="Classes, where no task is known.  [default: 1000]"
 )
+own_weights_option = click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Weight file of a network that is given as a net.config or a bare architecture.",
+)
 training_threads_option = click.option(
     "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads to train with.  [default: all cores]"
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 _EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "predictor")
 _LIMITED = ("madds", "params")
 _WITH_RESUME = {"resume", "json"}
-_OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"}
+_WITH_FROM = {"from", "device", "target_latency", "objectives", "output", "json", *(f"max_{name}" for name in _LIMITED)}
+_OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT} - {"predictor"}
 
 
 @click.command("search")
@@ -26,8 +28,12 @@ _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"
 )
 @click.option("--supernet", default="starter", help="Search space.")
 @click.option(
-    "--weights", type=click.Path(path_type=Path), default=None, help="Weights to start from.  [default: random]"
+    "--weights",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Weights to start from: a file, or released, those of OFA.  [default: those packaged, else random]",
 )
+@click.option("--from-scratch", is_flag=True, help="Start from random weights.")
 @click.option(
     "--accuracy",
     type=click.Path(path_type=Path),
@@ -57,6 +63,12 @@ _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"
 @click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
 @click.option("--candidates", type=int, default=None, help="New ones an iteration.  [default: the preset's]")
 @click.option("--predictor", default=None, help="auto, rbf, trees, ridge, gp or knn.  [default: the preset's]")
+@click.option(
+    "--from",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Choose from the archive of this finished run, for other devices, targets or limits; nothing is trained.",
+)
 @options.training_threads_option
 @options.seed_option
 @options.output_option
@@ -74,13 +86,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     resolutions = parse_resolutions(values["resolutions"])
     objectives = parse_names(values["objectives"])
     limits = {name: parse_count(values[f"max_{name}"]) for name in _LIMITED if values[f"max_{name}"] is not None}
-    if values["resume"] is not None:
-        options.refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - _WITH_RESUME)
-    if values["accuracy"] is not None:
-        options.refuse_beside(ctx, "--accuracy searches without training", _OF_TRAINING)
-    elif values["classes"] is not None:
-        msg = "--classes goes with --accuracy; elsewhere the data tell it"
-        raise click.UsageError(msg, ctx)
+    _refuse_contradictions(ctx, values)
 
     def work(context: Context) -> SearchResult:
         from natdeploy import api
@@ -89,21 +95,17 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
             return api.resume(values["resume"], context=context)
         # Targets and objectives name their devices; host counts beside them only when it is asked for.
         used = devices or (() if any(targets) or objectives else ("host",))
-        common: dict[str, Any] = {
-            "resolutions": resolutions,
-            "devices": used,
-            "targets": targets,
-            "objectives": objectives,
-            "limits": limits,
-            "context": context,
-        }
+        named: dict[str, Any] = {"devices": used, "targets": targets, "objectives": objectives, "limits": limits}
+        common = {**named, "resolutions": resolutions, "context": context}
+        if values["from"] is not None:
+            return api.search_from(values["from"], output=values["output"], **named, context=context)
         if values["accuracy"] is not None:
             return api.search_predicted(
                 **{name: values[name] for name in ("accuracy", "supernet", "width", "seed", "output")},
                 **{name: values[name] for name in ("classes", "predictor") if values[name] is not None},
                 **common,
             )
-        plain = ("data", "supernet", "weights", "width", "preset", "threads", "seed", "output")
+        plain = ("data", "supernet", "weights", "from_scratch", "width", "preset", "threads", "seed", "output")
         return api.search(
             **{name: values[name] for name in plain},
             effort={name: values[name] for name in _EFFORT if values[name] is not None},
@@ -111,6 +113,21 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
         )
 
     options.run_command(work, show, as_json=values["json"])
+
+
+def _refuse_contradictions(ctx: click.Context, values: Mapping[str, Any]) -> None:
+    if values["resume"] is not None:
+        options.refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - _WITH_RESUME)
+    if values["from"] is not None:
+        options.refuse_beside(ctx, "--from chooses without training", set(ctx.params) - _WITH_FROM)
+    if values["accuracy"] is not None:
+        options.refuse_beside(ctx, "--accuracy searches without training", _OF_TRAINING)
+    elif values["classes"] is not None:
+        msg = "--classes goes with --accuracy; elsewhere the data tell it"
+        raise click.UsageError(msg, ctx)
+    if values["weights"] is not None and values["from_scratch"]:
+        msg = "--from-scratch starts from random weights; --weights cannot be given beside it"
+        raise click.UsageError(msg, ctx)
 
 
 def show(result: SearchResult) -> None:
