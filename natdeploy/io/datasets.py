@@ -61,7 +61,7 @@ def load_task(
         OutputError: The folder of the data sets cannot be written.
     """
     source = _open(data, size, reporter, download=download)
-    # As many as the paper's searches look at: more would cost time in every evaluation and tell little more.
+    # As many as public implementations of NAT look at; more would cost time in every evaluation and tell little.
     train, validation = _split(source.rest, min(_VALIDATION_SHARE, _VALIDATION_IMAGES / len(source.rest)))
     room = int(available_bytes() * _MEMORY_SHARE) if memory_bytes is None else memory_bytes
     train, validation, test = _kept([train, validation, source.test], room, reporter)
