@@ -66,7 +66,7 @@ class Preset:
     def __post_init__(self) -> None:
         require_known("predictor", self.predictor, PREDICTORS)
         _ = self.operators
-        least = {"warmup_epochs": 0, "scratch_epochs": 0, "plain_epochs": 0, "iterations": 0, "initial": 6}
+        least = {"warmup_epochs": 0, "scratch_epochs": 0, "plain_epochs": 0, "iterations": 0, "initial": 6, "batch": 2}
         for field in dataclasses.fields(self):
             value, low = getattr(self, field.name), least.get(field.name, 0 if field.name == "learning_rate" else 1)
             if isinstance(value, str):

@@ -15,7 +15,7 @@ from natdeploy.cli.units import parse_count, parse_names, parse_resolutions, par
 if TYPE_CHECKING:
     from natdeploy.api import Choice, Context, DeviceLatency, SearchResult
 
-_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "predictor")
+_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "batch", "predictor")
 _LIMITED = ("madds", "params")
 _WITH_RESUME = {"resume", "json"}
 _WITH_FROM = {"from", "device", "target_latency", "objectives", "output", "json", *(f"max_{name}" for name in _LIMITED)}
@@ -62,6 +62,7 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT
 @click.option("--initial", type=int, default=None, help="Size of the first archive.  [default: the preset's]")
 @click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
 @click.option("--candidates", type=int, default=None, help="New ones an iteration.  [default: the preset's]")
+@click.option("--batch", type=int, default=None, help="Images in a training step.  [default: the preset's]")
 @click.option("--predictor", default=None, help="auto, rbf, trees, ridge, gp or knn.  [default: the preset's]")
 @click.option(
     "--from",

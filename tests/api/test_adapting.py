@@ -123,7 +123,8 @@ def test_weights_are_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_memory_that_runs_out_is_said_with_the_batch_to_try(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever way torch says it, one sentence names the step and half of the batch."""
-    for error in (torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")):
+    cpu = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+    for error in (torch.OutOfMemoryError("CUDA out of memory"), cpu):
 
         def fail(*_: object, error: Exception = error) -> float:
             raise error
