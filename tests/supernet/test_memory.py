@@ -22,13 +22,13 @@ from natdeploy.supernet.memory import shortage_told
 )
 def test_every_way_to_run_out_is_said_alike(error: Exception) -> None:
     """torch's error, what its allocators say in plain ones, and Python's own become one sentence with a hint."""
-    with pytest.raises(MemoryShortageError, match="^out of memory in a step$") as told, shortage_told("in a step", hint="h"):
+    with pytest.raises(MemoryShortageError, match="of memory in a step") as told, shortage_told("in a step", hint="h"):
         raise error
     assert told.value.hint == "h"
     assert told.value.__cause__ is error
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), InputError("bad"), MemoryShortageError("said already")])
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), InputError("bad"), MemoryShortageError("said")])
 def test_other_errors_pass(error: Exception) -> None:
     """What has nothing to do with memory, or has been said, is left as it is."""
     with pytest.raises(type(error)) as passed, shortage_told("in a step", hint="h"):
@@ -41,7 +41,7 @@ def test_torch_on_this_machine_is_understood() -> None:
     code = (
         "import resource, torch\n"
         "from natdeploy.supernet.memory import shortage_told\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (64 << 30, 64 << 30))\n"
         "with shortage_told('in a step', hint='try --batch 4'):\n"
         "    torch.empty(1 << 40)\n"
     )
