@@ -222,7 +222,8 @@ def _place(decider: Decider, row: int | None, targets: Mapping[str, float], run:
         unknown = [device for device in targets if device not in decider.tables]
         if unknown:
             msg = f"{run}: was not searched for device {unknown[0]!r} (its devices: {', '.join(decider.tables)})"
-            raise InputError(msg)
+            hint = f"decide again for it: natdeploy search --from {run} --device {unknown[0]}"
+            raise InputError(msg, hint=hint)
         return decider.choose_place(targets)[0]
     if not 0 <= row < len(decider.archive):
         msg = f"{run}: the archive has no row {row} (rows: 0 to {len(decider.archive) - 1})"
