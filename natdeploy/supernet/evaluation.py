@@ -13,13 +13,11 @@ from natdeploy.core.architecture import Architecture
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.images import size_bytes
 from natdeploy.supernet.machine import available_bytes
-from natdeploy.supernet.memory import shortage_told
 from natdeploy.supernet.network import BN_MOMENTUM, Network
 from natdeploy.supernet.supernet import Supernet
 
 _BATCH = 128
 _MEMORY_SHARE = 0.25
-_TOLD = shortage_told("while a subnet was evaluated", hint="try lower --resolutions, or end other programs")
 
 
 class SubnetEvaluator:
@@ -53,7 +51,6 @@ class SubnetEvaluator:
         self._recalibration = task.train.subset(rng.permutation(len(task.train))[:count]).loaded()
         self._ready: dict[tuple[str, int], list[tuple[Tensor, Tensor]]] = {}
 
-    @_TOLD
     def subnet(self, architecture: Architecture) -> Network:
         """Return the extracted network of `architecture` with its own BatchNorm statistics."""
         network = self.supernet.extract(architecture).to(memory_format=torch.channels_last)
@@ -63,14 +60,12 @@ class SubnetEvaluator:
         recalibrate(network, (images for images, _ in batches))
         return network
 
-    @_TOLD
     def top1(self, architecture: Architecture) -> float:
         """Return the share of validation images whose class is found, between 0 and 1."""
         parts = torch.arange(len(self._validation)).split(_BATCH)
         network = self.subnet(architecture)
         return top1(network, self._batches("validation", self._validation, parts, architecture.resolution))
 
-    @_TOLD
     def test_top1(self, network: Network) -> float:
         """Return the share of test images whose class a network of `subnet` finds, between 0 and 1."""
         test = self.task.test
