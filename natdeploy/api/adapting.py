@@ -94,7 +94,7 @@ def adapt(
             weights_sha256=begun.sha256,
             population=tuple(" ".join(map(str, row)) for row in rows),
         )
-        return begin(output, plan, _WORK, team, context)
+        return begin(output, plan, _WORK, team=team, context=context)
 
 
 def resume_adaptation(path: Path, *, context: Context | None = None) -> TrainingResult:
@@ -105,4 +105,4 @@ def resume_adaptation(path: Path, *, context: Context | None = None) -> Training
         OutputError: Something cannot be written.
     """
     with joined_team() as team:
-        return go_on(path, _WORK, team, context or Context())
+        return go_on(path, _WORK, team=team, context=context or Context())

@@ -81,7 +81,7 @@ def pretrain(
         threads=prepare_torch(threads),
     )
     with joined_team() as team:
-        return begin(output, plan, _WORK, team, context or Context())
+        return begin(output, plan, _WORK, team=team, context=context or Context())
 
 
 def resume_pretraining(path: Path, *, context: Context | None = None) -> TrainingResult:
@@ -92,4 +92,4 @@ def resume_pretraining(path: Path, *, context: Context | None = None) -> Trainin
         OutputError: Something cannot be written.
     """
     with joined_team() as team:
-        return go_on(path, _WORK, team, context or Context())
+        return go_on(path, _WORK, team=team, context=context or Context())

@@ -155,7 +155,7 @@ class TrainingResult(Result):
     random_top1: tuple[float, ...]
 
 
-def begin(output: Path, plan: TrainingPlan, work: Work, team: Team, context: Context) -> TrainingResult:
+def begin(output: Path, plan: TrainingPlan, work: Work, *, team: Team, context: Context) -> TrainingResult:
     """Train in a new folder; of several processes the first one alone writes files and reports.
 
     Raises:
@@ -169,10 +169,10 @@ def begin(output: Path, plan: TrainingPlan, work: Work, team: Team, context: Con
     team.wait()
     if team.leads:
         run.begin()
-    return _run(run, plan, work, task, team, context)
+    return _Training(run=run, plan=plan, work=work, task=task, team=team, context=context).done()
 
 
-def go_on(path: Path, work: Work, team: Team, context: Context) -> TrainingResult:
+def go_on(path: Path, work: Work, *, team: Team, context: Context) -> TrainingResult:
     """Go on with training that was interrupted; it ends in the weights that it would have had.
 
     Raises:
@@ -183,7 +183,8 @@ def go_on(path: Path, work: Work, team: Team, context: Context) -> TrainingResul
     run = RunFolder.open(path)
     plan = validated(TrainingPlan, lambda: run.settings[work.command], str(path / "run.toml"), work.stage)
     prepare_torch(plan.threads)
-    return _run(run, plan, work, _task(plan, team, context), team, context)
+    task = _task(plan, team, context)
+    return _Training(run=run, plan=plan, work=work, task=task, team=team, context=context).done()
 
 
 def context_of(team: Team, context: Context) -> Context:
@@ -195,83 +196,104 @@ def _task(plan: TrainingPlan, team: Team, context: Context) -> Task:
     return team.in_turn(lambda: load_task(plan.data, plan.resolutions[-1], reporter=context.reporter))
 
 
-def _run(run: RunFolder, plan: TrainingPlan, work: Work, task: Task, team: Team, context: Context) -> TrainingResult:
-    context.reporter.info(f"run folder: {run.path}")
-    whole = task if work.chooses else dataclasses.replace(task, train=joined(task.train, task.validation))
-    supernet = Supernet(plan.space, len(task.classes), seed=plan.seed)
-    if not run.checkpoint.exists():
-        load_weights(supernet, plan.weights, plan.weights_sha256, str(run.path / "run.toml"))
-    trainer = ElasticTrainer(
-        supernet.to(team.device),
-        whole,
-        plan.recipe,
-        total_epochs=plan.epochs,
-        plain_epochs=plan.plain_epochs,
-        seed=plan.seed,
-        team=team,
-    )
-    if run.checkpoint.exists():
-        trainer.restore(run.checkpoint)
-    try:
-        _train(run, plan, work, trainer, team, context)
-        trainer.use_average()
-        return _finish(run, plan, work, supernet.cpu(), whole, team, context)
-    except KeyboardInterrupt as error:
-        msg = "interrupted; nothing is lost but the epoch at hand"
-        hint = f"go on with: natdeploy {work.command} --resume {shlex.quote(str(run.path))}"
-        raise InterruptedWorkError(msg, hint=hint) from error
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Training:
+    run: RunFolder
+    plan: TrainingPlan
+    work: Work
+    task: Task
+    team: Team
+    context: Context
 
+    def done(self) -> TrainingResult:
+        """Train from where the checkpoint is to the end, evaluate, and write the weights."""
+        self.context.reporter.info(f"run folder: {self.run.path}")
+        supernet = self._supernet().to(self.team.device)
+        trainer = ElasticTrainer(
+            supernet,
+            self._trained_on(),
+            self.plan.recipe,
+            total_epochs=self.plan.epochs,
+            plain_epochs=self.plan.plain_epochs,
+            seed=self.plan.seed,
+            team=self.team,
+        )
+        if self.run.checkpoint.exists():
+            trainer.restore(self.run.checkpoint)
+        try:
+            self._train(trainer)
+            trainer.use_average()
+            return self._finish(supernet.cpu())
+        except KeyboardInterrupt as error:
+            msg = "interrupted; nothing is lost but the epoch at hand"
+            hint = f"go on with: natdeploy {self.work.command} --resume {shlex.quote(str(self.run.path))}"
+            raise InterruptedWorkError(msg, hint=hint) from error
 
-def _train(
-    run: RunFolder, plan: TrainingPlan, work: Work, trainer: ElasticTrainer, team: Team, context: Context
-) -> None:
-    start = trainer.done
-    rows = [[int(gene) for gene in row.split()] for row in plan.population]
-    population = np.array(rows, dtype=np.int64) if rows else None
-    for number in range(start, plan.epochs):
-        began = context.clock.seconds()
-        loss = trainer.epoch(number, population)
-        if team.leads:
-            trainer.save(run.checkpoint)
-            run.record("epoch", {"number": number, "loss": loss, "seconds": context.clock.seconds() - began})
-        context.reporter.progress(work.stage, number + 1 - start, plan.epochs - start, f"loss {loss:.3f}")
+    def _supernet(self) -> Supernet:
+        supernet = Supernet(self.plan.space, len(self.task.classes), seed=self.plan.seed)
+        if not self.run.checkpoint.exists():
+            load_weights(supernet, self.plan.weights, self.plan.weights_sha256, str(self.run.path / "run.toml"))
+        return supernet
 
+    def _trained_on(self) -> Task:
+        if self.work.chooses:
+            return self.task
+        return dataclasses.replace(self.task, train=joined(self.task.train, self.task.validation))
 
-def _finish(
-    run: RunFolder, plan: TrainingPlan, work: Work, supernet: Supernet, task: Task, team: Team, context: Context
-) -> TrainingResult:
-    space = plan.space
-    rows = sample(space, plan.samples, np.random.default_rng(plan.seed))
-    tested = [largest(space), smallest(space), *(decode(space, row) for row in rows)]
-    evaluator = SubnetEvaluator(supernet, task, recalibration_images=_RECALIBRATION_IMAGES, seed=plan.seed)
-    own: list[float] = []
-    for place in range(team.rank, len(tested), team.count):
-        own.append(_top1(evaluator, tested[place], work))
-        context.reporter.progress(work.split, min(place + team.count, len(tested)), len(tested), f"top-1 {own[-1]:.3f}")
-    found = team.interleaved(own, len(tested))
-    weights = run.path / _WEIGHTS
-    seconds = {event["number"]: float(event["seconds"]) for event in RunFolder.open(run.path).recorded("epoch")}
-    result = TrainingResult(
-        run=run.path,
-        weights=weights,
-        epochs=plan.epochs,
-        seconds=round(sum(seconds.values()), 1),
-        top1_source=work.split,
-        largest_top1=found[0],
-        smallest_top1=found[1],
-        random_top1=tuple(found[2:]),
-    )
-    if team.leads:
-        write_state(weights, supernet.state_dict(), _about(plan, task))
-        run.record("finished", {"at": context.clock.now().isoformat(), "result": result.to_json()})
-    return result
+    def _train(self, trainer: ElasticTrainer) -> None:
+        start, epochs, clock = trainer.done, self.plan.epochs, self.context.clock
+        rows = [[int(gene) for gene in row.split()] for row in self.plan.population]
+        population = np.array(rows, dtype=np.int64) if rows else None
+        for number in range(start, epochs):
+            began = clock.seconds()
+            loss = trainer.epoch(number, population)
+            if self.team.leads:
+                trainer.save(self.run.checkpoint)
+                self.run.record("epoch", {"number": number, "loss": loss, "seconds": clock.seconds() - began})
+            self.context.reporter.progress(self.work.stage, number + 1 - start, epochs - start, f"loss {loss:.3f}")
 
+    def _finish(self, supernet: Supernet) -> TrainingResult:
+        found = self._tested(supernet)
+        weights = self.run.path / _WEIGHTS
+        # The first process has written the epochs, whichever process this is.
+        seconds = {event["number"]: event["seconds"] for event in RunFolder.open(self.run.path).recorded("epoch")}
+        result = TrainingResult(
+            run=self.run.path,
+            weights=weights,
+            epochs=self.plan.epochs,
+            seconds=round(float(sum(seconds.values())), 1),
+            top1_source=self.work.split,
+            largest_top1=found[0],
+            smallest_top1=found[1],
+            random_top1=tuple(found[2:]),
+        )
+        if self.team.leads:
+            write_state(weights, supernet.state_dict(), self._about())
+            self.run.record("finished", {"at": self.context.clock.now().isoformat(), "result": result.to_json()})
+        return result
 
-def _top1(evaluator: SubnetEvaluator, architecture: Architecture, work: Work) -> float:
-    return evaluator.top1(architecture) if work.chooses else evaluator.test_top1(evaluator.subnet(architecture))
+    def _tested(self, supernet: Supernet) -> list[float]:
+        """Return top-1 of the largest, the smallest and the random subnets; the processes share them out."""
+        space, seed, team = self.plan.space, self.plan.seed, self.team
+        rows = sample(space, self.plan.samples, np.random.default_rng(seed))
+        tested = [largest(space), smallest(space), *(decode(space, row) for row in rows)]
+        images = self._trained_on()
+        evaluator = SubnetEvaluator(supernet, images, recalibration_images=_RECALIBRATION_IMAGES, seed=seed)
+        own: list[float] = []
+        for place in range(team.rank, len(tested), team.count):
+            own.append(self._top1(evaluator, tested[place]))
+            done = min(place + team.count, len(tested))
+            self.context.reporter.progress(self.work.split, done, len(tested), f"top-1 {own[-1]:.3f}")
+        return team.interleaved(own, len(tested))
 
+    def _top1(self, evaluator: SubnetEvaluator, architecture: Architecture) -> float:
+        if self.work.chooses:
+            return evaluator.top1(architecture)
+        return evaluator.test_top1(evaluator.subnet(architecture))
 
-def _about(plan: TrainingPlan, task: Task) -> dict[str, str]:
-    kept = {name: value for name, value in dataclasses.asdict(plan).items() if name not in {"data", "threads"}}
-    recipe = {**kept, "weights": Path(plan.weights).name, "population": len(plan.population)}
-    return {"recipe": json.dumps(recipe), "data": Path(task.name).name, "classes": str(len(task.classes))}
+    def _about(self) -> dict[str, str]:
+        settings = dataclasses.asdict(self.plan)
+        kept = {name: value for name, value in settings.items() if name not in {"data", "threads"}}
+        recipe = {**kept, "weights": Path(self.plan.weights).name, "population": len(self.plan.population)}
+        data = Path(self.task.name).name
+        return {"recipe": json.dumps(recipe), "data": data, "classes": str(len(self.task.classes))}

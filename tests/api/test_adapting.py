@@ -1,6 +1,7 @@
 """Adapting a supernet to a task without searching."""
 
 import json
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from natdeploy.supernet.training import ElasticTrainer
 from tests.torchrun import torchrun
 
 SMALL = {"data": "images", "epochs": 2, "batch": 8, "samples": 1, "resolutions": (32,), "threads": 1, "seed": 4}
-OPTIONS = "--data images --batch 8 --samples 1 --resolutions 32 --seed 4 --weights w.safetensors".split()
+OPTIONS = shlex.split("--data images --batch 8 --samples 1 --resolutions 32 --seed 4 --weights w.safetensors")
 
 
 @pytest.fixture(autouse=True)

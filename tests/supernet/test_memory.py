@@ -21,7 +21,7 @@ from natdeploy.supernet.memory import shortage_told
     ids=lambda error: type(error).__name__,
 )
 def test_every_way_to_run_out_is_said_alike(error: Exception) -> None:
-    """torch's error, what its allocators say in plain ones, and Python's own become one sentence with a hint."""
+    """The error of torch, what its allocators say in plain ones, and Python's own become one sentence with a hint."""
     with pytest.raises(MemoryShortageError, match="of memory in a step") as told, shortage_told("in a step", hint="h"):
         raise error
     assert told.value.hint == "h"
