@@ -51,6 +51,13 @@ class EvaluationError(NatdeployError, RuntimeError):
     code = "evaluation-failed"
 
 
+class MemoryShortageError(NatdeployError, MemoryError):
+    """The work needs more memory than there is; the hint says what needs less."""
+
+    exit_code = 2
+    code = "out-of-memory"
+
+
 class OutputError(NatdeployError, OSError):
     """An output cannot be written: read-only folder, full disk."""
 

@@ -10,6 +10,7 @@ LEAVES = [
     (errors.InputError, 2, "bad-input", ValueError),
     (errors.CoverageError, 2, "not-covered", errors.InputError),
     (errors.EvaluationError, 1, "evaluation-failed", RuntimeError),
+    (errors.MemoryShortageError, 2, "out-of-memory", MemoryError),
     (errors.OutputError, 2, "cannot-write", OSError),
     (errors.MissingRuntimeError, 3, "missing-runtime", ImportError),
     (errors.DeviceUnreachableError, 4, "device-unreachable", ConnectionError),

@@ -9,12 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from natdeploy.api.adapting import adapt, resume_adaptation
     from natdeploy.api.context import Context, SilentReporter, SystemClock
+    from natdeploy.api.deciding_again import search_from
     from natdeploy.api.demonstration import DemoResult, demo
     from natdeploy.api.exporting import ExportResult, export
     from natdeploy.api.latency import measure, predict, profile
     from natdeploy.api.predicted import search_predicted
-    from natdeploy.api.pretraining import PretrainResult, pretrain, resume_pretraining
+    from natdeploy.api.pretraining import pretrain, resume_pretraining
+    from natdeploy.api.published_networks import extract_network
     from natdeploy.api.results import (
         Choice,
         DeviceLatency,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from natdeploy.api.table_checking import check_table, show_table
     from natdeploy.api.table_making import calibrate_table, fit_table, import_table
     from natdeploy.api.table_results import CheckResult, TableResult
+    from natdeploy.api.training_runs import TrainingResult
     from natdeploy.errors import InterruptedWorkError
 
 __all__ = [
@@ -54,7 +58,6 @@ __all__ = [
     "InterruptedWorkError",
     "MeasureResult",
     "PredictResult",
-    "PretrainResult",
     "ProfileResult",
     "ProfilesResult",
     "SearchResult",
@@ -62,6 +65,8 @@ __all__ = [
     "SystemClock",
     "TableResult",
     "TableState",
+    "TrainingResult",
+    "adapt",
     "calibrate_table",
     "check_table",
     "demo",
@@ -70,6 +75,7 @@ __all__ = [
     "export",
     "extract",
     "extract_from_run",
+    "extract_network",
     "fit_table",
     "import_table",
     "inspect",
@@ -81,20 +87,25 @@ __all__ = [
     "profile_devices",
     "report",
     "resume",
+    "resume_adaptation",
     "resume_pretraining",
     "search",
+    "search_from",
     "search_predicted",
     "show_table",
     "tables",
 ]
 
 _MODULES = {
+    "api.adapting": ("adapt", "resume_adaptation"),
     "api.context": ("Context", "SilentReporter", "SystemClock"),
+    "api.deciding_again": ("search_from",),
     "api.demonstration": ("DemoResult", "demo"),
     "api.exporting": ("ExportResult", "export"),
     "api.latency": ("measure", "predict", "profile"),
     "api.predicted": ("search_predicted",),
-    "api.pretraining": ("PretrainResult", "pretrain", "resume_pretraining"),
+    "api.pretraining": ("pretrain", "resume_pretraining"),
+    "api.published_networks": ("extract_network",),
     "api.searching": ("report", "resume", "search"),
     "api.side_by_side": ("DeviceFailure", "ProfilesResult", "profile_devices"),
     "api.subnets": ("extract", "extract_from_run", "inspect", "load_subnet"),
@@ -102,6 +113,7 @@ _MODULES = {
     "api.table_checking": ("check_table", "show_table"),
     "api.table_making": ("calibrate_table", "fit_table", "import_table"),
     "api.table_results": ("CheckResult", "TableResult"),
+    "api.training_runs": ("TrainingResult",),
     "errors": ("InterruptedWorkError",),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}

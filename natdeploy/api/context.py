@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -77,8 +78,11 @@ def prepare_torch(threads: int | None) -> int:
 
 
 def default_threads() -> int:
-    """Return the number of threads to train with: the cores that this process may use, at most 8."""
-    return min(usable_cores(), 8)
+    """Return the number of threads to train with: the cores that this process may use, at most 8.
+
+    Processes that `torchrun` has started on this machine share them.
+    """
+    return max(1, min(usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 8))
 
 
 def resolve_space(supernet: str, resolutions: tuple[int, ...] | None = None, width: float | None = None) -> SearchSpace:

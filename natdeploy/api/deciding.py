@@ -134,14 +134,12 @@ class Decider(Chooser):
         return value
 
 
-def decider_of_run(run: RunFolder, plan: SearchPlan, tables: Mapping[str, LatencyTable], context: Context) -> Decider:
-    """Return the decider of a finished run, with its supernet as far trained as the checkpoint says.
+def archive_of_run(run: RunFolder, plan: SearchPlan) -> tuple[Population, Values]:
+    """Return the archive of a finished run and its accuracies.
 
     Raises:
-        InputError: The run is not finished.
+        InputError: The run is not finished, or its archive is damaged.
     """
-    from natdeploy.api.loop import build_supernet
-
     rows = run.read_csv("archive")
     try:
         rows = sorted(rows, key=lambda row: int(row["row"]))
@@ -153,9 +151,31 @@ def decider_of_run(run: RunFolder, plan: SearchPlan, tables: Mapping[str, Latenc
     if not rows or not np.isfinite(top1).all() or archive.shape[1:] != (plan.space.genotype_length,):
         msg = f"{run.path / 'archive.csv'}: not an archive of {plan.space.name}"
         raise InputError(msg)
+    return archive, top1
+
+
+def evaluator_of_run(run: RunFolder, plan: SearchPlan, context: Context) -> SubnetEvaluator:
+    """Return what gives the subnets of a run, from its supernet as far trained as the checkpoint says.
+
+    Raises:
+        InputError: There is no checkpoint, or it is damaged.
+    """
+    from natdeploy.api.loop import build_supernet
+
     require_checkpoint(run)
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
     evaluator, _ = build_supernet(plan, run, task)
+    return evaluator
+
+
+def decider_of_run(run: RunFolder, plan: SearchPlan, tables: Mapping[str, LatencyTable], context: Context) -> Decider:
+    """Return the decider of a finished run.
+
+    Raises:
+        InputError: The run is not finished, or it has no weights.
+    """
+    archive, top1 = archive_of_run(run, plan)
+    evaluator = evaluator_of_run(run, plan, context)
     costs = cost_arrays(plan.space, tables, len(evaluator.task.classes), plan.minimized)
     return Decider.of(run, plan, tables, costs=costs, archive=archive, top1=top1, evaluator=evaluator, context=context)
 
@@ -169,6 +189,7 @@ def write_network(
     metrics: Mapping[str, Any],
     target: Path,
     provenance: Mapping[str, Any],
+    activation: str | None = None,
 ) -> Subnet:
     """Write a network as the subnet file `target`, and its weights beside it."""
     weights = target.with_suffix(".safetensors")
@@ -179,6 +200,8 @@ def write_network(
         classes=network.classes,
         weights=weights,
         task=task,
+        activation=activation,
+        dropout=network.dropout.p,
         metrics=metrics,
         provenance=provenance,
         source=str(target),

@@ -48,6 +48,7 @@ def export(
     supernet: str | None = None,
     width: float | None = None,
     classes: int | None = None,
+    weights: Path | None = None,
     seed: int = 0,
     context: Context | None = None,
 ) -> ExportResult:
@@ -60,6 +61,7 @@ def export(
         supernet: Space of a bare architecture.
         width: Width of an architecture whose file has none.
         classes: Outputs of the classifier of a bare architecture.
+        weights: Weight file of a bare architecture or a `net.config`.
         seed: Seed of the weights of a bare architecture, and of the choice of images.
         context: Reporter and clock.
 
@@ -77,7 +79,9 @@ def export(
     targets = {
         name: _target(Path(subnet), entry.exporter.suffix, output, len(chosen)) for name, entry in chosen.items()
     }
-    read, network = load_subnet(subnet, supernet=supernet, width=width, classes=classes, seed=seed, context=context)
+    read, network = load_subnet(
+        subnet, supernet=supernet, width=width, classes=classes, weights=weights, seed=seed, context=context
+    )
     images, checked_on = parity_images(read, seed, context)
     host = find_device("host")
     exports = []

@@ -21,6 +21,7 @@ from natdeploy.api.html_report import report_html
 from natdeploy.api.objectives import choice_limits, cost_arrays
 from natdeploy.api.results import SearchResult
 from natdeploy.api.settings import SearchPlan
+from natdeploy.api.starting_weights import load_weights
 from natdeploy.core.genotype import Population
 from natdeploy.core.latency import LatencyTable
 from natdeploy.io.runs import RunFolder
@@ -212,8 +213,9 @@ def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[Subnet
     """Build supernet, evaluator and trainer of a run, as far trained as its checkpoint says."""
     effort = plan.effort
     supernet = Supernet(plan.space, len(task.classes), seed=plan.seed)
-    if plan.weights:
-        supernet.load_weights(Path(plan.weights))
+    # The checkpoint holds all weights: those of the beginning may be gone by then.
+    if not run.checkpoint.exists():
+        load_weights(supernet, plan.weights, plan.weights_sha256, str(run.path / "run.toml"))
     recipe = Recipe(**{name: getattr(effort, name) for name in _OF_RECIPE})
     trainer = ElasticTrainer(
         supernet,

@@ -12,6 +12,7 @@ from natdeploy.api.objectives import ACCURACY, read_objectives, read_preference,
 from natdeploy.api.presets import find_preset
 from natdeploy.api.results import SearchResult
 from natdeploy.api.settings import SearchPlan
+from natdeploy.api.starting_weights import starting_weights
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import decode
 from natdeploy.core.latency import ESTIMATED, LatencyTable
@@ -21,7 +22,6 @@ from natdeploy.io.datasets import load_classes, load_task, resolved
 from natdeploy.io.runs import RunFolder, default_run_path, require_checkpoint
 from natdeploy.io.tables import read_table, write_table
 from natdeploy.ports import Reporter
-from natdeploy.supernet.checkpoints import read_state
 from natdeploy.supernet.data import Task
 
 Targets = Sequence[Mapping[str, float]]
@@ -31,7 +31,8 @@ def search(
     *,
     data: str = "digits",
     supernet: str = "starter",
-    weights: Path | None = None,
+    weights: Path | str | None = None,
+    from_scratch: bool = False,
     width: float | None = None,
     resolutions: tuple[int, ...] | None = None,
     devices: Sequence[str] = ("host",),
@@ -51,7 +52,9 @@ def search(
     Args:
         data: Name or folder of the data set.
         supernet: Search space.
-        weights: Weight file of the supernet; without one it is trained from nothing first.
+        weights: What the supernet begins with: a file, `packaged` or `released`. Where None, the weights packaged for
+            it, and where there are none, random ones.
+        from_scratch: Begin with random weights whatever is packaged.
         width: The only width to search; all of the space's where None.
         resolutions: Input sizes to search; the space's own where None.
         devices: Devices whose latency is an objective.
@@ -79,8 +82,7 @@ def search(
     costs = read_objectives(objectives)
     used = used_devices(devices, costs, targets)
     chosen_effort = find_preset(preset, effort or {})
-    if weights is not None:
-        read_state(weights)
+    begun = starting_weights(space, weights, from_scratch=from_scratch, reporter=context.reporter)
     classes = len(load_classes(data, reporter=context.reporter))
     tables = {device: table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
     space = covered(space, tables, classes, context.reporter)
@@ -93,7 +95,8 @@ def search(
         data=resolved(data),
         devices=used,
         targets=tuple(dict(target) for target in targets),
-        weights=str(weights.resolve()) if weights else "",
+        weights=begun.name if begun else "",
+        weights_sha256=begun.sha256 if begun else (),
         preset=preset,
         effort=chosen_effort,
         seed=seed,

@@ -27,7 +27,7 @@ class SearchPlan:
         data: Name or folder of the data set.
         devices: Devices whose latency is an objective.
         targets: One mapping of devices to milliseconds for each choice that is wanted.
-        weights: Weight file of the supernet, absolute; empty for random weights.
+        weights: What the supernet begins with: `packaged`, `released` or an absolute path; empty for random weights.
         preset: Name of the preset.
         effort: Its values.
         seed: Seed.
@@ -36,6 +36,7 @@ class SearchPlan:
         prefer: What is chosen of what meets a target.
         objectives: Costs that are minimized beside the top-1 error; where empty, multiply-adds, parameters, latencies.
         limits: Largest value of a cost, by its name, that every choice must keep.
+        weights_sha256: Hashes of the files that the supernet begins with.
     """
 
     supernet: str
@@ -53,6 +54,7 @@ class SearchPlan:
     prefer: str = ACCURACY
     objectives: tuple[str, ...] = ()
     limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    weights_sha256: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.threads < 1 or self.seed < 0:
@@ -89,6 +91,7 @@ class SearchPlan:
                 "data": self.data,
                 "devices": list(self.devices),
                 "weights": self.weights,
+                "weights_sha256": list(self.weights_sha256),
                 "preset": self.preset,
                 "seed": self.seed,
                 "threads": self.threads,
@@ -112,6 +115,9 @@ class SearchPlan:
             msg = f"{source}: was searched without training: there are no weights in it"
             hint = "its choices are architectures: natdeploy extract SUBNET --supernet NAME --weights FILE"
             raise InputError(msg, hint=hint)
+        if "decided" in settings:
+            msg = f"{source}: was decided from the archive of another run: there is no supernet in it"
+            raise InputError(msg, hint="go back to that run: its path is there, under [decided]")
         return validated(cls, lambda: {**settings["search"], "effort": settings["effort"]}, source, "a search")
 
 

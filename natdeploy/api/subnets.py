@@ -24,15 +24,25 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    subnet: str | Path, *, supernet: str | None = None, width: float | None = None, classes: int | None = None
+    subnet: str | Path,
+    *,
+    supernet: str | None = None,
+    width: float | None = None,
+    classes: int | None = None,
+    weights: Path | None = None,
 ) -> InspectResult:
     """Return the layers of a subnet and what they cost.
 
     Raises:
-        InputError: The subnet is not valid.
+        InputError: The subnet is not valid, or `weights` do not fit it; names left over or missing are listed.
     """
-    read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes)
+    read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes, weights=weights)
     layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
+    if weights is not None:
+        from natdeploy.supernet.checkpoints import load_network_weights
+        from natdeploy.supernet.network import build_network
+
+        load_network_weights(build_network(layers), weights)
     listed = read.architecture.resolution in read.space.resolutions
     return InspectResult(
         supernet=read.space.name,
@@ -65,12 +75,13 @@ def load_subnet(
     supernet: str | None = None,
     width: float | None = None,
     classes: int | None = None,
+    weights: Path | None = None,
     seed: int = 0,
     context: Context | None = None,
 ) -> tuple[Subnet, Network]:
     """Return a subnet and its network, a plain `torch.nn.Module` in evaluation mode.
 
-    A bare architecture gets seeded random weights, and a warning says so.
+    A bare architecture without `weights` gets seeded random ones, and a warning says so.
 
     Raises:
         InputError: The subnet is not valid, or its weights do not fit; names left over or missing are listed.
@@ -80,7 +91,7 @@ def load_subnet(
     from natdeploy.supernet.network import build_network
 
     context = context or Context()
-    read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes)
+    read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes, weights=weights)
     prepare_torch(None)
     layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     network = build_network(layers, dropout=read.dropout)
@@ -95,19 +106,19 @@ def extract(
     architecture: str | Path,
     *,
     supernet: str,
-    weights: Path,
+    weights: Path | str | None = None,
     width: float | None = None,
     classes: int | None = None,
     data: str | None = None,
     output: Path | None = None,
     context: Context | None = None,
 ) -> ExtractResult:
-    """Take a subnet out of a supernet's weight file.
+    """Take a subnet out of the weights of a supernet.
 
     Args:
         architecture: The architecture, in any layout that `read_subnet` knows.
         supernet: Search space of the weights.
-        weights: Weight file of the supernet.
+        weights: A file, or `released`; the weights packaged for the supernet where None.
         width: Width of an architecture whose file has none.
         classes: Outputs of the classifier; as many as the weight file has where None.
         data: Data set whose train images BatchNorm statistics are taken from anew; without it they stay the supernet's.
@@ -119,6 +130,7 @@ def extract(
         OutputError: The subnet cannot be written.
     """
     from natdeploy.api.deciding import write_network
+    from natdeploy.api.starting_weights import required_weights
     from natdeploy.io.datasets import load_task
     from natdeploy.supernet.checkpoints import classifier_outputs
     from natdeploy.supernet.evaluation import SubnetEvaluator
@@ -128,12 +140,16 @@ def extract(
     prepare_torch(None)
     read = read_subnet(architecture, supernet=supernet, width=width)
     space = resolve_space(supernet, width=read.architecture.width)
-    count = classes or classifier_outputs(weights)
+    file = required_weights(space, weights, reporter=context.reporter).files[0]
+    count = classes or classifier_outputs(file.path)
     model = Supernet(space, count)
-    if not model.load_weights(weights):
-        msg = f"{weights}: its classifier does not have {count} outputs"
+    if not model.load_weights(file.path, file.width):
+        msg = f"{file.path}: its classifier does not have {count} outputs"
         raise InputError(msg)
     task = load_task(data, read.architecture.resolution, reporter=context.reporter) if data else None
+    if task is not None and len(task.classes) != count:
+        msg = f"{data}: has {len(task.classes)} classes, the weights are for {count}"
+        raise InputError(msg, hint="adapt the supernet to the data first: natdeploy adapt")
     if task is None:
         context.reporter.warn("without --data the BatchNorm statistics stay those of the supernet, not of this subnet")
         network, top1 = model.engine(read.architecture.width).extract(read.architecture).eval(), None
@@ -148,9 +164,9 @@ def extract(
         task=task.description() if task else None,
         metrics={} if top1 is None else {"validation_top1": top1},
         target=target,
-        provenance={"supernet_weights": weights.name, "natdeploy": __version__},
+        provenance={"supernet_weights": file.path.name, "natdeploy": __version__},
     )
-    return _extracted(subnet, target, top1)
+    return extracted(subnet, target, top1)
 
 
 def extract_from_run(
@@ -191,7 +207,7 @@ def extract_from_run(
         msg = f"{target}: a run keeps its own choice there"
         raise InputError(msg, hint="choose another place with --output")
     subnet = decider.write(place, target, {"validation_top1": float(decider.top1[place])})
-    return _extracted(subnet, target, float(decider.top1[place]))
+    return extracted(subnet, target, float(decider.top1[place]))
 
 
 def subnet_file(output: Path | None) -> Path:
@@ -206,7 +222,8 @@ def _place(decider: Decider, row: int | None, targets: Mapping[str, float], run:
         unknown = [device for device in targets if device not in decider.tables]
         if unknown:
             msg = f"{run}: was not searched for device {unknown[0]!r} (its devices: {', '.join(decider.tables)})"
-            raise InputError(msg)
+            hint = f"decide again for it: natdeploy search --from {run} --device {unknown[0]}"
+            raise InputError(msg, hint=hint)
         return decider.choose_place(targets)[0]
     if not 0 <= row < len(decider.archive):
         msg = f"{run}: the archive has no row {row} (rows: 0 to {len(decider.archive) - 1})"
@@ -214,7 +231,8 @@ def _place(decider: Decider, row: int | None, targets: Mapping[str, float], run:
     return row
 
 
-def _extracted(subnet: Subnet, target: Path, top1: float | None) -> ExtractResult:
+def extracted(subnet: Subnet, target: Path, top1: float | None) -> ExtractResult:
+    """Return the result of writing a subnet with its weights as the file `target`."""
     assert subnet.weights is not None
     return ExtractResult(
         subnet=target, weights=subnet.weights, architecture=subnet.architecture.to_json(), validation_top1=top1

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.argument("subnet", type=click.Path(path_type=Path))
 @click.option("-f", "--format", multiple=True, default=("onnx",), help="onnx or tflite; repeatable.")
 @options.subnet_options
+@options.own_weights_option
 @options.output_option
 @options.seed_option
 @options.json_option
@@ -27,6 +28,7 @@ def command(  # noqa: PLR0917
     supernet: str | None,
     width: float | None,
     classes: int | None,
+    weights: Path | None,
     output: Path | None,
     seed: int,
     json: bool,  # noqa: FBT001
@@ -43,6 +45,7 @@ def command(  # noqa: PLR0917
             supernet=supernet,
             width=width,
             classes=classes,
+            weights=weights,
             seed=seed,
             context=context,
         )

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--row", type=click.IntRange(min=0), default=None, help="Row of the run's archive.csv or front.csv.")
 @click.option("--target-latency", multiple=True, help="20ms, or DEVICE=20ms; instead of a row.")
-@click.option("--supernet", default=None, help="Search space of the weights.")
-@click.option("--weights", type=click.Path(path_type=Path), default=None, help="Weight file of the supernet.")
+@click.option("--supernet", default=None, help="Search space of the weights; without one they are the network's own.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Weight file, or released, those of OFA.  [default: those packaged for the supernet]",
+)
 @options.width_option
 @options.classes_option
 @click.option("--data", default=None, help="Data set that BatchNorm statistics are taken from.")
@@ -40,35 +45,40 @@ def command(  # noqa: PLR0917
 ) -> None:
     """Take a subnet with its weights out of a supernet or a finished run, without training.
 
-    SOURCE is a run folder (with --row or --target-latency), or an architecture (with --supernet and --weights).
+    SOURCE is a run folder (with --row or --target-latency), an architecture (with --supernet, whose weights are those
+    of --weights or packaged), or a network such as the NAT authors' net.config (with its own --weights).
     """
     wanted = parse_targets(target_latency, ("host",))
     if len(wanted) > 1 or (wanted and row is not None):
         msg = "one --row or one --target-latency can be given"
         raise click.UsageError(msg, click.get_current_context())
-    from_supernet = supernet is not None and weights is not None
-    if not source.is_dir() and not from_supernet:
-        msg = f"{source} is not a run folder; an architecture needs --supernet and --weights"
+    if not source.is_dir() and supernet is None and weights is None:
+        msg = (
+            f"{source} is not a run folder; an architecture needs --supernet and --weights, "
+            "a network with weights of its own --weights alone"
+        )
         raise click.UsageError(msg, click.get_current_context())
 
     def work(context: Context) -> ExtractResult:
         from natdeploy import api
 
         if source.is_dir():
-            return api.extract_from_run(
-                source, row=row, targets=wanted[0] if wanted else None, output=output, context=context
+            targets = wanted[0] if wanted else None
+            return api.extract_from_run(source, row=row, targets=targets, output=output, context=context)
+        if supernet is not None:
+            return api.extract(
+                source,
+                supernet=supernet,
+                weights=weights,
+                width=width,
+                classes=classes,
+                data=data,
+                output=output,
+                context=context,
             )
-        assert supernet is not None
         assert weights is not None
-        return api.extract(
-            source,
-            supernet=supernet,
-            weights=weights,
-            width=width,
-            classes=classes,
-            data=data,
-            output=output,
-            context=context,
+        return api.extract_network(
+            source, weights=weights, width=width, classes=classes, data=data, output=output, context=context
         )
 
     options.run_command(work, show, as_json=json)

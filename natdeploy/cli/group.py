@@ -22,6 +22,7 @@ COMMANDS = {
     "tables": "Work with latency tables.",
     "report": "Write the report of a finished run again.",
     "pretrain": "Train a supernet from nothing.",
+    "adapt": "Train a supernet on a task, without searching.",
     "demo": "Run the main job on bundled data.",
     "doctor": "Show what is installed, reachable and broken.",
 }

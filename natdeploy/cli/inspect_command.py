@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 @click.command("inspect")
 @click.argument("subnet", type=click.Path(path_type=Path))
 @options.subnet_options
+@options.own_weights_option
 @options.json_option
-def command(
+def command(  # noqa: PLR0917
     subnet: Path,
     supernet: str | None,
     width: float | None,
     classes: int | None,
+    weights: Path | None,
     json: bool,  # noqa: FBT001
 ) -> None:
     """Show the layers of SUBNET and what they cost."""
@@ -30,7 +32,7 @@ def command(
     def work(context: Context) -> InspectResult:  # noqa: ARG001
         from natdeploy import api
 
-        return api.inspect(subnet, supernet=supernet, width=width, classes=classes)
+        return api.inspect(subnet, supernet=supernet, width=width, classes=classes, weights=weights)
 
     options.run_command(work, show, as_json=json)
 

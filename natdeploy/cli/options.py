@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,12 @@ device_option = click.option("-d", "--device", default="host", help="Device; see
 width_option = click.option("--width", type=float, default=None, help="Width multiplier.")
 classes_option = click.option(
     "--classes", type=click.IntRange(min=2), default=None, help="Classes, where no task is known.  [default: 1000]"
+)
+own_weights_option = click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Weight file of a network that is given as a net.config or a bare architecture.",
 )
 training_threads_option = click.option(
     "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads to train with.  [default: all cores]"
@@ -70,6 +77,8 @@ def refuse_beside(ctx: click.Context, why: str, names: Collection[str]) -> None:
 def run_command(work: Callable[[Any], Any], show: Callable[[Any], None], *, as_json: bool) -> Any:  # noqa: ANN401
     """Do the work of a command with a reporter on stderr, then print its result and return it.
 
+    Of several processes that `torchrun` started, the first alone prints.
+
     Args:
         work: Gets the `natdeploy.api.Context` and returns a result with `to_json`.
         show: Prints the result for people.
@@ -85,6 +94,8 @@ def run_command(work: Callable[[Any], Any], show: Callable[[Any], None], *, as_j
         close = getattr(reporter, "close", None)
         if close is not None:
             close()
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0":
+        return result
     if as_json:
         print_json(result.to_json())
     else:

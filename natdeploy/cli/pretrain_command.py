@@ -11,7 +11,7 @@ from natdeploy.cli.output import print_line
 from natdeploy.cli.units import parse_resolutions
 
 if TYPE_CHECKING:
-    from natdeploy.api import Context, PretrainResult
+    from natdeploy.api import Context, TrainingResult
 
 _WITH_RESUME = {"resume", "json"}
 
@@ -45,7 +45,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
         msg = "needs --data and --output, or --resume"
         raise click.UsageError(msg, ctx)
 
-    def work(context: Context) -> PretrainResult:
+    def work(context: Context) -> TrainingResult:
         from natdeploy import api
 
         if values["resume"] is not None:
@@ -56,13 +56,13 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     options.run_command(work, show, as_json=values["json"])
 
 
-def show(result: PretrainResult) -> None:
-    """Print pretraining for people."""
+def show(result: TrainingResult) -> None:
+    """Print training for people."""
     print_line(f"{result.epochs} epochs, {result.seconds:.0f} s; run: {result.run}")
     random = result.random_top1
     spread = f", {len(random)} random ones {min(random):.4f} to {max(random):.4f}" if random else ""
     print_line(
-        f"top-1 on the test images: largest subnet {result.largest_top1:.4f}, "
+        f"top-1 on the {result.top1_source} images: largest subnet {result.largest_top1:.4f}, "
         f"smallest {result.smallest_top1:.4f}{spread}"
     )
     print_line(f"weights: {result.weights}")

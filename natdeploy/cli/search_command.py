@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,11 @@ from natdeploy.cli.units import parse_accuracies, parse_count, parse_names, pars
 if TYPE_CHECKING:
     from natdeploy.api import Choice, Context, DeviceLatency, SearchResult
 
-_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "predictor")
+_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "batch", "predictor")
 _LIMITED = {"madds": parse_count, "params": parse_count, "size": parse_size}
 _WITH_RESUME = {"resume", "json"}
-_OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"}
+_WITH_FROM = {"from", "device", "target_latency", "objectives", "output", "json", *(f"max_{name}" for name in _LIMITED)}
+_OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT} - {"predictor"}
 
 
 @click.command("search")
@@ -26,8 +28,12 @@ _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"
 )
 @click.option("--supernet", default="starter", help="Search space.")
 @click.option(
-    "--weights", type=click.Path(path_type=Path), default=None, help="Weights to start from.  [default: random]"
+    "--weights",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Weights to start from: a file, or released, those of OFA.  [default: those packaged, else random]",
 )
+@click.option("--from-scratch", is_flag=True, help="Start from random weights.")
 @click.option(
     "--accuracy",
     multiple=True,
@@ -62,7 +68,14 @@ _OF_TRAINING = {"data", "weights", "preset", "threads", *_EFFORT} - {"predictor"
 @click.option("--initial", type=int, default=None, help="Size of the first archive.  [default: the preset's]")
 @click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
 @click.option("--candidates", type=int, default=None, help="New ones an iteration.  [default: the preset's]")
+@click.option("--batch", type=int, default=None, help="Images in a training step.  [default: the preset's]")
 @click.option("--predictor", default=None, help="auto, rbf, trees, ridge, gp or knn.  [default: the preset's]")
+@click.option(
+    "--from",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Choose from the archive of this finished run, for other devices, targets or limits; nothing is trained.",
+)
 @options.training_threads_option
 @options.seed_option
 @options.output_option
@@ -81,14 +94,8 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     objectives = parse_names(values["objectives"])
     given = {name: values[f"max_{name}"] for name in _LIMITED}
     limits = {name: _LIMITED[name](text) for name, text in given.items() if text is not None}
-    if values["resume"] is not None:
-        options.refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - _WITH_RESUME)
     accuracy = parse_accuracies(tuple(values["accuracy"]))
-    if accuracy is not None:
-        options.refuse_beside(ctx, "--accuracy searches without training", _OF_TRAINING)
-    elif values["classes"] is not None:
-        msg = "--classes goes with --accuracy; elsewhere the data tell it"
-        raise click.UsageError(msg, ctx)
+    _refuse_contradictions(ctx, values)
 
     def work(context: Context) -> SearchResult:
         from natdeploy import api
@@ -97,15 +104,10 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
             return api.resume(values["resume"], context=context)
         # Targets and objectives name their devices; host counts beside them only when it is asked for.
         used = devices or (() if any(targets) or objectives else ("host",))
-        common: dict[str, Any] = {
-            "resolutions": resolutions,
-            "devices": used,
-            "targets": targets,
-            "objectives": objectives,
-            "limits": limits,
-            "prefer": values["prefer"],
-            "context": context,
-        }
+        named: dict[str, Any] = {"devices": used, "targets": targets, "objectives": objectives, "limits": limits}
+        if values["from"] is not None:
+            return api.search_from(values["from"], output=values["output"], **named, context=context)
+        common = {**named, "resolutions": resolutions, "prefer": values["prefer"], "context": context}
         if accuracy is not None:
             return api.search_predicted(
                 accuracy,
@@ -113,7 +115,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
                 **{name: values[name] for name in ("classes", "predictor") if values[name] is not None},
                 **common,
             )
-        plain = ("data", "supernet", "weights", "width", "preset", "threads", "seed", "output")
+        plain = ("data", "supernet", "weights", "from_scratch", "width", "preset", "threads", "seed", "output")
         return api.search(
             **{name: values[name] for name in plain},
             effort={name: values[name] for name in _EFFORT if values[name] is not None},
@@ -121,6 +123,21 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
         )
 
     options.run_command(work, show, as_json=values["json"])
+
+
+def _refuse_contradictions(ctx: click.Context, values: Mapping[str, Any]) -> None:
+    if values["resume"] is not None:
+        options.refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - _WITH_RESUME)
+    if values["from"] is not None:
+        options.refuse_beside(ctx, "--from chooses without training", set(ctx.params) - _WITH_FROM)
+    if values["accuracy"]:
+        options.refuse_beside(ctx, "--accuracy searches without training", _OF_TRAINING)
+    elif values["classes"] is not None:
+        msg = "--classes goes with --accuracy; elsewhere the data tell it"
+        raise click.UsageError(msg, ctx)
+    if values["weights"] is not None and values["from_scratch"]:
+        msg = "--from-scratch starts from random weights; --weights cannot be given beside it"
+        raise click.UsageError(msg, ctx)
 
 
 def show(result: SearchResult) -> None:

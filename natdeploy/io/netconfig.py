@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from natdeploy.core.space import SPACES, SearchSpace
 from natdeploy.errors import InputError
 
 _DEFAULT_RESOLUTION = 224
+_BN_EPS = 1e-5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +59,7 @@ def read_net_config(content: Mapping[str, Any]) -> NetConfig:
         expand_ratios=tuple(_expand_ratio(block, f"blocks[{i}]") for i, block in enumerate(blocks) if i),
     )
     _check_family(architecture, blocks)
+    _check_norm(content)
     classifier = _get(content, "classifier", Mapping)
     classes = _get(classifier, "out_features", int, "classifier")
     dropout = _get(classifier, "dropout_rate", int | float, "classifier")
@@ -129,6 +132,15 @@ def _check_family(architecture: Architecture, blocks: Sequence[Mapping[str, Any]
             if found != value and not (key == "mid_channels" and found is None):
                 msg = f"blocks[{index}].{key} is {found}; in the nat space it is {value}"
                 raise InputError(msg)
+
+
+def _check_norm(content: Mapping[str, Any]) -> None:
+    if "bn" not in content:
+        return
+    eps = _get(_get(content, "bn", Mapping), "eps", int | float, "bn")
+    if not math.isclose(eps, _BN_EPS):
+        msg = f"bn.eps is {eps}; in the nat space it is {_BN_EPS}"
+        raise InputError(msg)
 
 
 def _activation(blocks: Sequence[Mapping[str, Any]]) -> str | None:

@@ -49,12 +49,19 @@ class _Task(_Strict):
     std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)]
 
 
+class _Network(_Strict):
+    classes: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    activation: Literal["mish"] | None = None
+    dropout: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
 class _File(_Strict):
     format: Literal["natdeploy.subnet/1"]
     supernet: str
     architecture: _Architecture
     weights: str | None
     task: _Task | None
+    network: _Network = _Network()
     metrics: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
 
@@ -114,14 +121,25 @@ def read_subnet(
 
 
 def read_with_classes(
-    subnet: str | Path, *, supernet: str | None = None, width: float | None = None, classes: int | None = None
+    subnet: str | Path,
+    *,
+    supernet: str | None = None,
+    width: float | None = None,
+    classes: int | None = None,
+    weights: Path | None = None,
 ) -> Subnet:
-    """Read a subnet whose count of classes may be given for a bare architecture.
+    """Read a subnet; for a bare architecture the count of classes and the file of its own weights may be given.
 
     Raises:
-        InputError: The subnet is not valid, or its classifier has weights for another count of classes.
+        InputError: The subnet is not valid, its classifier has weights for another count of classes, or weights are
+            given and it has its own.
     """
     read = read_subnet(subnet, supernet=supernet, width=width, classes=classes)
+    if weights is not None:
+        if read.weights is not None:
+            msg = f"{read.source}: has its own weights, {read.weights}"
+            raise InputError(msg)
+        read = dataclasses.replace(read, weights=weights)
     if classes is None or classes == read.classes:
         return read
     if read.task is not None or read.weights is not None:
@@ -172,10 +190,22 @@ def write_subnet(target: Path, subnet: Subnet) -> None:
         "architecture": subnet.architecture.to_json(),
         "weights": weights,
         "task": dict(subnet.task) if subnet.task is not None else None,
+        **_network_key(subnet),
         "metrics": dict(subnet.metrics),
         "provenance": dict(subnet.provenance),
     }
     write_text(target, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _network_key(subnet: Subnet) -> dict[str, Any]:
+    """Return what neither architecture nor task tell of the network, where there is something."""
+    own_classes = subnet.task is None and subnet.classes != DEFAULT_CLASSES
+    kept = {
+        **({"classes": subnet.classes} if own_classes else {}),
+        **({"activation": subnet.activation} if subnet.activation else {}),
+        **({"dropout": subnet.dropout} if subnet.dropout else {}),
+    }
+    return {"network": kept} if kept else {}
 
 
 def _refuse_constant(name: str) -> None:
@@ -225,9 +255,11 @@ def _from_file(content: dict[str, Any], path: Path) -> Subnet:
     return Subnet(
         space=space,
         architecture=architecture,
-        classes=len(file.task.classes) if file.task else DEFAULT_CLASSES,
+        classes=len(file.task.classes) if file.task else file.network.classes or DEFAULT_CLASSES,
         weights=weights,
         task=file.task.model_dump() if file.task else None,
+        activation=file.network.activation,
+        dropout=file.network.dropout,
         metrics=file.metrics,
         provenance=file.provenance,
         source=str(path),

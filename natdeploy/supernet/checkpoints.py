@@ -21,6 +21,7 @@ from natdeploy.errors import InputError
 from natdeploy.files import atomic_path
 
 _NAMED = 5
+_PARALLEL = "module."
 # What torch's reader raises on a damaged file; with weights_only nothing of the file has run by then.
 _DAMAGED = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AssertionError, struct.error)
 _UNITS = {"expand": "inverted_bottleneck", "depthwise": "depth_conv", "project": "point_linear"}
@@ -69,14 +70,18 @@ def write_state(path: Path, state: Mapping[str, Tensor], about: Mapping[str, str
 def load_network_weights(network: nn.Module, path: Path) -> None:
     """Load the weight file of a subnet into its network.
 
+    Names may be natdeploy's own or those of the files that OFA and the NAT authors released, whose networks may have
+    been trained on several GPUs and then begin with `module.`.
+
     Raises:
         InputError: The file is damaged, or does not fit; names left over or missing are listed.
     """
-    state, expected = read_state(path), network.state_dict()
-    odd = sorted(set(state) ^ set(expected))
-    odd += [name for name in state if name in expected and state[name].shape != expected[name].shape]
+    expected = network.state_dict()
+    given = {name.removeprefix(_PARALLEL): tensor for name, tensor in read_state(path).items()}
+    state = to_own_names(given, expected, str(path), what="architecture")
+    odd = [name for name in expected if state[name].shape != expected[name].shape]
     if odd:
-        msg = f"{path}: the weights do not fit the architecture; left over, missing or of another shape: {_some(odd)}"
+        msg = f"{path}: the weights do not fit the architecture; of another shape: {_some(odd)}"
         raise InputError(msg)
     network.load_state_dict(state)
 
@@ -94,16 +99,19 @@ def classifier_outputs(path: Path) -> int:
     raise InputError(msg)
 
 
-def to_own_names(state: Mapping[str, Tensor], names: Iterable[str], source: str) -> dict[str, Tensor]:
-    """Rename the tensors of a released OFA checkpoint; a state with natdeploy's own names passes unchanged.
+def to_own_names(
+    state: Mapping[str, Tensor], names: Iterable[str], source: str, *, what: str = "supernet"
+) -> dict[str, Tensor]:
+    """Rename the tensors of a released checkpoint; a state with natdeploy's own names passes unchanged.
 
     Args:
         state: Tensors by the file's names.
-        names: Names that the supernet expects.
+        names: Names that are expected.
         source: The file, for the message.
+        what: What expects them, for the message.
 
     Raises:
-        InputError: A name of the file is left over, or one of the supernet's has no tensor; both are listed.
+        InputError: A name of the file is left over, or an expected one has no tensor; both are listed.
     """
     expected = list(names)
     owners = {alias: name for name in expected for alias in (name, *released_names(name))}
@@ -118,7 +126,7 @@ def to_own_names(state: Mapping[str, Tensor], names: Iterable[str], source: str)
     if left_over or missing:
         parts = [f"left over: {_some(left_over)}"] if left_over else []
         parts += [f"missing: {_some(missing)}"] if missing else []
-        msg = f"{source}: the weights do not fit the supernet; {'; '.join(parts)}"
+        msg = f"{source}: the weights do not fit the {what}; {'; '.join(parts)}"
         raise InputError(msg)
     for name in expected:
         result.setdefault(name, torch.tensor(0))

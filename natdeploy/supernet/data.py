@@ -115,20 +115,24 @@ class Task:
 
 
 def train_batches(
-    task: Task, batch: int, resolutions: list[int], generator: torch.Generator
+    task: Task, batch: int, resolutions: list[int], generator: torch.Generator, *, rank: int = 0, count: int = 1
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch of augmented batches, each at a resolution drawn from `resolutions`.
 
     Images are shifted and scaled by up to 6 % and, where the task allows, mirrored. The last
     batch is dropped unless it is the only one: BatchNorm must not see a handful of images.
+
+    Of `count` processes that draw from equal generators, process `rank` gets its share of each batch: together they
+    see the images that one would see alone.
     """
     order = torch.randperm(len(task.train), generator=generator)
     batches = max(1, len(order) // batch)
     parts = order[: batches * batch].split(batch)
-    for where, pixels in zip(parts, storage.batches(task.train.images, parts), strict=True):
+    own = [part[rank::count] for part in parts]
+    for part, where, pixels in zip(parts, own, storage.batches(task.train.images, own), strict=True):
         resolution = resolutions[int(torch.randint(len(resolutions), (1,), generator=generator))]
-        images = task.prepare(pixels, resolution)
-        yield _augment(images, generator, flip=task.flip), task.train.labels[where]
+        amounts = torch.rand(len(part), 4, generator=generator)[rank::count]
+        yield _augment(task.prepare(pixels, resolution), amounts, flip=task.flip), task.train.labels[where]
 
 
 def channel_statistics(images: Images) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
@@ -147,9 +151,8 @@ def channel_statistics(images: Images) -> tuple[tuple[float, float, float], tupl
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
 
-def _augment(images: Tensor, generator: torch.Generator, *, flip: bool) -> Tensor:
-    count = len(images)
-    amounts = torch.rand(count, 4, generator=generator) * 2 - 1
+def _augment(images: Tensor, amounts: Tensor, *, flip: bool) -> Tensor:
+    count, amounts = len(images), amounts * 2 - 1
     scale = torch.exp(amounts[:, 0] * math.log1p(_SCALE))
     mirror = torch.where(amounts[:, 1] < 0, -1.0, 1.0) if flip else torch.ones(count)
     matrix = torch.zeros(count, 2, 3)

@@ -7,6 +7,7 @@ distilling it into the others; Yu et al., BigNAS (ECCV 2020), for doing both in 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import math
@@ -24,6 +25,8 @@ from natdeploy.core.genotype import Population, decode, sample, sample_marginals
 from natdeploy.errors import InputError
 from natdeploy.files import atomic_path
 from natdeploy.supernet.data import Task, train_batches
+from natdeploy.supernet.distributed import Team
+from natdeploy.supernet.memory import shortage_told
 from natdeploy.supernet.supernet import Supernet
 
 # What a rising rate begins with, of its peak.
@@ -75,11 +78,25 @@ class ElasticTrainer:
         total_epochs: Epochs of the whole run; the learning rate ends at zero with the last.
         plain_epochs: First epochs, which train the largest network alone.
         seed: Seed.
+        team: The processes that train together; the batch is that of all of them.
+
+    Raises:
+        InputError: A batch cannot be shared equally, or the images do not fill one.
     """
 
     def __init__(
-        self, supernet: Supernet, task: Task, recipe: Recipe, *, total_epochs: int, plain_epochs: int, seed: int
+        self,
+        supernet: Supernet,
+        task: Task,
+        recipe: Recipe,
+        *,
+        total_epochs: int,
+        plain_epochs: int,
+        seed: int,
+        team: Team | None = None,
     ) -> None:
+        self._team = team or Team()
+        _require_shares(self._team.count, recipe.batch, len(task.train))
         self.supernet, self.task, self.recipe = supernet, task, recipe
         self.total_epochs, self.plain_epochs, self.seed = total_epochs, plain_epochs, seed
         self.done = 0
@@ -108,12 +125,17 @@ class ElasticTrainer:
         self.supernet.train()
         losses = []
         resolutions = self._resolutions(population)
-        for step, (images, labels) in enumerate(train_batches(self.task, self.recipe.batch, resolutions, generator)):
+        share = {"rank": self._team.rank, "count": self._team.count}
+        batches = train_batches(self.task, self.recipe.batch, resolutions, generator, **share)
+        for step, (images, labels) in enumerate(batches):
             self._set_rate(number + step / steps)
-            losses.append(self._step(images.to(self._device), labels.to(self._device), self._draw(population, rng)))
+            drawn = self._draw(population, rng)
+            with _shortage_told(self.recipe.batch, images.shape[-1]):
+                losses.append(self._step(images.to(self._device), labels.to(self._device), drawn))
+        self._team.average_statistics(self.supernet)
         self.done += 1
         self.supernet.eval()
-        return float(np.mean(losses))
+        return self._team.mean(float(np.mean(losses)))
 
     def save(self, path: Path) -> None:
         """Write supernet, optimizer and the number of epochs done, atomically.
@@ -169,6 +191,7 @@ class ElasticTrainer:
                 loss = nnf.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
             loss.backward()
             total += float(loss.detach())
+        self._team.average_gradients(self.supernet)
         torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
@@ -225,3 +248,14 @@ class ElasticTrainer:
             {"params": matrices, "weight_decay": self.recipe.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
         ]
+
+
+def _require_shares(count: int, batch: int, images: int) -> None:
+    if count > 1 and (batch % count or batch < 2 * count or images < batch):
+        msg = f"{count} processes cannot share batches of {batch} of {images} images equally, two images each at least"
+        raise InputError(msg, hint=f"choose a --batch that is a multiple of {count}, of at most {images}")
+
+
+def _shortage_told(batch: int, resolution: int) -> contextlib.AbstractContextManager[None]:
+    tried = f"--batch {batch // 2}" if batch >= 4 else "lower --resolutions"
+    return shortage_told(f"in a training step of {batch} images of {resolution} pixels", hint=f"try {tried}")

@@ -33,17 +33,17 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(images: Path, tmp_path_factory: pytest.TempPathFactory) -> api.PretrainResult:
+def whole(images: Path, tmp_path_factory: pytest.TempPathFactory) -> api.TrainingResult:
     """Pretraining that nothing interrupts."""
     return pretrain(images, tmp_path_factory.mktemp("runs") / "whole")
 
 
-def pretrain(images: Path, output: Path, **changes: object) -> api.PretrainResult:
+def pretrain(images: Path, output: Path, **changes: object) -> api.TrainingResult:
     """Pretrain as little as can be."""
     return api.pretrain(data=str(images), output=output, **{**SMALL, **changes})  # type: ignore[arg-type]
 
 
-def test_pretraining_leaves_weights_that_a_supernet_loads(whole: api.PretrainResult) -> None:
+def test_pretraining_leaves_weights_that_a_supernet_loads(whole: api.TrainingResult) -> None:
     """The weight file holds the whole supernet, and the result tests the largest, the smallest and random subnets."""
     supernet = Supernet(SPACES["starter"].with_resolutions((32,)), 3, seed=9)
     assert supernet.load_weights(whole.weights)
@@ -54,7 +54,7 @@ def test_pretraining_leaves_weights_that_a_supernet_loads(whole: api.PretrainRes
 
 
 def test_pretraining_that_was_interrupted_resumes_to_the_same_weights(
-    images: Path, whole: api.PretrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, whole: api.TrainingResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run stopped after its first epoch and resumed ends in weights equal to the last bit."""
 
@@ -73,14 +73,14 @@ def test_pretraining_that_was_interrupted_resumes_to_the_same_weights(
     assert (resumed.largest_top1, resumed.random_top1) == (whole.largest_top1, whole.random_top1)
 
 
-def test_the_moving_average_is_what_is_written(images: Path, whole: api.PretrainResult, tmp_path: Path) -> None:
+def test_the_moving_average_is_what_is_written(images: Path, whole: api.TrainingResult, tmp_path: Path) -> None:
     """Without a moving average the weights are those of the last step, so they differ from the averaged ones."""
     plain = pretrain(images, tmp_path / "plain", averaging=0.0)
     averaged, last = read_state(whole.weights), read_state(plain.weights)
     assert any(not torch.equal(averaged[name], last[name]) for name in last)
 
 
-def test_what_a_pretraining_run_holds_is_checked(whole: api.PretrainResult, tmp_path: Path) -> None:
+def test_what_a_pretraining_run_holds_is_checked(whole: api.TrainingResult, tmp_path: Path) -> None:
     """A damaged setting, a search's folder and a second run in one folder are refused, each named."""
     copy = tmp_path / "copy"
     shutil.copytree(whole.run, copy)
@@ -114,7 +114,7 @@ def test_settings_out_of_range_are_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-def test_every_epoch_is_journaled(whole: api.PretrainResult) -> None:
+def test_every_epoch_is_journaled(whole: api.TrainingResult) -> None:
     """The journal tells loss and time of each epoch."""
     events = [event for event in Journal(whole.run / "journal.jsonl").events if event["event"] == "epoch"]
     assert [event["number"] for event in events] == [0, 1]

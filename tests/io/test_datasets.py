@@ -99,6 +99,18 @@ def test_train_and_test_folders(tmp_path):
     assert task.train.images.shape == (15, 3, 16, 16)
 
 
+def test_validation_images_of_large_sets_are_capped(tmp_path, monkeypatch):
+    """Of more train images than four times the cap, validation takes the cap, of each class its share."""
+    make_folder(tmp_path, {"cat": 12, "dog": 24}, "train")
+    make_folder(tmp_path, {"cat": 2, "dog": 2}, "test")
+    assert datasets._VALIDATION_IMAGES == 10_000
+    assert torch.bincount(load_task(str(tmp_path), 16).validation.labels).tolist() == [3, 6]
+    monkeypatch.setattr(datasets, "_VALIDATION_IMAGES", 6)
+    task = load_task(str(tmp_path), 16)
+    assert torch.bincount(task.validation.labels).tolist() == [2, 4]
+    assert torch.bincount(task.train.labels).tolist() == [10, 20]
+
+
 @pytest.mark.parametrize("split", ["", "train"])
 def test_folders_without_a_test_split(tmp_path, split):
     """Without `test`, a fifth of each class is taken for testing, disjoint from all else, the same on every call."""

@@ -92,6 +92,8 @@ def block_of(content):
         (lambda c: c["classifier"].update(dropout_rate=None), "classifier.dropout_rate: wrong type NoneType"),
         (lambda c: c.update(img_size="224"), "img_size: wrong type str"),
         (lambda c: c.update(img_size=16), "img_size is 16, not between 32 and 4096"),
+        (lambda c: c["bn"].update(eps=1e-3), r"bn\.eps is 0\.001; in the nat space it is 1e-05"),
+        (lambda c: c["bn"].pop("eps"), r"bn\.eps: missing"),
     ],
 )
 def test_what_is_wrong_is_named(content, change, message):

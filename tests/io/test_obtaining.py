@@ -1,11 +1,7 @@
 """Published data sets that are missing: download, and what is said where that is impossible."""
 
-import contextlib
-import functools
 import hashlib
-import http.server
 import tarfile
-import threading
 
 import pytest
 from torchvision import datasets
@@ -14,30 +10,9 @@ from natdeploy.errors import InputError
 from natdeploy.io.datasets import load_classes, load_task
 from natdeploy.io.published_sets import PUBLISHED
 from tests import tiny_sets
+from tests.http_server import served
 
 OFFLINE = "http://127.0.0.1:9/nothing.tar.gz"
-
-
-class SilentHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files and logs nothing."""
-
-    def log_message(self, *_):
-        """Drop the line."""
-
-
-@contextlib.contextmanager
-def served(folder):
-    """Serve a folder over HTTP and yield its address."""
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(SilentHandler, directory=folder)
-    ) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.genotype import from_encoding
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, OutputError
-from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, read_subnet, write_subnet
+from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, read_subnet, read_with_classes, write_subnet
 from tests.netconfigs import net_config
 from tests.published import PUBLISHED
 
@@ -214,3 +214,31 @@ def test_resolutions_off_the_list_are_read(tmp_path):
 def test_whole_numbers_serve_as_width(tmp_path):
     """A width written as 1 is 1.0."""
     assert read_subnet(write(tmp_path, {**M1.to_json(), "w": 1})).architecture == M1
+
+
+@pytest.mark.parametrize(
+    ("changes", "written"),
+    [
+        ({"classes": 37}, {"classes": 37}),
+        ({"classes": 37, "activation": "mish", "dropout": 0.2}, {"classes": 37, "activation": "mish", "dropout": 0.2}),
+        ({"classes": 3, "task": TASK, "dropout": 0.2}, {"dropout": 0.2}),
+        ({"classes": 3, "task": TASK}, None),
+        ({"classes": DEFAULT_CLASSES}, None),
+    ],
+)
+def test_what_neither_architecture_nor_task_tell_is_kept(tmp_path, changes, written):
+    """Classes without a task, Mish and dropout come back; a file that has nothing of it does not mention it."""
+    subnet = Subnet(space=SPACES["nat"], architecture=M1, **changes)
+    write_subnet(tmp_path / "subnet.json", subnet)
+    assert json.loads((tmp_path / "subnet.json").read_text()).get("network") == written
+    assert read_subnet(tmp_path / "subnet.json") == dataclasses.replace(subnet, source=str(tmp_path / "subnet.json"))
+
+
+def test_weights_may_be_given_beside_a_network_that_has_none(tmp_path):
+    """The weight file of a net.config is named beside it; a subnet that has weights takes no others."""
+    path = write(tmp_path, net_config(M1, classes=37), "net.config")
+    assert read_with_classes(path, weights=tmp_path / "net.weights").weights == tmp_path / "net.weights"
+    (tmp_path / "own.safetensors").touch()
+    own = write(tmp_path, own_file(weights="own.safetensors"))
+    with pytest.raises(InputError, match=r"has its own weights, .*own\.safetensors"):
+        read_with_classes(own, weights=tmp_path / "net.weights")

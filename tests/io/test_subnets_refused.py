@@ -96,6 +96,9 @@ def test_a_missing_key_is_named(tmp_path, key):
         ({"task": {**TASK, "more": 1}}, r"task\.more: "),
         ({"metrics": None}, "metrics: "),
         ({"unknown": 1}, "unknown: "),
+        ({"network": {"classes": 0}}, r"network\.classes: "),
+        ({"network": {"activation": "swish"}}, r"network\.activation: "),
+        ({"network": {"colour": 1}}, r"network\.colour: "),
     ],
 )
 def test_a_wrong_value_of_a_natdeploy_file_is_named(tmp_path, change, message):

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from natdeploy.core.architecture import Architecture, largest, smallest
+from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, OutputError
 from natdeploy.supernet.checkpoints import (
@@ -20,6 +21,7 @@ from natdeploy.supernet.checkpoints import (
     to_own_names,
     write_state,
 )
+from natdeploy.supernet.network import build_network
 from natdeploy.supernet.supernet import Supernet
 from tests.strategies import SMALL
 from tests.supernets import scramble
@@ -149,6 +151,24 @@ def test_the_older_layout_loads_the_same_weights(released, supernets, tmp_path, 
     assert supernet.load_weights(tmp_path / "old.pth")
     ours = supernet.state_dict()
     assert all(torch.equal(tensor, ours[name]) for name, tensor in supernets["1.0"].state_dict().items())
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_subnet_by_the_released_names_gives_the_logits_of_the_reference(reference, supernets, tmp_path, width):
+    """Weights of a static network, by the names that the authors' files have, load into the plain network."""
+    case = reference[width]["cases"][4]
+    architecture = to_architecture(case["architecture"])
+    state = supernets[width].extract(architecture).state_dict()
+    torch.save({"state_dict": {released_names(name)[-1]: state[name] for name in state}}, tmp_path / "net.weights")
+    network = build_network(walk(SPACES["nat"], architecture, 1000))
+    load_network_weights(network, tmp_path / "net.weights")
+    rng = np.random.default_rng(architecture.resolution)
+    x = torch.from_numpy(rng.standard_normal((2, 3, architecture.resolution, architecture.resolution))).float()
+    with torch.inference_mode():
+        logits = network(x)
+    expected = torch.tensor(case["logits_first8"])
+    assert (logits[:, :8] - expected).abs().max() / logits.abs().max() < 1e-4
+    assert logits.argmax(dim=1).tolist() == case["argmax"]
 
 
 # What follows needs no shared data.

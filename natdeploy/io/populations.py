@@ -1,0 +1,65 @@
+"""Architectures to train for, as a CSV file: one a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from natdeploy.core.genotype import Population, encode, repair
+from natdeploy.core.space import SearchSpace
+from natdeploy.errors import InputError
+from natdeploy.io.measurements import ARCHITECTURE_COLUMNS, csv_rows
+from natdeploy.io.subnets import read_architecture
+
+_RUN_COLUMNS = ("genotype", "resolution", "width")
+
+
+def read_population(path: Path, space: SearchSpace) -> Population:
+    """Read architectures of `space` as an `n x L` array of genotypes.
+
+    The file is a run's `archive.csv` or `front.csv`, or has the column `encoding` (the NAT authors' string) or
+    `architecture` (JSON in any layout that `natdeploy.io.subnets` reads).
+
+    Raises:
+        InputError: The file is not such a table, or a row is not of the space and its resolutions; the message names
+            file, line and reason.
+    """
+    rows = [_genotype(row, place, space) for row, place in csv_rows(path, _check_names)]
+    if not rows:
+        msg = f"{path}: there are no architectures in it"
+        raise InputError(msg)
+    return np.stack(rows)
+
+
+def _check_names(names: Sequence[str], path: Path) -> None:
+    if not set(_RUN_COLUMNS) <= set(names) and not set(ARCHITECTURE_COLUMNS) & set(names):
+        msg = f"{path}: has neither the columns {', '.join(_RUN_COLUMNS)} nor {' or '.join(ARCHITECTURE_COLUMNS)}"
+        raise InputError(msg)
+
+
+def _genotype(row: Mapping[str, str], place: str, space: SearchSpace) -> Population:
+    try:
+        if set(_RUN_COLUMNS) <= set(row):
+            return _from_run(row, space)
+        text = row[next(name for name in ARCHITECTURE_COLUMNS if name in row)]
+        return encode(space, read_architecture(text, supernet=space.name).architecture)
+    except (InputError, ValueError) as error:
+        msg = f"{place}: {error}"
+        raise InputError(msg) from error
+
+
+def _from_run(row: Mapping[str, str], space: SearchSpace) -> Population:
+    """Return a run's genotype; its first two integers count in the lists of that run, so that they are found anew."""
+    resolution = int(row["resolution"])
+    genes = np.array([int(gene) for gene in row["genotype"].split()], dtype=np.int64)
+    if resolution not in space.resolutions:
+        msg = f"resolution {resolution} is not among those trained for ({', '.join(map(str, space.resolutions))})"
+        raise InputError(msg)
+    if len(genes) == space.genotype_length:
+        genes[:2] = space.resolutions.index(resolution), space.width_index(float(row["width"]))
+    if len(genes) != space.genotype_length or (repair(space, genes[None])[0] != genes).any():
+        msg = f"{row['genotype']!r} is not a genotype of space {space.name}"
+        raise InputError(msg)
+    return genes

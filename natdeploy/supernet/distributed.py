@@ -1,0 +1,104 @@
+"""Several processes that train one supernet, each on its share of every batch.
+
+A step runs several subnets backward before it moves the weights, and each of them uses other weights: exactly what the
+hooks of torch's DistributedDataParallel are not made for. Gradients add up over the backward passes as in one process,
+and are averaged once, before they are clipped. Every process draws the same images, augmentation and subnets, and takes
+its share of the images, so that the average is the gradient of the whole batch; only BatchNorm normalizes each share by
+itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+
+Value = TypeVar("Value")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Team:
+    """The processes that train together, as one of them sees them.
+
+    Args:
+        rank: Number of this process, from 0.
+        count: Number of processes.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and speaks for all."""
+        return self.rank == 0
+
+    @property
+    def device(self) -> torch.device:
+        """The device that this process trains on."""
+        return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+    def in_turn(self, work: Callable[[], Value]) -> Value:
+        """Return the result of `work`, which the first process does before the others: it may download something."""
+        if not self.leads:
+            self.wait()
+        result = work()
+        if self.leads:
+            self.wait()
+        return result
+
+    def wait(self) -> None:
+        """Wait until every process has come here."""
+        if self.count > 1:
+            distributed.barrier()
+
+    def average_gradients(self, module: nn.Module) -> None:
+        """Put the average over the processes into the gradients of `module`; all have the same gradients unset."""
+        self._average([parameter.grad for parameter in module.parameters() if parameter.grad is not None])
+
+    def average_statistics(self, module: nn.Module) -> None:
+        """Put the average over the processes into the running statistics of `module`."""
+        self._average([buffer for buffer in module.buffers() if buffer.is_floating_point()])
+
+    def mean(self, value: float) -> float:
+        """Return the mean of a value over the processes."""
+        return sum(self.interleaved([value], self.count)) / self.count
+
+    def interleaved(self, own: Sequence[float], total: int) -> list[float]:
+        """Return the `total` values of all processes; process `rank` has those at `rank`, `rank + count`, and so on."""
+        if self.count == 1:
+            return list(own)
+        values = torch.zeros(total, dtype=torch.float64, device=self.device)
+        values[self.rank :: self.count] = torch.tensor(own, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(values)
+        return [float(value) for value in values]
+
+    def _average(self, tensors: Iterable[Tensor]) -> None:
+        parts = list(tensors)
+        if self.count == 1 or not parts:
+            return
+        flat = torch.cat([part.reshape(-1) for part in parts])
+        distributed.all_reduce(flat)
+        flat /= self.count
+        for part, values in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
+            part.copy_(values.view(part.shape))
+
+
+@contextlib.contextmanager
+def joined_team() -> Iterator[Team]:
+    """Join the processes that `torchrun` has started, or work alone where it has not; yield the team."""
+    if not distributed.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
+        yield Team()
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield Team(rank=distributed.get_rank(), count=distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,56 @@
+"""Searches as small as can be: for one board with a made-up table, on a sixth of the digits."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from sklearn import datasets
+
+from natdeploy import api
+from natdeploy.core.space import SPACES
+from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.table_store import table_path
+from natdeploy.io.tables import write_table
+from natdeploy.testing.tables import made_up_table
+
+BOARD, OTHER = "jetson-nano", "jetson-xavier-nx"
+EFFORT = {
+    "warmup_epochs": 1,
+    "plain_epochs": 1,
+    "adapt_epochs": 1,
+    "initial": 6,
+    "iterations": 1,
+    "candidates": 2,
+    "members": 5,
+    "population": 12,
+    "generations": 3,
+    "batch": 128,
+    "recalibration_images": 64,
+}
+
+
+def prepare(home: Path, patch: pytest.MonkeyPatch) -> None:
+    """Make `home` the user's folder, with a table of the board, and the digits few."""
+    pixels, labels = datasets.load_digits(return_X_y=True)
+    patch.setenv("NATDEPLOY_HOME", str(home))
+    patch.setattr(datasets, "load_digits", lambda *, return_X_y: (pixels[::6], labels[::6]))
+    write_board_table(BOARD)
+
+
+def write_board_table(device: str, resolutions: tuple[int, ...] = (32, 40, 48)) -> None:
+    """Write a made-up table of a board, which covers some resolutions."""
+    target = target_of(find_device(device))
+    space = SPACES["starter"].with_resolutions(resolutions)
+    write_table(table_path(target), made_up_table(space, target=target, provenance="estimated"))
+
+
+def small_search(**changes: object) -> api.SearchResult:
+    """Search as little as can be searched."""
+    settings = {"devices": (BOARD,), "resolutions": (32,), "effort": EFFORT, "threads": 1, "seed": 5, **changes}
+    return api.search(**settings)  # type: ignore[arg-type]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file."""
+    with path.open() as handle:
+        return list(csv.DictReader(handle))
