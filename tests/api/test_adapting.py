@@ -22,7 +22,7 @@ from natdeploy.supernet.training import ElasticTrainer
 from tests.torchrun import torchrun
 
 SMALL = {"data": "images", "epochs": 2, "batch": 8, "samples": 1, "resolutions": (32,), "threads": 1, "seed": 4}
-OPTIONS = shlex.split("--data images --batch 8 --samples 1 --resolutions 32 --seed 4 --weights w.safetensors")
+OPTIONS = shlex.split("--data images --batch 8 --samples 1 --resolutions 32 --seed 4 --threads 1 --weights w.safetensors")
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = np.random.default_rng(0)
     for channel, name in enumerate(("red", "green", "blue")):
         (tmp_path / "images" / name).mkdir(parents=True)
-        for number in range(20):
+        for number in range(12):
             pixels = rng.integers(0, 90, size=(32, 32, 3), dtype=np.uint8)
             pixels[..., channel] += 120
             Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")

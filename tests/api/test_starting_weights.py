@@ -17,7 +17,7 @@ from natdeploy.supernet.supernet import Supernet
 from tests.small_search import EFFORT, prepare, small_search
 from tests.supernets import scramble
 
-UNTRAINED = {**EFFORT, "warmup_epochs": 0, "adapt_epochs": 0, "iterations": 0}
+UNTRAINED = {**EFFORT, "warmup_epochs": 0, "iterations": 0}
 
 
 @pytest.fixture
