@@ -1,16 +1,14 @@
-"""The formats that `export` knows: who writes the file, and who opens it again to check it."""
+"""Who writes the files of a format, and who opens them again to check them."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from natdeploy.errors import InputError, MissingRuntimeError
-from natdeploy.ports import Exporter, Runtime
-
-FORMATS = ("onnx", "tflite", "tensorrt")
+from natdeploy.errors import MissingRuntimeError
+from natdeploy.export.options import ExportOptions, require_format
+from natdeploy.ports import Exporter, Images, Runtime
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,10 +46,7 @@ def find_format(name: str) -> Format:
         InputError: There is none; the hint names the nearest.
         MissingRuntimeError: The format is `tensorrt`, whose engines are built on the device.
     """
-    if name not in FORMATS:
-        near = difflib.get_close_matches(name.lower(), FORMATS, n=1, cutoff=0.5)
-        msg = f"unknown format {name!r} (known: {', '.join(FORMATS)})"
-        raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+    require_format(name)
     if name == "tensorrt":
         msg = "a TensorRT engine runs only on the device that it was built on, and no TensorRT can be used from here"
         hint = (

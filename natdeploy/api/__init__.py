@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from natdeploy.api.table_making import calibrate_table, fit_table, import_table
     from natdeploy.api.table_results import CheckResult, TableResult
     from natdeploy.errors import InterruptedWorkError
+    from natdeploy.export.options import ExportOptions
 
 __all__ = [
     "CheckResult",
@@ -47,6 +48,7 @@ __all__ = [
     "DeviceLatency",
     "DeviceState",
     "DeviceTable",
+    "ExportOptions",
     "ExportResult",
     "ExtractResult",
     "Finding",
@@ -103,6 +105,7 @@ _MODULES = {
     "api.table_making": ("calibrate_table", "fit_table", "import_table"),
     "api.table_results": ("CheckResult", "TableResult"),
     "errors": ("InterruptedWorkError",),
+    "export.options": ("ExportOptions",),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -12,7 +12,7 @@ from natdeploy.api.results import MeasureResult, PredictResult, ProfileResult
 from natdeploy.api.timers import exporter_of, host_timer, opened_timer, runtime_of
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Device, Target
-from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyStats, LatencyTable
+from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyTable
 from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, DeviceUnreachableError, InputError
@@ -232,11 +232,6 @@ def measure(
             layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
             stats = _meter(timer, exporter_of(described, target), seed).measure([layers])[0]
     return MeasureResult(device=device, runtime=target.runtime, stats=stats)
-
-
-def measure_file(path: Path, target: Target, *, seed: int, clock: Clock) -> LatencyStats:
-    """Measure an exported file on this machine."""
-    return host_timer(target, clock).time([path], seed=seed)[0]
 
 
 def host_meter(target: Target, *, seed: int, clock: Clock) -> NetworkMeter:

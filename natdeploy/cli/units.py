@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Literal
 
 import click
 
@@ -115,3 +116,17 @@ def parse_count(text: str) -> float:
 def parse_names(text: str | None) -> tuple[str, ...]:
     """Return the names of a list such as `top1,madds`."""
     return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
+
+
+def parse_batch(text: str) -> int | Literal["dynamic"]:
+    """Return a number of images in one call, or `dynamic`.
+
+    Raises:
+        click.BadParameter: It is neither.
+    """
+    if text == "dynamic":
+        return "dynamic"
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        msg = f"{text!r} is not a number of images, 1 or more, or dynamic"
+        raise click.BadParameter(msg)
+    return int(text)
