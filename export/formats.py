@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from natdeploy.errors import MissingRuntimeError
+from natdeploy.export.calibration import Calibration
 from natdeploy.export.options import ExportOptions, require_format
-from natdeploy.ports import Exporter, Images, Runtime
+from natdeploy.ports import Exporter, Runtime
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,3 +56,31 @@ def find_format(name: str) -> Format:
         )
         raise MissingRuntimeError(msg, hint=hint)
     return formats()[name]
+
+
+def make_exporter(name: str, options: ExportOptions, calibration: Calibration | None = None) -> Exporter:
+    """Return the writer of files of a format as the options have them.
+
+    Args:
+        name: Name of the format.
+        options: Options that the format takes.
+        calibration: Images that int8 ranges are taken from.
+
+    Raises:
+        InputError: The format cannot be written so.
+    """
+    from natdeploy.export.onnx import DEFAULT_OPSET, OnnxExporter
+    from natdeploy.export.tflite import TfliteExporter
+
+    if name == "onnx":
+        opset = options.opset or DEFAULT_OPSET
+        return OnnxExporter(opset, batch=options.batch, precision=options.precision, calibration=calibration)
+    return TfliteExporter(precision=options.precision, calibration=calibration, int8_input=options.int8_input)
+
+
+def plain_exporter(name: str, options: ExportOptions) -> Exporter:
+    """Return the writer of fp32 files that are timed beside those of `options`."""
+    if name == "onnx":
+        plain = dataclasses.replace(options, precision="fp32", calibration=None, int8_input=False)
+        return make_exporter(name, plain)
+    return find_format(name).quick_exporter

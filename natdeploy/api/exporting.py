@@ -111,11 +111,13 @@ def _writer(name: str, options: ExportOptions) -> Writer:
     """Return what writes a format: the one place where the formats part ways.
 
     Raises:
+        InputError: The format cannot be written as the options have it.
         MissingRuntimeError: Nothing that writes the format can be used here.
     """
-    from natdeploy.export.formats import find_format
+    from natdeploy.export.formats import find_format, make_exporter
 
     find_format(name)
+    make_exporter(name, options)
     return lambda job, target: _write_here(name, job, target)
 
 
