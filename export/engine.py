@@ -17,6 +17,11 @@ class EngineBuilder(Protocol):
         """Name of what builds."""
         ...
 
+    @property
+    def sets_precision(self) -> bool:
+        """Whether the build sets the precision; where not, the ONNX file itself has to be of it."""
+        ...
+
     def version(self) -> str:
         """Return its version.
 
@@ -40,13 +45,23 @@ class EngineExporter:
         onnx: The ONNX file, written of the network that the engine is asked of.
         written: What its exporter said of it.
         precision: Lowest precision that layers may use.
+        target: What the engine is built for: device and fingerprint.
     """
 
-    def __init__(self, builder: EngineBuilder, onnx: Path, written: Mapping[str, Any], *, precision: str) -> None:
+    def __init__(
+        self,
+        builder: EngineBuilder,
+        onnx: Path,
+        written: Mapping[str, Any],
+        *,
+        precision: str,
+        target: Mapping[str, str],
+    ) -> None:
         self._builder = builder
         self._onnx = onnx
         self._written = written
         self._precision = precision
+        self._target = target
         self.log = ""
 
     @property
@@ -73,5 +88,5 @@ class EngineExporter:
             **self._written,
             "versions": versions,
             "precision": self._precision,
-            "built_by": self._builder.name,
+            "target": {**self._written.get("target", {}), **self._target, "built_by": self._builder.name},
         }

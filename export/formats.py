@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from natdeploy.errors import MissingRuntimeError
 from natdeploy.export.calibration import Calibration
 from natdeploy.export.options import ExportOptions, require_format
 from natdeploy.ports import Exporter, Runtime
@@ -43,28 +42,25 @@ def formats() -> Mapping[str, Format]:
 def find_format(name: str) -> Format:
     """Return the format called `name`.
 
+    Engines are not among them: only what built an engine can run it.
+
     Raises:
         InputError: There is none; the hint names the nearest.
-        MissingRuntimeError: The format is `tensorrt`, whose engines are built on the device.
     """
     require_format(name)
-    if name == "tensorrt":
-        msg = "a TensorRT engine runs only on the device that it was built on, and no TensorRT can be used from here"
-        hint = (
-            "export with --format onnx, copy the file to the device and build the engine there: "
-            "trtexec --onnx=subnet.onnx --saveEngine=subnet.engine"
-        )
-        raise MissingRuntimeError(msg, hint=hint)
     return formats()[name]
 
 
-def make_exporter(name: str, options: ExportOptions, calibration: Calibration | None = None) -> Exporter:
+def make_exporter(
+    name: str, options: ExportOptions, calibration: Calibration | None = None, *, symmetric: bool = False
+) -> Exporter:
     """Return the writer of files of a format as the options have them.
 
     Args:
         name: Name of the format.
         options: Options that the format takes.
         calibration: Images that int8 ranges are taken from.
+        symmetric: Whether int8 ONNX files are quantized as TensorRT needs it.
 
     Raises:
         InputError: The format cannot be written so.
@@ -74,7 +70,13 @@ def make_exporter(name: str, options: ExportOptions, calibration: Calibration | 
 
     if name == "onnx":
         opset = options.opset or DEFAULT_OPSET
-        return OnnxExporter(opset, batch=options.batch, precision=options.precision, calibration=calibration)
+        return OnnxExporter(
+            opset,
+            batch=options.batch,
+            precision=options.precision,
+            calibration=calibration,
+            symmetric=symmetric,
+        )
     return TfliteExporter(precision=options.precision, calibration=calibration, int8_input=options.int8_input)
 
 

@@ -101,6 +101,7 @@ def manifest_text(
         "parity": {"checked_on": description.checked_on, **parity.to_json()},
         "accuracy": None if accuracy is None else dataclasses.asdict(accuracy),
         "delegation": written.get("delegation"),
+        "target": written.get("target"),
         "latency": latency,
     }
     return json.dumps(manifest, indent=2, allow_nan=False) + "\n"

@@ -15,7 +15,7 @@ SUFFIXES: Mapping[str, str] = MappingProxyType({"onnx": ".onnx", "tflite": ".tfl
 FORMATS = tuple(SUFFIXES)
 # Options that not every format takes; those that are not here go with all of them.
 TAKEN_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"batch": ("onnx",), "opset": ("onnx",), "int8_input": ("tflite",)}
+    {"batch": ("onnx",), "opset": ("onnx",), "int8_input": ("tflite",), "no_build": ("tensorrt",)}
 )
 
 
@@ -32,6 +32,8 @@ class ExportOptions:
         batch: Images that one call takes, or `dynamic`.
         opset: ONNX operator set; the format's or the device's own where None.
         int8_input: Whether the file takes int8 values instead of float32.
+        device: Name of the device that is to run the file.
+        no_build: Whether an engine is only prepared, to be built on the device by a script.
 
     Raises:
         InputError: A value is not valid, or belongs to another precision.
@@ -44,6 +46,8 @@ class ExportOptions:
     batch: int | Literal["dynamic"] = 1
     opset: int | None = None
     int8_input: bool = False
+    device: str = "host"
+    no_build: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

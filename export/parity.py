@@ -57,7 +57,7 @@ class Parity:
         relative_error: The same, relative to the largest absolute logit of the network.
         cosine: Smallest cosine similarity over the inputs.
         top1_agreement: Share of inputs whose largest logit has the same place, ties included, between 0 and 1.
-        reason: Why the comparison failed; None where it passed.
+        reason: Why the comparison failed, or was not made; None where it passed.
     """
 
     inputs: int
@@ -67,10 +67,16 @@ class Parity:
     top1_agreement: float
     reason: str | None
 
+    @classmethod
+    def not_run(cls, reason: str) -> Parity:
+        """Return the outcome where the runtime gives no outputs that could be compared."""
+        nan = math.nan
+        return cls(inputs=0, max_abs_error=nan, relative_error=nan, cosine=nan, top1_agreement=nan, reason=reason)
+
     @property
-    def passed(self) -> bool:
-        """Whether the file computes what the network computes."""
-        return self.reason is None
+    def passed(self) -> bool | None:
+        """Whether the file computes what the network computes; None where nothing could be compared."""
+        return self.reason is None if self.inputs else None
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields, figures that are not finite as None."""

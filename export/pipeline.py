@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from natdeploy.errors import CheckFailedError, InputError, OutputError
+from natdeploy.errors import CheckFailedError, InputError, NoOutputsError, OutputError
 from natdeploy.export.manifest import Description, manifest_path, manifest_text
 from natdeploy.export.parity import (
     LIMITS,
@@ -43,6 +43,8 @@ class Exported:
         accuracy: Hits of the network and of the file; None where they were not counted.
         delegation: How XNNPACK runs a TFLite file; None for other formats.
         fp32_latency_ms: Latency of the same network in fp32, measured beside; None where not measured.
+        device: Where the latency was measured.
+        beside: Further files that were written: the log of a build, or the script that makes one.
     """
 
     format: str
@@ -56,6 +58,8 @@ class Exported:
     accuracy: Accuracy | None = None
     delegation: Delegation | None = None
     fp32_latency_ms: float | None = None
+    device: str = "host"
+    beside: tuple[Path, ...] = ()
 
 
 def export_network(
@@ -135,6 +139,7 @@ def export_network(
         accuracy=accuracy,
         delegation=Delegation(**written["delegation"]) if written.get("delegation") else None,
         fp32_latency_ms=measured.get("fp32_median_ms"),
+        device=str(measured.get("device", "host")),
     )
 
 
@@ -152,6 +157,8 @@ def _check(
     try:
         session = runtime.open(content, threads=threads)
         parity = check_parity(network, session, check.images, limits=check.limits)
+    except NoOutputsError as error:
+        return Parity.not_run(error.message), None
     except InputError as error:
         _reject(content, target, f"{runtime.id} does not run it: {error.message}")
     if parity.reason is not None:

@@ -99,7 +99,7 @@ class ImportableExporter:
         written = self._exporter.write(network, target)
         model = importlib.import_module("onnx").load(str(target), load_external_data=False)
         require_importable(model, self._importer)
-        return written
+        return {**written, "target": {"importer": self._importer.name}}
 
 
 def importer_of(device: Device, *, runtime: str | None = None, version: str | None = None) -> Importer:

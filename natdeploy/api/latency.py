@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from natdeploy.api.context import Context, resolve_space
 from natdeploy.api.results import MeasureResult, PredictResult, ProfileResult
-from natdeploy.api.timers import exporter_of, host_timer, opened_timer, runtime_of
+from natdeploy.api.timers import TENSORRT, exporter_of, host_timer, opened_timer, runtime_of
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Device, Target
 from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyTable
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from natdeploy.ports import Exporter, ModelTimer, NetworkMeter
     from natdeploy.profilers.passes import Bench
 
-_MODEL_SUFFIXES = {".onnx": ("onnxruntime", "tensorrt"), ".tflite": ("litert",)}
+_ENGINE_SUFFIX = ".engine"
+_MODEL_SUFFIXES = {".onnx": ("onnxruntime", "tensorrt"), ".tflite": ("litert",), _ENGINE_SUFFIX: (TENSORRT,)}
 _GOES_ON = "what is measured so far is kept: the same command goes on behind it"
 
 
@@ -223,9 +224,10 @@ def measure(
     if own is not None and runtime is None:
         runtime = described.runtime if described.runtime in own else own[0]
     target = target_of(described, runtime=runtime, threads=threads)
-    with opened_timer(described, target, context) as timer:
+    if own is not None:
+        require_file(path)
+    with opened_timer(described, target, context, engines=path.suffix == _ENGINE_SUFFIX) as timer:
         if own is not None:
-            require_file(path)
             stats = timer.time([path], seed=seed)[0]
         else:
             read = read_with_classes(subject, supernet=supernet, width=width, classes=classes)

@@ -102,9 +102,15 @@ class TensorrtBuilder:
     Args:
         precision: Lowest precision that layers may use, one of `natdeploy.core.device.PRECISIONS`.
         workspace_mib: Most memory that a layer may use for itself, in MiB.
+
+    Raises:
+        InputError: The precision is unknown.
     """
 
     def __init__(self, *, precision: str, workspace_mib: int) -> None:
+        if precision not in PRECISIONS:
+            msg = f"unknown precision {precision!r} (known: {', '.join(PRECISIONS)})"
+            raise InputError(msg)
         self._precision = precision
         self._workspace_mib = workspace_mib
 
@@ -112,6 +118,15 @@ class TensorrtBuilder:
     def name(self) -> str:
         """Name of what builds."""
         return "tensorrt (Python)"
+
+    @property
+    def sets_precision(self) -> bool:
+        """Whether the build sets the precision; where not, the ONNX file itself has to be of it.
+
+        Raises:
+            MissingRuntimeError: TensorRT is not installed.
+        """
+        return self._precision == "fp32" or hasattr(package().BuilderFlag, self._precision.upper())
 
     def version(self) -> str:
         """Return the version that is installed.
@@ -141,7 +156,7 @@ class TensorrtBuilder:
             raise log.failure(f"TensorRT {_version(trt)} cannot import {onnx.name}")
         config = builder.create_builder_config()
         _limit_workspace(trt, config, self._workspace_mib)
-        _set_precision(trt, config, self._precision)
+        _set_precision(trt, config, self._precision if self.sets_precision else "fp32")
         plan = builder.build_serialized_network(network, config)
         if plan is None:
             raise log.failure(f"TensorRT {_version(trt)} built no engine of {onnx.name}")
@@ -351,18 +366,12 @@ def _limit_workspace(trt: Any, config: Any, workspace_mib: int) -> None:  # noqa
 
 
 def _set_precision(trt: Any, config: Any, precision: str) -> None:  # noqa: ANN401
-    if precision not in PRECISIONS:
-        msg = f"unknown precision {precision!r} (known: {', '.join(PRECISIONS)})"
-        raise InputError(msg)
     flags = trt.BuilderFlag
-    if precision == "fp32":
-        if hasattr(flags, "TF32"):
-            config.clear_flag(flags.TF32)
-        return
-    if not hasattr(flags, precision.upper()):
-        msg = f"TensorRT {_version(trt)} sets no precision: an engine has the precision of the ONNX file's own types"
-        raise InputError(msg, hint=f"give it an ONNX file that is {precision} itself, with precision fp32")
-    config.set_flag(getattr(flags, precision.upper()))
+    if precision != "fp32":
+        config.set_flag(getattr(flags, precision.upper()))
+    elif hasattr(flags, "TF32"):
+        # the default where the GPU has it; it keeps ten bits of a weight: too few to compute the same
+        config.clear_flag(flags.TF32)
 
 
 def _tensors(trt: Any, engine: Any) -> list[_Tensor]:  # noqa: ANN401

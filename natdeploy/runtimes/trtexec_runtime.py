@@ -43,6 +43,11 @@ class TrtexecBuilder:
         """Name of what builds."""
         return "trtexec"
 
+    @property
+    def sets_precision(self) -> bool:
+        """Whether the build sets the precision; where not, the ONNX file itself has to be of it."""
+        return self._precision == "fp32" or f"--{self._precision}" in self._program.flags.known
+
     def version(self) -> str:
         """Return the version of TensorRT."""
         return format_version(self._program.version)
@@ -61,7 +66,7 @@ class TrtexecBuilder:
         log = self._program.build(
             onnx=model,
             engine=engine,
-            precision=self._precision,
+            precision=self._precision if self.sets_precision else "fp32",
             workspace_mib=self._workspace_mib,
             keep_times=True,
         )
