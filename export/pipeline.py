@@ -61,6 +61,11 @@ class Exported:
     device: str = "host"
     beside: tuple[Path, ...] = ()
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that were written."""
+        return self.artifact, self.manifest, *self.beside
+
 
 def export_network(
     network: Network,

@@ -47,6 +47,11 @@ class Importer:
         return operator not in self.missing and (self.release is None or operator in self.release.operators)
 
     @property
+    def limited(self) -> bool:
+        """Whether there is anything that it does not import."""
+        return self.release is not None or self.max_opset is not None or bool(self.missing)
+
+    @property
     def opset(self) -> int:
         """The opset to write: the usual one, or the highest below it that needs no operator which is missing."""
         avoiding = [since - 1 for operator, since in _SINCE.items() if not self.imports(operator)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from natdeploy.api.results import jsonable
 from natdeploy.api.timers import TENSORRT, opened_timer
 from natdeploy.core.device import Device
-from natdeploy.errors import DeviceUnreachableError, MissingRuntimeError
+from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, OutputError
 from natdeploy.io.devices import target_of
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def exporter_for(
         return make_exporter(name, options, calibration)
     importer = importer_of(device)
     fitting = dataclasses.replace(options, opset=options.opset or importer.opset)
-    symmetric = device.runtime == TENSORRT
-    return ImportableExporter(make_exporter(name, fitting, calibration, symmetric=symmetric), importer)
+    exporter = make_exporter(name, fitting, calibration, symmetric=device.runtime == TENSORRT)
+    return ImportableExporter(exporter, importer) if importer.limited else exporter
 
 
 def measured_there(device: Device, runtime: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
@@ -62,6 +62,6 @@ def measured_there(device: Device, runtime: str, job: ExportJob, path: Path) -> 
                 "threads": target.threads,
                 "fingerprint": timer.fingerprint(),
             }
-    except (DeviceUnreachableError, MissingRuntimeError) as error:
+    except (DeviceUnreachableError, InputError, MissingRuntimeError, OutputError) as error:
         job.context.reporter.warn(f"the latency on {device.name} is not measured: {error.message}")
         return None

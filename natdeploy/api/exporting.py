@@ -12,7 +12,7 @@ from natdeploy.api.context import Context
 from natdeploy.api.results import jsonable
 from natdeploy.api.subnets import load_subnet
 from natdeploy.api.timers import host_timer, runtime_of
-from natdeploy.errors import InputError
+from natdeploy.errors import InputError, NatdeployError
 from natdeploy.export.options import SUFFIXES, ExportOptions, require_format, require_taken
 from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.subnets import Subnet
@@ -102,7 +102,11 @@ def export(
     exports = []
     for number, name in enumerate(names):
         context.reporter.progress("export", number, len(names), name)
-        exports.append(writers[name](job, targets[name]))
+        try:
+            exports.append(writers[name](job, targets[name]))
+        except NatdeployError as error:
+            error.artifacts = (*(path for exported in exports for path in exported.files), *error.artifacts)
+            raise
     context.reporter.progress("export", len(names), len(names))
     return ExportResult(exports=tuple(exports))
 
@@ -114,10 +118,15 @@ def _writer(name: str, options: ExportOptions) -> Writer:
         InputError: The format cannot be written as the options have it.
         MissingRuntimeError: Nothing that writes the format can be used here.
     """
-    from natdeploy.export.formats import find_format, make_exporter
+    from natdeploy.api.engines import engine_writer
+    from natdeploy.api.export_devices import exporter_for
+    from natdeploy.export.formats import find_format
 
+    device = find_device(options.device)
+    if name == "tensorrt":
+        return engine_writer(device, options)
     find_format(name)
-    make_exporter(name, options)
+    exporter_for(name, options, device)
     return lambda job, target: _write_here(name, job, target)
 
 
@@ -136,14 +145,15 @@ def _job(subnet: Subnet, network: Network, options: ExportOptions, seed: int, co
 
 def _write_here(name: str, job: ExportJob, target: Path) -> Exported:
     """Write a file that this machine can run, check it and measure it."""
-    from natdeploy.export.formats import find_format, make_exporter
+    from natdeploy.api.export_devices import exporter_for
+    from natdeploy.export.formats import find_format
     from natdeploy.export.pipeline import export_network
 
     images = job.images
     calibration = images.calibration() if job.options.precision == "int8" else None
     exported = export_network(
         job.network,
-        exporter=make_exporter(name, job.options, calibration),
+        exporter=exporter_for(name, job.options, find_device(job.options.device), calibration),
         runtime=find_format(name).runtime,
         target=target,
         images=images.check,
@@ -173,13 +183,16 @@ def describe(job: ExportJob) -> Description:
     )
 
 
-def _measured(name: str, job: ExportJob, path: Path) -> Mapping[str, Any]:
-    """Return the latency of a file on this machine; one that is not fp32 is timed beside one that is, in turns."""
+def _measured(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
+    """Return the latency of a file on its device; here, one that is not fp32 is timed beside one that is, in turns."""
+    from natdeploy.api.export_devices import measured_there
     from natdeploy.export.formats import find_format, plain_exporter
     from natdeploy.profilers.host import host_fingerprint
 
-    runtime = find_format(name).runtime
-    target = target_of(find_device("host"), runtime=runtime.id, precision=job.options.precision)
+    runtime, device = find_format(name).runtime, find_device(job.options.device)
+    if device.transport != "local":
+        return measured_there(device, runtime.id, job, path)
+    target = target_of(device, runtime=runtime.id, precision=job.options.precision)
     timer = host_timer(target, job.context.clock)
     with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
         paths = [path]

@@ -13,11 +13,13 @@ from natdeploy.cli.units import parse_batch
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, ExportResult
+    from natdeploy.export.parity import Parity
 
 
 @click.command("export")
 @click.argument("subnet", type=click.Path(path_type=Path))
-@click.option("-f", "--format", multiple=True, default=("onnx",), help="onnx or tflite; repeatable.")
+@click.option("-f", "--format", multiple=True, default=("onnx",), help="onnx, tflite or tensorrt; repeatable.")
+@options.device_option
 @click.option("--precision", default="fp32", help="fp32, fp16 or int8.")
 @click.option(
     "--calibration",
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--batch", default="1", help="Images in one call, or dynamic (onnx).")
 @click.option("--opset", type=int, default=None, help="ONNX operator set (onnx).  [default: 17]")
 @click.option("--int8-input", is_flag=True, help="The file takes int8 values instead of float32 (tflite).")
+@click.option("--no-build", is_flag=True, help="Only write what the device builds its engine of (tensorrt).")
 @options.subnet_options
 @options.output_option
 @options.seed_option
@@ -73,11 +76,7 @@ def show(result: ExportResult) -> None:
         print_line(
             f"{exported.format} {exported.precision}: {exported.artifact} ({exported.size_bytes / 1e6:.2f} MB)"
         )
-        print_line(
-            f"  same as the subnet on {parity.inputs} images: max error {parity.max_abs_error:.2e} "
-            f"({parity.relative_error:.1e} of the largest output), cosine {parity.cosine:.7f}, "
-            f"top-1 agreement {100 * parity.top1_agreement:.0f} %"
-        )
+        print_line(f"  {_compared(parity)}")
         if accuracy is not None:
             print_line(
                 f"  top-1 on {accuracy.images} validation images: {accuracy.before:.4f} before, "
@@ -87,4 +86,18 @@ def show(result: ExportResult) -> None:
             print_line(f"  {delegation}")
         plain = exported.fp32_latency_ms
         beside = "" if plain is None else f" (fp32: {milliseconds(plain)})"
-        print_line(f"  {milliseconds(exported.latency_ms)} on this machine{beside}; manifest {exported.manifest}")
+        where = "this machine" if exported.device == "host" else exported.device
+        latency = "latency not measured" if exported.latency_ms is None else f"{milliseconds(exported.latency_ms)} on {where}"
+        print_line(f"  {latency}{beside}; manifest {exported.manifest}")
+        for path in exported.beside:
+            print_line(f"  {path}")
+
+
+def _compared(parity: Parity) -> str:
+    if parity.passed is None:
+        return f"not compared with the subnet: {parity.reason}"
+    return (
+        f"same as the subnet on {parity.inputs} images: max error {parity.max_abs_error:.2e} "
+        f"({parity.relative_error:.1e} of the largest output), cosine {parity.cosine:.7f}, "
+        f"top-1 agreement {100 * parity.top1_agreement:.0f} %"
+    )
