@@ -73,8 +73,12 @@ def make_exporter(name: str, options: ExportOptions, calibration: Calibration | 
     from natdeploy.export.tflite import TfliteExporter
 
     if name == "onnx":
-        opset = options.opset or DEFAULT_OPSET
-        return OnnxExporter(opset, batch=options.batch, precision=options.precision, calibration=calibration)
+        return OnnxExporter(
+            options.opset or DEFAULT_OPSET,
+            batch=options.batch if isinstance(options.batch, int) else None,
+            precision=options.precision,
+            calibration=calibration,
+        )
     return TfliteExporter(precision=options.precision, calibration=calibration, int8_input=options.int8_input)
 
 
