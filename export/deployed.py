@@ -24,7 +24,7 @@ class Deployed(Network):
     def __init__(self, network: Network, *, mean_std: MeanStd | None, softmax: bool) -> None:
         with torch.device("meta"):
             super().__init__(network.layers, dropout=network.dropout.p)
-        self.load_state_dict(network.state_dict(), assign=True)
+        self.load_state_dict(network.state_dict(keep_vars=True), assign=True)
         self.normalization = None if mean_std is None else _normalization(*mean_std)
         self.softmax = nn.Softmax(dim=1) if softmax else None
         self.train(network.training)

@@ -69,10 +69,9 @@ def make_exporter(
     from natdeploy.export.tflite import TfliteExporter
 
     if name == "onnx":
-        opset = options.opset or DEFAULT_OPSET
         return OnnxExporter(
-            opset,
-            batch=options.batch,
+            options.opset or DEFAULT_OPSET,
+            batch=options.batch if isinstance(options.batch, int) else None,
             precision=options.precision,
             calibration=calibration,
             symmetric=symmetric,

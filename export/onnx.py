@@ -11,7 +11,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -39,7 +39,7 @@ class OnnxExporter:
 
     Args:
         opset: Operator set that the file must use.
-        batch: Images that one call takes, n, or `dynamic`.
+        batch: Images that one call takes, n; any number where None.
         precision: What the file computes in: `fp32`, `fp16` or `int8`.
         calibration: Images that int8 ranges are taken from.
         symmetric: Whether int8 activations are signed and symmetric, and only convolutions and linear layers quantized,
@@ -53,7 +53,7 @@ class OnnxExporter:
         self,
         opset: int = DEFAULT_OPSET,
         *,
-        batch: int | Literal["dynamic"] = 1,
+        batch: int | None = 1,
         precision: str = "fp32",
         calibration: Calibration | None = None,
         symmetric: bool = False,
@@ -113,8 +113,7 @@ class OnnxExporter:
             return to_fp16(model)
         if calibration is None:
             return model
-        batch = 1 if self._batch == "dynamic" else self._batch
-        return to_int8(model, calibration.images, batch=batch, symmetric=self._symmetric)
+        return to_int8(model, calibration.images, batch=self._batch or 1, symmetric=self._symmetric)
 
 
 def opset_of(model: ModelProto) -> int | None:
@@ -122,21 +121,20 @@ def opset_of(model: ModelProto) -> int | None:
     return next((int(item.version) for item in model.opset_import if item.domain in {"", "ai.onnx"}), None)
 
 
-def _convert(network: Network, opset: int, batch: int | Literal["dynamic"]) -> bytes:
+def _convert(network: Network, opset: int, batch: int | None) -> bytes:
     size = network.input_size
     names = INPUT_NAME, PROBABILITIES_NAME if gives_probabilities(network) else OUTPUT_NAME
-    dynamic = batch == "dynamic"
     written = io.BytesIO()
     with quiet():
         torch.onnx.export(
             frozen(network),
-            (torch.zeros(1 if dynamic else batch, 3, size, size),),
+            (torch.zeros(batch or 1, 3, size, size),),
             written,  # type: ignore[arg-type]  # this exporter takes a stream, its annotation does not say so
             dynamo=False,
             opset_version=opset,
             input_names=[names[0]],
             output_names=[names[1]],
-            dynamic_axes={name: {0: _BATCH_NAME} for name in names} if dynamic else None,
+            dynamic_axes={name: {0: _BATCH_NAME} for name in names} if batch is None else None,
         )
     return written.getvalue()
 
@@ -180,13 +178,11 @@ def _check(onnx: ModuleType, model: ModelProto, opset: int) -> None:
         raise CheckFailedError(msg) from error
 
 
-def _described(
-    onnx: ModuleType, model: ModelProto, network: Network, batch: int | Literal["dynamic"]
-) -> dict[str, Any]:
-    size, output = network.input_size, model.graph.output[0].name
+def _described(onnx: ModuleType, model: ModelProto, network: Network, batch: int | None) -> dict[str, Any]:
+    size, output, count = network.input_size, model.graph.output[0].name, batch or "dynamic"
     return {
-        "input": {"name": INPUT_NAME, "shape": [batch, 3, size, size], "layout": "NCHW", "dtype": "float32"},
-        "output": {"name": output, "shape": [batch, network.classes], "dtype": "float32"},
+        "input": {"name": INPUT_NAME, "shape": [count, 3, size, size], "layout": "NCHW", "dtype": "float32"},
+        "output": {"name": output, "shape": [count, network.classes], "dtype": "float32"},
         "opset": opset_of(model),
         "ir_version": int(model.ir_version),
         "versions": {"torch": str(torch.__version__), "onnx": str(onnx.__version__)},

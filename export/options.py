@@ -53,7 +53,7 @@ class ExportOptions:
         if self.precision not in PRECISIONS:
             msg = f"unknown precision {self.precision!r} (known: {', '.join(PRECISIONS)})"
             raise InputError(msg, hint=_nearest(self.precision, PRECISIONS))
-        if self.batch != "dynamic" and (not isinstance(self.batch, int) or self.batch < 1):
+        if not (self.batch >= 1 if isinstance(self.batch, int) else self.batch == "dynamic"):
             msg = f"batch is {self.batch!r}: it must be a number of images, 1 or more, or 'dynamic'"
             raise InputError(msg)
         for name in ("calibration", "int8_input"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from natdeploy.errors import InputError, MissingRuntimeError
+from natdeploy.errors import InputError
 from natdeploy.export.formats import find_format, formats, make_exporter, plain_exporter
 from natdeploy.export.options import SUFFIXES, ExportOptions
 
@@ -23,15 +23,6 @@ def test_unknown_format_is_refused():
     """A name that is none is refused."""
     with pytest.raises(InputError, match="unknown format 'onx'"):
         find_format("onx")
-
-
-def test_tensorrt_is_explained():
-    """TensorRT, which needs the device, ends with exit code 3 and tells how to go on."""
-    with pytest.raises(MissingRuntimeError, match="only on the device that it was built on") as caught:
-        find_format("tensorrt")
-    assert caught.value.exit_code == 3
-    assert "--format onnx" in caught.value.hint
-    assert "trtexec" in caught.value.hint
 
 
 def test_options_reach_the_writer():

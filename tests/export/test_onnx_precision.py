@@ -140,7 +140,7 @@ def test_missing_runtime_is_named(network, tmp_path, monkeypatch, precision):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-@pytest.mark.parametrize("batch", [3, "dynamic"])
+@pytest.mark.parametrize("batch", [3, None])
 def test_several_images_go_in_at_once(network, tmp_path, batch, precision):
     """A file of a larger or an open batch says so, takes that many images, and computes the same."""
     import onnxruntime
@@ -148,10 +148,10 @@ def test_several_images_go_in_at_once(network, tmp_path, batch, precision):
     path = tmp_path / "network.onnx"
     exporter = OnnxExporter(batch=batch, precision=precision, calibration=calibration(network, 4))
     described = exporter.write(network, path)
-    assert (described["input"]["shape"][0], described["output"]["shape"][0]) == (batch, batch)
+    assert {described[end]["shape"][0] for end in ("input", "output")} == {batch or "dynamic"}
     assert parity(network, path, precision).passed
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    assert session.get_inputs()[0].shape[0] == (batch if batch == 3 else "batch")
+    assert session.get_inputs()[0].shape[0] == (batch or "batch")
     assert session.run(None, {"image": noise_images(network, 3)})[0].shape == (3, network.classes)
 
 
