@@ -14,6 +14,11 @@ _TEMPLATE = r"""#!/bin/sh
 # Builds a TensorRT engine of the ONNX file beside this script, on the device that is to run it.
 # Usage: sh THIS_SCRIPT [TRTEXEC]
 set -u
+trtexec=${{1:-}}
+case "$trtexec" in
+/* | "") ;;
+*/*) trtexec=$PWD/$trtexec ;;
+esac
 cd "$(dirname "$0")" || exit 2
 onnx={onnx}
 engine={engine}
@@ -34,7 +39,6 @@ if command -v sha256sum >/dev/null 2>&1; then
     [ "${{found%% *}}" = {sha256} ] || fail 2 "$onnx is not the file that this script was written for"
 fi
 
-trtexec=${{1:-}}
 if [ -z "$trtexec" ]; then
     for place in trtexec /usr/src/tensorrt/bin/trtexec; do
         if command -v "$place" >/dev/null 2>&1; then
@@ -71,7 +75,7 @@ if knows --profilingVerbosity; then
     set -- "$@" --profilingVerbosity=detailed
 fi
 
-echo "building $engine, which takes minutes: $trtexec $*" >&2
+printf '%s\n' "building $engine, which takes minutes: $trtexec $*" >&2
 code=0
 "$trtexec" "$@" >"$log" 2>&1 || code=$?
 # Some versions pass in spite of an error, and some exit with 0.
@@ -92,18 +96,24 @@ if [ "$code" -ne 0 ]; then
     fail 1 "trtexec failed; see $log"
 fi
 mv -f "$temporary" "$engine" || exit 2
-echo "$engine"
+printf '%s\n' "$engine"
 """
 _FULL = """if knows --noTF32; then
     set -- "$@" --noTF32
 fi
 """
-_PRECISION = """if knows --{precision}; then
-    set -- "$@" --{precision}
+_HALF = """if knows --fp16; then
+    set -- "$@" --fp16
 else
-    fail 2 "this trtexec has no --{precision}: from TensorRT 11 on, an engine has the precision of the ONNX file"
+    fail 2 "this trtexec has no --fp16: from TensorRT 11 on, an engine has the precision of the ONNX file"
 fi
 """
+# From version 11 on the ONNX file alone says that it is int8; before, this has to be allowed too.
+_INT8 = """if knows --int8; then
+    set -- "$@" --int8
+fi
+"""
+_OPTIONS = {"fp32": _FULL, "fp16": _HALF, "int8": _INT8}
 
 
 def script_path(onnx: Path) -> Path:
@@ -134,7 +144,7 @@ def write_build_script(onnx: Path, *, precision: str, workspace_mib: int) -> Pat
     text = _TEMPLATE.format(
         **{key: shlex.quote(name) for key, name in names.items()},
         sha256=hashlib.sha256(onnx.read_bytes()).hexdigest(),
-        precision=_FULL if precision == "fp32" else _PRECISION.format(precision=precision),
+        precision=_OPTIONS[precision],
         workspace=workspace_mib,
     )
     with atomic_path(path) as temporary:
