@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from natdeploy.export.engine import EngineBuilder
     from natdeploy.export.pipeline import Exported
     from natdeploy.export.preflight import Importer
-    from natdeploy.ports import ModelTimer, Runtime
+    from natdeploy.ports import Exporter, ModelTimer, Runtime
+    from natdeploy.runtimes.connection import Connection
 
 # trtexec runs each image in a process of its own, which takes seconds on a small board.
 _CHECK_IMAGES = 8
@@ -131,7 +132,7 @@ class _Model:
         return _onnx_exporter(self._job, importer, narrow=narrow).write(self._job.network, self.path)
 
 
-def _onnx_exporter(job: ExportJob, importer: Importer, *, narrow: bool) -> Any:  # noqa: ANN401
+def _onnx_exporter(job: ExportJob, importer: Importer, *, narrow: bool) -> Exporter:
     from natdeploy.export.onnx import OnnxExporter
     from natdeploy.export.preflight import ImportableExporter
 
@@ -199,7 +200,7 @@ def _opened(device: Device, job: ExportJob) -> Iterator[_Site]:
             yield _trtexec_site(connection, device, job)
 
 
-def _trtexec_site(connection: Any, device: Device, job: ExportJob) -> _Site:  # noqa: ANN401
+def _trtexec_site(connection: Connection, device: Device, job: ExportJob) -> _Site:
     from natdeploy.export.onnx import INPUT_NAME
     from natdeploy.profilers.trtexec_timer import TrtexecTimer
     from natdeploy.runtimes.trtexec_program import TrtexecProgram

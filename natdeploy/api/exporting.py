@@ -105,7 +105,8 @@ def export(
         try:
             exports.append(writers[name](job, targets[name]))
         except NatdeployError as error:
-            error.artifacts = (*(path for exported in exports for path in exported.files), *error.artifacts)
+            written = [*(path for exported in exports for path in exported.files), *error.artifacts]
+            error.artifacts = tuple(dict.fromkeys(written))
             raise
     context.reporter.progress("export", len(names), len(names))
     return ExportResult(exports=tuple(exports))
