@@ -107,10 +107,24 @@ def manifest_text(
     return json.dumps(manifest, indent=2, allow_nan=False) + "\n"
 
 
+def tool_version(artifact: Path, tool: str) -> str | None:
+    """Return the version of a tool by the manifest of a file; None where no manifest describes just this content."""
+    content = _read(manifest_path(artifact))
+    if content.get("sha256") != hashlib.sha256(artifact.read_bytes()).hexdigest():
+        return None
+    tools = content.get("tools")
+    version = tools.get(tool) if isinstance(tools, dict) else None
+    return version if isinstance(version, str) else None
+
+
 def _describes_another(manifest: Path, artifact: Path) -> bool:
+    other = _read(manifest).get("artifact")
+    return isinstance(other, str) and other != artifact.name and artifact.with_name(other).exists()
+
+
+def _read(manifest: Path) -> dict[str, Any]:
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    other = content.get("artifact") if isinstance(content, dict) else None
-    return isinstance(other, str) and other != artifact.name and artifact.with_name(other).exists()
+        return {}
+    return content if isinstance(content, dict) else {}

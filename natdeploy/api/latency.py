@@ -228,12 +228,25 @@ def measure(
         require_file(path)
     with opened_timer(described, target, context, engines=path.suffix == _ENGINE_SUFFIX) as timer:
         if own is not None:
+            if path.suffix == _ENGINE_SUFFIX:
+                _require_same_tensorrt(path, timer)
             stats = timer.time([path], seed=seed)[0]
         else:
             read = read_with_classes(subject, supernet=supernet, width=width, classes=classes)
             layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
             stats = _meter(timer, exporter_of(described, target), seed).measure([layers])[0]
     return MeasureResult(device=device, runtime=target.runtime, stats=stats)
+
+
+def _require_same_tensorrt(engine: Path, timer: ModelTimer) -> None:
+    """Check an engine that has a manifest: TensorRT does not always say that an engine is not its own, some crash."""
+    from natdeploy.export.manifest import tool_version
+
+    built, there = tool_version(engine, TENSORRT), timer.version()
+    if built is None or all(one == other for one, other in zip(built.split("."), there.split("."), strict=False)):
+        return
+    msg = f"{engine}: built by TensorRT {built} and cannot be run by TensorRT {there}"
+    raise InputError(msg, hint="export it again for this device: an engine runs only where it was built")
 
 
 def host_meter(target: Target, *, seed: int, clock: Clock) -> NetworkMeter:

@@ -438,6 +438,21 @@ def test_an_engine_of_another_version_is_one_error(board, work, capsys):
     assert "on the device itself" in error["hint"]
 
 
+def test_an_engine_of_another_version_is_known_by_its_manifest(board, work, export, capsys):
+    """Some versions crash on a foreign engine: where a manifest tells who built it, it is not run at all."""
+    assert export("--device", "nano")[0] == 0
+    manifest = json.loads((work / "net.manifest.json").read_text(encoding="utf-8"))
+    manifest["tools"]["tensorrt"] = "10.3.0"
+    (work / "net.manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    board.becomes(run="kill -SEGV $$")
+    assert cli.run(["measure", "net.engine", "--device", "nano", "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["message"] == "net.engine: built by TensorRT 10.3.0 and cannot be run by TensorRT 8.0.1"
+    (work / "net.engine").write_bytes(b"another file")
+    assert cli.run(["measure", "net.engine", "--device", "nano", "--json"]) == 2
+    assert "it crashed" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
 def test_an_engine_without_tensorrt_is_one_error(work, capsys):
     """On a machine without TensorRT the error says what to install; a file that is not there is told first."""
     (work / "net.engine").write_bytes(b"engine")

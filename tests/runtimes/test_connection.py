@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from natdeploy.errors import DeviceUnreachableError, OutputError
+from natdeploy.errors import DeviceUnreachableError, InputError, OutputError
 from natdeploy.runtimes.connection import Connection, LocalLink
 
 
