@@ -1,4 +1,4 @@
-"""The script that builds an engine on a device which cannot be reached from here; all it needs there is a POSIX shell."""
+"""The script that builds an engine on a device which cannot be reached from here: a POSIX shell is enough there."""
 
 from __future__ import annotations
 

@@ -144,8 +144,8 @@ def parser_release(version: str) -> ParserRelease:
     Raises:
         InputError: The version is older than all known ones.
     """
-    numbers = tuple(int(part) for part in version.split(".")[:2])
-    found = [release for release in RELEASES if release.first <= numbers]
+    major, minor = (int(part) for part in f"{version}.0".split(".")[:2])
+    found = [release for release in RELEASES if release.first <= (major, minor)]
     if not found:
         oldest = ".".join(map(str, RELEASES[0].first))
         msg = f"TensorRT {version} is not supported: it is older than {oldest}"

@@ -42,7 +42,7 @@ class FakeMemory:
         """Do nothing: the work is done at once."""
 
 
-def make_package(version: str) -> types.ModuleType:
+def make_package(version: str) -> types.ModuleType:  # noqa: C901, a package is many small classes
     """Return a package with the interface of a version; `built` notes how its networks were built."""
     major, minor = (int(part) for part in version.split(".")[:2])
     named, typed = (major, minor) >= (8, 5), major >= 11

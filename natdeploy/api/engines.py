@@ -154,9 +154,7 @@ def _export(site: _Site, device: Device, job: ExportJob, model: _Model, target: 
     narrow = job.options.precision == "int8" or not site.builder.sets_precision
     model.fit(importer_of(device, runtime=TENSORRT, version=version), narrow=narrow)
     place = {"device": device.name, "fingerprint": site.timer.fingerprint()}
-    exporter = EngineExporter(
-        site.builder, model.path, model.written, precision=job.options.precision, target=place
-    )
+    exporter = EngineExporter(site.builder, model.path, model.written, precision=job.options.precision, target=place)
     job.context.reporter.info(f"{device.name}: building the engine, which takes minutes on a small board")
     exported = export_network(
         job.network,

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from natdeploy.ports import Exporter
 
 
-def exporter_for(
-    name: str, options: ExportOptions, device: Device, calibration: Calibration | None = None
-) -> Exporter:
+def exporter_for(name: str, options: ExportOptions, device: Device, calibration: Calibration | None = None) -> Exporter:
     """Return the writer of files of a format that `device` takes.
 
     An ONNX file gets the opset of the device, int8 the way it needs it, and its graph is checked against what the

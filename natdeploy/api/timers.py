@@ -22,9 +22,7 @@ TENSORRT = "tensorrt"
 
 
 @contextlib.contextmanager
-def opened_timer(
-    device: Device, target: Target, context: Context, *, engines: bool = False
-) -> Iterator[ModelTimer]:
+def opened_timer(device: Device, target: Target, context: Context, *, engines: bool = False) -> Iterator[ModelTimer]:
     """Connect to a device and yield what times model files there; no other job may run on it meanwhile.
 
     Args:

@@ -73,9 +73,7 @@ def show(result: ExportResult) -> None:
     """Print exports for people."""
     for exported in result.exports:
         parity, accuracy, delegation = exported.parity, exported.accuracy, exported.delegation
-        print_line(
-            f"{exported.format} {exported.precision}: {exported.artifact} ({exported.size_bytes / 1e6:.2f} MB)"
-        )
+        print_line(f"{exported.format} {exported.precision}: {exported.artifact} ({exported.size_bytes / 1e6:.2f} MB)")
         print_line(f"  {_compared(parity)}")
         if accuracy is not None:
             print_line(
@@ -87,7 +85,8 @@ def show(result: ExportResult) -> None:
         plain = exported.fp32_latency_ms
         beside = "" if plain is None else f" (fp32: {milliseconds(plain)})"
         where = "this machine" if exported.device == "host" else exported.device
-        latency = "latency not measured" if exported.latency_ms is None else f"{milliseconds(exported.latency_ms)} on {where}"
+        measured = exported.latency_ms
+        latency = "latency not measured" if measured is None else f"{milliseconds(measured)} on {where}"
         print_line(f"  {latency}{beside}; manifest {exported.manifest}")
         for path in exported.beside:
             print_line(f"  {path}")

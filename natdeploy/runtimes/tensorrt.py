@@ -153,13 +153,15 @@ class TensorrtBuilder:
         parser = trt.OnnxParser(network, logger)
         if not parser.parse(onnx.read_bytes()):
             log.lines += [f"[TRT] [E] {parser.get_error(number).desc()}" for number in range(parser.num_errors)]
-            raise log.failure(f"TensorRT {_version(trt)} cannot import {onnx.name}")
+            what = f"TensorRT {_version(trt)} cannot import {onnx.name}"
+            raise log.failure(what)
         config = builder.create_builder_config()
         _limit_workspace(trt, config, self._workspace_mib)
         _set_precision(trt, config, self._precision if self.sets_precision else "fp32")
         plan = builder.build_serialized_network(network, config)
         if plan is None:
-            raise log.failure(f"TensorRT {_version(trt)} built no engine of {onnx.name}")
+            what = f"TensorRT {_version(trt)} built no engine of {onnx.name}"
+            raise log.failure(what)
         with writing(target):
             target.write_bytes(bytes(memoryview(plan)))
         return "".join(f"{line}\n" for line in log.lines)
@@ -214,7 +216,8 @@ class TensorrtRuntime:
         engine = runtime.deserialize_cuda_engine(path.read_bytes())
         context = None if engine is None else engine.create_execution_context()
         if context is None:
-            raise log.failure(f"{path}: not a model that TensorRT {_version(trt)} takes")
+            what = f"{path}: not a model that TensorRT {_version(trt)} takes"
+            raise log.failure(what)
         return TensorrtSession(path, memory, context, _tensors(trt, engine), kept=(runtime, engine))
 
 
@@ -240,7 +243,13 @@ class TensorrtSession:
     """
 
     def __init__(
-        self, path: Path, memory: Memory, context: Any, tensors: Sequence[_Tensor], *, kept: tuple[Any, ...] = ()
+        self,
+        path: Path,
+        memory: Memory,
+        context: Any,  # noqa: ANN401
+        tensors: Sequence[_Tensor],
+        *,
+        kept: tuple[Any, ...] = (),
     ) -> None:
         inputs = [tensor for tensor in tensors if tensor.is_input]
         if len(inputs) != 1 or len(tensors) != 2:

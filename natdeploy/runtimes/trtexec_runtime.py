@@ -120,7 +120,9 @@ class TrtexecRuntime:
         require_threads(threads)
         flags = self._program.flags
         if not gives_outputs(flags):
-            msg = f"{flags} of {self._program.transport.name} gives no outputs: it has no --loadInputs or --exportOutput"
+            msg = (
+                f"{flags} of {self._program.transport.name} gives no outputs: it has no --loadInputs or --exportOutput"
+            )
             raise NoOutputsError(msg)
         transport = self._program.transport
         engine = f"{transport.folder}/{_ENGINE}"

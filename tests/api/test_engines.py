@@ -1,4 +1,4 @@
-"""Engines: built on a board over a real ssh server by a stand-in for trtexec, here, or prepared to be built elsewhere."""
+"""Engines: built on a board over a real ssh server, here, or prepared; trtexec is a stand-in, no Jetson can be had."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def test_a_build_that_fails_is_one_error_and_leaves_nothing(board, work, export,
 
 
 def test_a_full_disk_that_trtexec_does_not_name_is_found(board, work, export):
-    """trtexec only says that it could not save; whether the disk is full is looked up."""
+    """All that trtexec says is that it could not save; whether the disk is full is looked up."""
     write_program(board.folder / "programs" / "df", "#!/bin/sh\necho head; echo disk 100 100 0 100% /\n")
     board.becomes("echo '[x] [E] Saving engine to file failed.'; exit 1")
     try:
@@ -297,7 +297,7 @@ def test_a_cut_connection_is_one_error(board, work, export):
 def test_a_board_without_trtexec_gets_a_script(board, work, export):
     """Exit code 3; ONNX file, manifest and script are written and listed, and the message says the two ways on."""
     board.program.unlink()
-    code, result, told = export("--device", "nano", "--precision", "fp16")
+    code, result, _ = export("--device", "nano", "--precision", "fp16")
     assert (code, result["error"]["code"]) == (3, "missing-runtime")
     assert "there is no trtexec" in result["error"]["message"]
     assert result["artifacts"] == ["net.onnx", "net.manifest.json", "net.build.sh"]
@@ -475,7 +475,7 @@ def _garbage(value: str = "1") -> str:
     text = f'[ {{ "name" : "logits", "dimensions" : "1x1000", "values" : [ {values} ] }} ]'
     passed = "&&&& PASSED TensorRT.trtexec [TensorRT v8001] # trtexec"
     return (
-        f"for one; do case \"$one\" in --exportOutput=*) echo '{text}' >\"${{one#*=}}\";; esac; done; "
+        f'for one; do case "$one" in --exportOutput=*) echo \'{text}\' >"${{one#*=}}";; esac; done; '
         f"echo '{passed}'; exit 0;"
     )
 

@@ -1,5 +1,6 @@
 """The script that builds an engine, run against stand-ins for trtexec of two versions."""
 
+import os
 import shlex
 import shutil
 import signal
@@ -129,7 +130,7 @@ def test_an_interrupted_build_leaves_no_engine(onnx, tmp_path):
         if (tmp_path / "began").exists():
             break
         time.sleep(0.05)
-    subprocess.run(["kill", "-TERM", f"-{process.pid}"], check=True)
+    os.killpg(process.pid, signal.SIGTERM)
     assert process.wait(20) in {143, -signal.SIGTERM}
     assert names(onnx.parent) == sorted([onnx.name, script.name, onnx.with_suffix(".build.log").name])
 
@@ -146,7 +147,7 @@ def test_without_trtexec_it_says_where_it_comes_from(onnx, tmp_path):
 
 
 def test_a_precision_that_trtexec_does_not_set_is_refused(onnx, tmp_path):
-    """From version 11 on there is no --fp16: the engine would be fp32 without a word. int8 stands in the file itself."""
+    """Without --fp16, as from 11 on, the engine would be fp32 without a word; int8 stands in the file itself."""
     script = write_build_script(onnx, precision="fp16", workspace_mib=500)
     done = run(script, stand_in(tmp_path, HELP_11))
     assert done.returncode == 2

@@ -1,6 +1,7 @@
 """What of a graph a device imports, by the version of its TensorRT."""
 
 import dataclasses
+import itertools
 import re
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_an_operator_is_imported_from_its_release_on(operator, first):
 
 def test_releases_only_gain_operators():
     """What a release imports, later ones import too, and versions between belong to the one before."""
-    for before, after in zip(RELEASES, RELEASES[1:], strict=False):
+    for before, after in itertools.pairwise(RELEASES):
         assert before.operators < after.operators
         assert before.max_opset <= after.max_opset
     assert parser_release("8.3") == parser_release("8.2.1")

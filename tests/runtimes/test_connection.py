@@ -83,8 +83,8 @@ def test_files_are_fetched_whole_or_not_at_all(tmp_path):
     with Connection("board", LocalLink()) as connection:
         connection.fetch(str(tmp_path / "there"), tmp_path / "here")
         assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
-        with pytest.raises(InputError, match="board: .*gone cannot be read: .*[Nn]o such file"):
+        with pytest.raises(InputError, match=r"board: .*gone cannot be read: .*[Nn]o such file"):
             connection.fetch(str(tmp_path / "gone"), tmp_path / "other")
-        with pytest.raises(OutputError, match="cannot write .*here/below"):
+        with pytest.raises(OutputError, match=r"cannot write .*here/below"):
             connection.fetch(str(tmp_path / "there"), tmp_path / "here" / "below")
     assert not (tmp_path / "other").exists()

@@ -1,4 +1,4 @@
-"""TensorRT's Python package, played by stand-ins with the interfaces of four versions; see `tests.tensorrt_stand_in`."""
+"""TensorRT's Python package, played by stand-ins with the interfaces of four versions."""
 
 import sys
 from collections.abc import Iterator
@@ -139,7 +139,9 @@ def test_an_operator_without_importer_is_named(tmp_path, monkeypatch):
     """What the parser says is in the error, with what to do."""
     monkeypatch.setitem(sys.modules, "tensorrt", make_package(VERSIONS[0]))
     OnnxExporter(17).write(tiny_network(), tmp_path / "net.onnx")
-    with pytest.raises(InputError, match=r"TensorRT 8\.2\.1\.8 cannot import net\.onnx: .*no operator HardSwish") as caught:
+    with pytest.raises(
+        InputError, match=r"TensorRT 8\.2\.1\.8 cannot import net\.onnx: .*no operator HardSwish"
+    ) as caught:
         build(tmp_path / "net.onnx")
     assert "lower opset" in (caught.value.hint or "")
     assert not (tmp_path / "net.engine").exists()
@@ -148,7 +150,7 @@ def test_an_operator_without_importer_is_named(tmp_path, monkeypatch):
 def test_a_build_that_fails_tells_the_reason(tmp_path, package):
     """Out of memory: the reason is told, with what to do, and no engine is left."""
     (tmp_path / "net.onnx").write_bytes(b"out of memory")
-    with pytest.raises(InputError, match="built no engine of net.onnx: the device ran out of memory") as caught:
+    with pytest.raises(InputError, match=r"built no engine of net\.onnx: the device ran out of memory") as caught:
         build(tmp_path / "net.onnx")
     assert "smaller workspace" in (caught.value.hint or "")
     assert not (tmp_path / "net.engine").exists()
@@ -157,14 +159,15 @@ def test_a_build_that_fails_tells_the_reason(tmp_path, package):
 def test_an_engine_that_cannot_be_written_is_an_output_error(onnx, package, tmp_path):
     """A target in something that is no folder is named."""
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="file/net.engine"):
+    with pytest.raises(OutputError, match=r"file/net\.engine"):
         TensorrtBuilder(precision="fp32", workspace_mib=64).build(onnx, tmp_path / "file" / "net.engine")
 
 
 def test_an_engine_of_another_version_says_so(onnx, package):
     """What TensorRT says of a file that is not its own is one error, with what to do."""
     onnx.with_suffix(".engine").write_bytes(b"of another version")
-    with pytest.raises(InputError, match=r"net\.engine: .*not an engine of this TensorRT: of another version") as caught:
+    match = r"net\.engine: .*not an engine of this TensorRT: of another"
+    with pytest.raises(InputError, match=match) as caught:
         TensorrtRuntime(FakeMemory).open(onnx.with_suffix(".engine"), threads=1)
     assert "on the device itself" in (caught.value.hint or "")
 

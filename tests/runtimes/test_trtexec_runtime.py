@@ -54,7 +54,7 @@ def test_a_build_that_passes_without_an_engine_is_an_error(tmp_path):
     (tmp_path / "help").write_text(HELP_8_0)
     passed = "echo '&&&& PASSED TensorRT.trtexec [TensorRT v8001] # trtexec'"
     write_program(
-        tmp_path / "trtexec", f"#!/bin/sh\nif [ \"$1\" = --help ]; then cat {tmp_path}/help; else {passed}; fi\n"
+        tmp_path / "trtexec", f'#!/bin/sh\nif [ "$1" = --help ]; then cat {tmp_path}/help; else {passed}; fi\n'
     )
     (tmp_path / "net.onnx").write_bytes(b"model")
     with Connection("board", LocalLink()) as connection:
