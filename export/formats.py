@@ -1,16 +1,14 @@
-"""The formats that `export` knows: who writes the file, and who opens it again to check it."""
+"""Who writes the files of a format, and who opens them again to check them."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from natdeploy.errors import InputError, MissingRuntimeError
+from natdeploy.export.calibration import Calibration
+from natdeploy.export.options import ExportOptions, require_format
 from natdeploy.ports import Exporter, Runtime
-
-FORMATS = ("onnx", "tflite", "tensorrt")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,19 +42,46 @@ def formats() -> Mapping[str, Format]:
 def find_format(name: str) -> Format:
     """Return the format called `name`.
 
+    Engines are not among them: only what built an engine can run it.
+
     Raises:
         InputError: There is none; the hint names the nearest.
-        MissingRuntimeError: The format is `tensorrt`, whose engines are built on the device.
     """
-    if name not in FORMATS:
-        near = difflib.get_close_matches(name.lower(), FORMATS, n=1, cutoff=0.5)
-        msg = f"unknown format {name!r} (known: {', '.join(FORMATS)})"
-        raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
-    if name == "tensorrt":
-        msg = "a TensorRT engine runs only on the device that it was built on, and no TensorRT can be used from here"
-        hint = (
-            "export with --format onnx, copy the file to the device and build the engine there: "
-            "trtexec --onnx=subnet.onnx --saveEngine=subnet.engine"
-        )
-        raise MissingRuntimeError(msg, hint=hint)
+    require_format(name)
     return formats()[name]
+
+
+def make_exporter(
+    name: str, options: ExportOptions, calibration: Calibration | None = None, *, symmetric: bool = False
+) -> Exporter:
+    """Return the writer of files of a format as the options have them.
+
+    Args:
+        name: Name of the format.
+        options: Options that the format takes.
+        calibration: Images that int8 ranges are taken from.
+        symmetric: Whether int8 ONNX files are quantized as TensorRT needs it.
+
+    Raises:
+        InputError: The format cannot be written so.
+    """
+    from natdeploy.export.onnx import DEFAULT_OPSET, OnnxExporter
+    from natdeploy.export.tflite import TfliteExporter
+
+    if name == "onnx":
+        return OnnxExporter(
+            options.opset or DEFAULT_OPSET,
+            batch=options.batch if isinstance(options.batch, int) else None,
+            precision=options.precision,
+            calibration=calibration,
+            symmetric=symmetric,
+        )
+    return TfliteExporter(precision=options.precision, calibration=calibration, int8_input=options.int8_input)
+
+
+def plain_exporter(name: str, options: ExportOptions) -> Exporter:
+    """Return the writer of fp32 files that are timed beside those of `options`."""
+    if name == "onnx":
+        plain = dataclasses.replace(options, precision="fp32", calibration=None, int8_input=False)
+        return make_exporter(name, plain)
+    return find_format(name).quick_exporter

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from natdeploy.export.parity import Parity
+from natdeploy.export.deployed import PIXEL_RANGE
+from natdeploy.export.parity import Accuracy, Parity
 from natdeploy.version import __version__
 
 FORMAT = "natdeploy.manifest/1"
@@ -27,6 +28,8 @@ class Description:
         labels: Name of each class, in the order of the logits; None where unknown.
         checked_on: What the parity check ran on: `task images` or `noise`.
         random_weights: Whether the network has random weights: good to measure, useless to deploy.
+        normalize_inside: Whether the file takes pixels, 0 to 255, and normalizes them itself.
+        softmax_inside: Whether the file gives probabilities instead of logits.
     """
 
     subnet: str | Mapping[str, Any]
@@ -35,6 +38,8 @@ class Description:
     labels: tuple[str, ...] | None = None
     checked_on: str = "noise"
     random_weights: bool = False
+    normalize_inside: bool = False
+    softmax_inside: bool = False
 
 
 def manifest_path(artifact: Path) -> Path:
@@ -57,6 +62,7 @@ def manifest_text(
     tools: Mapping[str, str],
     parity: Parity,
     latency: Mapping[str, Any] | None,
+    accuracy: Accuracy | None = None,
 ) -> str:
     """Return the manifest of a file, as JSON.
 
@@ -69,6 +75,7 @@ def manifest_text(
         tools: Versions of what opened the file.
         parity: Comparison with the network.
         latency: Measured latency with the fingerprint of the machine; None where not measured.
+        accuracy: Hits of the network and of the file; None where they were not counted.
     """
     data = content.read_bytes()
     subnet = description.subnet
@@ -82,22 +89,42 @@ def manifest_text(
         "mean": description.mean,
         "std": description.std,
         "labels": description.labels,
-        "input": written["input"],
+        "normalize_inside": description.normalize_inside,
+        "softmax_inside": description.softmax_inside,
+        "input": {**written["input"], "range": PIXEL_RANGE if description.normalize_inside else None},
         "output": written["output"],
-        "precision": "fp32",
+        "precision": written.get("precision", "fp32"),
+        "calibration": written.get("calibration"),
         "opset": written.get("opset"),
         "tools": {"natdeploy": __version__, **written["versions"], **tools},
         "weights": "random" if description.random_weights else "trained",
         "parity": {"checked_on": description.checked_on, **parity.to_json()},
+        "accuracy": None if accuracy is None else dataclasses.asdict(accuracy),
+        "delegation": written.get("delegation"),
+        "target": written.get("target"),
         "latency": latency,
     }
     return json.dumps(manifest, indent=2, allow_nan=False) + "\n"
 
 
+def tool_version(artifact: Path, tool: str) -> str | None:
+    """Return the version of a tool by the manifest of a file; None where no manifest describes just this content."""
+    content = _read(manifest_path(artifact))
+    if content.get("sha256") != hashlib.sha256(artifact.read_bytes()).hexdigest():
+        return None
+    tools = content.get("tools")
+    version = tools.get(tool) if isinstance(tools, dict) else None
+    return version if isinstance(version, str) else None
+
+
 def _describes_another(manifest: Path, artifact: Path) -> bool:
+    other = _read(manifest).get("artifact")
+    return isinstance(other, str) and other != artifact.name and artifact.with_name(other).exists()
+
+
+def _read(manifest: Path) -> dict[str, Any]:
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    other = content.get("artifact") if isinstance(content, dict) else None
-    return isinstance(other, str) and other != artifact.name and artifact.with_name(other).exists()
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from natdeploy.errors import CheckFailedError, InputError, MissingRuntimeError
+from natdeploy.export.calibration import Calibration, require_calibration
+from natdeploy.export.deployed import gives_probabilities
 from natdeploy.export.frozen import frozen
+from natdeploy.export.onnx_precision import LEAST_INT8_OPSET, to_fp16, to_int8
 from natdeploy.files import writing
 from natdeploy.runtimes.quiet import quiet
 from natdeploy.supernet.network import Network
@@ -26,25 +29,46 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 DEFAULT_OPSET = 17
-INPUT_NAME, OUTPUT_NAME = "image", "logits"
+INPUT_NAME, OUTPUT_NAME, PROBABILITIES_NAME = "image", "logits", "probabilities"
+_BATCH_NAME = "batch"
 _OPSETS = range(9, 21)
 
 
 class OnnxExporter:
-    """Writes a network as one ONNX file of fixed batch 1: `1 x 3 x r x r` images to `1 x classes` logits.
+    """Writes a network as one ONNX file: `n x 3 x r x r` float32 images to `n x classes` float32 outputs.
 
     Args:
         opset: Operator set that the file must use.
+        batch: Images that one call takes, n; any number where None.
+        precision: What the file computes in: `fp32`, `fp16` or `int8`.
+        calibration: Images that int8 ranges are taken from.
+        symmetric: Whether int8 activations are signed and symmetric, and only convolutions and linear layers quantized,
+            as TensorRT needs it; else they are unsigned, which x86 processors are quicker at.
 
     Raises:
-        InputError: The exporter has no such opset.
+        InputError: The exporter has no such opset, or int8 needs a later one.
     """
 
-    def __init__(self, opset: int = DEFAULT_OPSET) -> None:
+    def __init__(
+        self,
+        opset: int = DEFAULT_OPSET,
+        *,
+        batch: int | None = 1,
+        precision: str = "fp32",
+        calibration: Calibration | None = None,
+        symmetric: bool = False,
+    ) -> None:
         if opset not in _OPSETS:
             msg = f"opset {opset} cannot be written (known: {_OPSETS[0]} to {_OPSETS[-1]})"
             raise InputError(msg)
+        if precision == "int8" and opset < LEAST_INT8_OPSET:
+            msg = f"int8 weights by channel need opset {LEAST_INT8_OPSET} or later, not {opset}"
+            raise InputError(msg)
         self._opset = opset
+        self._batch = batch
+        self._precision = precision
+        self._calibration = calibration
+        self._symmetric = symmetric
 
     @property
     def format(self) -> str:
@@ -62,18 +86,34 @@ class OnnxExporter:
         The network itself stays as it is; the file holds it in evaluation mode.
 
         Raises:
-            MissingRuntimeError: The package `onnx` is not installed.
+            MissingRuntimeError: The package `onnx`, or for int8 and fp16 `onnxruntime`, is not installed.
+            InputError: Images to calibrate int8 with are missing, or of another shape.
             OutputError: The file cannot be written.
             CheckFailedError: The model is not valid ONNX, or not of the opset asked for.
         """
         onnx = _package()
-        model = onnx.load_model_from_string(_convert(network, self._opset))
+        calibration = require_calibration(self._calibration, network) if self._precision == "int8" else None
+        model = onnx.load_model_from_string(_convert(network, self._opset, self._batch))
         _share_initializers(model)
-        _sign(onnx, model)
+        with writing(target):
+            model = self._narrowed(model, calibration)
+        _sign(onnx, model, self._precision)
         _check(onnx, model, self._opset)
         with writing(target):
             target.write_bytes(model.SerializeToString())
-        return _described(onnx, model, network)
+        described = _described(onnx, model, network, self._batch)
+        return {
+            **described,
+            "precision": self._precision,
+            "calibration": None if calibration is None else calibration.to_json(),
+        }
+
+    def _narrowed(self, model: ModelProto, calibration: Calibration | None) -> ModelProto:
+        if self._precision == "fp16":
+            return to_fp16(model)
+        if calibration is None:
+            return model
+        return to_int8(model, calibration.images, batch=self._batch or 1, symmetric=self._symmetric)
 
 
 def opset_of(model: ModelProto) -> int | None:
@@ -81,18 +121,20 @@ def opset_of(model: ModelProto) -> int | None:
     return next((int(item.version) for item in model.opset_import if item.domain in {"", "ai.onnx"}), None)
 
 
-def _convert(network: Network, opset: int) -> bytes:
+def _convert(network: Network, opset: int, batch: int | None) -> bytes:
     size = network.input_size
+    names = INPUT_NAME, PROBABILITIES_NAME if gives_probabilities(network) else OUTPUT_NAME
     written = io.BytesIO()
     with quiet():
         torch.onnx.export(
             frozen(network),
-            (torch.zeros(1, 3, size, size),),
+            (torch.zeros(batch or 1, 3, size, size),),
             written,  # type: ignore[arg-type]  # this exporter takes a stream, its annotation does not say so
             dynamo=False,
             opset_version=opset,
-            input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
+            input_names=[names[0]],
+            output_names=[names[1]],
+            dynamic_axes={name: {0: _BATCH_NAME} for name in names} if batch is None else None,
         )
     return written.getvalue()
 
@@ -112,14 +154,14 @@ def _share_initializers(model: ModelProto) -> None:
     model.graph.node.extend(kept)
 
 
-def _sign(onnx: ModuleType, model: ModelProto) -> None:
+def _sign(onnx: ModuleType, model: ModelProto, precision: str) -> None:
     model.producer_name = "natdeploy"
     model.producer_version = __version__
     model.model_version = 1
     properties = {
         "natdeploy.version": __version__,
         "natdeploy.input_layout": "NCHW",
-        "natdeploy.precision": "fp32",
+        "natdeploy.precision": precision,
     }
     onnx.helper.set_model_props(model, properties)
 
@@ -136,11 +178,11 @@ def _check(onnx: ModuleType, model: ModelProto, opset: int) -> None:
         raise CheckFailedError(msg) from error
 
 
-def _described(onnx: ModuleType, model: ModelProto, network: Network) -> dict[str, Any]:
-    size = network.input_size
+def _described(onnx: ModuleType, model: ModelProto, network: Network, batch: int | None) -> dict[str, Any]:
+    size, output, count = network.input_size, model.graph.output[0].name, batch or "dynamic"
     return {
-        "input": {"name": INPUT_NAME, "shape": [1, 3, size, size], "layout": "NCHW", "dtype": "float32"},
-        "output": {"name": OUTPUT_NAME, "shape": [1, network.classes], "dtype": "float32"},
+        "input": {"name": INPUT_NAME, "shape": [count, 3, size, size], "layout": "NCHW", "dtype": "float32"},
+        "output": {"name": output, "shape": [count, network.classes], "dtype": "float32"},
         "opset": opset_of(model),
         "ir_version": int(model.ir_version),
         "versions": {"torch": str(torch.__version__), "onnx": str(onnx.__version__)},

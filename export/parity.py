@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,32 @@ from natdeploy.errors import InputError
 from natdeploy.ports import Images, Session
 from natdeploy.supernet.network import Network
 
-FP32_TOLERANCE = 1e-4
+_TIE = 1e-4
 _LEAST_VARIATION = 10
+_LEAST_EXPLAINED = 0.5
+_MOST_LOST = 0.02
 _CHUNK_IMAGES = 16
 Outputs = NDArray[np.float32]
+Labelled = tuple[Images, NDArray[np.int64]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How far the outputs of a file may be from those of the network; None sets no limit.
+
+    Args:
+        relative_error: Errors must stay under this share of the largest absolute output, and the largest output of each
+            input must have the same place, ties excepted.
+        cosine: The cosine similarity of each input's outputs must be above this.
+    """
+
+    relative_error: float | None = None
+    cosine: float | None = None
+
+
+LIMITS: Mapping[str, Limits] = MappingProxyType(
+    {"fp32": Limits(relative_error=1e-4), "fp16": Limits(cosine=0.999), "int8": Limits(cosine=0.95)}
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +57,7 @@ class Parity:
         relative_error: The same, relative to the largest absolute logit of the network.
         cosine: Smallest cosine similarity over the inputs.
         top1_agreement: Share of inputs whose largest logit has the same place, ties included, between 0 and 1.
-        reason: Why the comparison failed; None where it passed.
+        reason: Why the comparison failed, or was not made; None where it passed.
     """
 
     inputs: int
@@ -43,10 +67,16 @@ class Parity:
     top1_agreement: float
     reason: str | None
 
+    @classmethod
+    def not_run(cls, reason: str) -> Parity:
+        """Return the outcome where the runtime gives no outputs that could be compared."""
+        nan = math.nan
+        return cls(inputs=0, max_abs_error=nan, relative_error=nan, cosine=nan, top1_agreement=nan, reason=reason)
+
     @property
-    def passed(self) -> bool:
-        """Whether the file computes what the network computes."""
-        return self.reason is None
+    def passed(self) -> bool | None:
+        """Whether the file computes what the network computes; None where nothing could be compared."""
+        return self.reason is None if self.inputs else None
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields, figures that are not finite as None."""
@@ -57,6 +87,32 @@ class Parity:
         return (
             f"max error {self.max_abs_error:.3g} ({self.relative_error:.3g} of the largest logit), "
             f"cosine {self.cosine:.7g}, top-1 agreement {self.top1_agreement:.4g} on {self.inputs} inputs"
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Accuracy:
+    """Share of the task's validation images whose class is found, between 0 and 1.
+
+    Args:
+        images: Images looked at.
+        before: By the network.
+        after: By the file.
+    """
+
+    images: int
+    before: float
+    after: float
+
+    @property
+    def reason(self) -> str | None:
+        """Why the file is not good enough: it loses 2 points or more, and more than a single image; None where it is."""
+        lost = self.before - self.after
+        if lost < _MOST_LOST or round(lost * self.images) <= 1:
+            return None
+        return (
+            f"top-1 on {self.images} validation images falls from {self.before:.4f} to {self.after:.4f}, "
+            f"{100 * lost:.1f} points; it must lose less than {100 * _MOST_LOST:g}"
         )
 
 
@@ -75,14 +131,30 @@ def require_images(network: Network, images: Images) -> None:
         raise InputError(msg)
 
 
-def check_parity(network: Network, session: Session, images: Images) -> Parity:
+def check_parity(network: Network, session: Session, images: Images, *, limits: Limits = LIMITS["fp32"]) -> Parity:
     """Compare an opened file with the network that it was written from, on `n x 3 x r x r` images.
 
     Raises:
         InputError: The images are too few, of another size, or not finite.
     """
     require_images(network, images)
-    return compare(reference_outputs(network, images), session.run(images))
+    return compare(reference_outputs(network, images), session.run(images), limits=limits)
+
+
+def check_accuracy(network: Network, session: Session, batches: Iterable[Labelled]) -> Accuracy:
+    """Count the hits of the network and of an opened file that was written from it.
+
+    Args:
+        network: The network.
+        session: The file.
+        batches: `n x 3 x r x r` images and `n` labels each; one at least.
+    """
+    images = before = after = 0
+    for pixels, labels in batches:
+        images += len(labels)
+        before += int((reference_outputs(network, pixels).argmax(axis=1) == labels).sum())
+        after += int((session.run(pixels).argmax(axis=1) == labels).sum())
+    return Accuracy(images=images, before=before / images, after=after / images)
 
 
 def reference_outputs(network: Network, images: Images) -> Outputs:
@@ -93,15 +165,15 @@ def reference_outputs(network: Network, images: Images) -> Outputs:
         return np.concatenate([evaluated(torch.tensor(chunk)).numpy() for chunk in chunks])
 
 
-def compare(reference: Outputs, outputs: Outputs, *, tolerance: float = FP32_TOLERANCE) -> Parity:
+def compare(reference: Outputs, outputs: Outputs, *, limits: Limits = LIMITS["fp32"]) -> Parity:
     """Compare `n x classes` outputs of a file with the network's.
 
     Args:
         reference: Outputs of the network.
         outputs: Outputs of the file.
-        tolerance: Errors must stay under this share of the network's largest absolute logit.
+        limits: How far they may be apart.
     """
-    reason = _incomparable(reference, outputs, tolerance)
+    reason = _incomparable(reference, outputs)
     if reason is not None:
         nan = math.nan
         return Parity(
@@ -110,34 +182,53 @@ def compare(reference: Outputs, outputs: Outputs, *, tolerance: float = FP32_TOL
     expected, actual = reference.astype(np.float64), outputs.astype(np.float64)
     largest = np.abs(expected).max()
     error = float(np.abs(actual - expected).max())
-    agreement = _top1_agreement(expected, actual, tie=tolerance * largest)
+    agreement = _top1_agreement(expected, actual, tie=(limits.relative_error or _TIE) * largest)
+    cosine = _smallest_cosine(expected, actual)
     return Parity(
         inputs=len(expected),
         max_abs_error=error,
         relative_error=error / float(largest),
-        cosine=_smallest_cosine(expected, actual),
+        cosine=cosine,
         top1_agreement=agreement,
-        reason=_difference(error / float(largest), agreement, tolerance),
+        reason=_too_large(error / float(largest), agreement, limits) or _too_far(expected, actual, cosine, limits),
     )
 
 
-def _incomparable(reference: Outputs, outputs: Outputs, tolerance: float) -> str | None:
+def _incomparable(reference: Outputs, outputs: Outputs) -> str | None:
     if reference.shape != outputs.shape:
         return f"the file gives outputs of shape {list(outputs.shape)}, the network {list(reference.shape)}"
     for whose, values in (("network", reference), ("file", outputs)):
         if not np.isfinite(values).all():
             return f"the outputs of the {whose} are not all finite numbers"
-    # outputs that vary by little more than the tolerance could be matched by a file that ignores its input
-    if np.ptp(reference, axis=0).max() <= _LEAST_VARIATION * tolerance * np.abs(reference).max():
+    # outputs that vary by little more than what is tolerated could be matched by a file that ignores its input
+    if np.ptp(reference, axis=0).max() <= _LEAST_VARIATION * _TIE * np.abs(reference).max():
         return "the outputs of the network do not vary between the inputs, so that nothing can be compared"
     return None
 
 
-def _difference(relative_error: float, agreement: float, tolerance: float) -> str | None:
-    if relative_error >= tolerance:
-        return f"the largest error is {relative_error:.3g} of the largest logit, the limit is {tolerance:g}"
+def _too_large(relative_error: float, agreement: float, limits: Limits) -> str | None:
+    limit = limits.relative_error
+    if limit is None:
+        return None
+    if relative_error >= limit:
+        return f"the largest error is {relative_error:.3g} of the largest logit, the limit is {limit:g}"
     if agreement < 1:
         return f"the largest logit has the same place for {agreement:.1%} of the inputs only"
+    return None
+
+
+def _too_far(expected: NDArray[np.float64], actual: NDArray[np.float64], cosine: float, limits: Limits) -> str | None:
+    if limits.cosine is None:
+        return None
+    if cosine <= limits.cosine:
+        return f"the smallest cosine similarity is {cosine:.4g}, it must be above {limits.cosine:g}"
+    # Outputs that are all alike are similar to those of a file that ignores its input: such a file must not pass.
+    constant = np.broadcast_to(expected.mean(axis=0), expected.shape)
+    if _smallest_cosine(expected, constant) <= limits.cosine:
+        return None
+    left = float(((actual - expected) ** 2).sum() / ((constant - expected) ** 2).sum())
+    if left > 1 - _LEAST_EXPLAINED:
+        return f"the errors are {left:.0%} of what tells the outputs of one input from those of another"
     return None
 
 

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from natdeploy.errors import CheckFailedError, InputError, OutputError
+from natdeploy.errors import CheckFailedError, InputError, NoOutputsError, OutputError
 from natdeploy.export.manifest import Description, manifest_path, manifest_text
-from natdeploy.export.parity import Parity, check_parity, require_images
+from natdeploy.export.parity import (
+    LIMITS,
+    Accuracy,
+    Labelled,
+    Limits,
+    Parity,
+    check_accuracy,
+    check_parity,
+    require_images,
+)
 from natdeploy.files import atomic_path
 from natdeploy.ports import Exporter, Images, Runtime
+from natdeploy.runtimes.litert_delegation import Delegation
 from natdeploy.runtimes.model_input import require_threads
 from natdeploy.supernet.network import Network
 
@@ -29,6 +39,12 @@ class Exported:
         seconds: Time that the export took, check and measurement included.
         parity: Comparison with the network.
         latency_ms: Measured median latency; None where not measured.
+        precision: What the file computes in.
+        accuracy: Hits of the network and of the file; None where they were not counted.
+        delegation: How XNNPACK runs a TFLite file; None for other formats.
+        fp32_latency_ms: Latency of the same network in fp32, measured beside; None where not measured.
+        device: Where the latency was measured.
+        beside: Further files that were written: the log of a build, or the script that makes one.
     """
 
     format: str
@@ -38,6 +54,17 @@ class Exported:
     seconds: float
     parity: Parity
     latency_ms: float | None
+    precision: str = "fp32"
+    accuracy: Accuracy | None = None
+    delegation: Delegation | None = None
+    fp32_latency_ms: float | None = None
+    device: str = "host"
+    beside: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that were written."""
+        return self.artifact, self.manifest, *self.beside
 
 
 def export_network(
@@ -49,6 +76,7 @@ def export_network(
     images: Images,
     description: Description,
     latency: Callable[[Path], Mapping[str, Any] | None],
+    validation: Iterable[Labelled] | None = None,
     threads: int = 1,
     clock_seconds: Callable[[], float] = time.perf_counter,
 ) -> Exported:
@@ -65,7 +93,9 @@ def export_network(
         images: `n x 3 x r x r` images for the check, normalized as the network needs them, at least 2.
         description: What the manifest says beside.
         latency: Measures a file and returns `median_ms`, further figures and the fingerprint of the machine; or
-            returns None.
+            returns None. `fp32_median_ms` is that of the same network in fp32.
+        validation: Labelled images; where they are given, the file is held to the hits on them instead of to the
+            similarity of its outputs.
         threads: Threads of the runtime during the check.
         clock_seconds: Monotonic time in seconds.
 
@@ -83,9 +113,12 @@ def export_network(
     manifest = manifest_path(target)
     with atomic_path(manifest) as manifest_content, atomic_path(target) as content:
         written = exporter.write(network, content)
-        parity = _check(network, content, target, runtime=runtime, images=images, threads=threads)
-        measured = latency(content)
-        latency_ms = None if measured is None else float(measured["median_ms"])
+        precision = str(written.get("precision", "fp32"))
+        checked = _Check(
+            images=images, limits=LIMITS[precision] if validation is None else Limits(), validation=validation
+        )
+        parity, accuracy = _check(network, content, target, runtime=runtime, check=checked, threads=threads)
+        measured = latency(content) or {}
         text = manifest_text(
             target,
             content,
@@ -94,7 +127,8 @@ def export_network(
             written=written,
             tools=tools,
             parity=parity,
-            latency=measured,
+            latency=measured or None,
+            accuracy=accuracy,
         )
         manifest_content.write_text(text, encoding="utf-8")
     _rejected(target).unlink(missing_ok=True)
@@ -105,19 +139,41 @@ def export_network(
         size_bytes=target.stat().st_size,
         seconds=clock_seconds() - started,
         parity=parity,
-        latency_ms=latency_ms,
+        latency_ms=measured.get("median_ms"),
+        precision=precision,
+        accuracy=accuracy,
+        delegation=Delegation(**written["delegation"]) if written.get("delegation") else None,
+        fp32_latency_ms=measured.get("fp32_median_ms"),
+        device=str(measured.get("device", "host")),
     )
 
 
-def _check(network: Network, content: Path, target: Path, *, runtime: Runtime, images: Images, threads: int) -> Parity:
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class _Check:
+    images: Images
+    limits: Limits
+    validation: Iterable[Labelled] | None
+
+
+def _check(
+    network: Network, content: Path, target: Path, *, runtime: Runtime, check: _Check, threads: int
+) -> tuple[Parity, Accuracy | None]:
     """Compare the file with the network; one that fails leaves its temporary name for `<target>.rejected`."""
     try:
-        parity = check_parity(network, runtime.open(content, threads=threads), images)
+        session = runtime.open(content, threads=threads)
+        parity = check_parity(network, session, check.images, limits=check.limits)
+    except NoOutputsError as error:
+        return Parity.not_run(error.message), None
     except InputError as error:
         _reject(content, target, f"{runtime.id} does not run it: {error.message}")
     if parity.reason is not None:
         _reject(content, target, f"{parity.reason} ({parity})")
-    return parity
+    if check.validation is None:
+        return parity, None
+    accuracy = check_accuracy(network, session, check.validation)
+    if accuracy.reason is not None:
+        _reject(content, target, accuracy.reason)
+    return parity, accuracy
 
 
 def _reject(content: Path, target: Path, reason: str) -> NoReturn:

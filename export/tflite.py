@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import importlib.metadata
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 
 from natdeploy.errors import MissingRuntimeError
+from natdeploy.export.calibration import Calibration, require_calibration
 from natdeploy.export.frozen import frozen
+from natdeploy.export.tflite_precision import to_fp16, to_int8
 from natdeploy.files import writing
+from natdeploy.runtimes.litert import open_interpreter
+from natdeploy.runtimes.litert_delegation import delegation_of
 from natdeploy.runtimes.quiet import quiet, unchanged_process
 from natdeploy.supernet.network import Network
 
@@ -23,7 +30,19 @@ class TfliteExporter:
     """Writes a network as one TFLite file of fixed batch 1: `1 x r x r x 3` images to `1 x classes` logits.
 
     Channels last is what the runtime computes in; a file that takes channels first transposes every image.
+
+    Args:
+        precision: What the file computes in: `fp32`, `fp16` or `int8`.
+        calibration: Images that int8 ranges are taken from.
+        int8_input: Whether a file of int8 takes int8 values instead of float32.
     """
+
+    def __init__(
+        self, *, precision: str = "fp32", calibration: Calibration | None = None, int8_input: bool = False
+    ) -> None:
+        self._precision = precision
+        self._calibration = calibration
+        self._int8_input = int8_input
 
     @property
     def format(self) -> str:
@@ -42,22 +61,53 @@ class TfliteExporter:
         write to stdout and stderr meanwhile is thrown away, in the whole process.
 
         Raises:
-            MissingRuntimeError: The package `litert-torch` is not installed.
+            MissingRuntimeError: The package `litert-torch`, or for int8 and fp16 `ai-edge-quantizer`, is not installed.
+            InputError: Images to calibrate int8 with are missing, or of another shape.
             OutputError: The file cannot be written.
         """
-        with _converter() as package, writing(target):
-            model = package.to_channel_last_io(frozen(network), args=[0]).eval()
-            size = network.input_size
-            package.convert(model, (torch.zeros(1, size, size, 3),)).export(str(target))
+        calibration = require_calibration(self._calibration, network) if self._precision == "int8" else None
+        with writing(target), tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+            plain = Path(folder, "float.tflite")
+            _convert(network, plain)
+            target.write_bytes(self._narrowed(plain, calibration))
         return {
-            "input": {"name": "args_0", "shape": [1, size, size, 3], "layout": "NHWC", "dtype": "float32"},
+            "input": _input(target),
             "output": {"name": "output_0", "shape": [1, network.classes], "dtype": "float32"},
             "opset": None,
-            "versions": {
-                "torch": str(torch.__version__),
-                "litert-torch": importlib.metadata.version("litert-torch"),
-            },
+            "precision": self._precision,
+            "calibration": None if calibration is None else calibration.to_json(),
+            "delegation": dataclasses.asdict(delegation_of(target)),
+            "versions": self._versions(),
         }
+
+    def _narrowed(self, plain: Path, calibration: Calibration | None) -> bytes:
+        if self._precision == "fp16":
+            return to_fp16(plain)
+        if calibration is not None:
+            return to_int8(plain, calibration.images, int8_input=self._int8_input)
+        return plain.read_bytes()
+
+    def _versions(self) -> dict[str, str]:
+        packages = ["litert-torch"] if self._precision == "fp32" else ["litert-torch", "ai-edge-quantizer"]
+        return {"torch": str(torch.__version__), **{name: importlib.metadata.version(name) for name in packages}}
+
+
+def _convert(network: Network, target: Path) -> None:
+    with _converter() as package:
+        model = package.to_channel_last_io(frozen(network), args=[0]).eval()
+        size = network.input_size
+        package.convert(model, (torch.zeros(1, size, size, 3),)).export(str(target))
+
+
+def _input(path: Path) -> dict[str, Any]:
+    """Return what a manifest says of the input of a file; one of int8 holds `value / scale + zero_point`."""
+    details = open_interpreter(path, threads=1).get_input_details()[0]
+    dtype = np.dtype(details["dtype"]).name
+    described = {"name": "args_0", "shape": details["shape"].tolist(), "layout": "NHWC", "dtype": dtype}
+    if dtype != "int8":
+        return described
+    scale, zero_point = details["quantization"]
+    return {**described, "scale": float(scale), "zero_point": int(zero_point)}
 
 
 @contextlib.contextmanager

@@ -6,6 +6,9 @@ that a caller would expect. `exit_code` is what the command line ends with, `cod
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 
 class NatdeployError(Exception):
     """Root of all errors that natdeploy raises on purpose.
@@ -13,15 +16,17 @@ class NatdeployError(Exception):
     Args:
         message: What is wrong, with the file and the place where there is one.
         hint: What to do next, where that is known.
+        artifacts: Files that were written all the same.
     """
 
     exit_code = 1
     code = "error"
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, artifacts: Sequence[Path] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.artifacts = tuple(artifacts)
 
 
 class CheckFailedError(NatdeployError):
@@ -70,6 +75,12 @@ class MissingRuntimeError(NatdeployError, ImportError):
 
     exit_code = 3
     code = "missing-runtime"
+
+
+class NoOutputsError(MissingRuntimeError):
+    """A runtime can run a file, but cannot give its outputs, so that nothing can be compared."""
+
+    code = "no-outputs"
 
 
 class DeviceUnreachableError(NatdeployError, ConnectionError):

@@ -280,6 +280,16 @@ class Transport(Protocol):
         """
         ...
 
+    def fetch(self, source: str, target: Path) -> None:
+        """Copy the file `source` of the device to `target` here.
+
+        Raises:
+            DeviceUnreachableError: The connection is lost.
+            InputError: The device has no such file.
+            OutputError: The file cannot be written here.
+        """
+        ...
+
     def cannot_write(self, reason: str, what: str) -> OutputError:
         """Return the error of something that the device could not write for a reason that it told."""
         ...

@@ -17,6 +17,7 @@ from natdeploy.ports import Transport
 from natdeploy.profilers import board_facts
 from natdeploy.profilers.sent_files import SentFiles
 from natdeploy.runtimes.benchmark_model import BenchmarkRun, read_report, timing_arguments
+from natdeploy.runtimes.connection import find_program
 from natdeploy.runtimes.tool_output import RunStats, latency_stats
 
 _PLACES = ("/data/local/tmp/benchmark_model", "benchmark_model")
@@ -111,7 +112,7 @@ class BenchmarkModelTimer:
     @functools.cached_property
     def _found(self) -> str:
         candidates = [self.program] if self.program else list(_PLACES)
-        found = board_facts.find_program(self.transport, candidates)
+        found = find_program(self.transport, candidates)
         if found is None:
             msg = f"{self.transport.name}: there is no benchmark_model that can be run ({', '.join(candidates)})"
             hint = (

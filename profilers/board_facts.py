@@ -7,7 +7,6 @@ from typing import Any
 
 from natdeploy.ports import Transport
 
-_READ_S = 30.0
 _LIMIT_S = 60.0
 # Each fact is a line "key value"; what a device does not have is left out.
 _SCRIPT = r"""
@@ -83,13 +82,6 @@ def mask_of(core_khz: dict[int, int], threads: int) -> str | None:
         if len(chosen) >= threads:
             break
     return f"{sum(1 << core for core in chosen):x}"
-
-
-def find_program(transport: Transport, candidates: list[str]) -> str | None:
-    """Return the first of `candidates`, names or paths, that can be run on the device; None where none can."""
-    script = 'for name in "$@"; do command -v "$name" && exit 0; done; exit 1'
-    done = transport.run(["sh", "-c", script, "sh", *candidates], timeout_s=_READ_S)
-    return done.stdout.strip() if done.exit_code == 0 else None
 
 
 def _facts(transport: Transport) -> list[tuple[str, str]]:

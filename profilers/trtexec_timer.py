@@ -12,35 +12,29 @@ import numpy as np
 
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.operators import ModelProfile
-from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.ports import Transport
 from natdeploy.profilers import board_facts
 from natdeploy.profilers.sent_files import SentFiles
 from natdeploy.profilers.timing import Times, summarize
 from natdeploy.runtimes.trtexec import (
     EngineRun,
-    TrtexecFlags,
-    Version,
-    build_arguments,
     format_version,
     profile_arguments,
     timing_arguments,
     writes_layer_info,
 )
 from natdeploy.runtimes.trtexec_files import read_layer_info, read_profile, read_times
-from natdeploy.runtimes.trtexec_log import read_log
 from natdeploy.runtimes.trtexec_operators import operator_profile
+from natdeploy.runtimes.trtexec_program import RUN_S, TrtexecProgram
 
-_PLACES = ("trtexec", "/usr/src/tensorrt/bin/trtexec")
 _RUN = EngineRun(warmup_ms=500, duration_s=1, iterations=20)
-_ELSEWHERE = "where it lies elsewhere, write its path as `program` of the device in devices.toml"
-_HELP_S, _RUN_S, _BUILD_S = 120.0, 600.0, 3600.0
 _TIMES, _PROFILE, _LAYERS = "times.json", "profile.json", "layers.json"
+_ENGINE = ".engine"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrtexecTimer:
-    """Builds engines from ONNX files on a device and times them; implements `natdeploy.ports.ModelTimer`.
+    """Times engines on a device, those of ONNX files built there; implements `natdeploy.ports.ModelTimer`.
 
     A latency is the time that the GPU computes. Each file is run by a process of its own in every round; the order of
     the rounds is shuffled.
@@ -75,7 +69,7 @@ class TrtexecTimer:
 
     def version(self) -> str:
         """Return the version of TensorRT on the device."""
-        return format_version(self._version)
+        return format_version(self._trtexec.version)
 
     def fingerprint(self) -> str:
         """Return what tells the device and its TensorRT from others as far as latency goes."""
@@ -88,7 +82,7 @@ class TrtexecTimer:
     def protocol(self) -> dict[str, Any]:
         """Return how it times, as plain values."""
         own = {"rounds": self.rounds, "quiet_rounds": self.quiet_rounds, "workspace_mib": self.workspace_mib}
-        return {**own, **dataclasses.asdict(self.engine_run), "flags": sorted(self._flags.known)}
+        return {**own, **dataclasses.asdict(self.engine_run), "flags": sorted(self._trtexec.flags.known)}
 
     def with_effort(self, effort: float) -> TrtexecTimer:
         """Return a timer with about `effort` times the rounds."""
@@ -96,7 +90,7 @@ class TrtexecTimer:
         return dataclasses.replace(self, rounds=rounds, quiet_rounds=min(rounds, self.quiet_rounds))
 
     def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
-        """Return the latency of an engine of each ONNX file."""
+        """Return the latency of each engine, and of an engine of each ONNX file."""
         engines = self._engines(paths)
         rng = np.random.default_rng(seed)
         rounds: list[list[Times]] = [[] for _ in engines]
@@ -110,53 +104,35 @@ class TrtexecTimer:
         return [self._operators(engine) for engine in self._engines(paths)]
 
     def _round_s(self, engine: str) -> Times:
-        self._trtexec(timing_arguments(self._flags, engine=engine, times=_TIMES, run=self.engine_run), _RUN_S)
-        return read_times(self._read(_TIMES), warmup_ms=self.engine_run.warmup_ms, version=self._version) / 1e3
+        trtexec = self._trtexec
+        trtexec.run(timing_arguments(trtexec.flags, engine=engine, times=_TIMES, run=self.engine_run))
+        return read_times(trtexec.read(_TIMES), warmup_ms=self.engine_run.warmup_ms, version=trtexec.version) / 1e3
 
     def _operators(self, engine: str) -> ModelProfile:
+        trtexec = self._trtexec
         arguments = profile_arguments(
-            self._flags, engine=engine, profile=_PROFILE, run=self.engine_run, layer_info=_LAYERS
+            trtexec.flags, engine=engine, profile=_PROFILE, run=self.engine_run, layer_info=_LAYERS
         )
-        self._trtexec(arguments, _RUN_S)
-        infos = read_layer_info(self._read(_LAYERS)) if writes_layer_info(self._flags) else []
-        return operator_profile(read_profile(self._read(_PROFILE)), infos)
+        trtexec.run(arguments)
+        infos = read_layer_info(trtexec.read(_LAYERS)) if writes_layer_info(trtexec.flags) else []
+        return operator_profile(read_profile(trtexec.read(_PROFILE)), infos)
 
     def _engines(self, paths: Sequence[Path]) -> list[str]:
         """Build an engine of each file, once, and remove those that are not needed any more."""
         models = self._files.place(paths)
         for model in set(self._built) - set(models):
-            self.transport.run(["rm", "-f", "--", self._built.pop(model)], timeout_s=_RUN_S)
+            self.transport.run(["rm", "-f", "--", self._built.pop(model)], timeout_s=RUN_S)
         for model in models:
             if model not in self._built:
                 self._built[model] = self._build(model)
         return [self._built[model] for model in models]
 
     def _build(self, model: str) -> str:
-        engine = f"{model}.engine"
-        arguments = build_arguments(
-            self._flags,
-            onnx=model,
-            engine=engine,
-            precision=self.precision,
-            workspace_mib=self.workspace_mib,
-            timing_cache=f"{self.transport.folder}/timing.cache",
-        )
-        self._trtexec(arguments, _BUILD_S)
+        if model.endswith(_ENGINE):
+            return model
+        engine = f"{model}{_ENGINE}"
+        self._trtexec.build(onnx=model, engine=engine, precision=self.precision, workspace_mib=self.workspace_mib)
         return engine
-
-    def _trtexec(self, arguments: Sequence[str], timeout_s: float) -> None:
-        done = self.transport.run([self._found, *arguments], timeout_s=timeout_s)
-        text = done.stdout + done.stderr
-        if "No space left on device" in text:
-            raise self.transport.cannot_write(text, "what trtexec writes")
-        read_log(text, source=f"trtexec on {self.transport.name}", exit_code=done.exit_code)
-
-    def _read(self, name: str) -> str:
-        done = self.transport.run(["cat", name], timeout_s=_RUN_S)
-        if done.exit_code != 0:
-            msg = f"trtexec on {self.transport.name}: it did not write {name}: {done.stderr.strip()}"
-            raise InputError(msg)
-        return done.stdout
 
     @functools.cached_property
     def _files(self) -> SentFiles:
@@ -167,23 +143,5 @@ class TrtexecTimer:
         return {}
 
     @functools.cached_property
-    def _found(self) -> str:
-        candidates = [self.program] if self.program else list(_PLACES)
-        found = board_facts.find_program(self.transport, candidates)
-        if found is None:
-            msg = f"{self.transport.name}: there is no trtexec ({', '.join(candidates)})"
-            hint = "it comes with TensorRT (on a Jetson: sudo apt install nvidia-jetpack); " + _ELSEWHERE
-            raise MissingRuntimeError(msg, hint=hint)
-        return found
-
-    @functools.cached_property
-    def _flags(self) -> TrtexecFlags:
-        done = self.transport.run([self._found, "--help"], timeout_s=_HELP_S)
-        return TrtexecFlags.from_help(done.stdout + done.stderr)
-
-    @functools.cached_property
-    def _version(self) -> Version:
-        if self._flags.version is None:
-            msg = f"{self.transport.name}: trtexec --help does not tell the version of TensorRT"
-            raise InputError(msg)
-        return self._flags.version
+    def _trtexec(self) -> TrtexecProgram:
+        return TrtexecProgram(transport=self.transport, path=self.program)

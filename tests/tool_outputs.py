@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def trtexec_help(options: str, version: str = "8201") -> str:
 _SHARED = (
     "--onnx=<file> --saveEngine=<file> --loadEngine=<file> --timingCacheFile=<file> --warmUp=N --duration=N"
     " --iterations=N --avgRuns=N --useSpinWait --useCudaGraph --separateProfileRun --dumpProfile --exportTimes=<file>"
-    " --exportProfile=<file>"
+    " --exportProfile=<file> --loadInputs=spec --exportOutput=<file> --noTF32"
 )
 HELP_8_0 = trtexec_help(f"{_SHARED} --fp16 --int8 --workspace=N --buildOnly --noDataTransfers", "8001")
 HELP_8_5 = trtexec_help(
@@ -91,6 +92,13 @@ def exported_profile(layers: dict[str, float], *, median: bool = True, count: in
             row["medianMs"] = value / 2
         rows.append({**row, "percentage": 100 * value / total})
     return json.dumps(rows)
+
+
+def exported_output(name: str, shape: Sequence[int], values: Sequence[float]) -> str:
+    """Return what `--exportOutput` would write for one output; figures have six digits there."""
+    dimensions = "x".join(map(str, shape))
+    shown = ", ".join(f"{value:.6g}" for value in values)
+    return f'[\n  {{ "name" : "{name}"\n  , "dimensions" : "{dimensions}"\n  , "values" : [ {shown} ]\n  }}\n]\n'
 
 
 TIMED = """\

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from natdeploy.api.table_results import CheckResult, TableResult
     from natdeploy.api.training_runs import TrainingResult
     from natdeploy.errors import InterruptedWorkError
+    from natdeploy.export.options import ExportOptions
 
 __all__ = [
     "CheckResult",
@@ -51,6 +52,7 @@ __all__ = [
     "DeviceLatency",
     "DeviceState",
     "DeviceTable",
+    "ExportOptions",
     "ExportResult",
     "ExtractResult",
     "Finding",
@@ -115,6 +117,7 @@ _MODULES = {
     "api.table_results": ("CheckResult", "TableResult"),
     "api.training_runs": ("TrainingResult",),
     "errors": ("InterruptedWorkError",),
+    "export.options": ("ExportOptions",),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from natdeploy.api.context import Context
-from natdeploy.api.latency import measure_file
 from natdeploy.api.results import jsonable
 from natdeploy.api.subnets import load_subnet
-from natdeploy.api.timers import runtime_of
-from natdeploy.core.device import Target
+from natdeploy.api.timers import host_timer, runtime_of
 from natdeploy.errors import InputError, NatdeployError
+from natdeploy.export.options import SUFFIXES, ExportOptions, require_format, require_taken
 from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.subnets import Subnet
-from natdeploy.ports import Images
 
 if TYPE_CHECKING:
+    from natdeploy.api.export_images import ExportImages
     from natdeploy.export.manifest import Description
     from natdeploy.export.pipeline import Exported
-
-_IMAGES = 32
+    from natdeploy.supernet.network import Network
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,10 +36,35 @@ class ExportResult:
         return {"ok": True, **documents[0]} if len(documents) == 1 else {"ok": True, "exports": documents}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ExportJob:
+    """What the writers of all formats work on.
+
+    Args:
+        subnet: The subnet.
+        network: Its network as the file has to compute it, with what the options put inside.
+        images: Images to check and to calibrate with.
+        options: How it is written.
+        seed: Seed of the choice of images and of the order of measurements.
+        context: Reporter and clock.
+    """
+
+    subnet: Subnet
+    network: Network
+    images: ExportImages
+    options: ExportOptions
+    seed: int
+    context: Context
+
+
+Writer = Callable[[ExportJob, Path], "Exported"]
+
+
 def export(
     subnet: str | Path,
     formats: Sequence[str] = ("onnx",),
     *,
+    options: ExportOptions | None = None,
     output: Path | None = None,
     supernet: str | None = None,
     width: float | None = None,
@@ -57,6 +78,7 @@ def export(
     Args:
         subnet: The subnet.
         formats: Formats to write.
+        options: How they are written; fp32 and one image a call where None.
         output: File, or folder; beside the subnet where None.
         supernet: Space of a bare architecture.
         width: Width of an architecture whose file has none.
@@ -67,62 +89,147 @@ def export(
 
     Raises:
         CheckFailedError: A file does not compute what the subnet computes; it is kept as `*.rejected` only.
-        InputError: The subnet, a format or the data is not valid.
+        InputError: The subnet, a format, an option or the data is not valid.
         MissingRuntimeError: A package that a format needs is not installed.
         OutputError: A file cannot be written.
     """
-    from natdeploy.export.formats import find_format
-    from natdeploy.export.pipeline import export_network
-
-    context = context or Context()
-    chosen = {name: find_format(name) for name in dict.fromkeys(formats)}
-    targets = {
-        name: _target(Path(subnet), entry.exporter.suffix, output, len(chosen)) for name, entry in chosen.items()
-    }
+    context, options, names = context or Context(), options or ExportOptions(), tuple(dict.fromkeys(formats))
+    for name in names:
+        require_format(name)
+        require_taken(name, options)
+    writers = {name: _writer(name, options) for name in names}
+    targets = {name: _target(Path(subnet), SUFFIXES[name], output, len(names)) for name in names}
     read, network = load_subnet(
         subnet, supernet=supernet, width=width, classes=classes, weights=weights, seed=seed, context=context
     )
-    images, checked_on = parity_images(read, seed, context)
-    host = find_device("host")
+    job = _job(read, network, options, seed, context)
     exports = []
-    for number, (name, entry) in enumerate(chosen.items()):
-        context.reporter.progress("export", number, len(chosen), name)
-        target = target_of(host, runtime=entry.runtime.id)
-
-        exports.append(
-            export_network(
-                network,
-                exporter=entry.exporter,
-                runtime=entry.runtime,
-                target=targets[name],
-                images=images,
-                description=_description(read, checked_on),
-                latency=functools.partial(_measured, target=target, seed=seed, context=context),
-            )
-        )
-    context.reporter.progress("export", len(chosen), len(chosen))
+    for number, name in enumerate(names):
+        context.reporter.progress("export", number, len(names), name)
+        try:
+            exports.append(writers[name](job, targets[name]))
+        except NatdeployError as error:
+            written = [*(path for exported in exports for path in exported.files), *error.artifacts]
+            error.artifacts = tuple(dict.fromkeys(written))
+            raise
+    context.reporter.progress("export", len(names), len(names))
     return ExportResult(exports=tuple(exports))
 
 
-def parity_images(subnet: Subnet, seed: int, context: Context) -> tuple[Images, str]:
-    """Return normalized images to check a file with, and what they are: `task images`, or else seeded `noise`."""
-    from natdeploy.io.datasets import load_task
+def _writer(name: str, options: ExportOptions) -> Writer:
+    """Return what writes a format: the one place where the formats part ways.
 
-    resolution = subnet.architecture.resolution
-    if subnet.task is not None:
-        try:
-            task = load_task(subnet.task["dataset"], resolution, memory_bytes=0, download=False)
-        except NatdeployError as error:
-            context.reporter.warn(f"the images of the task cannot be read ({error.message}): checked on noise instead")
-        else:
-            count = min(_IMAGES, len(task.validation))
-            chosen = np.random.default_rng(seed).permutation(len(task.validation))[:count]
-            prepared = task.prepare(task.validation.subset(chosen).pixels(), resolution)
-            return np.ascontiguousarray(prepared.numpy()), "task images"
-    else:
-        context.reporter.info(f"{subnet.source} names no task: the exported file is checked on seeded noise")
-    noise = np.random.default_rng(seed).standard_normal((_IMAGES, 3, resolution, resolution))
-    return noise.astype(np.float32), "noise"
+    Raises:
+        InputError: The format cannot be written as the options have it.
+        MissingRuntimeError: Nothing that writes the format can be used here.
+    """
+    from natdeploy.api.engines import engine_writer
+    from natdeploy.api.export_devices import exporter_for
+    from natdeploy.export.formats import find_format
+
+    device = find_device(options.device)
+    if name == "tensorrt":
+        return engine_writer(device, options)
+    find_format(name)
+    exporter_for(name, options, device)
+    return lambda job, target: _write_here(name, job, target)
+
+
+def _job(subnet: Subnet, network: Network, options: ExportOptions, seed: int, context: Context) -> ExportJob:
+    from natdeploy.api.export_images import ExportImages
+    from natdeploy.export.deployed import deployed
+
+    images = ExportImages(subnet, options=options, seed=seed, reporter=context.reporter)
+    inside = deployed(
+        network,
+        mean_std=images.mean_std if options.normalize_inside else None,
+        softmax=options.softmax_inside,
+    )
+    return ExportJob(subnet=subnet, network=inside, images=images, options=options, seed=seed, context=context)
+
+
+def _write_here(name: str, job: ExportJob, target: Path) -> Exported:
+    """Write a file that this machine can run, check it and measure it."""
+    from natdeploy.api.export_devices import exporter_for
+    from natdeploy.export.formats import find_format
+    from natdeploy.export.pipeline import export_network
+
+    images = job.images
+    calibration = images.calibration() if job.options.precision == "int8" else None
+    exported = export_network(
+        job.network,
+        exporter=exporter_for(name, job.options, find_device(job.options.device), calibration),
+        runtime=find_format(name).runtime,
+        target=target,
+        images=images.check,
+        validation=images.validation() if job.options.precision == "int8" else None,
+        description=describe(job),
+        latency=lambda path: _measured(name, job, path),
+    )
+    _warn(exported, job)
+    return exported
+
+
+def describe(job: ExportJob) -> Description:
+    """Return what a manifest says of the subnet of an export."""
+    from natdeploy.export.manifest import Description
+
+    task = job.subnet.task or {}
+    mean, std, labels = (tuple(task[key]) if key in task else None for key in ("mean", "std", "classes"))
+    return Description(
+        subnet={"supernet": job.subnet.space.name, **job.subnet.architecture.to_json()},
+        mean=mean,
+        std=std,
+        labels=labels,
+        checked_on=job.images.checked_on,
+        random_weights=job.subnet.weights is None,
+        normalize_inside=job.options.normalize_inside,
+        softmax_inside=job.options.softmax_inside,
+    )
+
+
+def _measured(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
+    """Return the latency of a file on its device; here, one that is not fp32 is timed beside one that is, in turns."""
+    from natdeploy.api.export_devices import measured_there
+    from natdeploy.export.formats import find_format, plain_exporter
+    from natdeploy.profilers.host import host_fingerprint
+
+    runtime, device = find_format(name).runtime, find_device(job.options.device)
+    if device.transport != "local":
+        return measured_there(device, runtime.id, job, path)
+    target = target_of(device, runtime=runtime.id, precision=job.options.precision)
+    timer = host_timer(target, job.context.clock)
+    with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+        paths = [path]
+        if job.options.precision != "fp32":
+            paths.append(Path(folder, f"plain{path.suffix}"))
+            plain_exporter(name, job.options).write(job.network, paths[-1])
+        stats, *plain = timer.time(paths, seed=job.seed)
+    return {
+        **jsonable(stats),
+        "device": target.device,
+        "threads": target.threads,
+        "fingerprint": host_fingerprint(runtime_of(target.runtime).version()),
+        "fp32_median_ms": plain[0].median_ms if plain else None,
+    }
+
+
+def _warn(exported: Exported, job: ExportJob) -> None:
+    """Say where a narrower precision does not pay here, and why."""
+    warn = job.context.reporter.warn
+    delegation = exported.delegation
+    if job.options.precision == "int8" and delegation is not None and delegation.outside:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in delegation.outside.items())
+        warn(
+            f"{exported.artifact}: XNNPACK does not run all of the int8 network: {kinds} stay outside and cut it "
+            f"into {delegation.partitions} parts"
+        )
+    plain_ms = exported.fp32_latency_ms
+    if plain_ms is not None and exported.latency_ms is not None and exported.latency_ms > plain_ms:
+        warn(
+            f"{exported.artifact}: {job.options.precision} is slower than fp32 on this machine: "
+            f"{exported.latency_ms:.4g} ms against {plain_ms:.4g} ms"
+        )
 
 
 def _target(subnet: Path, suffix: str, output: Path | None, count: int) -> Path:
@@ -138,26 +245,3 @@ def _target(subnet: Path, suffix: str, output: Path | None, count: int) -> Path:
         msg = f"--output {output}: a file of this format ends in {suffix}"
         raise InputError(msg)
     return output
-
-
-def _measured(path: Path, target: Target, seed: int, context: Context) -> Mapping[str, Any]:
-    from natdeploy.profilers.host import host_fingerprint
-
-    stats = measure_file(path, target, seed=seed, clock=context.clock)
-    fingerprint = host_fingerprint(runtime_of(target.runtime).version())
-    return {**jsonable(stats), "device": target.device, "threads": target.threads, "fingerprint": fingerprint}
-
-
-def _description(subnet: Subnet, checked_on: str) -> Description:
-    from natdeploy.export.manifest import Description
-
-    task = subnet.task or {}
-    mean, std, labels = (tuple(task[key]) if key in task else None for key in ("mean", "std", "classes"))
-    return Description(
-        subnet={"supernet": subnet.space.name, **subnet.architecture.to_json()},
-        mean=mean,
-        std=std,
-        labels=labels,
-        checked_on=checked_on,
-        random_weights=subnet.weights is None,
-    )

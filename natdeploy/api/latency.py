@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from natdeploy.api.context import Context, resolve_space
 from natdeploy.api.results import MeasureResult, PredictResult, ProfileResult
-from natdeploy.api.timers import exporter_of, host_timer, opened_timer, runtime_of
+from natdeploy.api.timers import TENSORRT, exporter_of, host_timer, opened_timer, runtime_of
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Device, Target
-from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyStats, LatencyTable
+from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyTable
 from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, DeviceUnreachableError, InputError
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from natdeploy.ports import Exporter, ModelTimer, NetworkMeter
     from natdeploy.profilers.passes import Bench
 
-_MODEL_SUFFIXES = {".onnx": ("onnxruntime", "tensorrt"), ".tflite": ("litert",)}
+_ENGINE_SUFFIX = ".engine"
+_MODEL_SUFFIXES = {".onnx": ("onnxruntime", "tensorrt"), ".tflite": ("litert",), _ENGINE_SUFFIX: (TENSORRT,)}
 _GOES_ON = "what is measured so far is kept: the same command goes on behind it"
 
 
@@ -234,9 +235,12 @@ def measure(
     if own is not None and runtime is None:
         runtime = described.runtime if described.runtime in own else own[0]
     target = target_of(described, runtime=runtime, threads=threads)
-    with opened_timer(described, target, context) as timer:
+    if own is not None:
+        require_file(path)
+    with opened_timer(described, target, context, engines=path.suffix == _ENGINE_SUFFIX) as timer:
         if own is not None:
-            require_file(path)
+            if path.suffix == _ENGINE_SUFFIX:
+                _require_same_tensorrt(path, timer)
             stats = timer.time([path], seed=seed)[0]
         else:
             read = read_with_classes(subject, supernet=supernet, width=width, classes=classes)
@@ -245,9 +249,15 @@ def measure(
     return MeasureResult(device=device, runtime=target.runtime, stats=stats)
 
 
-def measure_file(path: Path, target: Target, *, seed: int, clock: Clock) -> LatencyStats:
-    """Measure an exported file on this machine."""
-    return host_timer(target, clock).time([path], seed=seed)[0]
+def _require_same_tensorrt(engine: Path, timer: ModelTimer) -> None:
+    """Check an engine that has a manifest: TensorRT does not always say that an engine is not its own, some crash."""
+    from natdeploy.export.manifest import tool_version
+
+    built, there = tool_version(engine, TENSORRT), timer.version()
+    if built is None or all(one == other for one, other in zip(built.split("."), there.split("."), strict=False)):
+        return
+    msg = f"{engine}: built by TensorRT {built} and cannot be run by TensorRT {there}"
+    raise InputError(msg, hint="export it again for this device: an engine runs only where it was built")
 
 
 def host_meter(target: Target, *, seed: int, clock: Clock) -> NetworkMeter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,14 @@ TENSORRT = "tensorrt"
 
 
 @contextlib.contextmanager
-def opened_timer(device: Device, target: Target, context: Context) -> Iterator[ModelTimer]:
+def opened_timer(device: Device, target: Target, context: Context, *, engines: bool = False) -> Iterator[ModelTimer]:
     """Connect to a device and yield what times model files there; no other job may run on it meanwhile.
+
+    Args:
+        device: The device.
+        target: How it is used.
+        context: Clock, and where the connection is noted.
+        engines: Whether all files are engines, which need no trtexec on a machine that has TensorRT's package.
 
     Raises:
         DeviceUnreachableError: The device is not connected.
@@ -31,7 +38,7 @@ def opened_timer(device: Device, target: Target, context: Context) -> Iterator[M
         OutputError: The device is full.
     """
     with device_lock(device):
-        if device.transport == "local" and target.runtime != TENSORRT:
+        if device.transport == "local" and (target.runtime != TENSORRT or (engines and not has_trtexec(device))):
             yield host_timer(target, context.clock)
         else:
             with connect(device) as connection:
@@ -87,11 +94,12 @@ def exporter_of(device: Device, target: Target) -> Exporter:
     Raises:
         MissingRuntimeError: There is none.
     """
-    from natdeploy.export.onnx import DEFAULT_OPSET, OnnxExporter
+    from natdeploy.export.onnx import OnnxExporter
+    from natdeploy.export.preflight import importer_of
 
     if target.runtime not in {TENSORRT, "onnxruntime"}:
         return _format(target.runtime).quick_exporter
-    return OnnxExporter(min(DEFAULT_OPSET, device.max_opset or DEFAULT_OPSET))
+    return OnnxExporter(importer_of(device, runtime=target.runtime).opset)
 
 
 def runtime_of(name: str) -> Runtime:
@@ -100,7 +108,19 @@ def runtime_of(name: str) -> Runtime:
     Raises:
         MissingRuntimeError: There is none.
     """
+    if name == TENSORRT:
+        from natdeploy.runtimes.tensorrt import TensorrtRuntime
+
+        return TensorrtRuntime()
     return _format(name).runtime
+
+
+def has_trtexec(device: Device) -> bool:
+    """Tell whether this machine has the trtexec that a local device means."""
+    from natdeploy.runtimes.trtexec_program import PLACES
+
+    own = device.program if device.runtime == TENSORRT else None
+    return any(shutil.which(place) for place in ([own] if own else PLACES))
 
 
 def _remote_timer(connection: Connection, device: Device, target: Target) -> ModelTimer:

@@ -62,11 +62,12 @@ class _Failure(NamedTuple):
     code: str
     message: str
     hint: str | None
+    artifacts: tuple[Path, ...] = ()
 
 
 def _failure(error: BaseException, arguments: Sequence[str]) -> _Failure:
     if isinstance(error, NatdeployError):
-        return _Failure(error.exit_code, error.code, error.message, error.hint)
+        return _Failure(error.exit_code, error.code, error.message, error.hint, error.artifacts)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         drop_stdout()
         return _Failure(2, "cannot-write", f"cannot write: {error.strerror}", None)
@@ -83,8 +84,9 @@ def _failure(error: BaseException, arguments: Sequence[str]) -> _Failure:
 def _fail(failure: _Failure, *, as_json: bool) -> int:
     if as_json:
         error = {"code": failure.code, "message": failure.message, "hint": failure.hint}
+        written = {"artifacts": [str(path) for path in failure.artifacts]} if failure.artifacts else {}
         with contextlib.suppress(NatdeployError):
-            print_json({"ok": False, "error": error})
+            print_json({"ok": False, "error": error, **written})
     # The exit code tells what happened even where stderr cannot.
     with contextlib.suppress(OSError):
         click.echo(f"natdeploy: {failure.message}", err=True)

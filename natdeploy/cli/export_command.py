@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from natdeploy.cli import options
 from natdeploy.cli.output import milliseconds, print_line
+from natdeploy.cli.units import parse_batch
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, ExportResult
+    from natdeploy.export.parity import Parity
 
 
 @click.command("export")
 @click.argument("subnet", type=click.Path(path_type=Path))
-@click.option("-f", "--format", multiple=True, default=("onnx",), help="onnx or tflite; repeatable.")
+@click.option("-f", "--format", multiple=True, default=("onnx",), help="onnx, tflite or tensorrt; repeatable.")
+@options.device_option
+@click.option("--precision", default="fp32", help="fp32, fp16 or int8.")
+@click.option(
+    "--calibration",
+    metavar="NAME|FOLDER",
+    default=None,
+    help="Images that int8 ranges are taken from.  [default: train images of the subnet's task]",
+)
+@click.option("--normalize-inside", is_flag=True, help="The file takes pixels, 0 to 255, and normalizes them itself.")
+@click.option("--softmax-inside", is_flag=True, help="The file gives probabilities instead of logits.")
+@click.option("--batch", default="1", help="Images in one call, or dynamic (onnx).")
+@click.option("--opset", type=int, default=None, help="ONNX operator set (onnx).  [default: 17]")
+@click.option("--int8-input", is_flag=True, help="The file takes int8 values instead of float32 (tflite).")
+@click.option("--no-build", is_flag=True, help="Only write what the device builds its engine of (tensorrt).")
 @options.subnet_options
 @options.own_weights_option
 @options.output_option
@@ -25,13 +41,15 @@ if TYPE_CHECKING:
 def command(  # noqa: PLR0917
     subnet: Path,
     format: tuple[str, ...],  # noqa: A002, the option's name
+    output: Path | None,
     supernet: str | None,
     width: float | None,
     classes: int | None,
     weights: Path | None,
-    output: Path | None,
     seed: int,
+    batch: str,
     json: bool,  # noqa: FBT001
+    **how: Any,  # noqa: ANN401
 ) -> None:
     """Write SUBNET as a file that is checked to compute the same, with its manifest beside it."""
 
@@ -41,6 +59,7 @@ def command(  # noqa: PLR0917
         return api.export(
             subnet,
             format,
+            options=api.ExportOptions(batch=parse_batch(batch), **how),
             output=output,
             supernet=supernet,
             width=width,
@@ -56,11 +75,31 @@ def command(  # noqa: PLR0917
 def show(result: ExportResult) -> None:
     """Print exports for people."""
     for exported in result.exports:
-        parity = exported.parity
-        print_line(f"{exported.format}: {exported.artifact} ({exported.size_bytes / 1e6:.2f} MB)")
-        print_line(
-            f"  same as the subnet on {parity.inputs} images: max error {parity.max_abs_error:.2e} "
-            f"({parity.relative_error:.1e} of the largest logit), cosine {parity.cosine:.7f}, "
-            f"top-1 agreement {100 * parity.top1_agreement:.0f} %"
-        )
-        print_line(f"  {milliseconds(exported.latency_ms)} on this machine; manifest {exported.manifest}")
+        parity, accuracy, delegation = exported.parity, exported.accuracy, exported.delegation
+        print_line(f"{exported.format} {exported.precision}: {exported.artifact} ({exported.size_bytes / 1e6:.2f} MB)")
+        print_line(f"  {_compared(parity)}")
+        if accuracy is not None:
+            print_line(
+                f"  top-1 on {accuracy.images} validation images: {accuracy.before:.4f} before, "
+                f"{accuracy.after:.4f} in the file"
+            )
+        if delegation is not None:
+            print_line(f"  {delegation}")
+        plain = exported.fp32_latency_ms
+        beside = "" if plain is None else f" (fp32: {milliseconds(plain)})"
+        where = "this machine" if exported.device == "host" else exported.device
+        measured = exported.latency_ms
+        latency = "latency not measured" if measured is None else f"{milliseconds(measured)} on {where}"
+        print_line(f"  {latency}{beside}; manifest {exported.manifest}")
+        for path in exported.beside:
+            print_line(f"  {path}")
+
+
+def _compared(parity: Parity) -> str:
+    if parity.passed is None:
+        return f"not compared with the subnet: {parity.reason}"
+    return (
+        f"same as the subnet on {parity.inputs} images: max error {parity.max_abs_error:.2e} "
+        f"({parity.relative_error:.1e} of the largest output), cosine {parity.cosine:.7f}, "
+        f"top-1 agreement {100 * parity.top1_agreement:.0f} %"
+    )

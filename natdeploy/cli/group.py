@@ -13,7 +13,7 @@ from natdeploy.version import __version__
 COMMANDS = {
     "profile": "Measure a device: build its per-layer latency table.",
     "search": "Adapt a supernet to a task and search it under a latency target.",
-    "export": "Write a subnet as a checked ONNX or TFLite file.",
+    "export": "Write a subnet as a checked ONNX, TFLite or TensorRT file.",
     "inspect": "Show the layers and costs of a subnet.",
     "extract": "Take a subnet out of a supernet or a finished run.",
     "predict": "Predict the latency of a subnet by a device's table.",

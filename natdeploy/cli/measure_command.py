@@ -33,7 +33,7 @@ def command(  # noqa: PLR0917
     seed: int,
     json: bool,  # noqa: FBT001
 ) -> None:
-    """Really run a subnet or an exported .onnx or .tflite file as a whole, and time it."""
+    """Really run a subnet or an exported .onnx, .tflite or .engine file as a whole, and time it."""
 
     def work(context: Context) -> MeasureResult:
         from natdeploy import api

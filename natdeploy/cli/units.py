@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -155,3 +156,17 @@ def parse_accuracies(values: tuple[str, ...]) -> Path | dict[str, Path] | None:
             raise click.BadParameter(msg)
         files[parts["task"]] = Path(parts["file"])
     return files or None
+
+
+def parse_batch(text: str) -> int | Literal["dynamic"]:
+    """Return a number of images in one call, or `dynamic`.
+
+    Raises:
+        click.BadParameter: It is neither.
+    """
+    if text == "dynamic":
+        return "dynamic"
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        msg = f"{text!r} is not a number of images, 1 or more, or dynamic"
+        raise click.BadParameter(msg)
+    return int(text)

@@ -49,6 +49,18 @@ def list_images(root: Path, classes: Sequence[str], *, may_lack: bool = False) -
     return paths, labels
 
 
+def list_all_images(root: Path) -> list[str]:
+    """Return paths of all images in a folder, deeper folders included.
+
+    Raises:
+        InputError: There is none, or a folder cannot be read.
+    """
+    found = _images_below(root)
+    if not found:
+        raise _no_image(root)
+    return found
+
+
 def _images_below(folder: Path) -> list[str]:
     found = [
         Path(parent, name)

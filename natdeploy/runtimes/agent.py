@@ -258,7 +258,7 @@ class _Litert:
             message = f"{self._package.__name__} does not run with numpy {np.__version__}"
             raise _Refused({"error": NO_PACKAGE, "package": "ai_edge_litert", "message": message}) from error
         details = interpreter.get_input_details()[0]
-        interpreter.set_tensor(details["index"], _noise(details["shape"], seed))
+        interpreter.set_tensor(details["index"], _noise(details["shape"], seed).astype(details["dtype"]))
         invoke: Call = interpreter.invoke
         return invoke
 

@@ -20,10 +20,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Protocol, Self
 
-from natdeploy.errors import DeviceUnreachableError, MissingRuntimeError, NatdeployError, OutputError
-from natdeploy.ports import Finished
+from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, NatdeployError, OutputError
+from natdeploy.files import writing
+from natdeploy.ports import Finished, Transport
 
 CLOSE_S, SEND_S = 15.0, 600.0
+_FIND_S = 30.0
 _MARK = "natdeploy-folder "
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|File too large", re.IGNORECASE)
 _KEEPER = (
@@ -43,6 +45,8 @@ _JOB = (
 )
 _KILL = 'if [ -s "$1" ]; then read -r pid < "$1"; kill -KILL "-$pid" 2>/dev/null || kill -KILL "$pid"; fi'
 _WRITE = 'cat >"$1" && wc -c <"$1"'
+_READ = 'wc -c <"$1" >&2 && cat -- "$1"'
+_FIND = 'for name in "$@"; do command -v "$name" && exit 0; done; exit 1'
 
 
 class Link(Protocol):
@@ -151,6 +155,31 @@ class Connection:
         if done.exit_code != 0 or (push is None and done.stdout.strip() != str(size)):
             raise self.cannot_write(done.stderr, f"a file of {size / 1e6:.1f} MB")
 
+    def fetch(self, source: str, target: Path) -> None:
+        """Copy the file `source` of the device to `target` here.
+
+        Raises:
+            DeviceUnreachableError: The connection is lost, or too slow.
+            InputError: The device has no such file, or cannot read it.
+            OutputError: The file cannot be written here.
+        """
+        self._require_keeper()
+        try:
+            done = self._start(self._link.further(_shell(_READ, source)), SEND_S, b"")
+        except subprocess.TimeoutExpired as error:
+            msg = f"{self._name}: {source} did not get here within {SEND_S:g} s"
+            raise DeviceUnreachableError(msg) from error
+        stderr = done.stderr.decode(errors="replace")
+        failure = self._link.failure(done.returncode, stderr)
+        if failure is not None:
+            raise self._lost(failure)
+        if done.returncode != 0 or str(len(done.stdout)) not in stderr.split():
+            told = stderr.strip().splitlines() or ["it came here incomplete"]
+            msg = f"{self._name}: {source} cannot be read: {told[-1]}"
+            raise InputError(msg)
+        with writing(target):
+            target.write_bytes(done.stdout)
+
     def cannot_write(self, reason: str, what: str) -> OutputError:
         """Return the error of something that the device could not write for a reason that it told."""
         if _NO_SPACE.search(reason):
@@ -249,14 +278,17 @@ class Connection:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._call(self._link.further(_shell(_KILL, pid_file)), CLOSE_S, b"")
 
-    @staticmethod
-    def _call(arguments: Sequence[str], timeout_s: float, stdin: bytes) -> Finished:
-        try:
-            done = subprocess.run(arguments, input=stdin, capture_output=True, timeout=timeout_s, check=False)
-        except FileNotFoundError as error:
-            raise not_installed(arguments[0]) from error
+    def _call(self, arguments: Sequence[str], timeout_s: float, stdin: bytes) -> Finished:
+        done = self._start(arguments, timeout_s, stdin)
         stdout, stderr = (part.decode(errors="replace") for part in (done.stdout, done.stderr))
         return Finished(exit_code=done.returncode, stdout=stdout, stderr=stderr)
+
+    @staticmethod
+    def _start(arguments: Sequence[str], timeout_s: float, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
+        try:
+            return subprocess.run(arguments, input=stdin, capture_output=True, timeout=timeout_s, check=False)
+        except FileNotFoundError as error:
+            raise not_installed(arguments[0]) from error
 
 
 class LocalLink:
@@ -288,6 +320,12 @@ class LocalLink:
 
 def _shell(script: str, *arguments: str) -> str:
     return shlex.join(["sh", "-c", script, "sh", *arguments])
+
+
+def find_program(transport: Transport, candidates: Sequence[str]) -> str | None:
+    """Return the first of `candidates`, names or paths, that can be run on the device; None where none can."""
+    done = transport.run(["sh", "-c", _FIND, "sh", *candidates], timeout_s=_FIND_S)
+    return done.stdout.strip() if done.exit_code == 0 else None
 
 
 def not_installed(program: str) -> MissingRuntimeError:

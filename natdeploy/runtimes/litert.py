@@ -7,7 +7,7 @@ import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,20 +58,7 @@ class LitertRuntime:
             MissingRuntimeError: No interpreter is installed, or it does not run with the installed numpy.
             InputError: The file is missing, or is not a model of one image input and one output.
         """
-        require_threads(threads)
-        package = _package()
-        require_file(path)
-        try:
-            with quiet(stderr=True):
-                interpreter = package.Interpreter(model_path=str(path), num_threads=threads)
-                interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            msg = f"{path}: not a model that LiteRT takes: {error}"
-            raise InputError(msg) from error
-        except SystemError as error:  # how tflite-runtime, built for numpy 1, fails under numpy 2
-            msg = f"{package.__name__} does not run with numpy {np.__version__}"
-            raise MissingRuntimeError(msg, hint=f'{_INSTALL}, or pip install "numpy<2"') from error
-        return LitertSession(interpreter, path)
+        return LitertSession(open_interpreter(path, threads=threads), path)
 
 
 class LitertSession:
@@ -82,18 +69,20 @@ class LitertSession:
         path: File that it was opened from.
 
     Raises:
-        InputError: The model has not one float image input and one float output.
+        InputError: The model has not one float or int8 image input and one float output.
     """
 
     def __init__(self, interpreter: Interpreter, path: Path) -> None:
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         types = [np.dtype(item["dtype"]).name for item in (*inputs, *outputs)]
-        if len(inputs) != 1 or types != ["float32", "float32"]:
-            msg = f"{path}: a model of one float32 input and output is needed, the tensors of this are {types}"
+        if len(inputs) != 1 or types not in (["float32", "float32"], ["int8", "float32"]):
+            wanted = "a model of one float32 or int8 input and one float32 output is needed"
+            msg = f"{path}: {wanted}, the tensors of this are {types}"
             raise InputError(msg)
         self._interpreter = interpreter
         self._indices = inputs[0]["index"], outputs[0]["index"]
         self._input = model_input(path, inputs[0]["shape"].tolist())
+        self._quantization = inputs[0]["quantization"] if types[0] == "int8" else None
 
     @property
     def input_size(self) -> int:
@@ -119,10 +108,40 @@ class LitertSession:
         return invoke
 
     def _call(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
-        self._interpreter.set_tensor(self._indices[0], part)
+        self._interpreter.set_tensor(self._indices[0], self._as_stored(part))
         self._interpreter.invoke()
         result: NDArray[np.float32] = self._interpreter.get_tensor(self._indices[1])
         return result
+
+    def _as_stored(self, part: NDArray[np.float32]) -> NDArray[Any]:
+        """Return values as the input tensor holds them: of int8, the nearest steps of its scale."""
+        if self._quantization is None:
+            return part
+        scale, zero_point = self._quantization
+        return np.clip(np.rint(part / scale) + zero_point, -128, 127).astype(np.int8)
+
+
+def open_interpreter(path: Path, *, threads: int) -> Interpreter:
+    """Return an interpreter of a TFLite file, its tensors allocated.
+
+    Raises:
+        MissingRuntimeError: No interpreter is installed, or it does not run with the installed numpy.
+        InputError: The file is missing, or is not a model that LiteRT takes.
+    """
+    require_threads(threads)
+    package = _package()
+    require_file(path)
+    try:
+        with quiet(stderr=True):
+            interpreter: Interpreter = package.Interpreter(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        msg = f"{path}: not a model that LiteRT takes: {error}"
+        raise InputError(msg) from error
+    except SystemError as error:  # how tflite-runtime, built for numpy 1, fails under numpy 2
+        msg = f"{package.__name__} does not run with numpy {np.__version__}"
+        raise MissingRuntimeError(msg, hint=f'{_INSTALL}, or pip install "numpy<2"') from error
+    return interpreter
 
 
 def _package() -> ModuleType:

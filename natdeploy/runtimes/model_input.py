@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from natdeploy.errors import InputError
 from natdeploy.ports import Images
 
+_ANY_BATCH = 4
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ModelInput:
@@ -21,11 +23,13 @@ class ModelInput:
         batch: Images that one call takes.
         size: Height and width of an image, in pixels.
         channels_last: Whether the file takes `n x r x r x 3` instead of `n x 3 x r x r`.
+        any_batch: Whether one call takes any number of images; `batch` is then what it is measured with.
     """
 
     batch: int
     size: int
     channels_last: bool
+    any_batch: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -47,14 +51,15 @@ class ModelInput:
         return np.ascontiguousarray(arranged, dtype=np.float32)
 
     def run(self, call: Callable[[NDArray[np.float32]], NDArray[np.float32]], images: Images) -> NDArray[np.float32]:
-        """Map `n x 3 x r x r` images to `n x classes` outputs by calls of `batch` images each."""
-        outputs = [np.array(call(part)).reshape(self.batch, -1) for part in self._parts(self.arrange(images))]
+        """Map `n x 3 x r x r` images to `n x classes` outputs by calls of `batch` images each, or of a few."""
+        outputs = [np.array(call(part)).reshape(len(part), -1) for part in self._parts(self.arrange(images))]
         return np.concatenate(outputs)[: len(images)]
 
     def _parts(self, arranged: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-        for start in range(0, len(arranged), self.batch):
-            part = arranged[start : start + self.batch]
-            yield part if len(part) == self.batch else np.resize(part, self.shape)
+        count = _ANY_BATCH if self.any_batch else self.batch
+        for start in range(0, len(arranged), count):
+            part = arranged[start : start + count]
+            yield part if len(part) == count or self.any_batch else np.resize(part, self.shape)
 
 
 def model_input(path: Path, shape: Sequence[object]) -> ModelInput:
@@ -68,7 +73,7 @@ def model_input(path: Path, shape: Sequence[object]) -> ModelInput:
         batch, *rest = sizes
         for channels_last, (channels, height, width) in ((False, rest), (True, [rest[2], rest[0], rest[1]])):
             if channels == 3 and height is not None and height == width:
-                return ModelInput(batch=batch or 1, size=height, channels_last=channels_last)
+                return ModelInput(batch=batch or 1, size=height, channels_last=channels_last, any_batch=batch is None)
     msg = f"{path}: takes an input of shape {list(shape)}, not a batch of square images of 3 channels and fixed size"
     raise InputError(msg)
 

@@ -173,6 +173,35 @@ def profile_arguments(
     return arguments + _verbosity(flags)
 
 
+def output_arguments(flags: TrtexecFlags, *, engine: str, name: str, values: str, output: str) -> list[str]:
+    """Return the arguments that run a built engine once on given values.
+
+    Args:
+        flags: What this trtexec knows; see `gives_outputs`.
+        engine: Engine file on the device.
+        name: Name of the engine's input.
+        values: File of the values of the input there, as they lie in memory.
+        output: JSON file to write the values of the outputs to.
+
+    Raises:
+        InputError: This trtexec cannot do it.
+    """
+    return [
+        f"--loadEngine={engine}",
+        f"--loadInputs={name}:{values}",
+        "--warmUp=0",
+        "--duration=0",
+        "--iterations=1",
+        *_switch(flags, wanted=True, on="--includeDataTransfers", off="--noDataTransfers"),
+        f"--exportOutput={output}",
+    ]
+
+
+def gives_outputs(flags: TrtexecFlags) -> bool:
+    """Tell whether this trtexec can run an engine on given values and write its outputs."""
+    return {"--loadInputs", "--exportOutput"} <= flags.known
+
+
 def writes_layer_info(flags: TrtexecFlags) -> bool:
     """Tell whether this trtexec can write what the layers of an engine are."""
     return "--exportLayerInfo" in flags.known
@@ -200,13 +229,13 @@ def _run(flags: TrtexecFlags, engine: str, run: EngineRun) -> list[str]:
         f"--duration={run.duration_s}",
         f"--iterations={run.iterations}",
         "--avgRuns=1",
-        *_switch(flags, run.transfers, on="--includeDataTransfers", off="--noDataTransfers"),
-        *_switch(flags, run.spin_wait, on="--useSpinWait", off="--noSpinWait"),
-        *_switch(flags, run.cuda_graph, on="--useCudaGraph", off="--noCudaGraph"),
+        *_switch(flags, wanted=run.transfers, on="--includeDataTransfers", off="--noDataTransfers"),
+        *_switch(flags, wanted=run.spin_wait, on="--useSpinWait", off="--noSpinWait"),
+        *_switch(flags, wanted=run.cuda_graph, on="--useCudaGraph", off="--noCudaGraph"),
     ]
 
 
-def _switch(flags: TrtexecFlags, wanted: bool, *, on: str, off: str) -> list[str]:  # noqa: FBT001
+def _switch(flags: TrtexecFlags, *, wanted: bool, on: str, off: str) -> list[str]:
     """Return what states `wanted`: nothing where the only option that is known states the opposite."""
     chosen, opposite = (on, off) if wanted else (off, on)
     if chosen in flags.known:
@@ -221,7 +250,8 @@ def _precision(flags: TrtexecFlags, precision: str) -> list[str]:
         msg = f"unknown precision {precision!r} (known: {', '.join(PRECISIONS)})"
         raise InputError(msg)
     if precision == "fp32":
-        return []
+        # TF32, the default where the GPU has it, keeps ten bits of a weight: too few to compute the same.
+        return ["--noTF32"] if "--noTF32" in flags.known else []
     flag = f"--{precision}"
     if flag not in flags.known:
         msg = f"{flags} has no {flag}: from version 11 on, an engine has the precision of the ONNX file's own types"

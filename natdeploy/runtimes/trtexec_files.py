@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +31,9 @@ _TIMES = (
     "latencyMs",
 )
 _OLD_TIME = "endToEndMs"
+_OUTPUT = {"name", "dimensions", "values"}
+_DIMENSIONS = re.compile(r"[0-9]{1,9}(?:x[0-9]{1,9})*")
+_NOT_A_NUMBER = re.compile(r"(?<=[\s,\[])-?(?:nan|inf)(?=[\s,\]])")
 _PROFILE = {"name", "timeMs", "averageMs", "percentage"}
 _WITHOUT_WARMUP: Version = (8, 5, 0)
 # Times are printed with six digits: a difference of two late ones is off by so much of the later one.
@@ -145,6 +149,30 @@ def read_layer_info(text: str, *, source: str = "layer info") -> list[LayerInfo]
     return [_layer_info(layer, f"{source}, layer {number}") for number, layer in enumerate(layers, start=1)]
 
 
+def read_outputs(text: str, *, source: str = "outputs") -> NDArray[np.float32]:
+    """Read the values of the only output of an engine, from `--exportOutput`.
+
+    Values that are not numbers, which the file holds as `nan` and `inf`, are kept as such.
+
+    Raises:
+        InputError: The file is damaged or of an unknown layout, or there is more than one output.
+    """
+    rows = _objects(load_json(_NOT_A_NUMBER.sub("null", text), source), source)
+    if len(rows) != 1 or set(rows[0]) != _OUTPUT:
+        msg = f"{source}: not one output with {', '.join(sorted(_OUTPUT))}"
+        raise InputError(msg)
+    dimensions, values = rows[0]["dimensions"], rows[0]["values"]
+    if not isinstance(dimensions, str) or not _DIMENSIONS.fullmatch(dimensions) or not isinstance(values, list):
+        msg = f"{source}: dimensions {dimensions!r} with values that are no list"
+        raise InputError(msg)
+    shape = tuple(int(size) for size in dimensions.split("x"))
+    if math.prod(shape) != len(values):
+        msg = f"{source}: {len(values)} values are not {dimensions}"
+        raise InputError(msg)
+    numbers = [math.nan if value is None else _output_number(value, source) for value in values]
+    return np.array(numbers, dtype=np.float32).reshape(shape)
+
+
 def _objects(document: object, source: str) -> Sequence[dict[str, Any]]:
     if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
         msg = f"{source}: not a list of objects"
@@ -161,6 +189,13 @@ def _compute_ms(row: dict[str, Any], place: str) -> float:
         msg = f"{place}: computeMs is {computed:g}, but it computed from {begin:g} to {end:g} ms"
         raise InputError(msg)
     return computed
+
+
+def _output_number(value: object, source: str) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    msg = f"{source}: {str(value)[:40]!r} is not a number"
+    raise InputError(msg)
 
 
 def _layer_time(row: dict[str, Any], count: float, place: str) -> LayerTime:

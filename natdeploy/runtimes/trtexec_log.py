@@ -170,14 +170,22 @@ def _is_warning(line: str) -> bool:
     return prefix is not None and prefix[1] in "VW"
 
 
-def _failure(lines: list[str], errors: list[int], source: str, exit_code: int) -> InputError:
-    telling = [(number, line) for number, line in enumerate(lines, start=1) if not _is_warning(line)]
+def reason_in(text: str) -> tuple[int, str, str] | None:
+    """Return the number of the line that tells why TensorRT failed, the reason and a hint; None where none is known."""
+    telling = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if not _is_warning(line)]
     for pattern, reason, hint in _KNOWN:
         for number, line in telling:
             found = re.search(pattern, _PREFIX.sub("", line))
             if found:
-                msg = f"{source}, line {number}: trtexec failed: {reason.format(*found.groups())}"
-                return InputError(msg, hint=hint)
+                return number, reason.format(*found.groups()), hint
+    return None
+
+
+def _failure(lines: list[str], errors: list[int], source: str, exit_code: int) -> InputError:
+    known = reason_in("\n".join(lines))
+    if known is not None:
+        number, reason, hint = known
+        return InputError(f"{source}, line {number}: trtexec failed: {reason}", hint=hint)
     if errors:
         shown = _OLD_ERROR.sub("", _PREFIX.sub("", lines[errors[0]]))
         return InputError(f"{source}, line {errors[0] + 1}: trtexec failed: {shown}")

@@ -91,13 +91,7 @@ class Task:
 
     def prepare(self, images: Tensor, resolution: int) -> Tensor:
         """Resize and normalize uint8 images to an `n x 3 x r x r` float tensor, channels last in memory."""
-        x = images.float() / 255
-        if x.shape[-1] != resolution:
-            x = nnf.interpolate(x, size=(resolution, resolution), mode=self.interpolation, antialias=True)
-            # Cubic curves swing beyond the range of the pixels between them.
-            x = x.clamp(0, 1) if self.interpolation == "bicubic" else x
-        mean, std = torch.tensor(self.mean).view(3, 1, 1), torch.tensor(self.std).view(3, 1, 1)
-        return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+        return normalized(images, resolution, self.mean, self.std, self.interpolation)
 
     def batches(self, split: ImageSet, parts: Sequence[Tensor], resolution: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the prepared images and the labels at the indices of each part of a split."""
@@ -112,6 +106,23 @@ class Task:
             "mean": list(self.mean),
             "std": list(self.std),
         }
+
+
+def normalized(
+    images: Tensor,
+    resolution: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    interpolation: Interpolation = "bilinear",
+) -> Tensor:
+    """Resize and normalize uint8 images to an `n x 3 x r x r` float tensor, channels last in memory."""
+    x = images.float() / 255
+    if x.shape[-1] != resolution:
+        x = nnf.interpolate(x, size=(resolution, resolution), mode=interpolation, antialias=True)
+        # Cubic curves swing beyond the range of the pixels between them.
+        x = x.clamp(0, 1) if interpolation == "bicubic" else x
+    means, stds = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
+    return ((x - means) / stds).contiguous(memory_format=torch.channels_last)
 
 
 def train_batches(

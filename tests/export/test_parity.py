@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from natdeploy.errors import InputError
-from natdeploy.export.parity import check_parity, compare, reference_outputs
+from natdeploy.export.parity import LIMITS, Limits, check_accuracy, check_parity, compare, reference_outputs
 from natdeploy.testing.networks import noise_images, tiny_network
 
 LOGITS = np.array([[4.0, 1.0, -10.0], [2.0, 3.0, 0.0]], dtype=np.float32)
@@ -57,7 +57,7 @@ def test_disagreement_alone_is_told():
     """Where errors are within bounds and places are not, the share of equal places is the reason."""
     reference = np.array([[1.0, 0.0, 0.0], [0.0, 0.5, 0.4]], dtype=np.float32)
     outputs = np.array([[1.0, 0.0, 0.0], [0.0, 0.449, 0.451]], dtype=np.float32)
-    parity = compare(reference, outputs, tolerance=0.0999)
+    parity = compare(reference, outputs, limits=Limits(relative_error=0.0999))
     assert (parity.passed, parity.top1_agreement) == (False, 0.5)
     assert "50.0% of the inputs" in parity.reason
 
@@ -122,3 +122,56 @@ def test_images_that_prove_nothing_are_refused():
             check_parity(network, None, wrong)
     with pytest.raises(InputError, match="finite"):
         check_parity(network, None, images * np.inf)
+
+
+@pytest.mark.parametrize(("precision", "least"), [("fp16", 0.999), ("int8", 0.95)])
+def test_narrower_precisions_are_held_to_the_cosine(precision, least):
+    """Of fp16 and int8 only the direction of the outputs counts: just above the limit passes, just below does not."""
+    reference = np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
+
+    def turned(cosine):
+        across = np.sqrt(1 - cosine**2)
+        return np.array([[cosine, across], [-across, cosine]], dtype=np.float32)
+
+    assert compare(reference, turned(least + 2e-4), limits=LIMITS[precision]).passed
+    failed = compare(reference, turned(least - 2e-4), limits=LIMITS[precision])
+    assert f"it must be above {least:g}" in failed.reason
+
+
+def test_constant_file_is_not_similar_enough():
+    """Where all outputs are nearly alike, a file that ignores its input has a high cosine, and fails all the same."""
+    rng = np.random.default_rng(0)
+    reference = (np.linspace(5, 9, 6) + 0.2 * rng.standard_normal((8, 6))).astype(np.float32)
+    constant = np.broadcast_to(reference.mean(axis=0), reference.shape)
+    parity = compare(reference, constant, limits=LIMITS["int8"])
+    assert parity.cosine > 0.99
+    assert "what tells the outputs of one input from those of another" in parity.reason
+    assert compare(reference, reference + 0.01, limits=LIMITS["int8"]).passed
+
+
+class Shifted:
+    """A file that answers with the next class for the first `wrong` images it is given."""
+
+    def __init__(self, network, wrong):
+        self.network, self.wrong = network, wrong
+
+    def run(self, images):
+        """Answer, and count."""
+        outputs = reference_outputs(self.network, images)
+        count = min(self.wrong, len(images))
+        outputs[:count] = np.roll(outputs[:count], 1, axis=1)
+        self.wrong -= count
+        return outputs
+
+
+@pytest.mark.parametrize(("wrong", "passed"), [(0, True), (1, True), (2, False)])
+def test_hits_are_counted_before_and_after(wrong, passed):
+    """Over all parts, hits of network and file are counted; 2 points are too many, a single image never is."""
+    network = tiny_network()
+    images = noise_images(network, 40)
+    labels = reference_outputs(network, images).argmax(axis=1)
+    parts = ((images[start : start + 25], labels[start : start + 25]) for start in (0, 25))
+    accuracy = check_accuracy(network, Shifted(network, wrong), parts)
+    assert (accuracy.images, accuracy.before, accuracy.after) == (40, 1.0, 1.0 - wrong / 40)
+    assert (accuracy.reason is None) is passed
+    assert passed or "falls from 1.0000 to 0.9500, 5.0 points" in accuracy.reason

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from natdeploy.errors import DeviceUnreachableError, OutputError
+from natdeploy.errors import DeviceUnreachableError, InputError, OutputError
 from natdeploy.runtimes.connection import Connection, LocalLink
 
 
@@ -75,3 +75,16 @@ def test_a_file_that_cannot_be_written_says_why(tmp_path):
     source.write_bytes(b"x")
     with Connection("here", LocalLink()) as connection, pytest.raises(OutputError, match="No such file or directory"):
         connection.send(source, f"{connection.folder}/missing/model.onnx")
+
+
+def test_files_are_fetched_whole_or_not_at_all(tmp_path):
+    """Bytes come as they are; what is not there, or cannot be written here, is named."""
+    (tmp_path / "there").write_bytes(bytes(range(256)) * 10)
+    with Connection("board", LocalLink()) as connection:
+        connection.fetch(str(tmp_path / "there"), tmp_path / "here")
+        assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
+        with pytest.raises(InputError, match=r"board: .*gone cannot be read: .*[Nn]o such file"):
+            connection.fetch(str(tmp_path / "gone"), tmp_path / "other")
+        with pytest.raises(OutputError, match=r"cannot write .*here/below"):
+            connection.fetch(str(tmp_path / "there"), tmp_path / "here" / "below")
+    assert not (tmp_path / "other").exists()

@@ -68,6 +68,8 @@ def test_commands_and_files_share_one_connection_and_leave_nothing(board, tmp_pa
         connection.send(source, target)
         echoed = connection.run(["sh", "-c", 'pwd; cat; echo "$1" >&2; exit 3', "sh", "a b"], timeout_s=9, stdin=b"x")
         assert Path(target).read_bytes() == source.read_bytes()
+        connection.fetch(target, tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == source.read_bytes()
     assert (echoed.exit_code, echoed.stdout, echoed.stderr) == (3, f"{connection.folder}\nx", "a b\n")
     assert board.log.count("Accepted publickey") == logins + 1
     assert left_over(board) == []

@@ -11,6 +11,8 @@ from natdeploy.runtimes.trtexec import (
     EngineRun,
     TrtexecFlags,
     build_arguments,
+    gives_outputs,
+    output_arguments,
     profile_arguments,
     timing_arguments,
     version_in,
@@ -187,3 +189,26 @@ def test_a_help_without_version_is_read_too():
     """The version is for messages and exported times; the log tells it again."""
     text = trtexec_help(" ".join(sorted(flags("8.0").known))).split("\n", 1)[1]
     assert TrtexecFlags.from_help(text).version is None
+
+
+@pytest.mark.parametrize("version", HELPS)
+def test_outputs_need_inputs_and_transfers(version):
+    """An engine is run once on given values; from 11 on, copying them has to be asked for."""
+    assert gives_outputs(flags(version))
+    arguments = output_arguments(flags(version), engine="e", name="image", values="i.bin", output="o.json")
+    assert "--loadInputs=image:i.bin" in arguments
+    assert "--exportOutput=o.json" in arguments
+    assert ("--includeDataTransfers" in arguments) == (version == "11")
+    assert {argument.split("=")[0] for argument in arguments} <= flags(version).known
+
+
+@pytest.mark.parametrize("flag", ["--loadInputs", "--exportOutput"])
+def test_a_trtexec_without_inputs_or_outputs_gives_none(flag):
+    """Both options are needed."""
+    assert not gives_outputs(TrtexecFlags.from_help(re.sub(rf"  {flag}.*\n", "", HELP_10)))
+
+
+def test_fp32_is_built_without_tf32():
+    """TF32 would round weights to ten bits; what is asked for is fp32."""
+    assert "--noTF32" in build("10", "fp32")
+    assert "--noTF32" not in build("10", "fp16")

@@ -1,0 +1,153 @@
+"""The script that builds an engine on a device which cannot be reached from here: a POSIX shell is enough there."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from pathlib import Path
+
+from natdeploy.errors import InputError
+from natdeploy.files import atomic_path
+
+_SUFFIX = ".build.sh"
+_TEMPLATE = r"""#!/bin/sh
+# Builds a TensorRT engine of the ONNX file beside this script, on the device that is to run it.
+# Usage: sh THIS_SCRIPT [TRTEXEC]
+set -u
+trtexec=${{1:-}}
+case "$trtexec" in
+/* | "") ;;
+*/*) trtexec=$PWD/$trtexec ;;
+esac
+cd "$(dirname "$0")" || exit 2
+onnx={onnx}
+engine={engine}
+script={script}
+log={log}
+temporary=".tmp-$$-$engine"
+
+fail() {{
+    code=$1
+    shift
+    printf '%s\n' "$*" >&2
+    exit "$code"
+}}
+
+[ -s "$onnx" ] || fail 2 "$onnx is not beside this script: copy it too"
+if command -v sha256sum >/dev/null 2>&1; then
+    found=$(sha256sum <"$onnx")
+    [ "${{found%% *}}" = {sha256} ] || fail 2 "$onnx is not the file that this script was written for"
+fi
+
+if [ -z "$trtexec" ]; then
+    for place in trtexec /usr/src/tensorrt/bin/trtexec; do
+        if command -v "$place" >/dev/null 2>&1; then
+            trtexec=$place
+            break
+        fi
+    done
+fi
+command -v "${{trtexec:-trtexec}}" >/dev/null 2>&1 ||
+    fail 3 "there is no trtexec here: it comes with TensorRT; give its path: sh $script /path/of/trtexec"
+
+help=$("$trtexec" --help 2>&1)
+knows() {{
+    printf '%s\n' "$help" | grep -Eq "^[[:blank:]]{{1,4}}$1([=,[:blank:]]|\$)"
+}}
+knows --saveEngine || fail 3 "$trtexec --help lists no options of a usable trtexec"
+
+trap 'rm -f "$temporary"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' HUP TERM
+
+set -- "--onnx=$onnx" "--saveEngine=$temporary"
+{precision}if knows --memPoolSize; then
+    set -- "$@" --memPoolSize=workspace:{workspace}
+elif knows --workspace; then
+    set -- "$@" --workspace={workspace}
+fi
+if knows --skipInference; then
+    set -- "$@" --skipInference
+elif knows --buildOnly; then
+    set -- "$@" --buildOnly
+fi
+if knows --profilingVerbosity; then
+    set -- "$@" --profilingVerbosity=detailed
+fi
+
+printf '%s\n' "building $engine, which takes minutes: $trtexec $*" >&2
+code=0
+"$trtexec" "$@" >"$log" 2>&1 || code=$?
+# Some versions pass in spite of an error, and some exit with 0.
+verdict=$(grep -E '^&&&& (PASSED|FAILED) TensorRT' "$log" | tail -n 1)
+case "$verdict" in
+"&&&& PASSED "*) ;;
+*) [ "$code" -ne 0 ] || code=1 ;;
+esac
+if grep -Eq '^\[[^]]*\] (\[TRT\] )?\[[EF]\]' "$log"; then
+    [ "$code" -ne 0 ] || code=1
+fi
+if [ "$code" -eq 0 ] && [ ! -s "$temporary" ]; then
+    code=1
+fi
+if [ "$code" -ne 0 ]; then
+    grep -E '\[[EF]\]' "$log" | head -n 3 >&2
+    [ "$code" -ne 137 ] || echo "it was killed, most likely for lack of memory: close other programs" >&2
+    fail 1 "trtexec failed; see $log"
+fi
+mv -f "$temporary" "$engine" || exit 2
+printf '%s\n' "$engine"
+"""
+_FULL = """if knows --noTF32; then
+    set -- "$@" --noTF32
+fi
+"""
+_HALF = """if knows --fp16; then
+    set -- "$@" --fp16
+else
+    fail 2 "this trtexec has no --fp16: from TensorRT 11 on, an engine has the precision of the ONNX file"
+fi
+"""
+# From version 11 on the ONNX file alone says that it is int8; before, this has to be allowed too.
+_INT8 = """if knows --int8; then
+    set -- "$@" --int8
+fi
+"""
+_OPTIONS = {"fp32": _FULL, "fp16": _HALF, "int8": _INT8}
+
+
+def script_path(onnx: Path) -> Path:
+    """Return where the script of an ONNX file goes: `<name>.build.sh` beside it."""
+    return onnx.with_suffix(_SUFFIX)
+
+
+def write_build_script(onnx: Path, *, precision: str, workspace_mib: int) -> Path:
+    """Write the script that builds `<name>.engine` of an ONNX file, and return its path.
+
+    It chooses options by what the device's trtexec lists, writes the engine under a temporary name, and names it only
+    where the build passed.
+
+    Raises:
+        InputError: The name of the file begins with a dash.
+        OutputError: The script cannot be written.
+    """
+    if onnx.name.startswith("-"):
+        msg = f"{onnx}: a name that begins with '-' is an option to programs on the device"
+        raise InputError(msg, hint="give another name with --output")
+    path = script_path(onnx)
+    names = {
+        "onnx": onnx.name,
+        "engine": onnx.with_suffix(".engine").name,
+        "script": path.name,
+        "log": onnx.with_suffix(".build.log").name,
+    }
+    text = _TEMPLATE.format(
+        **{key: shlex.quote(name) for key, name in names.items()},
+        sha256=hashlib.sha256(onnx.read_bytes()).hexdigest(),
+        precision=_OPTIONS[precision],
+        workspace=workspace_mib,
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(0o755)
+    return path

@@ -1,0 +1,52 @@
+"""The images that ranges of int8 values are taken from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from natdeploy.errors import InputError
+from natdeploy.ports import Images
+
+if TYPE_CHECKING:
+    from natdeploy.supernet.network import Network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class Calibration:
+    """Images that a network is calibrated with.
+
+    Args:
+        images: `n x 3 x r x r` images, as the network takes them.
+        source: What they are, for people.
+    """
+
+    images: Images
+    source: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a manifest says of them: source, number, and the hash of their values."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.images).tobytes()).hexdigest()
+        return {"source": self.source, "images": len(self.images), "sha256": digest}
+
+
+def require_calibration(calibration: Calibration | None, network: Network) -> Calibration:
+    """Check that there are images which `network` can be calibrated with.
+
+    Raises:
+        InputError: There are none, or they are of another shape, or not finite.
+    """
+    if calibration is None or not len(calibration.images):
+        msg = "int8 needs images to calibrate with"
+        raise InputError(msg, hint="give a folder of images with --calibration")
+    size, shape = network.input_size, calibration.images.shape
+    if shape[1:] != (3, size, size):
+        msg = f"the calibration images have shape {list(shape[1:])}, the subnet takes [3, {size}, {size}]"
+        raise InputError(msg)
+    if not np.isfinite(calibration.images).all():
+        msg = "calibration needs images of finite numbers"
+        raise InputError(msg)
+    return calibration

@@ -1,0 +1,113 @@
+"""ONNX models of narrower numbers: fp16 and int8, by ONNX Runtime's own converters.
+
+Input and output stay float32, so that an app feeds and reads the same whatever the file computes in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from natdeploy.errors import MissingRuntimeError
+from natdeploy.ports import Images
+from natdeploy.runtimes.quiet import quiet, unchanged_process
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+LEAST_INT8_OPSET = 13
+_TENSORRT_OPERATORS = ["Conv", "Gemm", "MatMul"]
+
+
+def to_fp16(model: ModelProto) -> ModelProto:
+    """Return `model` with weights and values of fp16 between its float32 input and output.
+
+    Raises:
+        MissingRuntimeError: ONNX Runtime is not installed.
+    """
+    with _converters("transformers.float16") as package:
+        converted = package.convert_float_to_float16(model, keep_io_types=True)
+    with _converters("quantization.onnx_model") as package:
+        editor = package.ONNXModel(converted)
+        editor.topological_sort()  # the converter appends what it adds at the end
+    result: ModelProto = editor.model
+    return result
+
+
+def to_int8(model: ModelProto, images: Images, *, batch: int, symmetric: bool) -> ModelProto:
+    """Return `model` with int8 weights by channel and 8-bit values, as pairs of quantizing and dequantizing operators.
+
+    Args:
+        model: Model of float32.
+        images: `n x 3 x r x r` images that the ranges of the values are taken from.
+        batch: Images that one call of the model takes.
+        symmetric: Signed values around zero in convolutions and linear layers alone, as TensorRT takes them. Else values
+            are unsigned, and weights keep to 7 bits: x86 processors without VNNI would overflow with 8.
+
+    Raises:
+        MissingRuntimeError: ONNX Runtime is not installed.
+    """
+    import onnx
+
+    with _converters("quantization") as package, tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+        source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        onnx.save_model(model, source)
+        package.quantize_static(
+            source,
+            target,
+            _Reader(model.graph.input[0].name, images, batch),
+            op_types_to_quantize=_TENSORRT_OPERATORS if symmetric else None,
+            per_channel=True,
+            reduce_range=not symmetric,
+            activation_type=package.QuantType.QInt8 if symmetric else package.QuantType.QUInt8,
+            weight_type=package.QuantType.QInt8,
+            extra_options={"ActivationSymmetric": symmetric},
+        )
+        quantized = onnx.load_model(target)
+    _keep_used_domains(quantized)
+    return quantized
+
+
+class _Reader:
+    """Gives one batch of images after the other; a last one that is not full begins again from the front."""
+
+    def __init__(self, name: str, images: Images, batch: int) -> None:
+        starts = range(0, len(images), batch)
+        self._batches: Iterator[dict[str, NDArray[np.float32]]] = (
+            {name: np.resize(images[start : start + batch], (batch, *images.shape[1:]))} for start in starts
+        )
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """Return the next batch by the name of the input, None behind the last."""
+        return next(self._batches, None)
+
+
+@contextlib.contextmanager
+def _converters(name: str) -> Iterator[ModuleType]:
+    """Yield a part of ONNX Runtime, and leave no trace of it in the process or on its outputs."""
+    path = list(sys.path)
+    with unchanged_process(), quiet(stderr=True):
+        try:
+            yield importlib.import_module(f"onnxruntime.{name}")
+        except ImportError as error:
+            msg = "ONNX Runtime is not installed"
+            raise MissingRuntimeError(msg, hint="pip install onnxruntime") from error
+        finally:
+            sys.path[:] = path
+
+
+def _keep_used_domains(model: ModelProto) -> None:
+    """Drop operator sets that no operator is from: other parsers stumble over them."""
+    used = {node.domain for node in model.graph.node}
+    kept = [item for item in model.opset_import if item.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)

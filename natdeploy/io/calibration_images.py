@@ -1,0 +1,58 @@
+"""Images to calibrate int8 networks with: they need no labels, so that any folder of images does."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from natdeploy.errors import InputError
+from natdeploy.io.datasets import load_task
+from natdeploy.io.image_files import View, read_square
+from natdeploy.io.image_folders import list_all_images
+from natdeploy.io.published_sets import PUBLISHED
+from natdeploy.supernet.data import Interpolation
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class CalibrationImages:
+    """Images as they were read.
+
+    Args:
+        pixels: `n x 3 x h x h` uint8.
+        interpolation: How they are resized.
+    """
+
+    pixels: Tensor
+    interpolation: Interpolation
+
+
+def load_calibration_images(data: str, size: int, *, count: int, rng: np.random.Generator) -> CalibrationImages:
+    """Read `count` images, or all where there are fewer, chosen by `rng`.
+
+    Args:
+        data: Name of a data set, whose train images are meant, or a folder; where it holds a folder `train`, that.
+            Images of any size are cropped to a square and resized.
+        size: Height and width that images of a folder are read at, in pixels.
+        count: Images to read, at most.
+        rng: Chooses them.
+
+    Raises:
+        InputError: There is no such data set or folder, it holds no image, or one cannot be read.
+    """
+    if data == "digits" or data in PUBLISHED:
+        task = load_task(data, size, memory_bytes=0, download=False)
+        chosen = rng.permutation(len(task.train))[:count]
+        return CalibrationImages(pixels=task.train.subset(chosen).pixels(), interpolation=task.interpolation)
+    folder = Path(data)
+    if not folder.is_dir():
+        what = "is not a folder of images" if folder.exists() else "no such folder, nor a known data set"
+        msg = f"--calibration {data}: {what}"
+        raise InputError(msg)
+    paths = list_all_images(folder / "train" if (folder / "train").is_dir() else folder)
+    chosen_paths = [paths[place] for place in rng.permutation(len(paths))[:count]]
+    squares = [read_square(path, size=size, view=View()) for path in chosen_paths]
+    return CalibrationImages(pixels=torch.from_numpy(np.stack(squares).transpose(0, 3, 1, 2)), interpolation="bilinear")

@@ -1,0 +1,66 @@
+"""How much of a TFLite file XNNPACK takes over: what it leaves cuts the network into parts."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from natdeploy.runtimes.litert import open_interpreter
+
+_DELEGATE = "DELEGATE"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Delegation:
+    """How LiteRT runs a file on a CPU.
+
+    Args:
+        partitions: Parts of the network that XNNPACK runs, each as a whole.
+        operators: Operators of the file.
+        outside: Operators that XNNPACK does not run: their number, by kind.
+    """
+
+    partitions: int
+    operators: int
+    outside: Mapping[str, int]
+
+    def __str__(self) -> str:
+        parts = "1 part" if self.partitions == 1 else f"{self.partitions} parts"
+        kinds = ", ".join(f"{count} {kind}" for kind, count in self.outside.items())
+        left = f", {kinds} outside" if kinds else ""
+        return f"{self.operators} operators: XNNPACK runs {parts}{left}"
+
+
+def delegation_of(path: Path) -> Delegation:
+    """Return how LiteRT runs a TFLite file.
+
+    Raises:
+        MissingRuntimeError: No interpreter is installed.
+        InputError: The file is not a model that LiteRT takes.
+    """
+    interpreter = open_interpreter(path, threads=1)
+    # The interpreter has no public list of what it runs.
+    nodes = interpreter._get_ops_details()  # noqa: SLF001
+    own = [node for node in nodes if node["op_name"] != _DELEGATE]
+    delegates = [node for node in nodes if node["op_name"] == _DELEGATE]
+    results = {item["index"] for item in interpreter.get_output_details()}
+    outside = collections.Counter(node["op_name"] for node in _outside(own, delegates, results))
+    return Delegation(partitions=len(delegates), operators=len(own), outside=dict(outside.most_common()))
+
+
+def _outside(
+    own: Sequence[Mapping[str, Any]], delegates: Sequence[Mapping[str, Any]], results: set[int]
+) -> list[Mapping[str, Any]]:
+    """Return the operators that no delegate runs: what they give is wanted, and no delegate gives it."""
+    given = {tensor for node in delegates for tensor in node["outputs"]}
+    wanted = results | {tensor for node in delegates for tensor in node["inputs"]}
+    found = []
+    for node in reversed(own):
+        outputs = set(node["outputs"])
+        if outputs & wanted and not outputs & given:
+            found.append(node)
+            wanted.update(node["inputs"])
+    return found[::-1]

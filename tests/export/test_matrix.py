@@ -1,0 +1,172 @@
+"""Every format in every precision, for small, large and random networks, run where only the runtime is installed."""
+
+import functools
+import json
+import subprocess
+import sys
+import venv
+
+import numpy as np
+import pytest
+
+from natdeploy import api
+from natdeploy.api.export_images import noise
+from natdeploy.core.architecture import largest, smallest
+from natdeploy.core.device import PRECISIONS
+from natdeploy.core.genotype import decode, from_encoding, sample
+from natdeploy.core.layers import walk
+from natdeploy.core.space import SPACES
+from natdeploy.export import tflite
+from natdeploy.export.calibration import Calibration
+from natdeploy.export.formats import make_exporter
+from natdeploy.export.options import SUFFIXES, ExportOptions
+from natdeploy.export.parity import LIMITS, compare, reference_outputs
+from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.network import build_network
+from tests.netconfigs import net_config
+from tests.published import PUBLISHED
+
+ALONE = {
+    "onnx": """
+import sys
+import numpy as np
+import onnxruntime
+model, inputs, outputs = sys.argv[1:]
+session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+name = session.get_inputs()[0].name
+np.save(outputs, np.concatenate([session.run(None, {name: image[None]})[0] for image in np.load(inputs)]))
+""",
+    "tflite": """
+import sys
+import numpy as np
+try:
+    from ai_edge_litert.interpreter import Interpreter
+except ImportError:
+    from tflite_runtime.interpreter import Interpreter
+model, inputs, outputs = sys.argv[1:]
+interpreter = Interpreter(model_path=model, num_threads=1)
+interpreter.allocate_tensors()
+rows = []
+for image in np.load(inputs):
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image.transpose(1, 2, 0)[None])
+    interpreter.invoke()
+    rows.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+np.save(outputs, np.concatenate(rows))
+""",
+}
+NOTHING_ELSE = 'assert not {"torch", "natdeploy", "onnx"} & set(sys.modules), sorted(sys.modules)\n'
+
+
+def random_one(space):
+    """Draw one architecture of the space."""
+    return decode(space, sample(space, 1, np.random.default_rng(0))[0])
+
+
+CHOICES = {"smallest": smallest, "largest": largest, "random": random_one}
+NORMAL = ("starter", "smallest")
+NETWORKS = [
+    pytest.param(space, which, marks=() if (space, which) == NORMAL else pytest.mark.slow)
+    for space in SPACES
+    for which in CHOICES
+]
+
+
+@functools.lru_cache(maxsize=2)
+def network_of(space, which):
+    """Return a network of random weights."""
+    layers = walk(SPACES[space], CHOICES[which](SPACES[space]), 10)
+    return random_weights(build_network(layers), 0)
+
+
+@pytest.fixture(scope="module")
+def convert():
+    """Convert each network once for all precisions."""
+    real, written = tflite._convert, {}
+
+    def convert(network, target):
+        if network not in written:
+            written.clear()
+            real(network, target)
+            written[network] = target.read_bytes()
+        target.write_bytes(written[network])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tflite, "_convert", convert)
+        yield
+
+
+def run_alone(path, images, *, python=sys.executable):
+    """Run a file in a fresh process that knows numpy and a runtime, and nothing else; return its outputs."""
+    inputs, outputs = path.with_suffix(".inputs.npy"), path.with_suffix(".outputs.npy")
+    np.save(inputs, images)
+    script = ALONE[path.suffix[1:]] + NOTHING_ELSE
+    command = [python, "-I", "-c", script, str(path), str(inputs), str(outputs)]
+    done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return np.load(outputs)
+
+
+def images_of(network, count, seed):
+    """Return images of noise for a network."""
+    return noise(count, network.input_size, np.random.default_rng(seed))
+
+
+def write(network, path, format_name, precision):
+    """Export a network to a file, calibrated on noise."""
+    calibration = Calibration(images=images_of(network, 16, 1), source="noise")
+    make_exporter(format_name, ExportOptions(precision=precision), calibration).write(network, path)
+
+
+@pytest.mark.parametrize("format_name", ALONE)
+@pytest.mark.parametrize(("space", "which"), NETWORKS)
+def test_file_computes_the_same_where_only_its_runtime_is(convert, tmp_path, space, which, format_name):
+    """In each precision, a process that has the runtime and nothing of natdeploy or torch gets the network's outputs."""
+    network = network_of(space, which)
+    images = images_of(network, 8, 0)
+    reference = reference_outputs(network, images)
+    for precision in PRECISIONS:
+        path = tmp_path / f"{precision}{SUFFIXES[format_name]}"
+        write(network, path, format_name, precision)
+        parity = compare(reference, run_alone(path, images), limits=LIMITS[precision])
+        assert parity.passed, f"{precision}: {parity.reason} ({parity})"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format_name", ALONE)
+@pytest.mark.parametrize("published", PUBLISHED, ids=str)
+def test_published_architectures_export(published, format_name, tmp_path):
+    """The 14 architectures that the NAT authors released export from their encodings, and pass the check."""
+    result = api.export(published.encoding, (format_name,), output=tmp_path, classes=published.classes)
+    exported = result.exports[0]
+    assert exported.parity.passed
+    assert json.loads(exported.manifest.read_text())["output"]["shape"] == [1, published.classes]
+    assert api.measure(exported.artifact).stats.median_ms > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format_name", ALONE)
+def test_released_configuration_with_mish_exports(format_name, tmp_path):
+    """A net.config of the authors, whose every activation is Mish, exports and passes the check."""
+    source = tmp_path / "net.config"
+    config = net_config(from_encoding(PUBLISHED[0].encoding), classes=10, activation="mish", dropout=0.2)
+    source.write_text(json.dumps(config))
+    assert api.export(source, (format_name,)).exports[0].parity.passed
+
+
+@pytest.mark.slow
+def test_tflite_runtime_reads_the_files(convert, tmp_path):
+    """tflite-runtime 2.14, the last for small boards, which needs numpy before 2, runs the files of every precision."""
+    venv.create(tmp_path / "board", with_pip=True)
+    python = str(tmp_path / "board" / "bin" / "python")
+    command = [python, "-m", "pip", "install", "--quiet", "tflite-runtime==2.14.0", "numpy<2"]
+    installed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if installed.returncode:
+        pytest.skip(f"tflite-runtime cannot be installed here: {installed.stderr[-200:]}")
+    network = network_of(*NORMAL)
+    images = images_of(network, 4, 0)
+    reference = reference_outputs(network, images)
+    for precision in PRECISIONS:
+        path = tmp_path / f"{precision}.tflite"
+        write(network, path, "tflite", precision)
+        parity = compare(reference, run_alone(path, images, python=python), limits=LIMITS[precision])
+        assert parity.passed, f"{precision}: {parity.reason} ({parity})"

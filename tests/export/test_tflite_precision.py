@@ -1,0 +1,132 @@
+"""TFLite files of fp16 and int8, made of files that were written without the slow converter."""
+
+import dataclasses
+import logging
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from natdeploy.errors import InputError, MissingRuntimeError
+from natdeploy.export import tflite
+from natdeploy.export.calibration import Calibration
+from natdeploy.export.parity import LIMITS, check_parity
+from natdeploy.export.tflite import TfliteExporter
+from natdeploy.export.tflite_direct import TfliteDirectExporter
+from natdeploy.runtimes.litert import LitertRuntime, open_interpreter
+from natdeploy.runtimes.litert_delegation import delegation_of
+from natdeploy.testing.exporters import with_stdout
+from natdeploy.testing.networks import noise_images, tiny_network
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A network that has every operator of the family."""
+    return tiny_network()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Write the float file that others are made of directly: the same operators in a fraction of the time."""
+    monkeypatch.setattr(tflite, "_convert", lambda network, target: TfliteDirectExporter().write(network, target))
+
+
+def write(network, path, **options):
+    """Write a file and return what the exporter said of it."""
+    calibration = Calibration(images=noise_images(network, 16, seed=1), source="noise")
+    return TfliteExporter(calibration=calibration, **options).write(network, path)
+
+
+def parity(network, path, precision):
+    """Return how a file compares with the network, on noise."""
+    session = LitertRuntime().open(path, threads=1)
+    return check_parity(network, session, noise_images(network, 8), limits=LIMITS[precision])
+
+
+def kinds(path):
+    """Return the names of the types of a file's tensors."""
+    return {np.dtype(item["dtype"]).name for item in open_interpreter(path, threads=1).get_tensor_details()}
+
+
+def test_fp16_weights_compute_the_same(network, tmp_path):
+    """Weights are fp16, the file is about half as large, and the outputs are those of the network."""
+    plain, path = tmp_path / "plain.tflite", tmp_path / "network.tflite"
+    write(network, plain)
+    described = write(network, path, precision="fp16")
+    found = parity(network, path, "fp16")
+    assert found.passed, found
+    assert "float16" in kinds(path)
+    assert path.stat().st_size < 0.65 * plain.stat().st_size
+    assert described["precision"] == "fp16"
+    assert described["versions"].keys() == {"torch", "litert-torch", "ai-edge-quantizer"}
+    assert described["delegation"]["outside"] == {}
+
+
+@pytest.mark.parametrize("int8_input", [False, True])
+def test_int8_computes_nearly_the_same(network, tmp_path, int8_input):
+    """Weights are int8 by channel, the output stays float32, and so does the input unless int8 is asked for."""
+    path = tmp_path / "network.tflite"
+    described = write(network, path, precision="int8", int8_input=int8_input)
+    found = parity(network, path, "int8")
+    assert found.passed, found
+    interpreter = open_interpreter(path, threads=1)
+    wanted = "int8" if int8_input else "float32"
+    assert np.dtype(interpreter.get_input_details()[0]["dtype"]).name == wanted == described["input"]["dtype"]
+    assert np.dtype(interpreter.get_output_details()[0]["dtype"]).name == "float32"
+    scales = [len(item["quantization_parameters"]["scales"]) for item in interpreter.get_tensor_details()]
+    assert max(scales) > 1
+    assert described["calibration"]["images"] == 16
+    assert ("scale" in described["input"]) is int8_input
+
+
+def test_int8_input_is_described_as_it_is_read(network, tmp_path):
+    """Scale and zero point of the description turn an image into what the input tensor takes."""
+    path = tmp_path / "network.tflite"
+    described = write(network, path, precision="int8", int8_input=True)["input"]
+    image = noise_images(network, 1)
+    interpreter = open_interpreter(path, threads=1)
+    stored = np.clip(np.rint(image / described["scale"] + described["zero_point"]), -128, 127).astype(np.int8)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], stored.transpose(0, 2, 3, 1))
+    interpreter.invoke()
+    outputs = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_array_equal(outputs, LitertRuntime().open(path, threads=1).run(image))
+
+
+def test_delegation_is_counted(network, tmp_path):
+    """Of a float file XNNPACK runs everything, in one part; what it leaves of another is named and counted."""
+    plain = tmp_path / "plain.tflite"
+    described = write(network, plain)
+    whole = delegation_of(plain)
+    assert (whole.partitions, whole.outside) == (1, {})
+    assert whole.operators > 10
+    assert described["delegation"] == dataclasses.asdict(whole)
+    assert str(whole) == f"{whole.operators} operators: XNNPACK runs 1 part"
+
+
+def test_nothing_is_left_behind(network, tmp_path):
+    """Nothing reaches stdout, one file is written, and environment and logging are as they were."""
+    handlers, before = list(logging.getLogger().handlers), dict(os.environ)
+    _, stdout = with_stdout(lambda: write(network, tmp_path / "network.tflite", precision="int8"))
+    assert stdout == b""
+    assert [path.name for path in tmp_path.iterdir()] == ["network.tflite"]
+    assert logging.getLogger().handlers == handlers
+    assert {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"} == {
+        key: value for key, value in before.items() if key != "PYTEST_CURRENT_TEST"
+    }
+
+
+def test_int8_without_images_is_refused(network, tmp_path):
+    """int8 is not calibrated on nothing, and nothing is written."""
+    with pytest.raises(InputError, match="needs images to calibrate with"):
+        TfliteExporter(precision="int8").write(network, tmp_path / "network.tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_package_is_named_with_the_command(network, tmp_path, monkeypatch):
+    """Without ai-edge-quantizer the error tells how to install it, and nothing is written."""
+    monkeypatch.setitem(sys.modules, "ai_edge_quantizer", None)
+    with pytest.raises(MissingRuntimeError, match="ai-edge-quantizer is not installed") as caught:
+        write(network, tmp_path / "network.tflite", precision="fp16")
+    assert caught.value.hint == 'pip install "natdeploy[tflite]"'
+    assert list(tmp_path.iterdir()) == []
