@@ -70,9 +70,7 @@ def show(result: ExportResult) -> None:
     """Print exports for people."""
     for exported in result.exports:
         parity, accuracy, delegation = exported.parity, exported.accuracy, exported.delegation
-        print_line(
-            f"{exported.format} {exported.precision}: {exported.artifact} ({exported.size_bytes / 1e6:.2f} MB)"
-        )
+        print_line(f"{exported.format} {exported.precision}: {exported.artifact} ({exported.size_bytes / 1e6:.2f} MB)")
         print_line(
             f"  same as the subnet on {parity.inputs} images: max error {parity.max_abs_error:.2e} "
             f"({parity.relative_error:.1e} of the largest output), cosine {parity.cosine:.7f}, "
