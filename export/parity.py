@@ -106,7 +106,7 @@ class Accuracy:
 
     @property
     def reason(self) -> str | None:
-        """Why the file is not good enough: it loses 2 points or more, and more than a single image; None where it is."""
+        """Why the file is not good enough: it loses 2 points or more, and more than one image; None where it is."""
         lost = self.before - self.after
         if lost < _MOST_LOST or round(lost * self.images) <= 1:
             return None

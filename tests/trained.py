@@ -17,7 +17,7 @@ _RIDGE = 1.0
 
 
 def write_digits_subnet(target: Path) -> Network:
-    """Write the smallest starter architecture, fitted to the digits, as the subnet file `target`; return its network."""
+    """Write the smallest starter architecture, fitted to the digits, as a subnet file; return its network."""
     space = SPACES["starter"]
     architecture = smallest(space)
     task = load_task("digits", architecture.resolution)

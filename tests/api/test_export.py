@@ -73,7 +73,7 @@ def changed(source, folder, **keys):
 
 
 def test_int8_is_calibrated_and_counted_on_images_of_the_task(source, tmp_path):
-    """Ranges come from train images, hits from validation images; both, and the latency of fp32, are in the manifest."""
+    """Ranges come from train images, hits from validation images; both, and the latency of fp32, are told."""
     exported, said = export(source, tmp_path, precision="int8")
     manifest = json.loads(exported.manifest.read_text())
     accuracy = manifest["accuracy"]
@@ -90,7 +90,7 @@ def test_int8_is_calibrated_and_counted_on_images_of_the_task(source, tmp_path):
 
 
 def test_int8_that_loses_too_much_is_rejected(source, tmp_path):
-    """Calibrated on images that tell nothing, the file loses its accuracy: only the rejected file stays, and says why."""
+    """Calibrated on images that tell nothing, the file loses its accuracy, and only the rejected file stays."""
     (tmp_path / "black").mkdir()
     Image.new("RGB", (32, 32)).save(tmp_path / "black" / "1.png")
     with pytest.raises(CheckFailedError, match=r"top-1 on \d+ validation images falls from") as caught:
@@ -194,7 +194,7 @@ def test_noise_differs_from_image_to_image():
     ],
 )
 def test_what_int8_costs_is_said(outside, latency_ms, expected):
-    """Where XNNPACK does not run all of an int8 file, or it is slower than fp32 here, a warning says so with figures."""
+    """Where XNNPACK does not run all of an int8 file, or it is slower than fp32, a warning says so with figures."""
     heard = Heard()
     job = types.SimpleNamespace(options=api.ExportOptions(precision="int8"), context=api.Context(reporter=heard))
     exported = types.SimpleNamespace(
