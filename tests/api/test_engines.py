@@ -23,7 +23,7 @@ from natdeploy.core.device import Device
 from natdeploy.io.devices import find_device
 from natdeploy.runtimes import trtexec_program
 from tests.ssh_server import ADDRESS, SshServer, free_port, ssh_server, write_program
-from tests.stand_ins import write_stand_in
+from tests.stand_ins import write_quick_trtexec
 from tests.tensorrt_stand_in import VERSIONS, FakeMemory, make_package
 from tests.tool_outputs import sample
 
@@ -60,7 +60,7 @@ class Board:
 
     def becomes(self, build: str = "", *, run: str = "", without: str = "") -> None:
         """Let its trtexec do something else when it builds or runs, and not know an option."""
-        real = shlex.quote(str(self.folder / "real"))
+        real = shlex.quote(str(self.folder / "real" / "trtexec"))
         hide = f" | grep -v -e '{without}'" if without else ""
         write_program(
             self.program,
@@ -76,7 +76,8 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     folder, keys = tmp_path_factory.mktemp("board"), tmp_path_factory.mktemp("keys")
     for name in ("tmp", "programs"):
         (folder / name).mkdir()
-    write_stand_in(folder / "real", "trtexec")
+    (folder / "real").mkdir()
+    write_quick_trtexec(folder / "real")
     there = {
         "PATH": f"{folder / 'programs'}:{SYSTEM}",
         "TMPDIR": str(folder / "tmp"),
