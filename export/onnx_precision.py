@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 LEAST_INT8_OPSET = 13
 _TENSORRT_OPERATORS = ["Conv", "Gemm", "MatMul"]
+# Biases stay float, and weights too, with both operators behind them: TensorRT takes neither int32 nor int8 constants.
+_TENSORRT_OPTIONS = {
+    "ActivationSymmetric": True,
+    "AddQDQPairToWeight": True,
+    "OpTypesToExcludeOutputQuantization": _TENSORRT_OPERATORS,
+    "QuantizeBias": False,
+}
 
 
 def to_fp16(model: ModelProto) -> ModelProto:
@@ -50,7 +57,7 @@ def to_int8(model: ModelProto, images: Images, *, batch: int, symmetric: bool) -
         model: Model of float32.
         images: `n x 3 x r x r` images that the ranges of the values are taken from.
         batch: Images that one call of the model takes.
-        symmetric: Signed values around zero in convolutions and linear layers alone, as TensorRT takes them. Else values
+        symmetric: Signed values around zero in convolutions and linear layers alone, as TensorRT takes them. Else they
             are unsigned, and weights keep to 7 bits: x86 processors without VNNI would overflow with 8.
 
     Raises:
@@ -70,7 +77,7 @@ def to_int8(model: ModelProto, images: Images, *, batch: int, symmetric: bool) -
             reduce_range=not symmetric,
             activation_type=package.QuantType.QInt8 if symmetric else package.QuantType.QUInt8,
             weight_type=package.QuantType.QInt8,
-            extra_options={"ActivationSymmetric": symmetric},
+            extra_options=_TENSORRT_OPTIONS if symmetric else {},
         )
         quantized = onnx.load_model(target)
     _keep_used_domains(quantized)
@@ -97,12 +104,19 @@ def _converters(name: str) -> Iterator[ModuleType]:
     path = list(sys.path)
     with unchanged_process(), quiet(stderr=True):
         try:
-            yield importlib.import_module(f"onnxruntime.{name}")
-        except ImportError as error:
-            msg = "ONNX Runtime is not installed"
-            raise MissingRuntimeError(msg, hint="pip install onnxruntime") from error
+            yield _part(name)
         finally:
             sys.path[:] = path
+
+
+def _part(name: str) -> ModuleType:
+    try:
+        folder = importlib.import_module("onnxruntime.transformers").__path__[0]
+        sys.path.append(folder)  # the modules there import one another by bare names, those of quantization too
+        return importlib.import_module(f"onnxruntime.{name}")
+    except ImportError as error:
+        msg = "ONNX Runtime is not installed"
+        raise MissingRuntimeError(msg, hint="pip install onnxruntime") from error
 
 
 def _keep_used_domains(model: ModelProto) -> None:

@@ -90,7 +90,9 @@ def require_taken(format_name: str, options: ExportOptions) -> None:
     for name in options.given():
         formats = TAKEN_BY.get(name, FORMATS)
         if format_name not in formats:
-            msg = f"{flag_of(name)} is not an option of format {format_name} (formats that take it: {', '.join(formats)})"
+            msg = (
+                f"{flag_of(name)} is not an option of format {format_name} (formats that take it: {', '.join(formats)})"
+            )
             raise InputError(msg)
 
 

@@ -106,7 +106,7 @@ class Accuracy:
 
     @property
     def reason(self) -> str | None:
-        """Why the file is not good enough: it loses 2 points or more, and more than a single image; None where it is."""
+        """Why the file is not good enough: it loses 2 points or more, and more than one image; None where it is."""
         lost = self.before - self.after
         if lost < _MOST_LOST or round(lost * self.images) <= 1:
             return None
@@ -131,9 +131,7 @@ def require_images(network: Network, images: Images) -> None:
         raise InputError(msg)
 
 
-def check_parity(
-    network: Network, session: Session, images: Images, *, limits: Limits = LIMITS["fp32"]
-) -> Parity:
+def check_parity(network: Network, session: Session, images: Images, *, limits: Limits = LIMITS["fp32"]) -> Parity:
     """Compare an opened file with the network that it was written from, on `n x 3 x r x r` images.
 
     Raises:
@@ -219,9 +217,7 @@ def _too_large(relative_error: float, agreement: float, limits: Limits) -> str |
     return None
 
 
-def _too_far(
-    expected: NDArray[np.float64], actual: NDArray[np.float64], cosine: float, limits: Limits
-) -> str | None:
+def _too_far(expected: NDArray[np.float64], actual: NDArray[np.float64], cosine: float, limits: Limits) -> str | None:
     if limits.cosine is None:
         return None
     if cosine <= limits.cosine:

@@ -134,7 +134,8 @@ class ExportImages:
         if not self._options.normalize_inside or self.mean_std is None:
             return images
         mean, std = (np.array(values, np.float32).reshape(3, 1, 1) for values in self.mean_std)
-        return np.clip((images * std + mean) * np.float32(PIXEL_RANGE[1]), *PIXEL_RANGE)
+        pixels: Images = np.clip((images * std + mean) * np.float32(PIXEL_RANGE[1]), *PIXEL_RANGE)
+        return pixels
 
 
 def noise(count: int, size: int, rng: np.random.Generator) -> Images:

@@ -7,7 +7,7 @@ import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,12 +113,13 @@ class LitertSession:
         result: NDArray[np.float32] = self._interpreter.get_tensor(self._indices[1])
         return result
 
-    def _as_stored(self, part: NDArray[np.float32]) -> NDArray[Any]:
+    def _as_stored(self, part: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.int8]:
         """Return values as the input tensor holds them: of int8, the nearest steps of its scale."""
         if self._quantization is None:
             return part
         scale, zero_point = self._quantization
-        return np.clip(np.rint(part / scale) + zero_point, -128, 127).astype(np.int8)
+        stored: NDArray[np.int8] = np.clip(np.rint(part / scale) + zero_point, -128, 127).astype(np.int8)
+        return stored
 
 
 def open_interpreter(path: Path, *, threads: int) -> Interpreter:

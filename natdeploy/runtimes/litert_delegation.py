@@ -43,7 +43,7 @@ def delegation_of(path: Path) -> Delegation:
     """
     interpreter = open_interpreter(path, threads=1)
     # The interpreter has no public list of what it runs.
-    nodes = interpreter._get_ops_details()  # noqa: SLF001
+    nodes = interpreter._get_ops_details()
     own = [node for node in nodes if node["op_name"] != _DELEGATE]
     delegates = [node for node in nodes if node["op_name"] == _DELEGATE]
     results = {item["index"] for item in interpreter.get_output_details()}

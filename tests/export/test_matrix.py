@@ -120,7 +120,7 @@ def write(network, path, format_name, precision):
 @pytest.mark.parametrize("format_name", ALONE)
 @pytest.mark.parametrize(("space", "which"), NETWORKS)
 def test_file_computes_the_same_where_only_its_runtime_is(convert, tmp_path, space, which, format_name):
-    """In each precision, a process that has the runtime and nothing of natdeploy or torch gets the network's outputs."""
+    """In each precision, a process without natdeploy and torch gets the network's outputs from the file."""
     network = network_of(space, which)
     images = images_of(network, 8, 0)
     reference = reference_outputs(network, images)
