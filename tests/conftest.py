@@ -32,3 +32,21 @@ def one_thread() -> None:
 
     torch.set_num_threads(1)
     threadpoolctl.threadpool_limits(1, user_api="blas")
+
+
+@pytest.fixture(scope="session")
+def digits_subnet(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
+    """Return the file of a small subnet that is good at the digits."""
+    from tests.trained import write_digits_subnet
+
+    path = tmp_path_factory.mktemp("digits") / "subnet.json"
+    write_digits_subnet(path)
+    return path
+
+
+@pytest.fixture
+def exports_on_one_thread(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
+    """Keep exports from setting torch to more threads."""
+    from natdeploy.api import subnets
+
+    monkeypatch.setattr(subnets, "prepare_torch", lambda _: 1)

@@ -20,6 +20,37 @@ def write_stand_in(path: Path, program: str) -> None:
     path.chmod(0o755)
 
 
+def write_quick_trtexec(folder: Path) -> Path:
+    """Write a program into `folder` that answers as `trtexec` would, and return it; only outputs take a Python there.
+
+    Every run takes a millisecond.
+    """
+    from tests.tool_outputs import HELP_8_0, TRTEXEC_LOG, exported_times
+
+    contents = {"help": HELP_8_0, "log": TRTEXEC_LOG, "times": exported_times([1.0] * 20, begin=500, old=True)}
+    for name, text in contents.items():
+        (folder / f"trtexec.{name}").write_text(text, encoding="utf-8")
+    path = folder / "trtexec"
+    path.write_text(
+        f"""#!/bin/sh
+case "$*" in
+--help) exec cat {path}.help;;
+*--exportOutput=*) exec {shlex.join([sys.executable, __file__, "trtexec"])} "$@";;
+esac
+for one; do case "$one" in
+--onnx=*) onnx=${{one#*=}};;
+--saveEngine=*) cp "$onnx" "${{one#*=}}";;
+--timingCacheFile=*) echo built >>"${{one#*=}}";;
+--exportTimes=*) cp {path}.times "${{one#*=}}";;
+esac; done
+cat {path}.log
+""",
+        encoding="utf-8",
+    )
+    path.chmod(0o755)
+    return path
+
+
 def write_adb_stand_in(path: Path, root: Path, listed: str) -> None:
     """Write an `adb` whose only phone is the folder `root`; `listed` is what `adb devices` prints below its head.
 

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from natdeploy.runtimes.agent import onnx_errors
+
 VERSIONS = ("8.2.1.8", "8.6.1.6", "10.3.0.26", "11.4.0.106")
-_UNREADABLE = (onnxruntime.capi.onnxruntime_pybind11_state.Fail, RuntimeError, ValueError)
+_UNREADABLE = onnx_errors(onnxruntime)
 
 
 class FakeMemory:

@@ -11,13 +11,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 SAMPLES = Path(os.environ.get("NATDEPLOY_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "samples"
 
 
 def sample(name: str) -> str:
     """Return a real output; the test is skipped where it is absent."""
+    import pytest
+
     path = SAMPLES / name
     if not path.exists():
         pytest.skip(f"{path} is absent: set NATDEPLOY_SHARED_DATA")

@@ -12,12 +12,13 @@ from PIL import Image
 from natdeploy import api
 from natdeploy.api import exporting
 from natdeploy.api.export_images import ExportImages, noise
+from natdeploy.core.architecture import smallest
+from natdeploy.core.space import SPACES
 from natdeploy.errors import CheckFailedError, InputError
 from natdeploy.export.parity import reference_outputs
 from natdeploy.io.datasets import load_task
 from natdeploy.io.subnets import read_subnet
 from natdeploy.runtimes.litert_delegation import Delegation
-from tests.trained import write_digits_subnet
 
 
 class Heard:
@@ -38,24 +39,17 @@ class Heard:
         """Forget progress."""
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """The folder of a subnet that is good at the digits, and its network."""
-    folder = tmp_path_factory.mktemp("source")
-    return folder / "subnet.json", write_digits_subnet(folder / "subnet.json")
-
-
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch, exports_on_one_thread):
     """A data folder of its own."""
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
 
 
-def export(source, folder, formats=("onnx",), **options):
+def export(subnet, folder, formats=("onnx",), **options):
     """Export into `folder`; return the result and what was said."""
     heard = Heard()
     result = api.export(
-        source[0],
+        subnet,
         formats,
         options=api.ExportOptions(**options),
         output=folder / "out",
@@ -64,17 +58,17 @@ def export(source, folder, formats=("onnx",), **options):
     return result.exports[0], heard.said
 
 
-def changed(source, folder, **keys):
+def changed(subnet, folder, **keys):
     """Write the subnet with other keys, beside its weights, and return its path."""
-    content = {**json.loads(source[0].read_text()), "weights": str(source[0].with_suffix(".safetensors")), **keys}
+    content = {**json.loads(subnet.read_text()), "weights": str(subnet.with_suffix(".safetensors")), **keys}
     path = folder / "changed.json"
     path.write_text(json.dumps(content))
-    return path, source[1]
+    return path
 
 
-def test_int8_is_calibrated_and_counted_on_images_of_the_task(source, tmp_path):
+def test_int8_is_calibrated_and_counted_on_images_of_the_task(digits_subnet, tmp_path):
     """Ranges come from train images, hits from validation images; both, and the latency of fp32, are told."""
-    exported, said = export(source, tmp_path, precision="int8")
+    exported, said = export(digits_subnet, tmp_path, precision="int8")
     manifest = json.loads(exported.manifest.read_text())
     accuracy = manifest["accuracy"]
     assert manifest["precision"] == exported.precision == "int8"
@@ -89,19 +83,19 @@ def test_int8_is_calibrated_and_counted_on_images_of_the_task(source, tmp_path):
     assert not any("noise" in line for line in said)
 
 
-def test_int8_that_loses_too_much_is_rejected(source, tmp_path):
+def test_int8_that_loses_too_much_is_rejected(digits_subnet, tmp_path):
     """Calibrated on images that tell nothing, the file loses its accuracy, and only the rejected file stays."""
     (tmp_path / "black").mkdir()
     Image.new("RGB", (32, 32)).save(tmp_path / "black" / "1.png")
     with pytest.raises(CheckFailedError, match=r"top-1 on \d+ validation images falls from") as caught:
-        export(source, tmp_path, precision="int8", calibration=str(tmp_path / "black"))
+        export(digits_subnet, tmp_path, precision="int8", calibration=str(tmp_path / "black"))
     assert caught.value.exit_code == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["subnet.onnx.rejected"]
 
 
-def test_pixels_are_normalized_inside(source, tmp_path):
+def test_pixels_are_normalized_inside(digits_subnet, tmp_path):
     """With normalization and softmax inside, the file gives for pixels what softmax gives of the subnet's logits."""
-    exported, _ = export(source, tmp_path, normalize_inside=True, softmax_inside=True)
+    exported, _ = export(digits_subnet, tmp_path, normalize_inside=True, softmax_inside=True)
     manifest = json.loads(exported.manifest.read_text())
     assert manifest["normalize_inside"]
     assert manifest["softmax_inside"]
@@ -112,22 +106,24 @@ def test_pixels_are_normalized_inside(source, tmp_path):
     pixels = (images * np.reshape(task.std, (3, 1, 1)) + np.reshape(task.mean, (3, 1, 1))) * 255
     session = onnxruntime.InferenceSession(exported.artifact, providers=["CPUExecutionProvider"])
     rows = [session.run(["probabilities"], {"image": image[None].astype(np.float32)})[0][0] for image in pixels]
-    logits = reference_outputs(source[1], np.ascontiguousarray(images))
+    logits = reference_outputs(api.load_subnet(digits_subnet)[1], np.ascontiguousarray(images))
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(rows, expected, rtol=1e-3)
 
 
-def test_normalization_needs_a_task(source, tmp_path):
+def test_normalization_needs_a_task(tmp_path):
     """Without a task nobody knows mean and std: a clear error, and nothing is written."""
-    with pytest.raises(InputError, match=r"changed.json: names no task, whose mean and std --normalize-inside needs"):
-        export(changed(source, tmp_path, task=None), tmp_path, normalize_inside=True)
+    bare = tmp_path / "bare.json"
+    bare.write_text(json.dumps(smallest(SPACES["starter"]).to_json()))
+    with pytest.raises(InputError, match=r"bare.json: names no task, whose mean and std --normalize-inside needs"):
+        export(bare, tmp_path, normalize_inside=True)
     assert not (tmp_path / "out").exists()
 
 
-def test_without_images_noise_is_used_and_said(source, tmp_path):
+def test_without_images_noise_is_used_and_said(digits_subnet, tmp_path):
     """Where the images of the task cannot be read, noise checks and calibrates, which is said; no hits are counted."""
-    task = {**json.loads(source[0].read_text())["task"], "dataset": str(tmp_path / "gone")}
-    exported, said = export(changed(source, tmp_path, task=task), tmp_path, precision="int8")
+    task = {**json.loads(digits_subnet.read_text())["task"], "dataset": str(tmp_path / "gone")}
+    exported, said = export(changed(digits_subnet, tmp_path, task=task), tmp_path, precision="int8")
     manifest = json.loads(exported.manifest.read_text())
     assert any("cannot be read" in line and "checked on noise" in line for line in said)
     assert any("int8 ranges are taken from seeded noise" in line for line in said)
@@ -136,37 +132,37 @@ def test_without_images_noise_is_used_and_said(source, tmp_path):
     assert exported.parity.cosine > 0.95
 
 
-def test_images_of_other_classes_are_not_those_of_the_task(source, tmp_path):
+def test_images_of_other_classes_are_not_those_of_the_task(digits_subnet, tmp_path):
     """A data set of the same name with other classes is not used: its labels would count for nothing."""
-    task = {**json.loads(source[0].read_text())["task"], "classes": [f"class {number}" for number in range(10)]}
-    exported, said = export(changed(source, tmp_path, task=task), tmp_path)
+    task = {**json.loads(digits_subnet.read_text())["task"], "classes": [f"class {number}" for number in range(10)]}
+    exported, said = export(changed(digits_subnet, tmp_path, task=task), tmp_path)
     assert any("its classes are not those of the subnet" in line for line in said)
     assert json.loads(exported.manifest.read_text())["parity"]["checked_on"] == "noise"
 
 
-def test_option_of_another_format_is_refused_before_any_work(source, tmp_path):
+def test_option_of_another_format_is_refused_before_any_work(digits_subnet, tmp_path):
     """One format that does not take an option is enough to refuse it, whatever the others take."""
     with pytest.raises(InputError, match="--opset is not an option of format tflite"):
-        export(source, tmp_path, ("onnx", "tflite"), opset=13)
+        export(digits_subnet, tmp_path, ("onnx", "tflite"), opset=13)
     assert not (tmp_path / "out").exists()
 
 
-def test_calibration_that_cannot_be_read_is_one_error(source, tmp_path):
+def test_calibration_that_cannot_be_read_is_one_error(digits_subnet, tmp_path):
     """A folder to calibrate with that is empty is named, and nothing is written."""
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty: holds no image"):
-        export(source, tmp_path, precision="int8", calibration=str(tmp_path / "empty"))
+        export(digits_subnet, tmp_path, precision="int8", calibration=str(tmp_path / "empty"))
     assert not (tmp_path / "out").exists()
 
 
-def test_subnet_without_a_task_is_calibrated_with_given_images(source, tmp_path):
+def test_subnet_without_a_task_is_calibrated_with_given_images(digits_subnet, tmp_path):
     """Images of a folder calibrate a subnet that names no task; they are then normalized by their own statistics."""
     (tmp_path / "images").mkdir()
     rng = np.random.default_rng(0)
     for number in range(3):
         pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
-    subnet = read_subnet(changed(source, tmp_path, task=None)[0], classes=10)
+    subnet = read_subnet(changed(digits_subnet, tmp_path, task=None))
     options = api.ExportOptions(precision="int8", calibration=str(tmp_path / "images"))
     images = ExportImages(subnet, options=options, seed=0, reporter=Heard())
     calibration = images.calibration()

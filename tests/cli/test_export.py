@@ -9,25 +9,16 @@ import pytest
 
 from natdeploy import cli
 from natdeploy.export import onnx as onnx_export
-from tests.trained import write_digits_subnet
 
 INT8 = ("--precision", "int8")
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """The folder of a subnet that is good at the digits."""
-    folder = tmp_path_factory.mktemp("source")
-    write_digits_subnet(folder / "subnet.json")
-    return folder
-
-
 @pytest.fixture(autouse=True)
-def folder(tmp_path, source, monkeypatch):
+def folder(tmp_path, digits_subnet, monkeypatch, exports_on_one_thread):
     """A current directory that holds the subnet, with a data folder of its own."""
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
     (tmp_path / "work").mkdir()
-    for path in source.iterdir():
+    for path in digits_subnet.parent.iterdir():
         (tmp_path / "work" / path.name).write_bytes(path.read_bytes())
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "work"
@@ -109,7 +100,7 @@ def test_full_disk_is_named_and_leaves_nothing(folder, capsys, monkeypatch, prec
 def test_interruption_leaves_nothing(folder, capsys, monkeypatch):
     """Ctrl-C in the middle of a conversion ends with exit code 130, and leaves nothing behind."""
 
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(onnx_export, "to_int8", interrupt)
