@@ -13,7 +13,8 @@ from natdeploy.search.settings import DEFAULT_PREDICTOR, PREDICTORS, STARTS, Ope
 _LEAST = {
     "initial": 6,
     **dict.fromkeys(("candidates", "members", "population", "generations", "marginals"), 1),
-    **dict.fromkeys(("adapt_epochs", "batch", "subnets", "recalibration_images"), 1),
+    **dict.fromkeys(("adapt_epochs", "subnets", "recalibration_images"), 1),
+    "batch": 2,
 }
 
 
