@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,22 @@ def writing(target: Path) -> Iterator[None]:
     except NatdeployError:
         raise
     except OSError as error:
-        msg = f"cannot write {target}: {error.strerror or error}"
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "a file is where a folder would have to be" if in_the_way else error.strerror or error
+        msg = f"cannot write {target}: {reason}"
         raise OutputError(msg, hint="choose another place with --output, or free some space") from error
+
+
+def require_writable(target: Path) -> None:
+    """Find out before long work that its result could not be written.
+
+    Raises:
+        OutputError: The folder of `target` cannot be created or written.
+    """
+    target = Path(target)
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=target.parent).close()
 
 
 def write_text(target: Path, text: str) -> None:

@@ -121,7 +121,11 @@ def _finish(
 def _open_journal(path: Path, target: Target, fingerprint: str, space: SearchSpace, *, fresh: bool) -> RowJournal:
     key = f"{target}; {fingerprint}"
     reference = repr(reference_networks(space))
-    return RowJournal(Journal(path), key=key, reference=reference, fresh=fresh)
+    try:
+        journal = Journal(path)
+    except InputError as error:
+        raise InputError(error.message, hint="delete that file: what it held is measured again") from error
+    return RowJournal(journal, key=key, reference=reference, fresh=fresh)
 
 
 def _say_how(before: dict[str, Any], bench: Bench) -> None:

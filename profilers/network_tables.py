@@ -15,7 +15,7 @@ from natdeploy.core.layers import CLASSIFIER, Layer
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.ports import Clock, Reporter
-from natdeploy.profilers.fitting import Fitted, fit_rows
+from natdeploy.profilers.fitting import MIN_NETWORKS, Fitted, fit_rows
 from natdeploy.version import __version__
 
 MIN_TO_CALIBRATE = 10
@@ -42,8 +42,9 @@ def fit_table(
         clock: Source of time.
 
     Raises:
-        InputError: There are too few networks, or a resolution of the space has none.
+        InputError: There are too few different networks, all have one latency, or a resolution has none.
     """
+    _require_different(networks, measured_ms, MIN_NETWORKS, "fit")
     wanted = _measured_layers(space, networks)
     fitted = fit_rows(networks, measured_ms, wanted)
     causes = latency_causes(networks, measured_ms)
@@ -78,12 +79,10 @@ def calibrate_table(
     Its rows stay as they are, in the time of the other device; the correction turns their sums into this device's.
 
     Raises:
-        InputError: There are fewer than ten networks.
+        InputError: There are fewer than ten different networks, or all have one latency.
         CoverageError: The source does not cover a network.
     """
-    if len(networks) < MIN_TO_CALIBRATE:
-        msg = f"{len(networks)} networks are too few to calibrate a table: {MIN_TO_CALIBRATE} at least"
-        raise InputError(msg)
+    _require_different(networks, measured_ms, MIN_TO_CALIBRATE, "calibrate")
     sums = [source.predict(layers).latency_ms for layers in networks]
     blocks = [searchable_blocks(layers) for layers in networks]
     correction, checked = calibrate(sums, blocks, measured_ms)
@@ -101,6 +100,16 @@ def calibrate_table(
         random_validation=None,
         calibration=_after(source.calibration, correction),
     )
+
+
+def _require_different(networks: Networks, measured_ms: Sequence[float], least: int, what: str) -> None:
+    different = len(set(networks))
+    if different < least:
+        msg = f"{different} different networks are too few to {what} a table: {least} at least"
+        raise InputError(msg)
+    if min(measured_ms) == max(measured_ms):
+        msg = f"all networks have the same latency, {measured_ms[0]:g} ms: they were not measured"
+        raise InputError(msg)
 
 
 def _after(first: Calibration | None, second: Calibration) -> Calibration:

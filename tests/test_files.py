@@ -92,8 +92,8 @@ def test_a_device_without_space_is_an_output_error():
 @pytest.mark.parametrize(
     ("place", "reason"),
     [
-        ("file/table.csv", "File exists|Not a directory"),
-        ("file/deeper/table.csv", "Not a directory"),
+        ("file/table.csv", "a file is where a folder would have to be"),
+        ("file/deeper/table.csv", "a file is where a folder would have to be"),
         ("folder", "Is a directory"),
         ("n" * 300 + ".csv", "File name too long"),
     ],

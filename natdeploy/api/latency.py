@@ -12,14 +12,15 @@ from natdeploy.api.results import MeasureResult, PredictResult, ProfileResult
 from natdeploy.api.timers import TENSORRT, exporter_of, host_timer, opened_timer, runtime_of
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Device, Target
-from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyTable
+from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, MEASURED, LatencyTable
 from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, DeviceUnreachableError, InputError
+from natdeploy.files import require_writable
 from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.subnets import read_with_classes
 from natdeploy.io.table_store import choose_table, find_table, table_path
-from natdeploy.io.tables import read_table, write_table
+from natdeploy.io.tables import read_table, replace_table, write_table
 from natdeploy.ports import Clock, Reporter
 from natdeploy.runtimes.model_input import require_file
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from natdeploy.profilers.passes import Bench
 
 _ENGINE_SUFFIX = ".engine"
+_EXCEEDED = 1.25
 _MODEL_SUFFIXES = {".onnx": ("onnxruntime", "tensorrt"), ".tflite": ("litert",), _ENGINE_SUFFIX: (TENSORRT,)}
 _GOES_ON = "what is measured so far is kept: the same command goes on behind it"
 
@@ -85,10 +87,8 @@ def profile(
     path = table_file(output, target)
     stored = None if output is not None or fresh else find_table(target)
     source = path if path.exists() and not fresh else stored.path if stored else None
-    existing = read_table(source) if source is not None else None
-    if existing is not None and existing.target != target:
-        msg = f"{source}: holds the table of another target: {existing.target}"
-        raise InputError(msg, hint="choose another file with --output, or a folder: every target has its place in it")
+    existing = _existing(source, target, recheck=recheck)
+    require_writable(path)
     if target.precision in described.slow_precisions:
         context.reporter.warn(f"{device} does not run {target.precision} any faster: it has no fast arithmetic for it")
     started = context.clock.seconds()
@@ -119,12 +119,37 @@ def profile(
                 budget_s=budget_s,
             )
     if table != existing or source != path:
-        write_table(path, table, fresh=fresh)
+        _write(path, table, fresh=fresh, reporter=context.reporter)
     _journal(path).unlink(missing_ok=True)
     covered = table.covered_resolutions(space, max(CLASSIFIER_COUNTS))
-    return ProfileResult(
-        table=path, content=table, resolutions=covered, seconds=round(context.clock.seconds() - started, 3)
-    )
+    seconds = round(context.clock.seconds() - started, 3)
+    _warn_of_time(seconds, budget_s, context.reporter)
+    return ProfileResult(table=path, content=table, resolutions=covered, seconds=seconds)
+
+
+def _existing(source: Path | None, target: Target, *, recheck: bool) -> LatencyTable | None:
+    existing = read_table(source) if source is not None else None
+    if existing is not None and existing.target != target:
+        msg = f"{source}: holds the table of another target: {existing.target}"
+        raise InputError(msg, hint="choose another file with --output, or a folder: every target has its place in it")
+    if recheck and (existing is None or existing.provenance != MEASURED):
+        msg = f"there is no measured table of {target} whose check could be repeated"
+        raise InputError(msg, hint=f"make one with: natdeploy profile --device {target.device}")
+    return existing
+
+
+def _write(path: Path, table: LatencyTable, *, fresh: bool, reporter: Reporter) -> None:
+    if fresh and path.exists():
+        reporter.info(f"the table that was there is kept: {replace_table(path, table, fresh=True)}")
+    else:
+        write_table(path, table, fresh=fresh)
+
+
+def _warn_of_time(seconds: float, budget_s: float | None, reporter: Reporter) -> None:
+    if budget_s is not None and seconds > _EXCEEDED * budget_s:
+        reporter.warn(
+            f"this took {seconds:.0f} s instead of {budget_s:g} s: one resolution and the check are always measured"
+        )
 
 
 def table_for_search(

@@ -262,18 +262,19 @@ class DeviceState:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableState:
-    """A latency table on this machine."""
+    """A latency table on this machine; `problem` says why it cannot be read."""
 
     device: str
     runtime: str
     precision: str
     batch: int
     threads: int
-    provenance: str
+    provenance: str | None
     packaged: bool
     rows: int
     mape_percent: float | None
     path: Path
+    problem: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -56,29 +56,8 @@ def devices(*, check: bool = False) -> tuple[DeviceState, ...]:
 
 
 def tables() -> tuple[TableState, ...]:
-    """Return every latency table, the user's own and the packaged ones.
-
-    Raises:
-        InputError: A table is not valid; the message names file, line and reason.
-    """
-    states = []
-    for stored in list_tables():
-        table = stored.read()
-        states.append(
-            TableState(
-                device=stored.target.device,
-                runtime=stored.target.runtime,
-                precision=stored.target.precision,
-                batch=stored.target.batch,
-                threads=stored.target.threads,
-                provenance=table.provenance,
-                packaged=stored.packaged,
-                rows=len(table.rows),
-                mape_percent=table.validation.mape_percent if table.validation else None,
-                path=stored.path,
-            )
-        )
-    return tuple(states)
+    """Return every latency table, the user's own and the packaged ones; one that cannot be read hides no other."""
+    return tuple(map(_table_state, list_tables()))
 
 
 def doctor() -> tuple[Finding, ...]:
@@ -88,7 +67,43 @@ def doctor() -> tuple[Finding, ...]:
     findings += [_package(name, purpose) for name, purpose in _PACKAGES.items()]
     findings += [_program(name, purpose) for name, purpose in _PROGRAMS.items()]
     findings.append(_home(home_folder()))
+    findings.append(_devices())
+    findings += [
+        Finding(what="latency table", state="broken", detail=table.problem, needed_for=table.device)
+        for table in tables()
+        if table.problem is not None
+    ]
     return tuple(findings)
+
+
+def _table_state(stored: StoredTable) -> TableState:
+    table, problem = None, None
+    try:
+        table = stored.read()
+    except InputError as error:
+        problem = error.message
+    target = stored.target
+    return TableState(
+        device=target.device,
+        runtime=target.runtime,
+        precision=target.precision,
+        batch=target.batch,
+        threads=target.threads,
+        provenance=table.provenance if table else None,
+        packaged=stored.packaged,
+        rows=len(table.rows) if table else 0,
+        mape_percent=table.validation.mape_percent if table and table.validation else None,
+        path=stored.path,
+        problem=problem,
+    )
+
+
+def _devices() -> Finding:
+    try:
+        state, detail = "ok", f"{len(load_devices())} known"
+    except InputError as error:
+        state, detail = "broken", error.message
+    return Finding(what="devices", state=state, detail=detail, needed_for="profiling")
 
 
 def _problem(device: Device) -> str | None:

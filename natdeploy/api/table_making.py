@@ -13,6 +13,7 @@ from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.core.table_checks import ERROR, check_rows, equal_to_others, probable_places
 from natdeploy.errors import CheckFailedError, InputError
+from natdeploy.files import require_writable
 from natdeploy.io.devices import find_device, load_devices, target_of
 from natdeploy.io.foreign_tables import FOREIGN_FORMATS
 from natdeploy.io.measurements import Measurement, read_measurements, resolutions_of
@@ -194,6 +195,7 @@ def _refuse_mixing(output: Path | None, target: Target, provenance: str, *, fres
     path = table_file(output, target)
     if path.exists() and not fresh:
         check_provenance(path, read_table(path), provenance)
+    require_writable(path)
 
 
 def _store(

@@ -17,11 +17,16 @@ from natdeploy.cli.reporting import make_reporter
 Command = Callable[..., Any]
 
 json_option = click.option("--json", is_flag=True, help="Print one JSON document instead of text.")
-seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of everything random.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0, max=2**32 - 1), default=0, help="Seed of everything random."
+)
 device_option = click.option("-d", "--device", default="host", help="Device; see `natdeploy devices`.")
 width_option = click.option("--width", type=float, default=None, help="Width multiplier.")
 classes_option = click.option(
-    "--classes", type=click.IntRange(min=2), default=None, help="Classes, where no task is known.  [default: 1000]"
+    "--classes",
+    type=click.IntRange(min=2, max=100_000),
+    default=None,
+    help="Classes, where no task is known.  [default: 1000]",
 )
 own_weights_option = click.option(
     "--weights",

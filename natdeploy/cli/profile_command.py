@@ -57,6 +57,9 @@ def command(  # noqa: PLR0917
 
     A device that is not connected gets a table estimated from its description.
     """
+    if fresh and recheck:
+        msg = "--fresh measures and checks everything anew; --recheck cannot be given beside it"
+        raise click.UsageError(msg)
     sizes = parse_resolutions(resolutions)
     budget_s = None if budget is None else parse_budget_s(budget)
 

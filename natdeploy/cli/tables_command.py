@@ -43,7 +43,7 @@ def list_command(json: bool) -> None:  # noqa: FBT001
         [
             state.device,
             f"{state.runtime}-{state.precision}-b{state.batch}-t{state.threads}",
-            f"{state.provenance}{', packaged' if state.packaged else ''}",
+            f"{state.provenance or 'damaged'}{', packaged' if state.packaged else ''}",
             str(state.rows),
             "-" if state.mape_percent is None else f"{state.mape_percent:.2f}",
             str(state.path),
@@ -51,6 +51,9 @@ def list_command(json: bool) -> None:  # noqa: FBT001
         for state in states
     ]
     print_table(["device", "table", "provenance", "rows", "MAPE %", "file"], rows)
+    for state in states:
+        if state.problem is not None:
+            print_line(f"damaged: {state.problem}")
 
 
 @command.command("show")

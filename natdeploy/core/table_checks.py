@@ -26,6 +26,7 @@ NOISE = 0.05
 MAX_VARIATION = 0.2
 _EQUAL_ROWS = 3
 _EXACT = 1e-4
+_ROUNDED = 1e-3
 _FLAT = 0.2
 _WORK_RATIO = 1.4
 _PROBABLE_SHARE = 0.5
@@ -52,7 +53,7 @@ class TableFinding:
 
 def check_rows(table: LatencyTable) -> list[TableFinding]:
     """Look at the rows of a table by themselves."""
-    found = [*_non_monotone(table), *_high_variance(table)]
+    found = [*_disordered(table), *_non_monotone(table), *_high_variance(table)]
     flat = _no_size_dependence(table)
     return [*found, *flat, *_launch_bound(table)]
 
@@ -137,6 +138,18 @@ def _non_monotone(table: LatencyTable) -> Iterator[TableFinding]:
     if wrong:
         text = f"{len(wrong)} rows are quicker than a smaller kernel, expand ratio or feature map, beyond noise"
         yield TableFinding(code="non-monotone", severity=WARNING, explanation=text, rows=tuple(wrong.values()))
+
+
+def _disordered(table: LatencyTable) -> Iterator[TableFinding]:
+    wrong = [
+        layer
+        for layer, stats in table.rows.items()
+        if stats.p10_ms > stats.median_ms * (1 + _ROUNDED) or stats.median_ms > stats.p90_ms * (1 + _ROUNDED)
+    ]
+    if wrong:
+        text = f"{len(wrong)} rows have a median that does not lie between p10 and p90: they were changed by hand"
+        rows = tuple(map(describe_layer, wrong))
+        yield TableFinding(code="disordered", severity=ERROR, explanation=text, rows=rows)
 
 
 def _high_variance(table: LatencyTable) -> Iterator[TableFinding]:

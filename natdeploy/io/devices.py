@@ -45,7 +45,7 @@ class _DeviceKeys(BaseModel):
     memory_gb: _Positive | None = None
     runtime: Literal["onnxruntime", "litert", "tensorrt"]
     precision: _Precision
-    threads: int = Field(ge=1)
+    threads: int = Field(ge=1, le=256)
     transport: Literal["local", "ssh", "adb"]
     address: str | None = None
     port: int | None = Field(default=None, ge=1, le=65535)

@@ -235,6 +235,9 @@ def _pooled(parts: Sequence[LatencyStats]) -> LatencyStats:
 
 
 def _ofa_files(path: Path) -> list[Path]:
+    if not path.exists():
+        msg = f"{path}: no such file or folder"
+        raise InputError(msg)
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     found = [file for file in files if _OFA_FILE.fullmatch(file.name)]
     if not found:

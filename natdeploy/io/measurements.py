@@ -16,6 +16,7 @@ from natdeploy.files import read_text
 from natdeploy.io.subnets import read_architecture
 
 _LATENCY, _CLASSES = "latency_ms", "classes"
+_MOST_CLASSES = 100_000
 ARCHITECTURE_COLUMNS = ("encoding", "architecture")
 
 
@@ -114,8 +115,8 @@ def _measurement(row: Mapping[str, str], place: str, space: SearchSpace) -> Meas
 def _classes(text: str) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()) or int(text) < 1:
-        msg = f"{_CLASSES} is {text!r}, not a whole number above 0"
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= _MOST_CLASSES:
+        msg = f"{_CLASSES} is {text!r}, not a whole number from 1 to {_MOST_CLASSES}"
         raise InputError(msg)
     return int(text)
 

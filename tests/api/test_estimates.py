@@ -15,7 +15,7 @@ from natdeploy.core.space import SPACES
 from natdeploy.errors import DeviceUnreachableError, InputError, TargetUnreachableError
 from natdeploy.io.devices import find_device, target_of
 from natdeploy.io.table_store import find_table, table_path
-from natdeploy.io.tables import write_table
+from natdeploy.io.tables import read_table, write_table
 from natdeploy.profilers.roofline import estimate
 from natdeploy.testing.tables import made_up_table
 from tests.stand_ins import write_adb_stand_in
@@ -196,3 +196,12 @@ def test_a_measured_table_is_never_replaced_by_an_estimate(home):
             api.profile("server-cpu", resolutions=(36,), fresh=fresh)
         assert str(table_path(target)) in (failed.value.hint or "")
     assert table_path(target).read_bytes() == before
+
+
+def test_a_table_that_is_measured_or_estimated_anew_is_kept(reporter, home):
+    """`--fresh` covers only what was asked for, so what lay there stays beside it."""
+    context = api.Context(reporter=reporter)
+    api.profile("jetson-nano", resolutions=(32, 40), context=context)
+    path = api.profile("jetson-nano", resolutions=(48,), fresh=True, context=context).table
+    kept = read_table(path.with_name(f"{path.name}.bak"))
+    assert kept.covered_resolutions(SPACES["starter"], 10) == (32, 40, 48)

@@ -57,6 +57,20 @@ def test_a_damaged_table_is_named_and_hides_no_other_device():
     assert len(found) > 10
 
 
+def test_tables_and_doctor_name_what_is_damaged(home):
+    """`tables list` shows a damaged table beside the others; `doctor` calls it broken, and so a bad devices.toml."""
+    path = table_path(target_of(find_device("galaxy-s23")))
+    path.parent.mkdir(parents=True)
+    path.write_text("not a table\n")
+    (damaged,) = (state for state in api.tables() if state.problem is not None)
+    assert (damaged.device, damaged.provenance, damaged.rows) == ("galaxy-s23", None, 0)
+    assert len(api.tables()) > 4
+    (home / "devices.toml").write_text("[pi")
+    broken = {finding.what: finding.detail for finding in api.doctor() if finding.state == "broken"}
+    assert str(path) in broken["latency table"]
+    assert "devices.toml" in broken["devices"]
+
+
 def test_tables_tell_packaged_from_own():
     """`tables list` marks what natdeploy ships; a table of the same target in the user's folder stands before it."""
     target = target_of(find_device("jetson-nano"))

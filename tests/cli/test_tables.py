@@ -241,7 +241,7 @@ def test_calibrate_needs_ten_networks(run, tmp_path):
         f"calibrate --from {tmp_path}/source.csv --measurements {path} --device board --supernet starter"
     )
     assert code == 2
-    assert "9 networks are too few" in err
+    assert "9 different networks are too few" in err
 
 
 def test_check_of_a_good_table(run):

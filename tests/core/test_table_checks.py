@@ -68,6 +68,14 @@ def test_nothing_is_found_in_a_good_table(table):
     assert equal_to_others(table, {"other": other}) == []
 
 
+def test_medians_outside_their_quantiles_are_found(table):
+    """A median below p10 or above p90 cannot come from runs."""
+    first = next(iter(table.rows))
+    wrong = changed(table, lambda layer, ms: stats(ms, spread=-0.5 if layer == first else 0.01))
+    (found,) = [finding for finding in check_rows(wrong) if finding.code == "disordered"]
+    assert (found.severity, len(found.rows)) == ("error", 1)
+
+
 def test_nothing_is_found_in_the_table_of_the_note10(shared_data):
     """The published table that is known to be good has no finding."""
     foreign = read_ofa(shared_data / "latency" / "note10", find_space("ofa-mbv3-w1.2"))

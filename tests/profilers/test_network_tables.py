@@ -129,11 +129,23 @@ def test_too_few_or_uncovered_networks_are_refused():
     """Nine networks are too few; a network that the source does not cover is named."""
     source = made_up_table(SPACE.with_resolutions((32, 40)))
     nine = networks(9)
-    with pytest.raises(InputError, match="9 networks are too few"):
+    with pytest.raises(InputError, match="9 different networks are too few"):
         calibrate_table(source, BOARD, nine, measure(nine), clock=SystemClock())
     chosen = networks(20)
     with pytest.raises(CoverageError, match="lacks"):
         calibrate_table(source, BOARD, chosen, measure(chosen), clock=SystemClock())
+
+
+def test_repeated_networks_and_equal_latencies_are_refused():
+    """Copies of a few networks say no more than these; figures that are all the same were not measured."""
+    source, nine = made_up_table(SPACE), networks(9)
+    with pytest.raises(InputError, match="9 different networks are too few to calibrate"):
+        calibrate_table(source, BOARD, 3 * nine, 3 * measure(nine), clock=SystemClock())
+    chosen = networks(30)
+    with pytest.raises(InputError, match="all networks have the same latency, 5 ms"):
+        calibrate_table(source, BOARD, chosen, [5.0] * 30, clock=SystemClock())
+    with pytest.raises(InputError, match="9 different networks are too few to fit"):
+        fit_table(SPACE, BOARD, 4 * nine, 4 * measure(nine), reporter=Reporter(), clock=SystemClock())
 
 
 @pytest.fixture(scope="module")
