@@ -22,7 +22,9 @@ from natdeploy.supernet.training import ElasticTrainer
 from tests.torchrun import torchrun
 
 SMALL = {"data": "images", "epochs": 2, "batch": 8, "samples": 1, "resolutions": (32,), "threads": 1, "seed": 4}
-OPTIONS = shlex.split("--data images --batch 8 --samples 1 --resolutions 32 --seed 4 --threads 1 --weights w.safetensors")
+OPTIONS = shlex.split(
+    "--data images --batch 8 --samples 1 --resolutions 32 --seed 4 --threads 1 --weights w.safetensors",
+)
 
 
 @pytest.fixture(autouse=True)

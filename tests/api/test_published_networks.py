@@ -71,10 +71,9 @@ def test_names_are_those_of_the_authors_files() -> None:
     assert {name: authors_name(name) for name in names} == names
 
 
-@pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize(
-    ("published", "activation", "dropout"),
-    [(MISH, "mish", 0.2), (PLAIN, None, 0.2), (PUBLISHED[5], None, 0.0)],
+    ("published", "activation", "dropout", "prefix"),
+    [(MISH, "mish", 0.2, ""), (PLAIN, None, 0.2, "module."), (PUBLISHED[5], None, 0.0, "")],
     ids=str,
 )
 def test_the_network_computes_what_its_weights_say(
