@@ -59,6 +59,7 @@ def test_one_process_is_a_team_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
         assert team == Team()
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     """With fixed BatchNorm statistics, two processes end in the weights of one at the same global batch.
 
