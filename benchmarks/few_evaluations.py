@@ -226,7 +226,7 @@ def _draw(curves: Curves, path: Path) -> None:
             axes.plot(evaluations, runs.mean(axis=0), color=COLOURS[method], label=method)
         axes.set(title=title, xlabel="true evaluations", ylabel="hypervolume", xlim=evaluations[[0, -1]])
         axes.grid(color="#eaeef2")
-        axes.legend(loc="lower right", frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(METHODS), frameon=False)
     figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
