@@ -34,14 +34,16 @@ class Limits:
         relative_error: Errors must stay under this share of the largest absolute output, and the largest output of each
             input must have the same place, ties excepted.
         cosine: The cosine similarity of each input's outputs must be above this.
+        overall_cosine: The cosine similarity of the outputs of all inputs together must be above this.
     """
 
     relative_error: float | None = None
     cosine: float | None = None
+    overall_cosine: float | None = None
 
 
 LIMITS: Mapping[str, Limits] = MappingProxyType(
-    {"fp32": Limits(relative_error=1e-4), "fp16": Limits(cosine=0.999), "int8": Limits(cosine=0.95)}
+    {"fp32": Limits(relative_error=1e-4), "fp16": Limits(cosine=0.999), "int8": Limits(overall_cosine=0.95)}
 )
 
 
@@ -190,7 +192,7 @@ def compare(reference: Outputs, outputs: Outputs, *, limits: Limits = LIMITS["fp
         relative_error=error / float(largest),
         cosine=cosine,
         top1_agreement=agreement,
-        reason=_too_large(error / float(largest), agreement, limits) or _too_far(expected, actual, cosine, limits),
+        reason=_too_large(error / float(largest), agreement, limits) or _too_far(expected, actual, limits),
     )
 
 
@@ -217,19 +219,27 @@ def _too_large(relative_error: float, agreement: float, limits: Limits) -> str |
     return None
 
 
-def _too_far(expected: NDArray[np.float64], actual: NDArray[np.float64], cosine: float, limits: Limits) -> str | None:
-    if limits.cosine is None:
+def _too_far(expected: NDArray[np.float64], actual: NDArray[np.float64], limits: Limits) -> str | None:
+    whole = limits.cosine is None
+    limit, similarity = (limits.overall_cosine, _overall_cosine) if whole else (limits.cosine, _smallest_cosine)
+    if limit is None:
         return None
-    if cosine <= limits.cosine:
-        return f"the smallest cosine similarity is {cosine:.4g}, it must be above {limits.cosine:g}"
+    cosine = similarity(expected, actual)
+    if cosine <= limit:
+        what = "cosine similarity of all outputs together" if whole else "smallest cosine similarity"
+        return f"the {what} is {cosine:.4g}, it must be above {limit:g}"
     # Outputs that are all alike are similar to those of a file that ignores its input: such a file must not pass.
     constant = np.broadcast_to(expected.mean(axis=0), expected.shape)
-    if _smallest_cosine(expected, constant) <= limits.cosine:
+    if similarity(expected, constant) <= limit:
         return None
     left = float(((actual - expected) ** 2).sum() / ((constant - expected) ** 2).sum())
     if left > 1 - _LEAST_EXPLAINED:
         return f"the errors are {left:.0%} of what tells the outputs of one input from those of another"
     return None
+
+
+def _overall_cosine(expected: NDArray[np.float64], actual: NDArray[np.float64]) -> float:
+    return _smallest_cosine(expected.reshape(1, -1), actual.reshape(1, -1))
 
 
 def _top1_agreement(expected: NDArray[np.float64], actual: NDArray[np.float64], *, tie: float) -> float:

@@ -24,13 +24,14 @@ from natdeploy.io.locks import device_lock
 if TYPE_CHECKING:
     from natdeploy.api.exporting import ExportJob
     from natdeploy.export.engine import EngineBuilder
+    from natdeploy.export.parity import Labelled
     from natdeploy.export.pipeline import Exported
     from natdeploy.export.preflight import Importer
     from natdeploy.ports import Exporter, ModelTimer, Runtime
     from natdeploy.runtimes.connection import Connection
 
 # trtexec runs each image in a process of its own, which takes seconds on a small board.
-_CHECK_IMAGES = 8
+_CHECK_IMAGES, _COUNTED_IMAGES = 8, 32
 _LEAST_WORKSPACE_MIB, _MOST_WORKSPACE_MIB, _MIB_A_GB = 128, 1024, 125
 _LOG_SUFFIX = ".build.log"
 
@@ -162,6 +163,7 @@ def _export(site: _Site, device: Device, job: ExportJob, model: _Model, target: 
         runtime=site.runtime,
         target=target,
         images=job.images.check[:_CHECK_IMAGES],
+        validation=_counted(job) if job.options.precision == "int8" else None,
         description=describe(job),
         latency=lambda path: _measured(site.timer, device, job, path),
     )
@@ -170,6 +172,15 @@ def _export(site: _Site, device: Device, job: ExportJob, model: _Model, target: 
     log = target.with_suffix(_LOG_SUFFIX)
     write_text(log, exporter.log)
     return dataclasses.replace(exported, beside=(log,))
+
+
+def _counted(job: ExportJob) -> list[Labelled] | None:
+    """Return a few validation images to count hits on; None where hits would mean nothing."""
+    parts = job.images.validation()
+    if parts is None:
+        return None
+    pixels, labels = next(parts)
+    return [(pixels[:_COUNTED_IMAGES], labels[:_COUNTED_IMAGES])]
 
 
 def _measured(timer: ModelTimer, device: Device, job: ExportJob, path: Path) -> Mapping[str, Any] | None:

@@ -58,12 +58,16 @@ class ExportImages:
 
     @property
     def checked_on(self) -> str:
-        """What `check` is: `task images` or `noise`."""
-        return "noise" if self._task is None else "task images"
+        """What `check` is: `task images`, `calibration images` where the task has none, or `noise`."""
+        if self._task is not None:
+            return "task images"
+        return "noise" if self._options.calibration is None else "calibration images"
 
     @functools.cached_property
     def check(self) -> Images:
         """`n x 3 x r x r` images to compare outputs on."""
+        if self._options.calibration is not None and self._task is None:
+            return self._read(self._options.calibration, CHECK_IMAGES, _CHECK)
         if self._task is None:
             return self._noise(CHECK_IMAGES, _CHECK)
         split = self._task.validation
@@ -76,17 +80,14 @@ class ExportImages:
         Raises:
             InputError: The images that were asked for cannot be read.
         """
-        rng, data = self._rng(_CALIBRATION), self._options.calibration
+        data = self._options.calibration
         if data is not None:
-            read = load_calibration_images(data, self._size, count=CALIBRATION_IMAGES, rng=rng)
-            mean, std = self.mean_std or channel_statistics(read.pixels)
-            images = normalized(read.pixels, self._size, mean, std, read.interpolation)
-            return Calibration(images=self._fed(images), source=data)
+            return Calibration(images=self._read(data, CALIBRATION_IMAGES, _CALIBRATION), source=data)
         if self._task is None:
             self._reporter.warn("int8 ranges are taken from seeded noise: give images with --calibration to deploy it")
             return Calibration(images=self._noise(CALIBRATION_IMAGES, _CALIBRATION), source="noise")
         split = self._task.train
-        chosen = rng.permutation(len(split))[:CALIBRATION_IMAGES]
+        chosen = self._rng(_CALIBRATION).permutation(len(split))[:CALIBRATION_IMAGES]
         images = self._task.prepare(split.subset(chosen).pixels(), self._size)
         return Calibration(images=self._fed(images), source=f"train images of {self._task.name}")
 
@@ -119,6 +120,11 @@ class ExportImages:
             self._reporter.warn(f"the images of the task cannot be read ({reason}): checked on noise instead")
             return None
         return dataclasses.replace(task, mean=tuple(described["mean"]), std=tuple(described["std"]))
+
+    def _read(self, data: str, count: int, purpose: int) -> Images:
+        read = load_calibration_images(data, self._size, count=count, rng=self._rng(purpose))
+        mean, std = self.mean_std or channel_statistics(read.pixels)
+        return self._fed(normalized(read.pixels, self._size, mean, std, read.interpolation))
 
     def _rng(self, purpose: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, purpose])

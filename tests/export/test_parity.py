@@ -138,6 +138,14 @@ def test_narrower_precisions_are_held_to_the_cosine(precision, least):
     assert f"it must be above {least:g}" in failed.reason
 
 
+def test_int8_is_held_to_all_outputs_together():
+    """One image of small outputs may be off in int8, where all together are right; in fp16 it may not."""
+    reference = np.array([[10.0, 0.0], [0.0, 10.0], [0.1, 0.0]], dtype=np.float32)
+    outputs = np.array([[10.0, 0.0], [0.0, 10.0], [0.0, 0.1]], dtype=np.float32)
+    assert compare(reference, outputs, limits=LIMITS["int8"]).passed
+    assert not compare(reference, outputs, limits=LIMITS["fp16"]).passed
+
+
 def test_constant_file_is_not_similar_enough():
     """Where all outputs are nearly alike, a file that ignores its input has a high cosine, and fails all the same."""
     rng = np.random.default_rng(0)
