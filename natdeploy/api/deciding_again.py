@@ -14,7 +14,7 @@ from natdeploy.api.context import Context, prepare_torch
 from natdeploy.api.deciding import Decider, archive_of_run, evaluator_of_run
 from natdeploy.api.html_report import report_html
 from natdeploy.api.latency import table_for_search
-from natdeploy.api.objectives import cost_arrays, read_objectives, used_devices
+from natdeploy.api.objectives import ACCURACY, cost_arrays, read_objectives, read_preference, used_devices
 from natdeploy.api.results import SearchResult
 from natdeploy.api.searching import Targets, covered
 from natdeploy.api.settings import SearchPlan
@@ -35,6 +35,7 @@ def search_from(
     targets: Targets = (),
     objectives: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
+    prefer: str = ACCURACY,
     output: Path | None = None,
     context: Context | None = None,
 ) -> SearchResult:
@@ -48,7 +49,8 @@ def search_from(
         devices: Devices whose latency counts.
         targets: One mapping of devices to milliseconds for each choice; without any, the most accurate is chosen.
         objectives: What the front is made of, as in `search`.
-        limits: Largest `madds` or `params` of every choice.
+        limits: Largest `madds`, `params` or `size` of every choice, as in `search`.
+        prefer: What is chosen of what meets a target, as in `search`.
         output: Folder of the new run; `runs/<UTC time>-s<seed>` where None, and the choice is also written as
             `./subnet.json`.
         context: Reporter and clock.
@@ -81,7 +83,9 @@ def search_from(
         targets=tuple(dict(target) for target in targets),
         objectives=costs,
         limits=dict(limits or {}),
+        prefer=prefer,
     )
+    read_preference(prefer, again.minimized)
     path, settings = output or default_run_path(context.clock.now(), plan.seed), _settings(again, run)
     decider = Decider.of(
         RunFolder(path, settings),
@@ -119,6 +123,7 @@ def _decided(
         choices=choices,
         tables=tables,
         iterations=(),
+        objectives=plan.minimized,
     )
     report = run.write_report(html)
     # Only now is it a run: one that was interrupted is simply decided again.
@@ -145,6 +150,7 @@ def _settings(plan: SearchPlan, source: Path) -> dict[str, Any]:
         "targets": [dict(target) for target in plan.targets],
         "objectives": list(plan.objectives),
         "limits": dict(plan.limits),
+        "prefer": plan.prefer,
         "seed": plan.seed,
     }
     return {"decided": decided}

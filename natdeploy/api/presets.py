@@ -12,9 +12,9 @@ from natdeploy.search.settings import DEFAULT_PREDICTOR, PREDICTORS, STARTS, Ope
 
 _LEAST = {
     "initial": 6,
+    "batch": 2,
     **dict.fromkeys(("candidates", "members", "population", "generations", "marginals"), 1),
     **dict.fromkeys(("adapt_epochs", "subnets", "recalibration_images"), 1),
-    "batch": 2,
 }
 
 

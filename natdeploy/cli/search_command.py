@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 _EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "batch", "predictor")
 _LIMITED = {"madds": parse_count, "params": parse_count, "size": parse_size}
 _WITH_RESUME = {"resume", "json"}
-_WITH_FROM = {"from", "device", "target_latency", "objectives", "output", "json", *(f"max_{name}" for name in _LIMITED)}
+_WITH_FROM = {
+    *("from", "device", "target_latency", "objectives", "prefer", "output", "json"),
+    *(f"max_{name}" for name in _LIMITED),
+}
 _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT} - {"predictor"}
 
 
@@ -105,9 +108,10 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
         # Targets and objectives name their devices; host counts beside them only when it is asked for.
         used = devices or (() if any(targets) or objectives else ("host",))
         named: dict[str, Any] = {"devices": used, "targets": targets, "objectives": objectives, "limits": limits}
+        named |= {"prefer": values["prefer"], "context": context}
+        common = {**named, "resolutions": resolutions}
         if values["from"] is not None:
-            return api.search_from(values["from"], output=values["output"], **named, context=context)
-        common = {**named, "resolutions": resolutions, "prefer": values["prefer"], "context": context}
+            return api.search_from(values["from"], output=values["output"], **named)
         if accuracy is not None:
             return api.search_predicted(
                 accuracy,
