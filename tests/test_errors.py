@@ -13,6 +13,7 @@ LEAVES = [
     (errors.MemoryShortageError, 2, "out-of-memory", MemoryError),
     (errors.OutputError, 2, "cannot-write", OSError),
     (errors.MissingRuntimeError, 3, "missing-runtime", ImportError),
+    (errors.NoOutputsError, 3, "no-outputs", errors.MissingRuntimeError),
     (errors.DeviceUnreachableError, 4, "device-unreachable", ConnectionError),
     (errors.TargetUnreachableError, 5, "target-unreachable", LookupError),
     (errors.InterruptedWorkError, 130, "interrupted", Exception),
@@ -34,6 +35,7 @@ def test_message_and_hint_are_kept(error):
     assert str(made) == made.message == "what is wrong"
     assert made.hint == "what to do"
     assert error("what is wrong").hint is None
+    assert error("what is wrong").artifacts == ()
 
 
 def test_every_leaf_is_listed_here():
