@@ -213,6 +213,9 @@ def test_the_command_takes_objectives_and_limits(measured: Path, capsys: pytest.
     assert run([*base, "--objectives", "top1,madds", "--max-size", "24MB"]) == 0
     assert 4 * json.loads(capsys.readouterr().out)["chosen"]["params"] <= 24e6
     assert run([*base, "--objectives", "top1,madds", "--max-madds", "1M"]) == 5
+    assert run([*base, "--objectives", "top1,madds", "--max-size", "1kB"]) == 5
+    refused = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert "at most 0.001 MB of fp32 weights" in refused["error"]["message"]
 
 
 TASKS = ("imagenet", "c10", "c100", "flowers", "food", "pets", "aircraft", "cars", "dtd", "stl", "cinic")
