@@ -45,6 +45,8 @@ class Limits:
 LIMITS: Mapping[str, Limits] = MappingProxyType(
     {"fp32": Limits(relative_error=1e-4), "fp16": Limits(cosine=0.999), "int8": Limits(overall_cosine=0.95)}
 )
+# Random weights amplify rounding as no trained network does: similarity says nothing of an int8 file of them.
+_RANDOM_INT8 = Limits()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +118,11 @@ class Accuracy:
             f"top-1 on {self.images} validation images falls from {self.before:.4f} to {self.after:.4f}, "
             f"{100 * lost:.1f} points; it must lose less than {100 * _MOST_LOST:g}"
         )
+
+
+def limits_of(precision: str, *, random_weights: bool) -> Limits:
+    """Return how far the outputs of a file may be from those of its network, where no hits are counted."""
+    return _RANDOM_INT8 if random_weights and precision == "int8" else LIMITS[precision]
 
 
 def require_images(network: Network, images: Images) -> None:

@@ -11,13 +11,13 @@ from typing import Any, NoReturn
 from natdeploy.errors import CheckFailedError, InputError, NoOutputsError, OutputError
 from natdeploy.export.manifest import Description, manifest_path, manifest_text
 from natdeploy.export.parity import (
-    LIMITS,
     Accuracy,
     Labelled,
     Limits,
     Parity,
     check_accuracy,
     check_parity,
+    limits_of,
     require_images,
 )
 from natdeploy.files import atomic_path
@@ -114,9 +114,8 @@ def export_network(
     with atomic_path(manifest) as manifest_content, atomic_path(target) as content:
         written = exporter.write(network, content)
         precision = str(written.get("precision", "fp32"))
-        checked = _Check(
-            images=images, limits=LIMITS[precision] if validation is None else Limits(), validation=validation
-        )
+        limits = limits_of(precision, random_weights=description.random_weights) if validation is None else Limits()
+        checked = _Check(images=images, limits=limits, validation=validation)
         parity, accuracy = _check(network, content, target, runtime=runtime, check=checked, threads=threads)
         measured = latency(content) or {}
         text = manifest_text(

@@ -24,7 +24,8 @@ from natdeploy.supernet.data import Task, channel_statistics, normalized
 CHECK_IMAGES, CALIBRATION_IMAGES, VALIDATION_IMAGES = 32, 128, 1000
 _CHUNK = 50
 _GRAIN = 8
-_CHECK, _CALIBRATION, _VALIDATION = range(3)
+_STATISTICS_IMAGES = 16
+_CHECK, _CALIBRATION, _VALIDATION, _STATISTICS = range(4)
 
 
 class ExportImages:
@@ -128,6 +129,10 @@ class ExportImages:
 
     def _rng(self, purpose: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, purpose])
+
+    def plain_noise(self) -> Images:
+        """Return normalized noise that BatchNorm statistics of random weights are taken from."""
+        return noise(_STATISTICS_IMAGES, self._size, self._rng(_STATISTICS))
 
     def _noise(self, count: int, purpose: int) -> Images:
         return self._as_pixels(noise(count, self._size, self._rng(purpose)))

@@ -132,10 +132,16 @@ def _writer(name: str, options: ExportOptions) -> Writer:
 
 
 def _job(subnet: Subnet, network: Network, options: ExportOptions, seed: int, context: Context) -> ExportJob:
+    import torch
+
     from natdeploy.api.export_images import ExportImages
     from natdeploy.export.deployed import deployed
+    from natdeploy.supernet.evaluation import recalibrate
 
     images = ExportImages(subnet, options=options, seed=seed, reporter=context.reporter)
+    if subnet.weights is None:
+        # Of weights that mean nothing, the outputs have to be in a range that every precision can hold.
+        recalibrate(network, [torch.from_numpy(images.plain_noise())])
     inside = deployed(
         network,
         mean_std=images.mean_std if options.normalize_inside else None,

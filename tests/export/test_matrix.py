@@ -8,6 +8,7 @@ import venv
 
 import numpy as np
 import pytest
+import torch
 
 from natdeploy import api
 from natdeploy.api.export_images import noise
@@ -20,7 +21,9 @@ from natdeploy.export import tflite
 from natdeploy.export.calibration import Calibration
 from natdeploy.export.formats import make_exporter
 from natdeploy.export.options import SUFFIXES, ExportOptions
-from natdeploy.export.parity import LIMITS, compare, reference_outputs
+from natdeploy.export.parity import LIMITS, compare, limits_of, reference_outputs
+from natdeploy.io.datasets import load_task
+from natdeploy.supernet.evaluation import recalibrate
 from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import build_network
 from tests.netconfigs import net_config
@@ -63,19 +66,16 @@ def random_one(space):
 
 
 CHOICES = {"smallest": smallest, "largest": largest, "random": random_one}
-NORMAL = ("starter", "smallest")
-NETWORKS = [
-    pytest.param(space, which, marks=() if (space, which) == NORMAL else pytest.mark.slow)
-    for space in SPACES
-    for which in CHOICES
-]
+NETWORKS = [(space, which) for space in SPACES for which in CHOICES]
 
 
 @functools.lru_cache(maxsize=2)
 def network_of(space, which):
     """Return a network of random weights."""
     layers = walk(SPACES[space], CHOICES[which](SPACES[space]), 10)
-    return random_weights(build_network(layers), 0)
+    network = random_weights(build_network(layers), 0)
+    recalibrate(network, [torch.from_numpy(images_of(network, 16, 2))])
+    return network
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +118,27 @@ def write(network, path, format_name, precision):
 
 
 @pytest.mark.parametrize("format_name", ALONE)
+def test_trained_subnet_keeps_its_answers_where_only_the_runtime_is(convert, digits_subnet, tmp_path, format_name):
+    """In each precision, a process without natdeploy and torch gets the answers of a trained subnet on real images."""
+    subnet, network = api.load_subnet(digits_subnet)
+    task = load_task("digits", subnet.architecture.resolution)
+    shown = task.validation.subset(np.arange(64)).pixels()
+    images = np.ascontiguousarray(task.prepare(shown, network.input_size).numpy())
+    reference = reference_outputs(network, images)
+    training = task.prepare(task.train.subset(np.arange(64)).pixels(), network.input_size)
+    calibration = Calibration(images=np.ascontiguousarray(training.numpy()), source="train images")
+    for precision in PRECISIONS:
+        path = tmp_path / f"{precision}{SUFFIXES[format_name]}"
+        make_exporter(format_name, ExportOptions(precision=precision), calibration).write(network, path)
+        outputs = run_alone(path, images)
+        if precision == "int8":
+            assert (outputs.argmax(axis=1) == reference.argmax(axis=1)).mean() > 0.9
+        else:
+            assert compare(reference, outputs, limits=LIMITS[precision]).passed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format_name", ALONE)
 @pytest.mark.parametrize(("space", "which"), NETWORKS)
 def test_file_computes_the_same_where_only_its_runtime_is(convert, tmp_path, space, which, format_name):
     """In each precision, a process without natdeploy and torch gets the network's outputs from the file."""
@@ -127,7 +148,7 @@ def test_file_computes_the_same_where_only_its_runtime_is(convert, tmp_path, spa
     for precision in PRECISIONS:
         path = tmp_path / f"{precision}{SUFFIXES[format_name]}"
         write(network, path, format_name, precision)
-        parity = compare(reference, run_alone(path, images), limits=LIMITS[precision])
+        parity = compare(reference, run_alone(path, images), limits=limits_of(precision, random_weights=True))
         assert parity.passed, f"{precision}: {parity.reason} ({parity})"
 
 
@@ -162,11 +183,13 @@ def test_tflite_runtime_reads_the_files(convert, tmp_path):
     installed = subprocess.run(command, capture_output=True, text=True, check=False)
     if installed.returncode:
         pytest.skip(f"tflite-runtime cannot be installed here: {installed.stderr[-200:]}")
-    network = network_of(*NORMAL)
+    network = network_of("starter", "smallest")
     images = images_of(network, 4, 0)
     reference = reference_outputs(network, images)
     for precision in PRECISIONS:
         path = tmp_path / f"{precision}.tflite"
         write(network, path, "tflite", precision)
-        parity = compare(reference, run_alone(path, images, python=python), limits=LIMITS[precision])
+        parity = compare(
+            reference, run_alone(path, images, python=python), limits=limits_of(precision, random_weights=True)
+        )
         assert parity.passed, f"{precision}: {parity.reason} ({parity})"

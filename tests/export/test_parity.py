@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from natdeploy.errors import InputError
-from natdeploy.export.parity import LIMITS, Limits, check_accuracy, check_parity, compare, reference_outputs
+from natdeploy.export.parity import LIMITS, Limits, check_accuracy, check_parity, compare, limits_of, reference_outputs
 from natdeploy.testing.networks import noise_images, tiny_network
 
 LOGITS = np.array([[4.0, 1.0, -10.0], [2.0, 3.0, 0.0]], dtype=np.float32)
@@ -183,3 +183,11 @@ def test_hits_are_counted_before_and_after(wrong, passed):
     assert (accuracy.images, accuracy.before, accuracy.after) == (40, 1.0, 1.0 - wrong / 40)
     assert (accuracy.reason is None) is passed
     assert passed or "falls from 1.0000 to 0.9500, 5.0 points" in accuracy.reason
+
+
+def test_random_weights_are_held_to_less_in_int8_alone():
+    """Rounding that random weights amplify is no fault of an int8 file; in other precisions nothing changes."""
+    assert limits_of("int8", random_weights=True).overall_cosine is None
+    assert limits_of("int8", random_weights=False) == LIMITS["int8"]
+    assert limits_of("fp16", random_weights=True) == LIMITS["fp16"]
+    assert limits_of("fp32", random_weights=True) == LIMITS["fp32"]
