@@ -61,7 +61,7 @@ def measure_whole(space: SearchSpace, table: LatencyTable, count: int, bench: Be
     runs = sum(len(group) + len(_repeated(group, len(spaces))) for group in groups) + len(references)
     effort = 1.0 if budget is None else budget.check_effort(runs, _networks_a_pass(space))
     meter = Meter(exporter=bench.exporter, timer=bench.with_effort(effort).timer, seed=bench.seed)
-    # Each space has its own turn: behind a network a hundred times its size a small one finds nothing in the caches.
+    # Each space has its own turn, so that small networks do not run with caches that large ones have just filled.
     timed = [
         _timed(group, references if number == 0 else [], len(spaces), meter) for number, group in enumerate(groups)
     ]

@@ -55,11 +55,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     With several GPUs: torchrun --nproc-per-node N -m natdeploy adapt OPTIONS
     """
     resolutions = parse_resolutions(values["resolutions"])
-    if values["resume"] is not None:
-        options.refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - _WITH_RESUME)
-    elif values["data"] is None or values["output"] is None:
-        msg = "needs --data and --output, or --resume"
-        raise click.UsageError(msg, ctx)
+    options.require_new_or_resumed(ctx, beside_resume=_WITH_RESUME)
 
     def work(context: Context) -> TrainingResult:
         from natdeploy import api

@@ -66,6 +66,19 @@ def subnet_options(command: Command) -> Command:
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
+def require_new_or_resumed(ctx: click.Context, *, beside_resume: Collection[str]) -> None:
+    """Require `--data` and `--output` of a new training run, and nothing but `beside_resume` of one that goes on.
+
+    Raises:
+        click.UsageError: Something is lacking, or too much.
+    """
+    if ctx.params["resume"] is not None:
+        refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - set(beside_resume))
+    elif ctx.params["data"] is None or ctx.params["output"] is None:
+        msg = "needs --data and --output, or --resume"
+        raise click.UsageError(msg, ctx)
+
+
 def refuse_beside(ctx: click.Context, why: str, names: Collection[str]) -> None:
     """Refuse every option of `names` that was given on the command line.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -45,12 +46,7 @@ def parse_budget_s(text: str) -> float:
     Raises:
         click.BadParameter: It is none, has no unit or is not positive.
     """
-    parts = _SPAN.fullmatch(text.strip())
-    value = float(parts["number"]) * _FACTORS_S[parts["unit"]] if parts else 0.0
-    if not 0 < value < math.inf:
-        msg = f"{text!r} is not a span of time such as 90s, 2m or 1h"
-        raise click.BadParameter(msg)
-    return value
+    return _amount(text, _SPAN, _FACTORS_S, "a span of time such as 90s, 2m or 1h")
 
 
 def parse_targets(values: tuple[str, ...], devices: tuple[str, ...]) -> tuple[dict[str, float], ...]:
@@ -109,12 +105,7 @@ def parse_count(text: str) -> float:
     Raises:
         click.BadParameter: It is none, or not positive.
     """
-    parts = _COUNT.fullmatch(text.strip())
-    value = float(parts["number"]) * _FACTORS[parts["unit"]] if parts else 0.0
-    if not 0 < value < math.inf:
-        msg = f"{text!r} is not a count such as 600M, 4.5M or 800k"
-        raise click.BadParameter(msg)
-    return value
+    return _amount(text, _COUNT, _FACTORS, "a count such as 600M, 4.5M or 800k")
 
 
 def parse_size(text: str) -> float:
@@ -123,12 +114,7 @@ def parse_size(text: str) -> float:
     Raises:
         click.BadParameter: It is none, has no unit or is not positive.
     """
-    parts = _SIZE.fullmatch(text.strip())
-    value = float(parts["number"]) * _FACTORS_BYTES[parts["unit"]] if parts else 0.0
-    if not 0 < value < math.inf:
-        msg = f"{text!r} is not a size such as 5MB, 800kB or 4MiB"
-        raise click.BadParameter(msg)
-    return value
+    return _amount(text, _SIZE, _FACTORS_BYTES, "a size such as 5MB, 800kB or 4MiB")
 
 
 def parse_names(text: str | None) -> tuple[str, ...]:
@@ -170,3 +156,12 @@ def parse_batch(text: str) -> int | Literal["dynamic"]:
         msg = f"{text!r} is not a number of images, 1 or more, or dynamic"
         raise click.BadParameter(msg)
     return int(text)
+
+
+def _amount(text: str, pattern: re.Pattern[str], factors: Mapping[str, float], what: str) -> float:
+    parts = pattern.fullmatch(text.strip())
+    value = float(parts["number"]) * factors[parts["unit"]] if parts else 0.0
+    if not 0 < value < math.inf:
+        msg = f"{text!r} is not {what}"
+        raise click.BadParameter(msg)
+    return value

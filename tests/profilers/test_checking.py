@@ -116,7 +116,7 @@ class MaddsExporter:
 
 
 def test_each_space_has_its_own_turn():
-    """Networks a hundred times as large would empty the caches of small ones; figures stay with their networks."""
+    """Networks of one space are not timed in turns with those of another; figures stay with their networks."""
     table, timer = table_of(STARTER, NAT), Turns()
     bench = Bench(timer=timer, exporter=MaddsExporter(), clock=SystemClock(), reporter=SilentReporter(), seed=0)
     found = measure_whole(NAT, table, 6, bench, None)
