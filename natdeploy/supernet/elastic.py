@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from natdeploy.core.architecture import Architecture, largest
 from natdeploy.core.layers import BLOCK, CLASSIFIER, FEATURE_MIX, FINAL_EXPAND, STEM, Layer, walk
 from natdeploy.core.space import SearchSpace, mid_channels, squeeze_channels
+from natdeploy.supernet.depthwise import convolve_depthwise
 from natdeploy.supernet.network import ConvUnit, InvertedResidual, Network, build_network, make_unit
 
 State = dict[str, Tensor]
@@ -167,8 +168,7 @@ def _largest_layers(space: SearchSpace, width: float, classes: int) -> tuple[Lay
 
 
 def _convolve(unit: ConvUnit, x: Tensor, weight: Tensor, channels: int) -> Tensor:
-    groups = channels if unit.conv.groups > 1 else 1
-    x = _convolve_padded(x, weight, unit.conv.stride[0], groups)
+    x = convolve_depthwise(x, weight, unit.conv.stride[0]) if unit.conv.groups > 1 else nnf.conv2d(x, weight)
     norm = unit.bn
     assert norm is not None
     assert norm.running_mean is not None
@@ -184,16 +184,6 @@ def _convolve(unit: ConvUnit, x: Tensor, weight: Tensor, channels: int) -> Tenso
         eps=norm.eps,
     )
     return x if unit.act is None else unit.act(x)
-
-
-def _convolve_padded(x: Tensor, weight: Tensor, stride: int, groups: int) -> Tensor:
-    kernel, (height, width) = weight.shape[-1], x.shape[-2:]
-    right, below = max(0, kernel - width), max(0, kernel - height)
-    if not (right or below) or not torch.is_grad_enabled() or x.is_cuda:
-        return nnf.conv2d(x, weight, stride=stride, padding=kernel // 2, groups=groups)
-    # oneDNN's gradient of a depthwise kernel larger than its map is several times slower than that of a padded map.
-    y = nnf.conv2d(nnf.pad(x, (0, right, 0, below)), weight, stride=stride, padding=kernel // 2, groups=groups)
-    return y[..., : -(-height // stride), : -(-width // stride)]
 
 
 def _reachable(weight: Tensor, size: int) -> Tensor:

@@ -1,0 +1,42 @@
+"""Depthwise convolution of small maps: the same values and gradients as the plain one."""
+
+import pytest
+import torch
+import torch.nn.functional as nnf
+
+from natdeploy.supernet.depthwise import convolve_depthwise
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def results(convolve, shape, kernel, stride):
+    """Return output, gradient of the input and gradient of the weights, for the same noise each time."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 6, *shape, generator=generator, dtype=torch.float64)
+    x = x.to(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(6, 1, kernel, kernel, generator=generator, dtype=torch.float64, requires_grad=True)
+    y = convolve(x, weight, stride)
+    y.backward(torch.randn(y.shape, generator=generator, dtype=torch.float64))
+    return y, x.grad, weight.grad
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 4), (6, 5), (8, 8)])
+def test_values_and_gradients_are_those_of_a_plain_convolution(shape, kernel, stride):
+    """Whatever map, kernel and stride, output and both gradients equal torch's own."""
+
+    def plain(x, weight, stride):
+        return nnf.conv2d(x, weight, stride=stride, padding=kernel // 2, groups=6)
+
+    expected = results(plain, shape, kernel, stride)
+    for own, other in zip(results(convolve_depthwise, shape, kernel, stride), expected, strict=True):
+        torch.testing.assert_close(own, other)
+
+
+def test_weights_that_are_not_trained_get_no_gradient():
+    """Where only the maps want a gradient, only they get one."""
+    x, weight = torch.randn(1, 2, 2, 2, requires_grad=True), torch.randn(2, 1, 5, 5)
+    convolve_depthwise(x, weight, 1).sum().backward()
+    assert x.grad is not None
+    assert weight.grad is None
