@@ -3,8 +3,8 @@
 Four architectures are taken from the front of a search by top-1 and multiply-adds, evenly over its multiply-adds. Each
 is tested on the test images as a subnet of the adapted supernet, and as
 
-- fine-tuned: taken out of the given weights, with the classifier that the search began with, and trained alone on a quarter of the training images that the search
-  used. An image counts once for every network that a step trains on it.
+- fine-tuned: taken out of the given weights, with the classifier that the search began with, and trained alone on a
+  quarter of the training images that the search used. An image counts once for every network that a step trains on it.
 - not adapted: taken out of the given weights, BatchNorm recalibrated, with a linear classifier fitted to its features.
 - scratch: torchvision's MobileNetV3-small instead, from random weights, on as many images as a fine-tuning.
 
