@@ -45,6 +45,7 @@ class Preset:
         mutation_rate: Probability of each gene to change; 0 for one gene of each child on average.
         marginals: Architectures, at most, that the supernet is adapted to.
         batch: Images in a training step.
+        least_steps: Steps of an epoch, at least: a small data set is gone through several times.
         learning_rate: Peak learning rate.
         rate_warmup_epochs: Epochs in which the learning rate rises to it.
         weight_decay: Decay of the weights.
@@ -79,6 +80,7 @@ class Preset:
     mutation_rate: float = 0.1
     marginals: int
     batch: int
+    least_steps: int = 0
     learning_rate: float
     rate_warmup_epochs: int = 0
     weight_decay: float = 1e-4
@@ -122,6 +124,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             generations=40,
             marginals=20,
             batch=32,
+            least_steps=20,
             learning_rate=0.1,
             subnets=2,
             recalibration_images=512,
@@ -189,6 +192,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             generations=100,
             marginals=150,
             batch=64,
+            least_steps=20,
             learning_rate=0.05,
             rate_warmup_epochs=2,
             subnets=2,

@@ -230,9 +230,18 @@ class _Training:
             raise InterruptedWorkError(msg, hint=hint) from error
 
     def _supernet(self) -> Supernet:
-        supernet = Supernet(self.plan.space, len(self.task.classes), seed=self.plan.seed)
+        plan, source = self.plan, str(self.run.path / "run.toml")
+        supernet = Supernet(plan.space, len(self.task.classes), seed=plan.seed)
         if not self.run.checkpoint.exists():
-            load_weights(supernet, self.plan.weights, self.plan.weights_sha256, str(self.run.path / "run.toml"))
+            load_weights(
+                supernet,
+                plan.weights,
+                plan.weights_sha256,
+                source,
+                task=self.task,
+                seed=plan.seed,
+                reporter=self.context.reporter,
+            )
         return supernet
 
     def _trained_on(self) -> Task:

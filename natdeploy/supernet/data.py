@@ -125,19 +125,34 @@ def normalized(
     return ((x - means) / stds).contiguous(memory_format=torch.channels_last)
 
 
+def epoch_steps(images: int, batch: int, least: int = 0) -> int:
+    """Return the number of batches that `train_batches` yields."""
+    return max(1, images // batch, least)
+
+
 def train_batches(
-    task: Task, batch: int, resolutions: list[int], generator: torch.Generator, *, rank: int = 0, count: int = 1
+    task: Task,
+    batch: int,
+    resolutions: list[int],
+    generator: torch.Generator,
+    *,
+    least: int = 0,
+    rank: int = 0,
+    count: int = 1,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch of augmented batches, each at a resolution drawn from `resolutions`.
 
     Images are shifted and scaled by up to 6 % and, where the task allows, mirrored. The last
-    batch is dropped unless it is the only one: BatchNorm must not see a handful of images.
+    batch is dropped unless it is the only one: BatchNorm must not see a handful of images. Where the images do not
+    fill `least` batches, they come several times.
 
     Of `count` processes that draw from equal generators, process `rank` gets its share of each batch: together they
     see the images that one would see alone.
     """
-    order = torch.randperm(len(task.train), generator=generator)
-    batches = max(1, len(order) // batch)
+    images = len(task.train)
+    batches = epoch_steps(images, batch, least)
+    passes = math.ceil(batches * batch / images) if least * batch > images else 1
+    order = torch.cat([torch.randperm(images, generator=generator) for _ in range(passes)])
     parts = order[: batches * batch].split(batch)
     own = [part[rank::count] for part in parts]
     for part, where, pixels in zip(parts, own, storage.batches(task.train.images, own), strict=True):

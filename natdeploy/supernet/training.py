@@ -24,7 +24,7 @@ from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import Population, decode, sample, sample_marginals
 from natdeploy.errors import InputError
 from natdeploy.files import atomic_path
-from natdeploy.supernet.data import Task, train_batches
+from natdeploy.supernet.data import Task, epoch_steps, train_batches
 from natdeploy.supernet.distributed import Team
 from natdeploy.supernet.memory import shortage_told
 from natdeploy.supernet.supernet import Supernet
@@ -39,6 +39,7 @@ class Recipe:
 
     Args:
         batch: Images in a step.
+        least_steps: Steps of an epoch, at least: a small data set is gone through several times.
         learning_rate: Peak rate; half a cosine leads from it to zero at the end of the run.
         rate_warmup_epochs: First epochs of the run, in which the rate rises to its peak.
         momentum: Nesterov momentum.
@@ -53,6 +54,7 @@ class Recipe:
     """
 
     batch: int = 32
+    least_steps: int = 0
     learning_rate: float = 0.05
     rate_warmup_epochs: int = 0
     momentum: float = 0.9
@@ -121,11 +123,11 @@ class ElasticTrainer:
             raise InputError(msg)
         rng = np.random.default_rng([self.seed, number])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        steps = max(1, len(self.task.train) // self.recipe.batch)
+        steps = epoch_steps(len(self.task.train), self.recipe.batch, self.recipe.least_steps)
         self.supernet.train()
         losses = []
         resolutions = self._resolutions(population)
-        share = {"rank": self._team.rank, "count": self._team.count}
+        share = {"least": self.recipe.least_steps, "rank": self._team.rank, "count": self._team.count}
         batches = train_batches(self.task, self.recipe.batch, resolutions, generator, **share)
         for step, (images, labels) in enumerate(batches):
             self._set_rate(number + step / steps)
@@ -197,7 +199,7 @@ class ElasticTrainer:
         self._optimizer.zero_grad(set_to_none=True)
         if self._average:
             self._average.update_parameters(self.supernet)
-        return total / (1 + len(architectures))
+        return total / (len(teachers) + (0 if plain else len(architectures)))
 
     def _teach(
         self, images: Tensor, labels: Tensor, architectures: list[Architecture]

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from natdeploy.errors import InputError
-from natdeploy.supernet.data import ImageSet, Task, channel_statistics, joined, train_batches
+from natdeploy.supernet.data import ImageSet, Task, channel_statistics, epoch_steps, joined, train_batches
 from natdeploy.supernet.images import ImageFiles
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -54,6 +54,17 @@ def test_an_epoch_shows_each_image_once_and_drops_the_rest(task):
 def test_a_single_small_batch_is_kept(task):
     """Fewer images than a batch are one batch of all of them."""
     assert [len(labels) for _, labels in batches(task, batch=64)] == [53]
+
+
+@pytest.mark.parametrize(("batch", "least"), [(10, 8), (64, 3), (10, 2)])
+def test_few_images_come_several_times(task, batch, least):
+    """An epoch of at least so many steps has full batches, in which all images come about equally often."""
+    numbered = dataclasses.replace(task, train=ImageSet(images=task.train.images, labels=torch.arange(53)))
+    found = list(train_batches(numbered, batch, [8], torch.Generator().manual_seed(0), least=least))
+    assert [len(labels) for _, labels in found] == [batch] * epoch_steps(53, batch, least)
+    assert len(found) >= least
+    times = torch.bincount(torch.cat([labels for _, labels in found]), minlength=53)
+    assert int(times.max() - times.min()) <= 1
 
 
 def test_labels_stay_with_their_images(task):
