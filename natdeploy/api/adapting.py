@@ -29,6 +29,10 @@ def adapt(
     weight_decay: float = 1e-4,
     label_smoothing: float = 0.1,
     subnets: int = 2,
+    distil: bool = True,
+    labels_beside: float = 0.0,
+    cutmix: float = 0.0,
+    sandwich: bool = False,
     averaging: float = 0.0,
     samples: int = 20,
     seed: int = 0,
@@ -55,6 +59,10 @@ def adapt(
         weight_decay: Weight decay.
         label_smoothing: Label smoothing.
         subnets: Subnets of each step beside the largest.
+        distil: Whether the subnets learn from the largest network; else from the labels alone.
+        labels_beside: Weight of the labels' loss beside the largest network's.
+        cutmix: Probability that the images of a batch are mixed, and their labels by the area.
+        sandwich: Whether one of the subnets of each step is always the smallest.
         averaging: Decay of the moving average of the weights; 0 for none.
         samples: Random subnets to evaluate at the end.
         seed: Seed of everything random.
@@ -89,7 +97,10 @@ def adapt(
             samples=samples,
             seed=seed,
             threads=prepare_torch(threads),
-            sandwich=False,
+            distil=distil,
+            labels_beside=labels_beside,
+            cutmix=cutmix,
+            sandwich=sandwich,
             weights=begun.name,
             weights_sha256=begun.sha256,
             population=tuple(" ".join(map(str, row)) for row in rows),

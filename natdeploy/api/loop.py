@@ -29,6 +29,7 @@ from natdeploy.ports import Reporter
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.predictor import quality
 from natdeploy.search.settings import SearchSettings
+from natdeploy.supernet.accelerator import accelerator
 from natdeploy.supernet.data import Task
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.supernet import Supernet
@@ -46,6 +47,9 @@ _OF_RECIPE = (
     "label_smoothing",
     "subnets",
     "distil",
+    "labels_beside",
+    "cutmix",
+    "sandwich",
 )
 
 
@@ -214,9 +218,9 @@ def remaining_s(begun: Sequence[float], left: int) -> float | None:
 def build_supernet(
     plan: SearchPlan, run: RunFolder, task: Task, reporter: Reporter
 ) -> tuple[SubnetEvaluator, ElasticTrainer]:
-    """Build supernet, evaluator and trainer of a run, as far trained as its checkpoint says."""
+    """Build supernet, evaluator and trainer of a run, as far trained as its checkpoint says, on a GPU if possible."""
     effort = plan.effort
-    supernet = Supernet(plan.space, len(task.classes), seed=plan.seed)
+    supernet = Supernet(plan.space, len(task.classes), seed=plan.seed).to(accelerator())
     # The checkpoint holds all weights: those of the beginning may be gone by then.
     if not run.checkpoint.exists():
         source = str(run.path / "run.toml")

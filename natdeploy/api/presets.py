@@ -10,6 +10,7 @@ from typing import Any
 from natdeploy.errors import InputError
 from natdeploy.search.settings import DEFAULT_PREDICTOR, PREDICTORS, STARTS, Operators, require_known
 
+_SHARES = {"weight_decay", "label_smoothing", "cutmix"}
 _LEAST = {
     "initial": 6,
     "batch": 2,
@@ -52,6 +53,9 @@ class Preset:
         label_smoothing: Smoothing of the labels.
         subnets: Subnets drawn for each training step.
         distil: Whether these learn from the largest network, which each step trains too; else from the labels.
+        labels_beside: Weight of the labels' loss beside the largest network's, for subnets that learn from it.
+        cutmix: Probability that the images of a batch are mixed, and their labels by the area.
+        sandwich: Whether one of the subnets of each step is always the smallest.
         recalibration_images: Train images for BatchNorm statistics of a subnet.
 
     Raises:
@@ -87,6 +91,9 @@ class Preset:
     label_smoothing: float = 0.1
     subnets: int
     distil: bool = True
+    labels_beside: float = 0.0
+    cutmix: float = 0.0
+    sandwich: bool = False
     recalibration_images: int
 
     def __post_init__(self) -> None:
@@ -99,6 +106,9 @@ class Preset:
                 continue
             if value < low or (field.name == "learning_rate" and value <= 0):
                 msg = f"{field.name.replace('_', '-')} is {value}: it must be {low} at least"
+                raise InputError(msg)
+            if field.name in _SHARES and value > 1:
+                msg = f"{field.name.replace('_', '-')} is {value}: it must be 1 at most"
                 raise InputError(msg)
 
     @property
@@ -177,6 +187,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             weight_decay=3e-4,
             label_smoothing=0.0,
             subnets=4,
+            labels_beside=1.0,
+            cutmix=0.5,
             recalibration_images=960,
         ),
         "best": Preset(

@@ -50,6 +50,9 @@ class TrainingPlan:
         samples: Random subnets that are tested at the end, beside the largest and the smallest.
         seed: Seed.
         threads: Threads to train with, of each process.
+        distil: Whether the subnets learn from the largest network; else from the labels alone.
+        labels_beside: Weight of the labels' loss beside the largest network's.
+        cutmix: Probability that the images of a batch are mixed.
         sandwich: Whether the smallest network is always one of the subnets.
         weights: What the supernet begins with, as in `SearchPlan`; empty for random weights.
         weights_sha256: Hashes of these files.
@@ -71,6 +74,9 @@ class TrainingPlan:
     samples: int
     seed: int
     threads: int
+    distil: bool = True
+    labels_beside: float = 0.0
+    cutmix: float = 0.0
     sandwich: bool = True
     weights: str = ""
     weights_sha256: tuple[str, ...] = ()
@@ -85,6 +91,10 @@ class TrainingPlan:
         if not 0 < self.learning_rate < float("inf"):
             msg = f"learning-rate is {self.learning_rate}: it must be a number over 0"
             raise InputError(msg)
+        for name in ("labels_beside", "cutmix"):
+            if not 0 <= getattr(self, name) <= 1:
+                msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be between 0 and 1"
+                raise InputError(msg)
         for name in ("weight_decay", "label_smoothing", "averaging"):
             if not 0 <= getattr(self, name) < 1:
                 msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be 0 at least and less than 1"
@@ -104,6 +114,9 @@ class TrainingPlan:
             weight_decay=self.weight_decay,
             label_smoothing=self.label_smoothing,
             subnets=self.subnets,
+            distil=self.distil,
+            labels_beside=self.labels_beside,
+            cutmix=self.cutmix,
             sandwich=self.sandwich,
             averaging=self.averaging,
         )
@@ -208,7 +221,7 @@ class _Training:
     def done(self) -> TrainingResult:
         """Train from where the checkpoint is to the end, evaluate, and write the weights."""
         self.context.reporter.info(f"run folder: {self.run.path}")
-        supernet = self._supernet().to(self.team.device)
+        supernet = self._supernet()
         trainer = ElasticTrainer(
             supernet,
             self._trained_on(),
@@ -223,7 +236,7 @@ class _Training:
         try:
             self._train(trainer)
             trainer.use_average()
-            return self._finish(supernet.cpu())
+            return self._finish(supernet)
         except KeyboardInterrupt as error:
             msg = "interrupted; nothing is lost but the epoch at hand"
             hint = f"go on with: natdeploy {self.work.command} --resume {shlex.quote(str(self.run.path))}"
@@ -231,7 +244,7 @@ class _Training:
 
     def _supernet(self) -> Supernet:
         plan, source = self.plan, str(self.run.path / "run.toml")
-        supernet = Supernet(plan.space, len(self.task.classes), seed=plan.seed)
+        supernet = Supernet(plan.space, len(self.task.classes), seed=plan.seed).to(self.team.device)
         if not self.run.checkpoint.exists():
             load_weights(
                 supernet,

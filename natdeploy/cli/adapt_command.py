@@ -41,6 +41,12 @@ _RENAMED = {"resolutions", "from_population"}
 @click.option("--weight-decay", type=float, default=1e-4, help="Weight decay.")
 @click.option("--label-smoothing", type=float, default=0.1, help="Label smoothing.")
 @click.option("--subnets", type=int, default=2, help="Subnets of each step beside the largest.")
+@click.option(
+    "--distil/--no-distil", default=True, help="Have subnets learn from the largest network, or from the labels alone."
+)
+@click.option("--labels-beside", type=float, default=0.0, help="Weight of the labels beside the largest's answers.")
+@click.option("--cutmix", type=float, default=0.0, help="Probability that the images of a batch are mixed.")
+@click.option("--sandwich/--no-sandwich", default=False, help="Always have the smallest subnet among those of a step.")
 @click.option("--averaging", type=float, default=0.0, help="Decay of the moving average of the weights; 0 for none.")
 @click.option("--samples", type=int, default=20, help="Random subnets to evaluate at the end.")
 @options.training_threads_option
@@ -50,7 +56,7 @@ _RENAMED = {"resolutions", "from_population"}
 @options.json_option
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
-    """Train a supernet on a task without searching: random subnets, each distilled from the largest.
+    """Train a supernet on a task without searching: random subnets, by default each distilled from the largest.
 
     With several GPUs: torchrun --nproc-per-node N -m natdeploy adapt OPTIONS
     """

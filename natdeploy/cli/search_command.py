@@ -15,7 +15,17 @@ from natdeploy.cli.units import parse_accuracies, parse_count, parse_names, pars
 if TYPE_CHECKING:
     from natdeploy.api import Choice, Context, DeviceLatency, SearchResult
 
-_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "batch", "predictor")
+_TRAINING = (
+    "learning_rate",
+    "weight_decay",
+    "label_smoothing",
+    "subnets",
+    "distil",
+    "labels_beside",
+    "cutmix",
+    "sandwich",
+)
+_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "batch", "predictor", *_TRAINING)
 _LIMITED = {"madds": parse_count, "params": parse_count, "size": parse_size}
 _WITH_RESUME = {"resume", "json"}
 _WITH_FROM = {
@@ -72,6 +82,27 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT
 @click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
 @click.option("--candidates", type=int, default=None, help="New ones an iteration.  [default: the preset's]")
 @click.option("--batch", type=int, default=None, help="Images in a training step.  [default: the preset's]")
+@click.option("--learning-rate", type=float, default=None, help="Peak learning rate.  [default: the preset's]")
+@click.option("--weight-decay", type=float, default=None, help="Weight decay.  [default: the preset's]")
+@click.option("--label-smoothing", type=float, default=None, help="Label smoothing.  [default: the preset's]")
+@click.option("--subnets", type=int, default=None, help="Subnets of a training step.  [default: the preset's]")
+@click.option(
+    "--distil/--no-distil",
+    default=None,
+    help="Have subnets learn from the largest network, or from the labels alone.  [default: the preset's]",
+)
+@click.option(
+    "--labels-beside",
+    type=float,
+    default=None,
+    help="Weight of the labels beside the largest network's answers.  [default: the preset's]",
+)
+@click.option("--cutmix", type=float, default=None, help="Probability that a batch is mixed.  [default: the preset's]")
+@click.option(
+    "--sandwich/--no-sandwich",
+    default=None,
+    help="Always have the smallest subnet among those of a step.  [default: the preset's]",
+)
 @click.option("--predictor", default=None, help="auto, rbf, trees, ridge, gp or knn.  [default: the preset's]")
 @click.option(
     "--from",

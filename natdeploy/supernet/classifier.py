@@ -6,6 +6,7 @@ al., Fine-Tuning can Distort Pretrained Features, ICLR 2022, section 4); a fitte
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from natdeploy.core.architecture import largest
+from natdeploy.supernet.accelerator import place_of
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.network import Network
@@ -46,7 +48,7 @@ def fit_classifiers(supernet: Supernet, task: Task, *, seed: int) -> dict[float,
     top1 = {}
     for width in supernet.space.widths:
         network = evaluator.subnet(dataclasses.replace(largest(supernet.space), width=width))
-        own = network.classifier
+        own = copy.deepcopy(network.classifier).cpu()
         network.classifier = nn.Identity()  # type: ignore[assignment]
         features, checked = _features(network, task, train), _features(network, task, task.validation)
         labels = task.validation.labels
@@ -59,8 +61,10 @@ def fit_classifiers(supernet: Supernet, task: Task, *, seed: int) -> dict[float,
 
 def _features(network: Network, task: Task, split: ImageSet) -> Tensor:
     parts = torch.arange(len(split)).split(_BATCH)
+    device = place_of(network)
     with torch.inference_mode():
-        return torch.cat([network(images) for images, _ in task.batches(split, parts, network.input_size)])
+        batches = task.batches(split, parts, network.input_size)
+        return torch.cat([network(images.to(device)).cpu() for images, _ in batches])
 
 
 def _fitted(features: Tensor, labels: Tensor, classes: int) -> nn.Linear:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
+from torchvision.transforms.v2 import CutMix
 
 from natdeploy.errors import InputError
 from natdeploy.supernet import images as storage
@@ -121,7 +122,7 @@ def normalized(
         x = nnf.interpolate(x, size=(resolution, resolution), mode=interpolation, antialias=True)
         # Cubic curves swing beyond the range of the pixels between them.
         x = x.clamp(0, 1) if interpolation == "bicubic" else x
-    means, stds = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
+    means, stds = (torch.tensor(values, device=x.device).view(3, 1, 1) for values in (mean, std))
     return ((x - means) / stds).contiguous(memory_format=torch.channels_last)
 
 
@@ -137,17 +138,20 @@ def train_batches(
     generator: torch.Generator,
     *,
     least: int = 0,
+    cutmix: float = 0.0,
     rank: int = 0,
     count: int = 1,
+    device: torch.device | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch of augmented batches, each at a resolution drawn from `resolutions`.
 
     Images are shifted and scaled by up to 6 % and, where the task allows, mirrored. The last
     batch is dropped unless it is the only one: BatchNorm must not see a handful of images. Where the images do not
-    fill `least` batches, they come several times.
+    fill `least` batches, they come several times. With probability `cutmix` the images of a batch are mixed, and its
+    labels are then `n x classes` shares.
 
     Of `count` processes that draw from equal generators, process `rank` gets its share of each batch: together they
-    see the images that one would see alone.
+    see the images that one would see alone. Images are resized and augmented on `device`, where it is given.
     """
     images = len(task.train)
     batches = epoch_steps(images, batch, least)
@@ -158,7 +162,35 @@ def train_batches(
     for part, where, pixels in zip(parts, own, storage.batches(task.train.images, own), strict=True):
         resolution = resolutions[int(torch.randint(len(resolutions), (1,), generator=generator))]
         amounts = torch.rand(len(part), 4, generator=generator)[rank::count]
-        yield _augment(task.prepare(pixels, resolution), amounts, flip=task.flip), task.train.labels[where]
+        prepared = task.prepare(pixels.to(device=device), resolution)
+        augmented = _augment(prepared, amounts.to(device=device), flip=task.flip)
+        labels = task.train.labels[where].to(device=device)
+        # Drawn last, and only where it is asked for, so that other trainings draw what they always have.
+        if cutmix and float(torch.rand((), generator=generator)) < cutmix:
+            seed = int(torch.randint(2**62, (1,), generator=generator))
+            augmented, labels = cut_mixed(augmented, labels, len(task.classes), seed)
+        yield augmented, labels
+
+
+def cut_mixed(images: Tensor, labels: Tensor, classes: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Put a rectangle of one image into the next, and mix their labels by the area.
+
+    Source: Yun et al., CutMix (ICCV 2019), with an area that is uniform between none and all.
+
+    Args:
+        images: `n x 3 x r x r` images.
+        labels: `n` class indices.
+        classes: Number of classes.
+        seed: Seed of the rectangle, which is the same for all images.
+
+    Returns:
+        The images, and `n x classes` shares of the classes.
+    """
+    # torchvision draws from torch's one generator for all, which is left as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        mixed, shares = CutMix(num_classes=classes)(images, labels)
+    return mixed.contiguous(memory_format=torch.channels_last), shares
 
 
 def channel_statistics(images: Images) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
@@ -180,8 +212,8 @@ def channel_statistics(images: Images) -> tuple[tuple[float, float, float], tupl
 def _augment(images: Tensor, amounts: Tensor, *, flip: bool) -> Tensor:
     count, amounts = len(images), amounts * 2 - 1
     scale = torch.exp(amounts[:, 0] * math.log1p(_SCALE))
-    mirror = torch.where(amounts[:, 1] < 0, -1.0, 1.0) if flip else torch.ones(count)
-    matrix = torch.zeros(count, 2, 3)
+    mirror = torch.where(amounts[:, 1] < 0, -1.0, 1.0) if flip else torch.ones_like(scale)
+    matrix = amounts.new_zeros(count, 2, 3)
     matrix[:, 0, 0], matrix[:, 1, 1] = scale * mirror, scale
     matrix[:, :, 2] = amounts[:, 2:] * (2 * _SHIFT)
     grid = nnf.affine_grid(matrix, list(images.shape), align_corners=False)

@@ -18,6 +18,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
+from natdeploy.supernet.accelerator import accelerator
+
 Value = TypeVar("Value")
 
 
@@ -41,7 +43,7 @@ class Team:
     @property
     def device(self) -> torch.device:
         """The device that this process trains on."""
-        return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+        return accelerator()
 
     def in_turn(self, work: Callable[[], Value]) -> Value:
         """Return the result of `work`, which the first process does before the others: it may download something."""

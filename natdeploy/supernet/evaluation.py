@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from natdeploy.core.architecture import Architecture
+from natdeploy.supernet.accelerator import place_of, precision
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.images import size_bytes
 from natdeploy.supernet.machine import available_bytes
@@ -102,9 +103,10 @@ def recalibrate(network: Network, batches: Iterable[Tensor]) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative average over the batches
     network.train()
-    with torch.inference_mode():
+    device = place_of(network)
+    with torch.inference_mode(), precision(device):
         for images in batches:
-            network(images)
+            network(images.to(device))
     network.eval()
     for norm in norms:
         norm.momentum = BN_MOMENTUM
@@ -119,8 +121,9 @@ def top1(network: Network, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
     """
     network.eval()
     found = count = 0
-    with torch.inference_mode():
+    device = place_of(network)
+    with torch.inference_mode(), precision(device):
         for images, labels in batches:
-            found += int((network(images).argmax(dim=1) == labels).sum())
+            found += int((network(images.to(device)).argmax(dim=1) == labels.to(device)).sum())
             count += len(labels)
     return found / count

@@ -24,6 +24,7 @@ from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import Population, decode, sample, sample_marginals
 from natdeploy.errors import InputError
 from natdeploy.files import atomic_path
+from natdeploy.supernet.accelerator import place_of, precision
 from natdeploy.supernet.data import Task, epoch_steps, train_batches
 from natdeploy.supernet.distributed import Team
 from natdeploy.supernet.memory import shortage_told
@@ -48,6 +49,8 @@ class Recipe:
         subnets: Subnets drawn for each step.
         distil: Whether they are distilled from the largest network, which each step trains too; else they learn from
             the labels alone.
+        labels_beside: Weight of the labels' loss beside the teacher's, for subnets that are distilled.
+        cutmix: Probability that the images of a batch are mixed, and their labels by the area.
         sandwich: Whether the smallest network is always one of them.
         clip_norm: Largest norm of a step's gradient.
         averaging: Decay, a step, of the moving average of the weights; 0 for none.
@@ -62,6 +65,8 @@ class Recipe:
     label_smoothing: float = 0.1
     subnets: int = 2
     distil: bool = True
+    labels_beside: float = 0.0
+    cutmix: float = 0.0
     sandwich: bool = False
     clip_norm: float = 5.0
     averaging: float = 0.0
@@ -105,7 +110,7 @@ class ElasticTrainer:
         self._optimizer = torch.optim.SGD(
             self._parameter_groups(), lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True
         )
-        self._device = next(supernet.parameters()).device
+        self._device = place_of(supernet)
         self._average: AveragedModel | None = None
         if recipe.averaging:
             self._average = AveragedModel(supernet, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging))
@@ -127,13 +132,22 @@ class ElasticTrainer:
         self.supernet.train()
         losses = []
         resolutions = self._resolutions(population)
-        share = {"least": self.recipe.least_steps, "rank": self._team.rank, "count": self._team.count}
-        batches = train_batches(self.task, self.recipe.batch, resolutions, generator, **share)
+        batches = train_batches(
+            self.task,
+            self.recipe.batch,
+            resolutions,
+            generator,
+            least=self.recipe.least_steps,
+            cutmix=self.recipe.cutmix,
+            rank=self._team.rank,
+            count=self._team.count,
+            device=self._device,
+        )
         for step, (images, labels) in enumerate(batches):
             self._set_rate(number + step / steps)
             drawn = self._draw(population, rng)
             with _shortage_told(self.recipe.batch, images.shape[-1]):
-                losses.append(self._step(images.to(self._device), labels.to(self._device), drawn))
+                losses.append(self._step(images, labels, drawn))
         self._team.average_statistics(self.supernet)
         self.done += 1
         self.supernet.eval()
@@ -187,10 +201,7 @@ class ElasticTrainer:
         teachers, total = self._teach(images, labels, architectures) if plain or self.recipe.distil else ({}, 0.0)
         for architecture in () if plain else architectures:
             logits = self._logits(images, architecture)
-            if self.recipe.distil:
-                loss = nnf.cross_entropy(logits, teachers[architecture.width])
-            else:
-                loss = nnf.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+            loss = self._loss(logits, labels, teachers.get(architecture.width))
             loss.backward()
             total += float(loss.detach())
         self._team.average_gradients(self.supernet)
@@ -209,14 +220,20 @@ class ElasticTrainer:
         total = 0.0
         for width in dict.fromkeys(architecture.width for architecture in architectures):
             logits = self._logits(images, dataclasses.replace(largest(self.supernet.space), width=width))
-            loss = nnf.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+            loss = self._loss(logits, labels, None)
             loss.backward()
             teachers[width] = logits.detach().softmax(dim=1)
             total += float(loss.detach())
         return teachers, total
 
+    def _loss(self, logits: Tensor, labels: Tensor, teacher: Tensor | None) -> Tensor:
+        own = nnf.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        if teacher is None:
+            return own
+        return nnf.cross_entropy(logits, teacher) + self.recipe.labels_beside * own
+
     def _logits(self, images: Tensor, architecture: Architecture) -> Tensor:
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+        with precision(self._device):
             logits: Tensor = self.supernet(images, architecture)
         return logits.float()
 

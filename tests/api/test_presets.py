@@ -23,7 +23,7 @@ PUBLISHED = {
         "algorithm": "auto", "population": 100, "generations": 20, "start": "latin", "crossover": "two-point",
         "crossover_rate": 0.9, "mutation": "polynomial", "mutation_rate": 0, "marginals": 150, "adapt_epochs": 5,
         "learning_rate": 2.5e-3, "weight_decay": 3e-4, "rate_warmup_epochs": 5, "batch": 96, "distil": True,
-        "subnets": 4, "climbs": 0,
+        "subnets": 4, "climbs": 0, "cutmix": 0.5, "labels_beside": 1.0,
     },
 }  # fmt: skip
 
@@ -50,6 +50,7 @@ def test_values_can_be_replaced() -> None:
         ({"algorithm": "nsga4"}, "unknown algorithm"),
         ({"learning_rate": 0.0}, "learning-rate is 0.0"),
         ({"archive": -1}, "archive is -1: it must be 0 at least"),
+        ({"cutmix": 1.5}, "cutmix is 1.5: it must be 1 at most"),
         ({"candidates": 0}, "candidates is 0: it must be 1 at least"),
     ],
 )

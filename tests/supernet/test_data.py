@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from natdeploy.errors import InputError
-from natdeploy.supernet.data import ImageSet, Task, channel_statistics, epoch_steps, joined, train_batches
+from natdeploy.supernet.data import ImageSet, Task, channel_statistics, cut_mixed, epoch_steps, joined, train_batches
 from natdeploy.supernet.images import ImageFiles
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -223,3 +223,33 @@ def test_prepare_resizes_as_pillow_does(task, mode, resolution):
     resized = Image.fromarray(picture).resize((resolution,) * 2, Image.Resampling[mode.upper()])
     expected = torch.from_numpy(np.array(resized)).permute(2, 0, 1) / 255
     assert float((x - expected).abs().max()) < 2 / 255
+
+
+def test_mixed_labels_are_the_shares_of_the_area():
+    """Each image is one image with a rectangle of another, and its labels are the shares of the pixels of each."""
+    plain = torch.arange(4, dtype=torch.float32).view(4, 1, 1, 1).expand(4, 3, 20, 20)
+    state = torch.random.get_rng_state()
+    inside = 0
+    for seed in range(10):
+        mixed, shares = cut_mixed(plain, torch.tensor([0, 1, 2, 3]), 5, seed)
+        for image, share in zip(mixed, shares, strict=True):
+            areas = torch.stack([(image[0] == label).float().mean() for label in range(5)])
+            assert torch.allclose(share, areas, atol=1e-6)
+        inside += bool((shares > 0).sum() == 8)
+    assert inside > 5
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_batches_are_mixed_as_often_as_asked_for(task):
+    """Mixed batches have shares for labels and come with the probability given; the same seed gives the same ones."""
+
+    def drawn(share):
+        return list(train_batches(task, 2, [8], torch.Generator().manual_seed(1), cutmix=share))
+
+    assert all(labels.ndim == 1 for _, labels in drawn(0.0))
+    assert all(labels.shape == (2, 5) for _, labels in drawn(1.0))
+    half = drawn(0.5)
+    assert 5 < sum(labels.ndim == 2 for _, labels in half) < 21
+    for (images, labels), (again, same) in zip(half, drawn(0.5), strict=True):
+        assert torch.equal(images, again)
+        assert torch.equal(labels, same)

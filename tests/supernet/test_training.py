@@ -176,3 +176,38 @@ def test_the_rate_rises_and_falls(task: Task) -> None:
         trainer._set_rate(epochs)
         rates.append(trainer._optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([0.02, 0.26, 0.5, 0.25, 0.0])
+
+
+def test_subnets_learn_from_the_labels_beside_the_teacher(task: Task) -> None:
+    """The labels' loss counts by its weight beside the teacher's, whole or mixed labels alike."""
+    logits, labels = torch.randn(4, 10), torch.arange(4)
+    teacher = torch.full((4, 10), 0.1)
+    losses = []
+    for weight in (0.0, 1.0, 2.0):
+        supernet = Supernet(SPACE, len(task.classes), seed=3)
+        recipe = Recipe(labels_beside=weight)
+        trainer = ElasticTrainer(supernet, task, recipe, total_epochs=3, plain_epochs=0, seed=7)
+        losses.append(trainer._loss(logits, labels, teacher))
+        shares = torch.nn.functional.one_hot(labels, 10).float()
+        assert torch.allclose(trainer._loss(logits, shares, teacher), losses[-1])
+    alone = trainer._loss(logits, labels, None)
+    assert torch.allclose(losses[1] - losses[0], alone)
+    assert torch.allclose(losses[2] - losses[0], 2 * alone)
+
+
+def test_training_on_mixed_images_resumes_to_the_same_weights(task: Task, tmp_path: Path) -> None:
+    """Which batches are mixed, and how, hangs on the seed and the epoch alone."""
+    trainers = []
+    for _ in range(3):
+        supernet = Supernet(SPACE, len(task.classes), seed=3)
+        recipe = Recipe(batch=64, cutmix=0.5, labels_beside=1.0)
+        trainers.append(ElasticTrainer(supernet, task, recipe, total_epochs=2, plain_epochs=0, seed=7))
+    whole, first, second = trainers
+    for number in range(2):
+        whole.epoch(number, None)
+    first.epoch(0, None)
+    first.save(tmp_path / "supernet.pt")
+    second.restore(tmp_path / "supernet.pt")
+    second.epoch(1, None)
+    for name, tensor in whole.supernet.state_dict().items():
+        assert torch.equal(tensor, second.supernet.state_dict()[name]), name

@@ -1,0 +1,77 @@
+"""What runs where: a stand-in for a GPU, whose tensors have a device but no values."""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from natdeploy.api import loop
+from natdeploy.api.context import SilentReporter
+from natdeploy.api.presets import PRESETS
+from natdeploy.api.settings import SearchPlan
+from natdeploy.core.architecture import smallest
+from natdeploy.core.layers import walk
+from natdeploy.core.space import SPACES
+from natdeploy.io.runs import RunFolder
+from natdeploy.supernet import accelerator
+from natdeploy.supernet.accelerator import place_of, precision
+from natdeploy.supernet.data import normalized
+from natdeploy.supernet.evaluation import recalibrate
+from natdeploy.supernet.network import Network
+from natdeploy.supernet.supernet import Supernet
+from tests.shared_training import made_task
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SPACE = SPACES["starter"].with_resolutions((32,))
+
+
+def test_without_a_gpu_everything_is_computed_in_float32(monkeypatch):
+    """Where torch finds no GPU, the device is the CPU, and nothing is narrowed."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert accelerator.accelerator() == torch.device("cpu")
+    with precision(torch.device("cpu")):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+@pytest.mark.filterwarnings("ignore:CUDA is not available")
+def test_images_go_to_the_gpu_that_the_weights_are_on():
+    """Images are prepared where they are, and recalibration brings them to the weights, which torch would refuse."""
+    with FakeTensorMode(), torch.device("cuda"):
+        network = Network(walk(SPACE, smallest(SPACE), 3))
+        assert place_of(network).type == "cuda"
+        prepared = normalized(torch.zeros(4, 3, 40, 40, dtype=torch.uint8), 32, (0.5,) * 3, (0.3,) * 3, "bicubic")
+        assert prepared.device.type == "cuda"
+        images = torch.zeros(4, 3, 32, 32, device="cpu")
+        with pytest.raises(RuntimeError, match="device"):
+            network(images)
+        recalibrate(network, [images])
+
+
+def test_a_search_builds_its_supernet_on_the_accelerator(monkeypatch, tmp_path):
+    """Supernet, trainer and evaluator of a run are where the accelerator is."""
+    told = []
+
+    def stand_in():
+        told.append("asked")
+        return torch.device("cpu")
+
+    moved = []
+    to = Supernet.to
+    monkeypatch.setattr(loop, "accelerator", stand_in)
+    monkeypatch.setattr(Supernet, "to", lambda self, *given, **named: moved.append(given) or to(self, *given, **named))
+    plan = SearchPlan(
+        supernet="starter",
+        resolutions=(32,),
+        widths=SPACES["starter"].widths,
+        data="noise",
+        devices=(),
+        targets=(),
+        weights="",
+        preset="quick",
+        effort=PRESETS["quick"],
+        seed=0,
+        threads=1,
+    )
+    loop.build_supernet(plan, RunFolder(tmp_path, {}), made_task(), SilentReporter())
+    assert told == ["asked"]
+    assert (torch.device("cpu"),) in moved
