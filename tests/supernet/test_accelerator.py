@@ -2,27 +2,23 @@
 
 import pytest
 import torch
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from natdeploy.api import loop
 from natdeploy.api.context import SilentReporter
 from natdeploy.api.presets import PRESETS
 from natdeploy.api.settings import SearchPlan
-from natdeploy.core.architecture import smallest
-from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.io.runs import RunFolder
 from natdeploy.supernet import accelerator
 from natdeploy.supernet.accelerator import place_of, precision
 from natdeploy.supernet.data import normalized
 from natdeploy.supernet.evaluation import recalibrate
-from natdeploy.supernet.network import Network
 from natdeploy.supernet.supernet import Supernet
 from tests.shared_training import made_task
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-SPACE = SPACES["starter"].with_resolutions((32,))
 
 
 def test_without_a_gpu_everything_is_computed_in_float32(monkeypatch):
@@ -37,7 +33,7 @@ def test_without_a_gpu_everything_is_computed_in_float32(monkeypatch):
 def test_images_go_to_the_gpu_that_the_weights_are_on():
     """Images are prepared where they are, and recalibration brings them to the weights, which torch would refuse."""
     with FakeTensorMode(), torch.device("cuda"):
-        network = Network(walk(SPACE, smallest(SPACE), 3))
+        network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 3))
         assert place_of(network).type == "cuda"
         prepared = normalized(torch.zeros(4, 3, 40, 40, dtype=torch.uint8), 32, (0.5,) * 3, (0.3,) * 3, "bicubic")
         assert prepared.device.type == "cuda"
