@@ -46,8 +46,9 @@ def write_board_table(device: str, resolutions: tuple[int, ...] = (32, 40, 48)) 
 
 
 def small_search(**changes: object) -> api.SearchResult:
-    """Search as little as can be searched."""
-    settings = {"devices": (BOARD,), "resolutions": (32,), "effort": EFFORT, "threads": 1, "seed": 5, **changes}
+    """Search as little as can be searched; without weights or `from_scratch`, from random weights."""
+    settings = {"devices": (BOARD,), "resolutions": (32,), "effort": EFFORT, "threads": 1, "seed": 5}
+    settings |= {"from_scratch": "weights" not in changes, **changes}
     return api.search(**settings)  # type: ignore[arg-type]
 
 

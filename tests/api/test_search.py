@@ -59,8 +59,9 @@ def nano_table() -> LatencyTable:
 
 
 def small_search(**changes: object) -> api.SearchResult:
-    """Search as little as can be searched."""
-    settings = {"devices": (NANO,), "resolutions": (32,), "effort": SMALL, "threads": 1, "seed": 5, **changes}
+    """Search as little as can be searched, from random weights."""
+    settings = {"devices": (NANO,), "resolutions": (32,), "effort": SMALL, "threads": 1, "seed": 5}
+    settings |= {"from_scratch": True, **changes}
     return api.search(**settings)  # type: ignore[arg-type]
 
 

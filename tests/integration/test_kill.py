@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 SEARCH = (
     "search --data images --target-latency 9s --resolutions 32 --initial 6 --iterations 1 --candidates 2 "
-    "--warmup-epochs 1 --adapt-epochs 1 --seed 4 --threads 1"
+    "--warmup-epochs 1 --adapt-epochs 1 --seed 4 --threads 1 --from-scratch"
 )
 
 
