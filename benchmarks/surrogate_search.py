@@ -49,7 +49,7 @@ def main() -> None:
         costs = {"latency": latency}
         wanted = [{"latency": limit} for limit in limits]
         rows, values = search_without_training(
-            space, top1, costs, wanted, objectives=["latency"], effort=effort, seed=seed
+            space, top1, costs, wanted, objectives=["latency"], effort=effort, seed=seed, gains=top1.gains
         )
         return [float(values[latency(rows) <= limit].max()) for limit in limits]
 
