@@ -177,7 +177,9 @@ def trade_offs(values: Values) -> Values:
         least = np.sort(distance)[: 2 * rows.shape[1]].max(initial=0.0)
         moves = moves[(distance <= max(_NEAR, least)) & (distance > 0)]
         lost, gained = (np.maximum(sign * moves, 0).sum(axis=1) for sign in (1, -1))
-        found[place] = (lost / np.maximum(gained, np.finfo(float).tiny)).min(initial=np.inf)
+        # Of rows that differ by rounding alone, a move may gain nothing.
+        ratios = np.divide(lost, gained, out=np.full(len(moves), np.inf), where=gained > np.finfo(float).tiny)
+        found[place] = ratios.min(initial=np.inf)
     return found
 
 
