@@ -14,6 +14,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError
 from natdeploy.io.accuracies import MeasuredAccuracy, read_accuracies
 from natdeploy.ports import Reporter
+from natdeploy.search.climbing import Gains
 from natdeploy.search.predictors import BestPredictor, cross_validate, make_predictor
 from natdeploy.search.pretrained import RESOLUTIONS, PretrainedPredictor
 
@@ -75,6 +76,14 @@ class Accuracies:
         """Return the `n` mean accuracies of the `n x L` array `population`."""
         means: NDArray[np.float64] = self.each(population).mean(axis=1)
         return means
+
+    @property
+    def gains(self) -> Gains | None:
+        """The mean of what the sources tell of the genes in each slot, as `Climber` takes it; None where one cannot."""
+        told = [accuracy.gains for accuracy in self._by_task if isinstance(accuracy, PretrainedPredictor)]
+        if len(told) < len(self._by_task):
+            return None
+        return lambda population: np.mean([gains(population) for gains in told], axis=0)
 
 
 def read_source(path: Path, space: SearchSpace, *, predictor: str, seed: int, reporter: Reporter) -> AccuracySource:

@@ -86,32 +86,48 @@ class Chooser:
     def choose_place(self, target: Mapping[str, float]) -> tuple[int, dict[str, float]]:
         """Return the place in the archive that is chosen for a target, and its measured latency by device.
 
-        Where the devices can be reached, the best one is measured as a whole network. When it misses the target,
-        the latencies of all are corrected by how much it is above its own, and the choice is made again.
+        Where the devices can be reached, the best one is measured as a whole network, the latencies of all are
+        corrected by what was measured, and the choice is made again until it falls on one that was measured before.
 
         Raises:
             TargetUnreachableError: None meets the target.
         """
-        candidates, drift, missed = self.candidates(self.front), dict.fromkeys(target, 1.0), ""
-        for _ in range(_TRIED):
+        candidates, finalists, missed = self.candidates(self.front), dict[int, dict[str, float]](), ""
+        while len(finalists) < _TRIED:
             try:
-                order = rank(candidates.slowed(drift), target, self.limits)
+                order = rank(self._corrected(candidates, finalists), target, self.limits)
             except TargetUnreachableError:
                 if not missed:
                     raise
                 break
-            best = int(order[np.argmin(self._regret[order])])
-            measured = self.measured(self.archive[self.front[best]])
-            late = {device: ms for device, ms in target.items() if measured.get(device, 0.0) > ms}
-            if not late:
-                return int(self.front[best]), measured
-            for device, target_ms in late.items():
-                drift[device] = max(drift[device], measured[device] / candidates.upper_ms[device][best])
-                missed = f"{measured[device]:.3g} ms measured on {device} (target {target_ms:g} ms)"
-            self.context.reporter.info(f"not taken: {missed}; latencies are corrected by that")
+            best = self._preferred(order)
+            if best in finalists:
+                return int(self.front[best]), finalists[best]
+            finalists[best] = measured = self.measured(self.archive[self.front[best]])
+            late = _late(measured, target)
+            if late:
+                missed = "; ".join(f"{measured[d]:.3g} ms measured on {d} (target {target[d]:g} ms)" for d in late)
+                self.context.reporter.info(f"not taken: {missed}; latencies are corrected by that")
+        met = [place for place, measured in finalists.items() if not _late(measured, target)]
+        if met:
+            best = self._preferred(np.array(met))
+            return int(self.front[best]), finalists[best]
         msg = f"no architecture meets the target when it is measured; the last one tried takes {missed}"
         hint = f"the run is kept: natdeploy extract {self.run.path} --target-latency TARGET"
         raise TargetUnreachableError(msg, hint=hint)
+
+    def _corrected(self, candidates: Candidates, finalists: Mapping[int, Mapping[str, float]]) -> Candidates:
+        """Return the candidates with the latencies of each device corrected by the finalists measured on it."""
+        blocks = np.count_nonzero(self.archive[self.front][:, 2:], axis=1).tolist()
+        for device in self.tables:
+            known = {place: measured[device] for place, measured in finalists.items() if device in measured}
+            if known:
+                candidates = candidates.corrected(device, blocks, known)
+        return candidates
+
+    def _preferred(self, places: NDArray[np.intp]) -> int:
+        """Return the place that is preferred of some places of the front; of equal ones the first."""
+        return int(places[np.argmin(self._regret[places])])
 
     @functools.cached_property
     def _regret(self) -> Values:
@@ -182,6 +198,10 @@ class Chooser:
         for device in self.tables:
             row[f"latency_ms:{device}"] = float(values[f"latency:{device}"][place])
         return row
+
+
+def _late(measured: Mapping[str, float], target: Mapping[str, float]) -> list[str]:
+    return [device for device, ms in target.items() if measured.get(device, 0.0) > ms]
 
 
 def choice_names(count: int) -> list[str]:

@@ -235,6 +235,7 @@ class PredictedSearch:
             effort=self.effort,
             seed=self.seed,
             each=accuracies.each if self.tasks else None,
+            gains=accuracies.gains,
         )
         by_task = dict(zip(self.tasks, accuracies.each(population).T, strict=True)) if self.tasks else {}
         return Chooser(

@@ -1,13 +1,13 @@
-"""Exploitation near a limit: hill climbing from many architectures at once, over changes of one gene and of two.
+"""Exploitation near a limit: hill climbing from many architectures at once, a few layers at a time.
 
-A cost adds up over layers, and an accuracy nearly does. What single changes gain and cost therefore tells which pairs
-of them are worth a prediction: mostly one that pays with latency and one that saves it again.
+A cost adds up over layers, and an accuracy nearly does. What the choices of each layer gain and cost therefore tells
+which changes are worth a prediction: a small knapsack over a few random layers, solved by a price on the cost. Noise
+on the gains makes each try another one.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -18,8 +18,14 @@ from natdeploy.core.genotype import Population, bounds, distinct, repair
 from natdeploy.core.space import SearchSpace
 
 Values = NDArray[np.float64]
+Places = NDArray[np.intp]
 Accuracy = Callable[[Population], Values]
+Gains = Callable[[Population], Values]
 _GAIN = 1e-7
+# Layers that one try may change.
+_FEW, _MANY = 2, 7
+# Noise on the gains, relative to their spread; the highest price of all that a limit allows, in top-1; its halvings.
+_BLUR, _STEEPEST, _HALVINGS = 0.3, 4.0, 13
 
 
 def within(costs: Mapping[str, CostArray], limits: Mapping[str, float], population: Population) -> NDArray[np.bool_]:
@@ -32,25 +38,28 @@ def within(costs: Mapping[str, CostArray], limits: Mapping[str, float], populati
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Climber:
-    """Raises the accuracy of architectures within limits.
+    """Raises the accuracy of architectures within limits, at their own resolution and width.
 
     Args:
         space: Search space.
         top1: Gives the accuracy of each row of an `n x L` array.
-        costs: Costs, by name.
+        costs: Costs that add up over layers, by name.
         limits: Largest value of each cost that is limited, by its name.
+        gains: Estimates the accuracy of each gene in each slot of each row, `n x slots x genes`, up to a constant a
+            slot. By default every change of one slot is predicted, and climbed to as well.
         rounds: Steps of one architecture, at most.
-        pairs: Pairs of changes that are predicted in a step of one architecture.
-        beam: Architectures, at most, that climb on after each step: the best.
+        tries: Proposals for a step of one architecture.
+        patience: Steps without a better one after which an architecture stays.
     """
 
     space: SearchSpace
     top1: Accuracy
     costs: Mapping[str, CostArray]
     limits: Mapping[str, float]
-    rounds: int = 40
-    pairs: int = 100
-    beam: int = 8
+    gains: Gains | None = None
+    rounds: int = 30
+    tries: int = 12
+    patience: int = 2
 
     def within(self, population: Population) -> NDArray[np.bool_]:
         """Tell which rows of the `n x L` array meet every limit."""
@@ -71,104 +80,128 @@ class Climber:
         chosen: Population = rows[np.sort(np.concatenate([*first, np.empty(0, dtype=np.intp)]))]
         return chosen
 
-    def climb(self, start: Population) -> tuple[Population, Values]:
-        """Climb from each row of `start`, which is canonical and within the limits, as far as it goes.
+    def climb(self, start: Population, rng: np.random.Generator) -> tuple[Population, Values]:
+        """Climb from each canonical row of `start`, which may be beyond the limits, as far as it goes.
 
         Returns:
-            The distinct rows where a climb has stood, its start included, and their accuracies.
+            The distinct rows within the limits where the climbs ended, and their accuracies.
         """
-        rows = distinct(start)
-        values = self._accuracy(rows)
-        stood = [(rows, values)]
+        rows = start.copy()
+        values = np.where(self.within(rows), self._accuracy(rows), -np.inf)
+        failed = np.zeros(len(rows), dtype=int)
         for _ in range(self.rounds):
-            if not len(rows):
+            going = np.flatnonzero(failed < self.patience)
+            if not len(going):
                 break
-            rows, values = self._step(rows, values)
-            order = np.argsort(-values, kind="stable")[: self.beam]
-            rows, values = rows[order], values[order]
-            stood.append((rows, values))
-        population = np.concatenate([rows for rows, _ in stood])
-        _, first = np.unique(population, axis=0, return_index=True)
-        return population[first], np.concatenate([values for _, values in stood])[first]
+            made, owners, found = self._reached(rows[going], rng)
+            owners = going[owners]
+            best = _best(owners, found, found > values[owners] + _GAIN)
+            failed[going] += 1
+            rows[owners[best]], values[owners[best]], failed[owners[best]] = made[best], found[best], 0
+        kept = np.isfinite(values)
+        _, first = np.unique(rows[kept], axis=0, return_index=True)
+        return rows[kept][first], values[kept][first]
 
-    def _step(self, rows: Population, values: Values) -> tuple[Population, Values]:
-        """Return the best that one change or two make of each row, of the rows that can still be bettered."""
-        singles, owners, change = self._singles(rows)
-        gains = self._accuracy(singles) - values[owners]
-        extra = self._paid(singles) - self._paid(rows)[:, owners]
-        spare = self._most[:, None] - self._paid(rows)
-        pairs, pair_owners = self._pairs(rows, _Changes(owners, change, gains, extra), spare)
-        fits, pair_fits = (extra <= spare[:, owners]).all(axis=0), self.within(pairs)
-        pairs, pair_owners = pairs[pair_fits], pair_owners[pair_fits]
-        reached = np.concatenate([singles[fits], pairs])
-        owner = np.concatenate([owners[fits], pair_owners])
-        found = np.concatenate([values[owners[fits]] + gains[fits], self._accuracy(pairs)])
-        rose = found > values[owner] + _GAIN
-        order = np.lexsort((found[rose], owner[rose]))
-        last = np.flatnonzero(np.diff(owner[rose][order], append=len(rows)))
-        best = np.flatnonzero(rose)[order[last]]
-        _, first = np.unique(reached[best], axis=0, return_index=True)
-        return reached[best[first]], found[best[first]]
+    def _reached(self, rows: Population, rng: np.random.Generator) -> tuple[Population, Places, Values]:
+        """Return what is within the limits near each row, the row's place, and the accuracy."""
+        if self.gains is not None:
+            made, owners = self._proposed(rows, self.gains(rows), rng)
+            return made, owners, self._accuracy(made)
+        singles, places, values = self._singles(rows)
+        owners, slots, genes = places
+        gains = np.full((len(rows), self.space.slots, self.space.max_gene + 1), -np.inf)
+        gains[owners, slots, genes] = values
+        np.put_along_axis(gains, rows[:, 2:, None], self._accuracy(rows)[:, None, None], axis=2)
+        made, makers = self._proposed(rows, gains, rng)
+        fits = self.within(singles)
+        return (
+            np.concatenate([singles[fits], made]),
+            np.concatenate([owners[fits], makers]),
+            np.concatenate([values[fits], self._accuracy(made)]),
+        )
 
-    def _singles(self, rows: Population) -> tuple[Population, NDArray[np.intp], NDArray[np.intp]]:
-        """Return what each change makes of each row, the row's place, and the change's number."""
-        places, genes = self._changes
-        raw = np.repeat(rows[:, None], len(places), axis=1)
-        raw[:, np.arange(len(places)), places] = genes
+    def _singles(self, rows: Population) -> tuple[Population, tuple[Places, Places, Places], Values]:
+        """Return what each change of one slot makes of each row, (row, slot, gene) of each, and its accuracy."""
+        slot, gene = np.divmod(np.arange(self.space.slots * (self.space.max_gene + 1)), self.space.max_gene + 1)
+        raw = np.repeat(rows[:, None], len(slot), axis=1)
+        raw[:, np.arange(len(slot)), 2 + slot] = gene
         made = repair(self.space, raw.reshape(-1, rows.shape[1])).reshape(raw.shape)
         # A gene beyond the first skipped slot moves to that slot, where another change puts it already.
-        fresh = (made != rows[:, None]).any(axis=2) & ((made == raw).all(axis=2) | (genes == 0))
+        fresh = (made != rows[:, None]).any(axis=2) & ((made == raw).all(axis=2) | (gene == 0))
         owners, change = np.nonzero(fresh)
-        return made[fresh], owners, change
+        return made[fresh], (owners, slot[change], gene[change]), self._accuracy(made[fresh])
 
-    def _pairs(self, rows: Population, known: _Changes, spare: Values) -> tuple[Population, NDArray[np.intp]]:
-        """Return what the pairs of changes that promise most make of each row, and the row's place."""
-        places, genes = self._changes
-        shape = (len(rows), len(places))
-        gain, extra = np.full(shape, -np.inf), np.zeros((len(spare), *shape))
-        gain[known.owners, known.change] = known.gains
-        extra[:, known.owners, known.change] = known.extra
-        promise = gain[:, :, None] + gain[:, None]
-        promise[:, places[:, None] >= places] = -np.inf
-        for paid, left in zip(extra, spare, strict=True):
-            promise[paid[:, :, None] + paid[:, None] > left[:, None, None]] = -np.inf
-        promise = promise.reshape(len(rows), -1)
-        count = min(self.pairs, promise.shape[1])
-        chosen = np.argpartition(-promise, count - 1, axis=1)[:, :count]
-        owner, column = np.nonzero(np.isfinite(np.take_along_axis(promise, chosen, axis=1)))
-        one, other = np.divmod(chosen[owner, column], len(places))
-        made, line = rows[owner], np.arange(len(owner))
-        made[line, places[one]], made[line, places[other]] = genes[one], genes[other]
-        return repair(self.space, made), owner
+    def _proposed(self, rows: Population, gains: Values, rng: np.random.Generator) -> tuple[Population, Places]:
+        """Return what the tries make of each row within the limits, and the row's place."""
+        owners = np.repeat(np.arange(len(rows)), self.tries)
+        slots = rng.random((len(owners), self.space.slots)).argsort(axis=1)[:, :_MANY]
+        own = rows[owners[:, None], 2 + slots]
+        free = np.arange(slots.shape[1]) < rng.integers(_FEW, _MANY + 1, size=len(owners))[:, None]
+        relative = self._relative(rows, gains)
+        blur = _BLUR * np.std(relative, axis=(1, 2), where=np.isfinite(relative))
+        gain = relative[owners[:, None], slots]
+        gain += blur[owners, None, None] * rng.standard_normal(gain.shape)
+        gain[~free] = -np.inf
+        np.put_along_axis(gain, own[:, :, None], 0.0, axis=2)
+        extra, spare = self._extra(rows)
+        made = rows[owners]
+        picked = _packed(gain, extra[:, owners[:, None], slots], spare[:, owners], own, rng)
+        np.put_along_axis(made, 2 + slots, picked, axis=1)
+        made = repair(self.space, made)
+        kept = (made != rows[owners]).any(axis=1) & self.within(made)
+        return made[kept], owners[kept]
+
+    def _relative(self, rows: Population, gains: Values) -> Values:
+        """Return what each gene gains over a row's own, nothing good where a slot must not be skipped."""
+        relative: Values = gains - np.take_along_axis(gains, rows[:, 2:, None], axis=2)
+        relative[:, bounds(self.space)[0][2:] > 0, 0] = -np.inf
+        return relative
+
+    def _extra(self, rows: Population) -> tuple[Values, Values]:
+        """Return what each gene costs beyond a row's own, `limits x n x slots x genes`, and what is left, as shares."""
+        extra, spare = [], []
+        for name, most in self.limits.items():
+            blocks = self.costs[name].blocks[rows[:, 1], rows[:, 0]]
+            extra.append((blocks - np.take_along_axis(blocks, rows[:, 2:, None], axis=2)) / most)
+            spare.append(1 - self.costs[name](rows) / most)
+        shape = (len(self.limits), len(rows), self.space.slots, self.space.max_gene + 1)
+        return np.array(extra).reshape(shape), np.array(spare).reshape(shape[:2])
 
     def _accuracy(self, population: Population) -> Values:
         # Models of scikit-learn refuse to predict nothing.
         return self.top1(population) if len(population) else np.empty(0)
 
-    def _paid(self, population: Population) -> Values:
-        """Return the limited costs of the `n x L` array, one row a limit."""
-        paid = np.array([self.costs[name](population) for name in self.limits])
-        return paid.reshape(len(self.limits), len(population))
 
-    @property
-    def _most(self) -> Values:
-        return np.array(list(self.limits.values()), dtype=float)
-
-    @functools.cached_property
-    def _changes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Every gene's place and value that a change can set, two vectors."""
-        lower, upper = bounds(self.space)
-        return (
-            np.repeat(np.arange(len(lower)), upper - lower + 1),
-            np.concatenate([np.arange(low, high + 1) for low, high in zip(lower, upper, strict=True)]),
-        )
+def _best(owners: Places, found: Values, better: NDArray[np.bool_]) -> Places:
+    """Return the place of the highest value of each owner that has a better one."""
+    places = np.flatnonzero(better)
+    order = places[np.lexsort((found[places], owners[places]))]
+    best: Places = order[np.flatnonzero(np.diff(owners[order], append=-1))]
+    return best
 
 
-@dataclasses.dataclass(frozen=True)
-class _Changes:
-    """Changes of single genes: the row's place, the change's number, what it gains, and what it costs a limit."""
+def _packed(gain: Values, extra: Values, spare: Values, own: Population, rng: np.random.Generator) -> Population:
+    """Return the genes of each try that gain most within what is left, `tries x slots`; its own where none fit.
 
-    owners: NDArray[np.intp]
-    change: NDArray[np.intp]
-    gains: Values
-    extra: Values
+    The price of a cost that fits is looked for by halving; of several costs, each try weighs them otherwise.
+
+    Args:
+        gain: `tries x slots x genes`.
+        extra: `limits x tries x slots x genes`.
+        spare: `limits x tries`.
+        own: `tries x slots`, the genes of now.
+        rng: Source of the weights.
+    """
+    weights = rng.random(spare.shape)
+    weights /= weights.sum(axis=0)
+    mixed = np.einsum("lt,ltsg->tsg", weights, extra)
+    picked = own.copy()
+    price, low, high = np.zeros(len(own)), np.zeros(len(own)), np.full(len(own), _STEEPEST)
+    for _ in range(_HALVINGS):
+        genes = (gain - price[:, None, None] * mixed).argmax(axis=2)
+        paid = np.take_along_axis(extra, genes[None, :, :, None], axis=3).sum(axis=(2, 3))
+        fits = (paid <= spare).all(axis=0)
+        picked[fits] = genes[fits]
+        low, high = np.where(fits, low, price), np.where(fits, price, high)
+        price = (low + high) / 2
+    return picked

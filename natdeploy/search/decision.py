@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from natdeploy.core.calibration import fit_calibration
 from natdeploy.core.pareto import non_dominated
 from natdeploy.errors import TargetUnreachableError
 
@@ -38,10 +39,29 @@ class Candidates:
     upper_ms: Mapping[str, Values]
     sizes: Mapping[str, Values] = dataclasses.field(default_factory=dict)
 
-    def slowed(self, factors: Mapping[str, float]) -> Candidates:
-        """Return them with what is compared with a target made larger, by the factor of each device that has one."""
-        upper = {device: values * factors.get(device, 1.0) for device, values in self.upper_ms.items()}
-        return dataclasses.replace(self, upper_ms=upper)
+    def corrected(self, device: str, blocks: Sequence[int], measured: Mapping[int, float]) -> Candidates:
+        """Return them with the latencies of a device corrected by the networks that were measured on it.
+
+        The upper bound stays as far above the prediction as it was, or as far as any measured network lies above it.
+        What was measured is known, and has neither.
+
+        Args:
+            device: The device.
+            blocks: Searchable blocks of each candidate.
+            measured: Median latency in ms, by the place of the candidate; not empty.
+        """
+        places = list(measured)
+        truth, before = np.array([measured[place] for place in places]), self.latency_ms[device]
+        fitted = fit_calibration(before[places].tolist(), [blocks[place] for place in places], truth.tolist())
+        latency = fitted.apply(before, blocks)
+        above = np.maximum(self.upper_ms[device] / before, (truth / latency[places]).max())
+        upper = latency * above
+        latency[places] = upper[places] = truth
+        return dataclasses.replace(
+            self,
+            latency_ms={**self.latency_ms, device: latency},
+            upper_ms={**self.upper_ms, device: upper},
+        )
 
 
 def amount(name: str, value: float) -> str:
@@ -157,7 +177,9 @@ def trade_offs(values: Values) -> Values:
         least = np.sort(distance)[: 2 * rows.shape[1]].max(initial=0.0)
         moves = moves[(distance <= max(_NEAR, least)) & (distance > 0)]
         lost, gained = (np.maximum(sign * moves, 0).sum(axis=1) for sign in (1, -1))
-        found[place] = (lost / np.maximum(gained, np.finfo(float).tiny)).min(initial=np.inf)
+        # Of rows that differ by rounding alone, a move may gain nothing.
+        ratios = np.divide(lost, gained, out=np.full(len(moves), np.inf), where=gained > np.finfo(float).tiny)
+        found[place] = ratios.min(initial=np.inf)
     return found
 
 

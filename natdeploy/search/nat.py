@@ -27,7 +27,7 @@ from natdeploy.search.settings import SearchSettings
 
 Values = NDArray[np.float64]
 # Climbs on a predictor stay short: it is right near what it was fitted to.
-_CLIMB_ROUNDS, _CLIMB_PAIRS = 5, 50
+_CLIMB_ROUNDS, _CLIMB_TRIES = 5, 50
 
 
 class NatSearch:
@@ -147,7 +147,7 @@ class NatSearch:
             operators=settings.operators,
         )
         known = np.concatenate([self.archive, self.dropped])
-        fresh = without(np.concatenate([evolved, *self._climbed(predictor, evolved)]), known)
+        fresh = without(np.concatenate([evolved, *self._climbed(predictor, evolved, rng)]), known)
         if not len(fresh):
             return fresh, np.empty(0)
         values = objectives(fresh)
@@ -159,7 +159,7 @@ class NatSearch:
             return latin_hypercube(self.space, self.settings.population, rng)
         return self.archive[np.argsort(-self.top1, kind="stable")]
 
-    def _climbed(self, predictor: Predictor, population: Population) -> Iterator[Population]:
+    def _climbed(self, predictor: Predictor, population: Population, rng: np.random.Generator) -> Iterator[Population]:
         """Yield what climbs near each limit reach from the best of `population`, as far as the predictor is right."""
         top1 = predictor.predict(population)
         for limit in self.limits if self.settings.climbs else ():
@@ -169,9 +169,9 @@ class NatSearch:
                 costs=self.costs,
                 limits=limit,
                 rounds=_CLIMB_ROUNDS,
-                pairs=_CLIMB_PAIRS,
+                tries=_CLIMB_TRIES,
             )
-            yield climber.climb(climber.starts(population, top1, 1)[: self.settings.climbs])[0]
+            yield climber.climb(climber.starts(population, top1, 1)[: self.settings.climbs], rng)[0]
 
     def _select(self, population: Population, values: Values) -> NDArray[np.intp]:
         """Take half of the candidates for predicted top-1 within each limit in turn, and half to cover the front."""

@@ -61,6 +61,24 @@ class PretrainedPredictor:
             predicted[start : start + len(part)] = values[:, 0]
         return predicted
 
+    def gains(self, population: Population) -> Values:
+        """Estimate the value with each gene in each slot, `n x slots x genes`, up to a constant a row.
+
+        That is the gradient with respect to the features: exact as long as no unit of the perceptron switches.
+        """
+        values = self._choices[population[:, 2:]].reshape(len(population), -1) @ self._slots
+        values += self._sizes[population[:, 0]]
+        active = []
+        for weight, bias in self._rest:
+            active.append(values > 0)
+            values = np.maximum(values, 0) @ weight + bias
+        slope = np.ones_like(values)
+        for (weight, _), kept in zip(reversed(self._rest), reversed(active), strict=True):
+            slope = (slope @ weight.T) * kept
+        by_choice = (slope @ self._slots.T).reshape(*population[:, 2:].shape, -1)
+        gains: Values = (by_choice @ self._choices.T).astype(float)
+        return gains
+
 
 def _one_hot(kernels: int, ratios: int) -> Singles:
     """Return the features of a slot for each gene, `genes x (kernels + ratios)`."""

@@ -90,6 +90,17 @@ def test_what_was_measured_corrects_the_choice(
     assert (again, second.measured) == (place, 0)
 
 
+def test_a_quicker_device_than_predicted_gets_a_more_accurate_network(
+    chooser: Chooser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all networks are quicker than predicted, the choice goes on to the most accurate that meets the target."""
+    target_ms = float(np.median(LATENCY))
+    place, meter = choose(chooser, target_ms, 0.7, monkeypatch)
+    assert chooser.top1[place] == chooser.top1[target_ms >= 0.7 * LATENCY].max()
+    assert chooser.top1[place] > chooser.top1[target_ms >= LATENCY].max()
+    assert meter.measured == 2
+
+
 def test_when_nothing_is_quick_enough_the_last_one_is_named(chooser: Chooser, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every network is measured to be too slow, the error tells what the last one took, and how to go on."""
     with pytest.raises(TargetUnreachableError, match="when it is measured; the last one tried takes") as refused:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 NANO, SUPERNET = "jetson-nano", "ofa-mbv3-w1.2"
 SPACE = SPACES[SUPERNET].with_resolutions((192, 224))
-EFFORT = Effort(population=20, generations=5, starts=1, pairs=10)
+EFFORT = Effort(population=20, generations=5, starts=1, predictions=3000)
 
 
 class Listener(api.SilentReporter):
@@ -174,7 +174,7 @@ def test_the_pretrained_predictor_and_the_note10(shared_data: Path, home: Path) 
     api.import_table(folder, format="ofa", device=note10, supernet=SUPERNET)
     predictor = shared_data / "accuracy" / "ofa_mbv3_w1.2_acc_predictor.pth"
     targets = tuple({note10: ms} for ms in (15.0, 20.0, 30.0))
-    result = searched(predictor, devices=(note10,), targets=targets, effort=Effort(generations=20, starts=1))
+    result = searched(predictor, devices=(note10,), targets=targets, effort=Effort(generations=20, predictions=3000))
     for choice, target in zip(result.choices, targets, strict=True):
         assert 0.97 * target[note10] < choice.latency_ms[note10].predicted <= target[note10]
     top1 = [choice.top1 for choice in result.choices]

@@ -249,6 +249,8 @@ def test_archives_of_several_runs_are_searched_together(whole: api.SearchResult,
     """The archives of finished runs are accuracies of their tasks, for a search without training over all of them."""
     other = small_search(seed=6, output=home / "other")
     files = {"one": whole.run / "archive.csv", "two": other.run / "archive.csv"}
-    together = api.search_predicted(files, supernet="starter", devices=(NANO,), effort=Effort(population=12, bouts=1))
+    together = api.search_predicted(
+        files, supernet="starter", devices=(NANO,), effort=Effort(population=12, predictions=2000)
+    )
     assert set(together.chosen.top1_by_task) == {"one", "two"}
     assert {row["resolution"] for row in together.front} == {32}

@@ -173,3 +173,20 @@ def test_the_preferred_row_is_never_dominated(seed, objectives):
     weights = np.random.default_rng(seed + 1).uniform(0.1, 1.0, size=objectives)
     best = values[np.argmin(shortfalls(values, weights))]
     assert not ((values <= best).all(axis=1) & (values < best).any(axis=1)).any()
+
+
+def test_measured_networks_correct_the_others():
+    """Predictions move by the fit to what was measured, bounds cover it, and what was measured is known exactly."""
+    before = Candidates(
+        top1=np.zeros(4),
+        latency_ms={"a": np.array([10.0, 20.0, 30.0, 40.0]), "b": np.full(4, 5.0)},
+        upper_ms={"a": np.array([11.0, 22.0, 33.0, 44.0]), "b": np.full(4, 6.0)},
+    )
+    after = before.corrected("a", [10, 11, 12, 13], {1: 24.0})
+    np.testing.assert_allclose(after.latency_ms["a"], [12.0, 24.0, 36.0, 48.0])
+    np.testing.assert_allclose(after.upper_ms["a"], [13.2, 24.0, 39.6, 52.8])
+    assert after.latency_ms["b"] is before.latency_ms["b"]
+    both = before.corrected("a", [10, 11, 12, 13], {1: 20.0, 3: 56.0})
+    beta = both.latency_ms["a"][0] / 10
+    assert 1.0 < beta < 1.4
+    assert both.upper_ms["a"][2] == pytest.approx(1.4 * 30)

@@ -56,6 +56,20 @@ def test_chunks_do_not_matter(monkeypatch):
     assert predictor(rows[:0]).shape == (0,)
 
 
+def test_gains_are_what_a_gene_changes():
+    """For weights that leave every unit on, gains tell exactly what another gene in one slot changes."""
+    weights = [(np.abs(weight), np.abs(bias)) for weight, bias in layers(7, 5)]
+    predictor = PretrainedPredictor(SPACE, weights)
+    rows = sample(SPACE, 20, np.random.default_rng(1))
+    gains = predictor.gains(rows)
+    assert gains.shape == (20, 20, 10)
+    for slot, gene in ((0, 3), (5, 9), (19, 0), (18, 1)):
+        changed = rows.copy()
+        changed[:, 2 + slot] = gene
+        told = gains[:, slot, gene] - gains[np.arange(20), slot, rows[:, 2 + slot]]
+        np.testing.assert_allclose(told, predictor(changed) - predictor(rows), rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("wrong", [[(120, 4), (4, 1)], [(128, 4), (5, 1)], [(128, 4), (4, 2)]])
 def test_layers_that_do_not_fit_are_refused(wrong):
     """Features of another count, layers that do not follow on each other, and several outputs are refused."""

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 SPACE = SPACES["ofa-mbv3-w1.2"].with_resolutions((192, 224))
 MADDS = madds_array(SPACE, 1000)
-EFFORT = Effort(population=30, generations=10, starts=1, pairs=30)
+EFFORT = Effort(population=30, generations=10, starts=1, predictions=6000, tries=30)
 LIMITS = (2.5e8, 4e8)
 
 
