@@ -1,12 +1,16 @@
 """Size, time, parity and latency of every format in every precision: `python benchmarks/export_matrix.py [SPACE ...]`.
 
 Prints the table of docs/export.md. Networks have random weights and are checked and calibrated on noise; latencies are
-medians on one thread, that of fp32 measured beside, in turns. The first export, which imports the converters, is not
-counted.
+medians on one thread, that of fp32 measured beside, in turns. Each row is made in a process of its own, which gives its
+memory back; its seconds hold the import of the converter, that of torch not. Rows are kept in `--journal FILE` as they
+are made, failed ones too, and are not made again by the next call: remove the file to begin anew.
 """
 
+import argparse
+import concurrent.futures
 import itertools
 import json
+import multiprocessing
 import sys
 import tempfile
 from pathlib import Path
@@ -18,7 +22,8 @@ from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.device import PRECISIONS
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.space import SPACES, SearchSpace
-from natdeploy.errors import CheckFailedError
+from natdeploy.errors import NatdeployError
+from natdeploy.files import Journal
 
 FORMATS = ("onnx", "tflite")
 SHOWN = ("starter", "ofa-mbv3-w1.0", "ofa-mbv3-w1.2")
@@ -33,43 +38,70 @@ def random_one(space: SearchSpace) -> Architecture:
 CHOICES = {"smallest": smallest, "random": random_one, "largest": largest}
 
 
-def row(source: Path, space: str, format_name: str, precision: str) -> list[str]:
-    """Export once and return the figures."""
-    options = api.ExportOptions(precision=precision)
-    try:
-        result = api.export(source, (format_name,), options=options, supernet=space, classes=1000)
-    except CheckFailedError as error:
-        return [f"{format_name} {precision}", f"rejected: {error.message}", *[""] * (len(HEADS) - 3)]
+def export(space: str, which: str, format_name: str, precision: str) -> list[str]:
+    """Export once and return the figures of the row, or why there are none."""
+    architecture: Architecture = CHOICES[which](SPACES[space])
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "subnet.json")
+        source.write_text(json.dumps(architecture.to_json()))
+        options = api.ExportOptions(precision=precision)
+        try:
+            result = api.export(source, (format_name,), options=options, supernet=space, classes=1000)
+        except NatdeployError as error:
+            reason = error.message.replace(folder, "").replace("|", "/")
+            return [reason, *[""] * (len(HEADS) - 3)]
     exported = result.exports[0]
-    parity, delegation, plain_ms = exported.parity, exported.delegation, exported.fp32_latency_ms
+    parity, delegation = exported.parity, exported.delegation
     return [
-        f"{format_name} {precision}",
         f"{exported.size_bytes / 1e6:.2f}",
         f"{exported.seconds:.1f}",
         f"{parity.relative_error:.1e}",
         f"{parity.cosine:.5f}",
         f"{parity.top1_agreement:.0%}",
-        f"{exported.latency_ms:.2f}",
-        "" if plain_ms is None else f"{plain_ms:.2f}",
+        _milliseconds(exported.latency_ms),
+        _milliseconds(exported.fp32_latency_ms),
         "" if delegation is None else f"{delegation.partitions}",
     ]
 
 
-def main(spaces: list[str]) -> None:
-    """Print the table."""
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "subnet.json")
-        source.write_text(json.dumps(smallest(SPACES["starter"]).to_json()))
-        for format_name in FORMATS:
-            row(source, "starter", format_name, "int8")
-        print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")
-        for space, which in itertools.product(spaces, CHOICES):
-            architecture = CHOICES[which](SPACES[space])
-            source.write_text(json.dumps(architecture.to_json()))
-            for format_name, precision in itertools.product(FORMATS, PRECISIONS):
-                figures = [f"{space} {which}, r={architecture.resolution}", *row(source, space, format_name, precision)]
-                print(f"| {' | '.join(figures)} |", flush=True)
+def alone(*arguments: str) -> list[str]:
+    """Return the figures of a row that a fresh process makes; one that dies, as for lack of memory, is a row too."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+        try:
+            return pool.submit(export, *arguments).result()
+        except concurrent.futures.BrokenExecutor:
+            return ["the process died", *[""] * (len(HEADS) - 3)]
+
+
+def main(spaces: list[str], journal: Journal) -> None:
+    """Print the table, of rows that are in the journal and of new ones."""
+    known = {tuple(event["row"]): event["figures"] for event in journal.events}
+    print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")
+    for row in itertools.product(spaces, CHOICES, FORMATS, PRECISIONS):
+        if row not in known:
+            known[row] = alone(*row)
+            journal.append({"row": row, "figures": known[row]})
+        space, which, format_name, precision = row
+        resolution = CHOICES[which](SPACES[space]).resolution
+        cells = [f"{space} {which}, r={resolution}", f"{format_name} {precision}", *known[row]]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _milliseconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("spaces", nargs="*", metavar="SPACE", help=f"[default: {' '.join(SHOWN)}]")
+    parser.add_argument("--journal", type=Path, default=Path("export_matrix.jsonl"), help="[default: %(default)s]")
+    return parser
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(SHOWN))
+    parser = _parser()
+    given = parser.parse_args(sys.argv[1:])
+    if not set(given.spaces) <= set(SPACES):
+        parser.error(f"unknown space (known: {', '.join(SPACES)})")
+    main(given.spaces or list(SHOWN), Journal(given.journal))

@@ -22,6 +22,7 @@ from natdeploy.export.frozen import frozen
 from natdeploy.export.onnx_precision import LEAST_INT8_OPSET, to_fp16, to_int8
 from natdeploy.files import writing
 from natdeploy.runtimes.quiet import quiet
+from natdeploy.supernet.machine import available_bytes
 from natdeploy.supernet.network import Network
 from natdeploy.version import __version__
 
@@ -87,11 +88,12 @@ class OnnxExporter:
 
         Raises:
             MissingRuntimeError: The package `onnx`, or for int8 and fp16 `onnxruntime`, is not installed.
-            InputError: Images to calibrate int8 with are missing, or of another shape.
+            InputError: Images to calibrate int8 with are missing or of another shape, or the batch exceeds the memory.
             OutputError: The file cannot be written.
             CheckFailedError: The model is not valid ONNX, or not of the opset asked for.
         """
         onnx = _package()
+        _require_memory(network, self._batch or 1)
         calibration = require_calibration(self._calibration, network) if self._precision == "int8" else None
         model = onnx.load_model_from_string(_convert(network, self._opset, self._batch))
         _share_initializers(model)
@@ -119,6 +121,14 @@ class OnnxExporter:
 def opset_of(model: ModelProto) -> int | None:
     """Return the version of the standard operator set that an ONNX model uses."""
     return next((int(item.version) for item in model.opset_import if item.domain in {"", "ai.onnx"}), None)
+
+
+def _require_memory(network: Network, batch: int) -> None:
+    """Check that a batch fits into memory: the exporter runs one, and the system kills what takes too much."""
+    needed, available = batch * max(layer.peak_memory_bytes for layer in network.layers), available_bytes()
+    if batch > 1 and needed > available:
+        msg = f"a batch of {batch} images needs {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are free here"
+        raise InputError(msg, hint="a file of --batch dynamic takes any number of images")
 
 
 def _convert(network: Network, opset: int, batch: int | None) -> bytes:

@@ -168,10 +168,28 @@ def check_accuracy(network: Network, session: Session, batches: Iterable[Labelle
 
 def reference_outputs(network: Network, images: Images) -> Outputs:
     """Return the `n x classes` logits that `network` gives in evaluation mode; the network stays as it is."""
-    evaluated = copy.deepcopy(network).cpu().eval()
+    evaluated = _evaluated(network)
     chunks = np.split(images, range(_CHUNK_IMAGES, len(images), _CHUNK_IMAGES))
     with torch.inference_mode():
         return np.concatenate([evaluated(torch.tensor(chunk)).numpy() for chunk in chunks])
+
+
+def _evaluated(network: Network) -> Network:
+    """Return the network itself where running it leaves it as it is: copies of large ones take a while."""
+    training = any(part.training for part in network.modules())
+    if training or any(values.device.type != "cpu" for values in network.parameters()):
+        return copy.deepcopy(network).cpu().eval()
+    return network
+
+
+def unfit_reference(reference: Outputs) -> str | None:
+    """Return why no file could be compared with these `n x classes` outputs of a network; None where one can."""
+    if not np.isfinite(reference).all():
+        return "the outputs of the network are not all finite numbers"
+    # outputs that vary by little more than what is tolerated could be matched by a file that ignores its input
+    if np.ptp(reference, axis=0).max() <= _LEAST_VARIATION * _TIE * np.abs(reference).max():
+        return "the outputs of the network do not vary between the inputs, so that nothing can be compared"
+    return None
 
 
 def compare(reference: Outputs, outputs: Outputs, *, limits: Limits = LIMITS["fp32"]) -> Parity:
@@ -206,13 +224,10 @@ def compare(reference: Outputs, outputs: Outputs, *, limits: Limits = LIMITS["fp
 def _incomparable(reference: Outputs, outputs: Outputs) -> str | None:
     if reference.shape != outputs.shape:
         return f"the file gives outputs of shape {list(outputs.shape)}, the network {list(reference.shape)}"
-    for whose, values in (("network", reference), ("file", outputs)):
-        if not np.isfinite(values).all():
-            return f"the outputs of the {whose} are not all finite numbers"
-    # outputs that vary by little more than what is tolerated could be matched by a file that ignores its input
-    if np.ptp(reference, axis=0).max() <= _LEAST_VARIATION * _TIE * np.abs(reference).max():
-        return "the outputs of the network do not vary between the inputs, so that nothing can be compared"
-    return None
+    reason = unfit_reference(reference)
+    if reason is None and not np.isfinite(outputs).all():
+        return "the outputs of the file are not all finite numbers"
+    return reason
 
 
 def _too_large(relative_error: float, agreement: float, limits: Limits) -> str | None:

@@ -14,11 +14,14 @@ from natdeploy.export.parity import (
     Accuracy,
     Labelled,
     Limits,
+    Outputs,
     Parity,
     check_accuracy,
-    check_parity,
+    compare,
     limits_of,
+    reference_outputs,
     require_images,
+    unfit_reference,
 )
 from natdeploy.files import atomic_path
 from natdeploy.ports import Exporter, Images, Runtime
@@ -100,7 +103,8 @@ def export_network(
         clock_seconds: Monotonic time in seconds.
 
     Raises:
-        CheckFailedError: The file does not compute what the network computes.
+        CheckFailedError: The file does not compute what the network computes, or nothing could tell: the network's
+            own outputs are not finite, or do not vary between the images.
         InputError: The images do not fit the network, or `threads` is below 1.
         MissingRuntimeError: A package that the format needs is not installed.
         OutputError: The file cannot be written.
@@ -112,10 +116,11 @@ def export_network(
     _require_file_name(target)
     manifest = manifest_path(target)
     with atomic_path(manifest) as manifest_content, atomic_path(target) as content:
+        reference = _reference(network, images, target)
         written = exporter.write(network, content)
         precision = str(written.get("precision", "fp32"))
         limits = limits_of(precision, random_weights=description.random_weights) if validation is None else Limits()
-        checked = _Check(images=images, limits=limits, validation=validation)
+        checked = _Check(images=images, reference=reference, limits=limits, validation=validation)
         parity, accuracy = _check(network, content, target, runtime=runtime, check=checked, threads=threads)
         measured = latency(content) or {}
         text = manifest_text(
@@ -150,8 +155,19 @@ def export_network(
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class _Check:
     images: Images
+    reference: Outputs
     limits: Limits
     validation: Iterable[Labelled] | None
+
+
+def _reference(network: Network, images: Images, target: Path) -> Outputs:
+    """Return the network's outputs, which are looked at before minutes go into a file of broken weights."""
+    reference = reference_outputs(network, images)
+    reason = unfit_reference(reference)
+    if reason is not None:
+        msg = f"{target} is not written: {reason}"
+        raise CheckFailedError(msg, hint="look at the weights: the subnet itself does not work")
+    return reference
 
 
 def _check(
@@ -160,7 +176,7 @@ def _check(
     """Compare the file with the network; one that fails leaves its temporary name for `<target>.rejected`."""
     try:
         session = runtime.open(content, threads=threads)
-        parity = check_parity(network, session, check.images, limits=check.limits)
+        parity = compare(check.reference, session.run(check.images), limits=check.limits)
     except NoOutputsError as error:
         return Parity.not_run(error.message), None
     except InputError as error:

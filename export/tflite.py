@@ -19,7 +19,7 @@ from natdeploy.errors import MissingRuntimeError
 from natdeploy.export.calibration import Calibration, require_calibration
 from natdeploy.export.frozen import frozen
 from natdeploy.export.tflite_precision import to_fp16, to_int8
-from natdeploy.files import writing
+from natdeploy.files import require_writable, writing
 from natdeploy.runtimes.litert import open_interpreter
 from natdeploy.runtimes.litert_delegation import delegation_of
 from natdeploy.runtimes.quiet import quiet, unchanged_process
@@ -66,6 +66,7 @@ class TfliteExporter:
             OutputError: The file cannot be written.
         """
         calibration = require_calibration(self._calibration, network) if self._precision == "int8" else None
+        require_writable(target)  # before a conversion of half a minute, not behind it
         with writing(target), tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
             plain = Path(folder, "float.tflite")
             _convert(network, plain)

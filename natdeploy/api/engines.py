@@ -226,7 +226,8 @@ def _trtexec_site(connection: Connection, device: Device, job: ExportJob) -> _Si
 
 def _package_site(device: Device, job: ExportJob) -> _Site:
     from natdeploy.profilers.local_timer import LocalTimer
-    from natdeploy.runtimes.tensorrt import TensorrtBuilder, TensorrtRuntime
+    from natdeploy.runtimes.tensorrt import TensorrtRuntime
+    from natdeploy.runtimes.tensorrt_builder import TensorrtBuilder
 
     runtime = TensorrtRuntime()
     try:

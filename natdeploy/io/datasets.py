@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms import functional as vision
 
 from natdeploy.errors import InputError
 from natdeploy.io.image_files import View, read_square
@@ -161,6 +160,8 @@ def _folder(folder: Path, size: int) -> _Source:
 
 def _set_maker(size: int, view: View) -> Callable[[Tensor | list[str], list[int]], ImageSet]:
     """Return what makes a set of images out of pixels, cropped to `size`, or of paths; its threads serve all sets."""
+    from torchvision.transforms import functional as vision
+
     read = functools.partial(read_square, size=size, view=view)
     pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="images")
 

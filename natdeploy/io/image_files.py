@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as vision
 
 from natdeploy.errors import InputError
 from natdeploy.supernet.data import Interpolation
@@ -52,6 +50,9 @@ def read_square(path: str, *, size: int, view: View) -> Pixels:
 
 
 def _square(image: Image.Image, size: int, view: View) -> Image.Image:
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms import functional as vision
+
     mode = InterpolationMode(view.interpolation)
     if view.crop is None:
         squeezed: Image.Image = vision.resize(image, [size, size], mode)

@@ -6,6 +6,7 @@ Sizes: Lu et al., NAT (TPAMI 2021), and the sets' own pages. Test views: the pap
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +14,6 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torchvision import datasets
 
 from natdeploy.io.image_files import View
 from natdeploy.io.image_folders import class_names, list_images
@@ -71,9 +71,15 @@ class PublishedSet:
     opener: Opener
 
 
-def _cifar(kind: type[datasets.CIFAR10]) -> Opener:
+def _class(kind: str) -> Callable[..., Any]:
+    """Return a class of torchvision, which takes two seconds to import, and few commands need it."""
+    found: Callable[..., Any] = getattr(importlib.import_module("torchvision.datasets"), kind)
+    return found
+
+
+def _cifar(kind: str) -> Opener:
     def open_set(root: Path, *, download: bool) -> list[Part]:
-        opened = [kind(root, train=train, download=download) for train in (True, False)]
+        opened = [_class(kind)(root, train=train, download=download) for train in (True, False)]
         return [
             Part(
                 classes=list(part.classes),
@@ -87,20 +93,20 @@ def _cifar(kind: type[datasets.CIFAR10]) -> Opener:
 
 
 def _stl10(root: Path, *, download: bool) -> list[Part]:
-    opened = [datasets.STL10(root, split, download=download) for split in ("train", "test")]
+    opened = [_class("STL10")(root, split, download=download) for split in ("train", "test")]
     return [
         Part(classes=list(part.classes), images=torch.from_numpy(part.data), labels=part.labels.tolist())
         for part in opened
     ]
 
 
-def _listed(kind: Callable[..., Any], *splits: str) -> Opener:
+def _listed(kind: str, *splits: str) -> Opener:
     """Return the opener of a set of files; as the loader of its images, `str` gives their paths."""
 
     def open_set(root: Path, *, download: bool) -> list[Part]:
         parts = []
         for split in splits:
-            opened = kind(root, split, loader=str, download=download)
+            opened = _class(kind)(root, split, loader=str, download=download)
             pairs = [opened[index] for index in range(len(opened))]
             parts.append(
                 Part(
@@ -115,7 +121,7 @@ def _listed(kind: Callable[..., Any], *splits: str) -> Opener:
 
 
 def _pets(root: Path, *, download: bool) -> list[Part]:
-    opened = [datasets.OxfordIIITPet(root, split, download=download) for split in ("trainval", "test")]
+    opened = [_class("OxfordIIITPet")(root, split, download=download) for split in ("trainval", "test")]
     # Of all these classes, only this one takes no loader.
     return [
         Part(classes=part.classes, images=[str(path) for path in part._images], labels=part._labels) for part in opened
@@ -149,7 +155,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             native=32,
             source="https://www.cs.toronto.edu/~kriz/cifar.html (the Python version)",
             content="cifar-10-batches-py/",
-            opener=_cifar(datasets.CIFAR10),
+            opener=_cifar("CIFAR10"),
         ),
         "cifar100": PublishedSet(
             title="CIFAR-100",
@@ -160,7 +166,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             native=32,
             source="https://www.cs.toronto.edu/~kriz/cifar.html (the Python version)",
             content="cifar-100-python/",
-            opener=_cifar(datasets.CIFAR100),
+            opener=_cifar("CIFAR100"),
         ),
         "cinic10": PublishedSet(
             title="CINIC-10",
@@ -193,7 +199,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             view=_CROPPED,
             source="https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/",
             content="fgvc-aircraft-2013b/",
-            opener=_listed(datasets.FGVCAircraft, "trainval", "test"),
+            opener=_listed("FGVCAircraft", "trainval", "test"),
         ),
         "cars": PublishedSet(
             title="Stanford Cars",
@@ -204,7 +210,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             source="whoever kept a copy of https://ai.stanford.edu/~jkrause/cars/car_dataset.html",
             content="stanford_cars/ with cars_train/, cars_test/, devkit/ and cars_test_annos_withlabels.mat",
             downloads=False,
-            opener=_listed(datasets.StanfordCars, "train", "test"),
+            opener=_listed("StanfordCars", "train", "test"),
         ),
         "dtd": PublishedSet(
             title="DTD",
@@ -214,7 +220,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             view=_SQUEEZED,
             source="https://www.robots.ox.ac.uk/~vgg/data/dtd/",
             content="dtd/dtd/ with images/ and labels/",
-            opener=_listed(datasets.DTD, "train", "val", "test"),
+            opener=_listed("DTD", "train", "val", "test"),
         ),
         "flowers102": PublishedSet(
             title="Flowers-102",
@@ -224,7 +230,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             view=_CROPPED,
             source="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
             content="flowers-102/ with jpg/, imagelabels.mat and setid.mat",
-            opener=_listed(datasets.Flowers102, "train", "val", "test"),
+            opener=_listed("Flowers102", "train", "val", "test"),
         ),
         "food101": PublishedSet(
             title="Food-101",
@@ -234,7 +240,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             view=_CROPPED,
             source="https://data.vision.ee.ethz.ch/cvl/datasets_extra/food-101/",
             content="food-101/ with images/ and meta/",
-            opener=_listed(datasets.Food101, "train", "test"),
+            opener=_listed("Food101", "train", "test"),
         ),
         "pets": PublishedSet(
             title="Oxford-IIIT Pets",

@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import tomli_w
 
 from natdeploy.errors import InputError
@@ -95,6 +94,8 @@ class RunFolder:
 
     def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows as `<name>.csv`, atomically."""
+        import pandas as pd
+
         with atomic_path(self.path / f"{name}.csv") as temporary:
             pd.DataFrame(list(rows)).to_csv(temporary, index=False, float_format="%.6g")
 
@@ -104,6 +105,8 @@ class RunFolder:
         Raises:
             InputError: The file is missing, since the run has not ended, or it is damaged.
         """
+        import pandas as pd
+
         source = self.path / f"{name}.csv"
         if not source.is_file():
             msg = f"{source}: no such file: the search has not ended"

@@ -146,7 +146,11 @@ def build_network(layers: Sequence[Layer], *, dropout: float = 0.0) -> Network:
     """Build a network without spending time on initial weights: they are undefined until a state is loaded."""
     with torch.device("meta"):
         network = Network(layers, dropout=dropout)
-    return network.to_empty(device="cpu").eval()
+    # Module.to_empty does the same, but its way from meta tensors imports sympy, which takes half a second
+    shapes = network.state_dict()
+    empty = {name: torch.empty(values.shape, dtype=values.dtype) for name, values in shapes.items()}
+    network.load_state_dict(empty, assign=True)
+    return network.eval()
 
 
 def make_activation(name: str) -> nn.Module | None:

@@ -26,7 +26,6 @@ from tests.ssh_server import ADDRESS, SshServer, free_port, ssh_server, write_pr
 from tests.stand_ins import write_quick_trtexec
 from tests.tensorrt_stand_in import VERSIONS, FakeMemory, make_package
 from tests.tool_outputs import sample
-from tests.trained import write_digits_subnet
 
 pytestmark = pytest.mark.device
 HIDDEN = {"net.json", "net.safetensors"}
@@ -98,10 +97,12 @@ def board(started: Board) -> Board:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, digits_subnet: Path) -> Path:
     """A folder with a subnet that is good at the digits."""
     folder = tmp_path_factory.mktemp("trained")
-    write_digits_subnet(folder / "net.json")
+    content = json.loads(digits_subnet.read_text(encoding="utf-8"))
+    (folder / "net.json").write_text(json.dumps({**content, "weights": "net.safetensors"}), encoding="utf-8")
+    shutil.copy(digits_subnet.with_suffix(".safetensors"), folder / "net.safetensors")
     return folder
 
 

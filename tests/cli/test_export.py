@@ -116,6 +116,7 @@ def test_interruption_leaves_nothing(folder, capsys, monkeypatch):
         ("--precision int8 --int8-input", "--int8-input is not an option of format onnx"),
         ("--batch none", "'none' is not a number of images"),
         ("--batch 0", "'0' is not a number of images"),
+        ("--batch 100000000", "a batch of 100000000 images needs"),
         ("--calibration digits", "--calibration goes with --precision int8"),
         ("--opset 99", "opset 99 cannot be written"),
         ("--opset 11 --precision int8", "need opset 13 or later, not 11"),

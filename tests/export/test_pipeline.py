@@ -147,17 +147,17 @@ def test_network_of_constant_output_fails(tmp_path):
     torch.nn.init.ones_(network.classifier.bias)
     with pytest.raises(CheckFailedError, match="do not vary between the inputs"):
         export(tmp_path, network)
-    assert "net.onnx" not in contents(tmp_path)
+    assert contents(tmp_path) == {}
 
 
 def test_network_of_broken_weights_fails(tmp_path):
-    """NaN among the weights fails the check."""
+    """NaN among the weights fails the check before a converter, which they may break, sees them."""
     network = tiny_network()
     with torch.no_grad():
         network.classifier.weight[0, 0] = torch.nan
     with pytest.raises(CheckFailedError, match="outputs of the network are not all finite"):
-        export(tmp_path, network)
-    assert "net.onnx" not in contents(tmp_path)
+        export(tmp_path, network, exporter=None)
+    assert contents(tmp_path) == {}
 
 
 def full_disk(*_, **__):

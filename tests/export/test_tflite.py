@@ -3,22 +3,20 @@
 import logging
 import sys
 
+import numpy as np
 import pytest
 
-from natdeploy.core.architecture import smallest
-from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
 from natdeploy.errors import MissingRuntimeError
+from natdeploy.export.deployed import deployed
+from natdeploy.export.parity import reference_outputs
 from natdeploy.export.tflite import TfliteExporter
-from natdeploy.runtimes.litert import LitertRuntime
-from natdeploy.supernet.initialize import random_weights
-from natdeploy.supernet.network import build_network
+from natdeploy.runtimes.litert import LitertRuntime, open_interpreter
 from natdeploy.testing.exporters import ExporterContract
 from natdeploy.testing.networks import tiny_network
 
 
 class TestTfliteExporter(ExporterContract):
-    """The exporter of TFLite files does what every exporter must do, on the smallest architecture of a real space."""
+    """The exporter of TFLite files does what every exporter must do."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -32,13 +30,6 @@ class TestTfliteExporter(ExporterContract):
         """LiteRT."""
         return LitertRuntime()
 
-    @pytest.fixture(scope="class")
-    @classmethod
-    def network(cls):
-        """The smallest architecture of the starter space."""
-        space = SPACES["starter"]
-        return random_weights(build_network(walk(space, smallest(space), 10)), 0)
-
     def test_file_takes_channels_last(self, written):
         """The file takes images as the runtime computes them, so that none is transposed."""
         assert written.described["input"]["layout"] == "NHWC"
@@ -49,6 +40,26 @@ class TestTfliteExporter(ExporterContract):
 
         assert litert_torch.config.show_progress
         assert not [handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler]
+
+
+def test_pixels_go_in_and_probabilities_come_out(tmp_path):
+    """With normalization and softmax inside, plain pixels give what softmax gives of the subnet's logits."""
+    network, path = tiny_network(), tmp_path / "network.tflite"
+    mean, std = (0.5, 0.4, 0.3), (0.25, 0.2, 0.3)
+    inside = deployed(network, mean_std=(mean, std), softmax=True)
+    described = TfliteExporter().write(inside, path)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, *described["input"]["shape"][1:])).astype(np.float32)
+    interpreter = open_interpreter(path, threads=1)
+    rows = []
+    for image in pixels:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0])
+    normalized = (pixels / 255 - np.array(mean)) / np.array(std)
+    logits = reference_outputs(network, np.ascontiguousarray(normalized.transpose(0, 3, 1, 2), np.float32))
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(rows, expected, rtol=1e-3)
+    assert np.ptp(expected, axis=0).max() > 0.01
 
 
 def test_missing_package_is_named_with_the_command(tmp_path, monkeypatch):

@@ -7,7 +7,8 @@ import pytest
 
 from natdeploy.errors import InputError, MissingRuntimeError, NoOutputsError, OutputError
 from natdeploy.export.onnx import OnnxExporter
-from natdeploy.runtimes.tensorrt import TensorrtBuilder, TensorrtRuntime
+from natdeploy.runtimes.tensorrt import TensorrtRuntime
+from natdeploy.runtimes.tensorrt_builder import TensorrtBuilder
 from natdeploy.testing.networks import tiny_network
 from natdeploy.testing.runtimes import RuntimeContract
 from tests.tensorrt_stand_in import VERSIONS, FakeMemory, make_package

@@ -1,0 +1,118 @@
+"""Building engines with TensorRT's Python package on this machine, versions 8.2 to 11.
+
+Between these versions the ways to limit memory, to set a precision and to say that batches stand in the shapes came and
+went. Each is chosen by what the package at hand has, never by its version and never by trying what fails.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from natdeploy.core.device import PRECISIONS
+from natdeploy.errors import InputError, MissingRuntimeError
+from natdeploy.files import writing
+from natdeploy.runtimes.model_input import require_file
+from natdeploy.runtimes.tensorrt_package import INSTALL, Log, package, version_of
+
+
+class TensorrtBuilder:
+    """Builds engines on this machine.
+
+    Args:
+        precision: Lowest precision that layers may use, one of `natdeploy.core.device.PRECISIONS`.
+        workspace_mib: Most memory that a layer may use for itself, in MiB.
+
+    Raises:
+        InputError: The precision is unknown.
+    """
+
+    def __init__(self, *, precision: str, workspace_mib: int) -> None:
+        if precision not in PRECISIONS:
+            msg = f"unknown precision {precision!r} (known: {', '.join(PRECISIONS)})"
+            raise InputError(msg)
+        self._precision = precision
+        self._workspace_mib = workspace_mib
+
+    @property
+    def name(self) -> str:
+        """Name of what builds."""
+        return "tensorrt (Python)"
+
+    @property
+    def sets_precision(self) -> bool:
+        """Whether the build sets the precision; where not, the ONNX file itself has to be of it.
+
+        Raises:
+            MissingRuntimeError: TensorRT is not installed.
+        """
+        return self._precision == "fp32" or hasattr(package().BuilderFlag, self._precision.upper())
+
+    def version(self) -> str:
+        """Return the version that is installed.
+
+        Raises:
+            MissingRuntimeError: None is.
+        """
+        return version_of(package())
+
+    def build(self, onnx: Path, target: Path) -> str:
+        """Build an engine of an ONNX file into the file `target` and return the log.
+
+        Raises:
+            InputError: The build failed; the message says why.
+            MissingRuntimeError: TensorRT is not installed, or finds no GPU.
+            OutputError: The engine cannot be written.
+        """
+        trt = package()
+        require_file(onnx)
+        log = Log()
+        logger = log.logger(trt)
+        builder = _builder(trt, logger, log)
+        network = builder.create_network(_network_flags(trt))
+        parser = trt.OnnxParser(network, logger)
+        if not parser.parse(onnx.read_bytes()):
+            log.lines += [f"[TRT] [E] {parser.get_error(number).desc()}" for number in range(parser.num_errors)]
+            what = f"TensorRT {version_of(trt)} cannot import {onnx.name}"
+            raise log.failure(what)
+        config = builder.create_builder_config()
+        _limit_workspace(trt, config, self._workspace_mib)
+        _set_precision(trt, config, self._precision if self.sets_precision else "fp32")
+        plan = builder.build_serialized_network(network, config)
+        if plan is None:
+            what = f"TensorRT {version_of(trt)} built no engine of {onnx.name}"
+            raise log.failure(what)
+        with writing(target):
+            target.write_bytes(bytes(memoryview(plan)))
+        return "".join(f"{line}\n" for line in log.lines)
+
+
+def _builder(trt: Any, logger: Any, log: Log) -> Any:  # noqa: ANN401
+    try:
+        return trt.Builder(logger)
+    except TypeError as error:
+        # the bindings say so where the library returns nothing, as it does without a GPU
+        raise MissingRuntimeError(log.failure("TensorRT cannot build here").message, hint=INSTALL) from error
+
+
+def _network_flags(trt: Any) -> int:  # noqa: ANN401
+    """Batches stand in the shapes: said until 9, ignored in 10, and not to be said from 11 on."""
+    flags = trt.NetworkDefinitionCreationFlag
+    return 1 << int(flags.EXPLICIT_BATCH) if hasattr(flags, "EXPLICIT_BATCH") else 0
+
+
+def _limit_workspace(trt: Any, config: Any, workspace_mib: int) -> None:  # noqa: ANN401
+    size = workspace_mib << 20
+    if hasattr(config, "set_memory_pool_limit"):
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, size)
+    else:
+        config.max_workspace_size = size
+
+
+def _set_precision(trt: Any, config: Any, precision: str) -> None:  # noqa: ANN401
+    flags = trt.BuilderFlag
+    if precision != "fp32":
+        config.set_flag(getattr(flags, precision.upper()))
+    elif hasattr(flags, "TF32"):
+        # the default where the GPU has it; it keeps ten bits of a weight: too few to compute the same
+        config.clear_flag(flags.TF32)
