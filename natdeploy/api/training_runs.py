@@ -23,6 +23,7 @@ from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.data import Task, joined
 from natdeploy.supernet.distributed import Team
 from natdeploy.supernet.evaluation import SubnetEvaluator
+from natdeploy.supernet.memory import shortage_told
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer, Recipe
 
@@ -309,9 +310,11 @@ class _Training:
         return team.interleaved(own, len(tested))
 
     def _top1(self, evaluator: SubnetEvaluator, architecture: Architecture) -> float:
-        if self.work.chooses:
-            return evaluator.top1(architecture)
-        return evaluator.test_top1(evaluator.subnet(architecture))
+        during = f"in the evaluation of a subnet at {architecture.resolution} pixels"
+        with shortage_told(during, hint="train a new run with lower --resolutions"):
+            if self.work.chooses:
+                return evaluator.top1(architecture)
+            return evaluator.test_top1(evaluator.subnet(architecture))
 
     def _about(self) -> dict[str, str]:
         settings = dataclasses.asdict(self.plan)

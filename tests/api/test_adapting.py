@@ -17,6 +17,7 @@ from natdeploy.errors import InputError, MemoryShortageError
 from natdeploy.files import Journal
 from natdeploy.io import supernet_weights
 from natdeploy.supernet.checkpoints import read_state, write_state
+from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer
 from tests.torchrun import torchrun
@@ -167,3 +168,16 @@ def test_two_processes_adapt_as_one_does(folder: Path) -> None:
 def losses(run: Path) -> list[float]:
     """Return the loss of each epoch of a run."""
     return [event["loss"] for event in Journal(run / "journal.jsonl").events if event["event"] == "epoch"]
+
+
+def test_memory_that_runs_out_in_the_last_evaluation_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the subnets tested at the end need more memory than there is, the error says so, and what to try."""
+
+    def out_of_memory(*_: object) -> float:
+        msg = "[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(SubnetEvaluator, "top1", out_of_memory)
+    with pytest.raises(MemoryShortageError, match="out of memory in the evaluation of a subnet at 32 pixels") as told:
+        adapt("run", epochs=1)
+    assert "--resolutions" in str(told.value.hint)

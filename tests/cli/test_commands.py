@@ -5,10 +5,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from natdeploy import cli
+from natdeploy import api, cli
 from natdeploy.core.space import SPACES
 from natdeploy.io.tables import write_table
 from natdeploy.testing.tables import HOST, made_up_table
@@ -295,3 +296,30 @@ def _seconds(command: list[str]) -> float:
     began = time.perf_counter()
     subprocess.run(command, capture_output=True, check=True)
     return time.perf_counter() - began
+
+
+def test_training_values_of_the_preset_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every option of training steps replaces the preset's value by that name, and what is not given stays."""
+    efforts = []
+
+    def stopped(**given: Any) -> None:
+        efforts.append(given["effort"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "search", stopped)
+    options = "--learning-rate 0.02 --weight-decay 1e-3 --label-smoothing 0 --subnets 3 --cutmix 0.5 --labels-beside 1"
+    assert cli.run(["search", *options.split(), "--no-distil", "--sandwich"]) == 130
+    assert cli.run(["search"]) == 130
+    assert efforts == [
+        {
+            "learning_rate": 0.02,
+            "weight_decay": 1e-3,
+            "label_smoothing": 0.0,
+            "subnets": 3,
+            "distil": False,
+            "labels_beside": 1.0,
+            "cutmix": 0.5,
+            "sandwich": True,
+        },
+        {},
+    ]
