@@ -161,7 +161,7 @@ class Search:
 
     @property
     def _recipe(self) -> Recipe:
-        return Recipe(batch=self.plan.effort.batch, learning_rate=self.plan.effort.learning_rate)
+        return Recipe(batch=self.plan.effort.batch, learning_rate=self.plan.learning_rate)
 
     def _unadapted(self) -> Supernet:
         supernet = Supernet(self.plan.space, len(self.task.classes), seed=self.seed)

@@ -41,7 +41,6 @@ _SPLITS = "Top-1 of archive and front is on validation images, that of the choic
 _OF_RECIPE = (
     "batch",
     "least_steps",
-    "learning_rate",
     "rate_warmup_epochs",
     "weight_decay",
     "label_smoothing",
@@ -225,7 +224,7 @@ def build_supernet(
     if not run.checkpoint.exists():
         source = str(run.path / "run.toml")
         load_weights(supernet, plan.weights, plan.weights_sha256, source, task=task, seed=plan.seed, reporter=reporter)
-    recipe = Recipe(**{name: getattr(effort, name) for name in _OF_RECIPE})
+    recipe = Recipe(learning_rate=plan.learning_rate, **{name: getattr(effort, name) for name in _OF_RECIPE})
     trainer = ElasticTrainer(
         supernet,
         task,
