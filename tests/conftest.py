@@ -4,8 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from natdeploy.core.device import Target
+
+# How long an example takes hangs on what else the machine does.
+settings.register_profile("natdeploy", deadline=None)
+settings.load_profile("natdeploy")
 
 
 @pytest.fixture(scope="session")
