@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from natdeploy.api.context import SilentReporter, prepare_torch
+from natdeploy.api.context import prepare_torch
 from natdeploy.api.loop import build_supernet
 from natdeploy.api.settings import SearchPlan
 from natdeploy.core.genotype import decode
@@ -28,8 +28,8 @@ def main() -> None:
     rows = run.read_csv("front")
     front = [decode(plan.space, np.array(row["genotype"].split(), dtype=np.int64)) for row in rows]
     task = load_task(plan.data, plan.resolutions[-1])
-    after, _ = build_supernet(plan, run, task, SilentReporter())
-    before, trainer = build_supernet(plan, RunFolder(path / "no checkpoint", {}), task, SilentReporter())
+    after, _ = build_supernet(plan, run, task)
+    before, trainer = build_supernet(plan, RunFolder(path / "no checkpoint", {}), task)
     for number in range(plan.first_epochs):
         trainer.epoch(number, None)
     print(f"{'row':>4}{'r':>4}{'MAdds (M)':>11}{'before':>9}{'after':>9}")

@@ -3,8 +3,8 @@
 Four architectures are taken from the front of a search by top-1 and multiply-adds, evenly over its multiply-adds. Each
 is tested on the test images as a subnet of the adapted supernet, and as
 
-- fine-tuned: taken out of the given weights, with the classifier that the search began with, and trained alone on a
-  quarter of the training images that the search used. An image counts once for every network that a step trains on it.
+- fine-tuned: taken out of the given weights and trained alone on a quarter of the training images that the search
+  used. An image counts once for every network that a step trains on it.
 - not adapted: taken out of the given weights, BatchNorm recalibrated, with a linear classifier fitted to its features.
 - scratch: torchvision's MobileNetV3-small instead, from random weights, on as many images as a fine-tuning.
 
@@ -35,14 +35,13 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_small
 
 from natdeploy import api
-from natdeploy.api.context import SilentReporter, prepare_torch
+from natdeploy.api.context import prepare_torch
 from natdeploy.api.loop import build_supernet
 from natdeploy.api.settings import SearchPlan
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import decode, sample
 from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder
-from natdeploy.supernet.classifier import fit_classifiers
 from natdeploy.supernet.data import ImageSet, Task, train_batches
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.supernet import Supernet
@@ -80,7 +79,7 @@ class Search:
         self.plan = SearchPlan.from_settings(self.run.settings, str(path))
         prepare_torch(self.plan.threads)
         self.task = load_task(self.plan.data, self.plan.resolutions[-1])
-        self.evaluator, _ = build_supernet(self.plan, self.run, self.task, SilentReporter())
+        self.evaluator, _ = build_supernet(self.plan, self.run, self.task)
         self.results = path / "results.jsonl"
 
     @property
@@ -161,12 +160,11 @@ class Search:
 
     @property
     def _recipe(self) -> Recipe:
-        return Recipe(batch=self.plan.effort.batch, learning_rate=self.plan.learning_rate)
+        return Recipe(batch=self.plan.effort.batch, learning_rate=self.plan.effort.learning_rate)
 
     def _unadapted(self) -> Supernet:
         supernet = Supernet(self.plan.space, len(self.task.classes), seed=self.seed)
         supernet.load_weights(self.weights)
-        fit_classifiers(supernet, self.task, seed=self.seed)
         return supernet
 
     def _decode(self, row: np.ndarray[Any, np.dtype[np.int64]]) -> Architecture:

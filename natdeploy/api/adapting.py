@@ -25,7 +25,7 @@ def adapt(
     width: float | None = None,
     epochs: int = 20,
     batch: int = 32,
-    learning_rate: float = 0.005,
+    learning_rate: float = 0.1,
     weight_decay: float = 1e-4,
     label_smoothing: float = 0.1,
     subnets: int = 2,

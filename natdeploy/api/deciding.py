@@ -164,7 +164,7 @@ def evaluator_of_run(run: RunFolder, plan: SearchPlan, context: Context) -> Subn
 
     require_checkpoint(run)
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
-    evaluator, _ = build_supernet(plan, run, task, context.reporter)
+    evaluator, _ = build_supernet(plan, run, task)
     return evaluator
 
 

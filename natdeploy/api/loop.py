@@ -25,7 +25,6 @@ from natdeploy.api.starting_weights import load_weights
 from natdeploy.core.genotype import Population
 from natdeploy.core.latency import LatencyTable
 from natdeploy.io.runs import RunFolder
-from natdeploy.ports import Reporter
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.predictor import quality
 from natdeploy.search.settings import SearchSettings
@@ -41,6 +40,7 @@ _SPLITS = "Top-1 of archive and front is on validation images, that of the choic
 _OF_RECIPE = (
     "batch",
     "least_steps",
+    "learning_rate",
     "rate_warmup_epochs",
     "weight_decay",
     "label_smoothing",
@@ -69,7 +69,7 @@ class SearchLoop:
         self.run_folder, self.plan, self.tables, self.context = run, plan, tables, context
         self.started = context.clock.seconds()
         self.space = plan.space
-        self.evaluator, self.trainer = build_supernet(plan, run, task, context.reporter)
+        self.evaluator, self.trainer = build_supernet(plan, run, task)
         self.costs = cost_arrays(self.space, tables, len(self.evaluator.task.classes), plan.minimized)
         limits = [limit for limit in choice_limits(plan.targets or ({},), plan.limits, tables) if limit]
         self.search = NatSearch(
@@ -214,17 +214,14 @@ def remaining_s(begun: Sequence[float], left: int) -> float | None:
     return (begun[-1] - begun[0]) / (len(begun) - 1) * left if len(begun) > 1 else None
 
 
-def build_supernet(
-    plan: SearchPlan, run: RunFolder, task: Task, reporter: Reporter
-) -> tuple[SubnetEvaluator, ElasticTrainer]:
+def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[SubnetEvaluator, ElasticTrainer]:
     """Build supernet, evaluator and trainer of a run, as far trained as its checkpoint says, on a GPU if possible."""
     effort = plan.effort
     supernet = Supernet(plan.space, len(task.classes), seed=plan.seed).to(accelerator())
     # The checkpoint holds all weights: those of the beginning may be gone by then.
     if not run.checkpoint.exists():
-        source = str(run.path / "run.toml")
-        load_weights(supernet, plan.weights, plan.weights_sha256, source, task=task, seed=plan.seed, reporter=reporter)
-    recipe = Recipe(learning_rate=plan.learning_rate, **{name: getattr(effort, name) for name in _OF_RECIPE})
+        load_weights(supernet, plan.weights, plan.weights_sha256, str(run.path / "run.toml"))
+    recipe = Recipe(**{name: getattr(effort, name) for name in _OF_RECIPE})
     trainer = ElasticTrainer(
         supernet,
         task,

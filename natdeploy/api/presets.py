@@ -47,8 +47,7 @@ class Preset:
         marginals: Architectures, at most, that the supernet is adapted to.
         batch: Images in a training step.
         least_steps: Steps of an epoch, at least: a small data set is gone through several times.
-        learning_rate: Peak learning rate, from pretrained weights.
-        scratch_learning_rate: Peak learning rate, from random weights.
+        learning_rate: Peak learning rate.
         rate_warmup_epochs: Epochs in which the learning rate rises to it.
         weight_decay: Decay of the weights.
         label_smoothing: Smoothing of the labels.
@@ -87,7 +86,6 @@ class Preset:
     batch: int
     least_steps: int = 0
     learning_rate: float
-    scratch_learning_rate: float
     rate_warmup_epochs: int = 0
     weight_decay: float = 1e-4
     label_smoothing: float = 0.1
@@ -106,7 +104,7 @@ class Preset:
             value, low = getattr(self, field.name), _LEAST.get(field.name, 0)
             if isinstance(value, str | bool):
                 continue
-            if value < low or (field.name.endswith("learning_rate") and value <= 0):
+            if value < low or (field.name == "learning_rate" and value <= 0):
                 msg = f"{field.name.replace('_', '-')} is {value}: it must be {low} at least"
                 raise InputError(msg)
             if field.name in _SHARES and value > 1:
@@ -137,8 +135,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             marginals=20,
             batch=32,
             least_steps=20,
-            learning_rate=0.005,
-            scratch_learning_rate=0.1,
+            learning_rate=0.1,
             subnets=2,
             recalibration_images=512,
         ),
@@ -160,7 +157,6 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             marginals=300,
             batch=96,
             learning_rate=0.01,
-            scratch_learning_rate=0.01,
             weight_decay=4e-5,
             label_smoothing=0.0,
             subnets=1,
@@ -187,7 +183,6 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             marginals=150,
             batch=96,
             learning_rate=2.5e-3,
-            scratch_learning_rate=2.5e-3,
             rate_warmup_epochs=5,
             weight_decay=3e-4,
             label_smoothing=0.0,
@@ -210,8 +205,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             marginals=150,
             batch=64,
             least_steps=20,
-            learning_rate=0.02,
-            scratch_learning_rate=0.05,
+            learning_rate=0.05,
             rate_warmup_epochs=2,
             subnets=2,
             recalibration_images=1024,
@@ -227,7 +221,6 @@ def find_preset(name: str, overrides: Mapping[str, Any]) -> Preset:
         InputError: The name is unknown (the hint names the nearest), or a value is out of range.
     """
     require_known("preset", name, PRESETS)
-    # Whoever names these means them, whatever the weights are.
-    alike = {"scratch_epochs": "warmup_epochs", "scratch_learning_rate": "learning_rate"}
-    scratch = {of_scratch: overrides[name] for of_scratch, name in alike.items() if name in overrides}
+    # Whoever names the epochs of the warm-up means them, whatever the weights are.
+    scratch = {"scratch_epochs": overrides["warmup_epochs"]} if "warmup_epochs" in overrides else {}
     return dataclasses.replace(PRESETS[name], **{**scratch, **overrides})

@@ -72,11 +72,6 @@ class SearchPlan:
         return self.effort.warmup_epochs if self.weights else self.effort.scratch_epochs
 
     @property
-    def learning_rate(self) -> float:
-        """Peak learning rate."""
-        return self.effort.learning_rate if self.weights else self.effort.scratch_learning_rate
-
-    @property
     def plain_epochs(self) -> int:
         """How many of these train the largest network alone: pretrained weights have that behind them."""
         return 0 if self.weights else min(self.effort.plain_epochs, self.first_epochs)

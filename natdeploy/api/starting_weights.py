@@ -9,8 +9,6 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.io.supernet_weights import PACKAGED, Weights, find_weights, has_packaged, has_released
 from natdeploy.ports import Reporter
-from natdeploy.supernet.classifier import fit_classifiers
-from natdeploy.supernet.data import Task
 from natdeploy.supernet.supernet import Supernet
 
 
@@ -51,19 +49,14 @@ def required_weights(space: SearchSpace, given: Path | str | None, *, reporter: 
     return weights
 
 
-def load_weights(
-    supernet: Supernet, name: str, sha256: Sequence[str], source: str, *, task: Task, seed: int, reporter: Reporter
-) -> None:
-    """Load the weights that a run began with into its supernet, and fit its classifier to the task.
+def load_weights(supernet: Supernet, name: str, sha256: Sequence[str], source: str) -> None:
+    """Load the weights that a run began with into its supernet; a classifier for other classes is left random.
 
     Args:
         supernet: Supernet of the run.
-        name: The weights, as the run records them; empty for random ones, which get no classifier either.
+        name: The weights, as the run records them; empty for random ones.
         sha256: Hashes of the files when it began.
         source: Where these are from.
-        task: Images of the run.
-        seed: Seed of the choice of images that the classifier is fitted to.
-        reporter: Told how good it is.
 
     Raises:
         InputError: A file is missing, damaged, of another supernet, or has changed since.
@@ -74,5 +67,3 @@ def load_weights(
     weights.require_unchanged(sha256, source)
     for file in weights.files:
         supernet.load_weights(file.path, file.width)
-    for width, top1 in fit_classifiers(supernet, task, seed=seed).items():
-        reporter.info(f"top-1 of the largest network of width {width:g} before any training: {top1:.3f}")

@@ -247,15 +247,7 @@ class _Training:
         plan, source = self.plan, str(self.run.path / "run.toml")
         supernet = Supernet(plan.space, len(self.task.classes), seed=plan.seed).to(self.team.device)
         if not self.run.checkpoint.exists():
-            load_weights(
-                supernet,
-                plan.weights,
-                plan.weights_sha256,
-                source,
-                task=self.task,
-                seed=plan.seed,
-                reporter=self.context.reporter,
-            )
+            load_weights(supernet, plan.weights, plan.weights_sha256, source)
         return supernet
 
     def _trained_on(self) -> Task:

@@ -41,8 +41,6 @@ def test_values_can_be_replaced() -> None:
     changed = find_preset("paper", {"iterations": 2, "warmup_epochs": 1})
     assert (changed.iterations, changed.warmup_epochs, changed.scratch_epochs) == (2, 1, 1)
     assert changed.population == PRESETS["paper"].population
-    changed = find_preset("quick", {"learning_rate": 0.03})
-    assert (changed.learning_rate, changed.scratch_learning_rate) == (0.03, 0.03)
 
 
 @pytest.mark.parametrize(
