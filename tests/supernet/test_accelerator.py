@@ -6,7 +6,6 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from natdeploy.api import loop
-from natdeploy.api.context import SilentReporter
 from natdeploy.api.presets import PRESETS
 from natdeploy.api.settings import SearchPlan
 from natdeploy.core.space import SPACES
@@ -68,6 +67,6 @@ def test_a_search_builds_its_supernet_on_the_accelerator(monkeypatch, tmp_path):
         seed=0,
         threads=1,
     )
-    loop.build_supernet(plan, RunFolder(tmp_path, {}), made_task(), SilentReporter())
+    loop.build_supernet(plan, RunFolder(tmp_path, {}), made_task())
     assert told == ["asked"]
     assert (torch.device("cpu"),) in moved
