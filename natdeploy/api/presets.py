@@ -223,4 +223,4 @@ def find_preset(name: str, overrides: Mapping[str, Any]) -> Preset:
     require_known("preset", name, PRESETS)
     # Whoever names the epochs of the warm-up means them, whatever the weights are.
     scratch = {"scratch_epochs": overrides["warmup_epochs"]} if "warmup_epochs" in overrides else {}
-    return dataclasses.replace(PRESETS[name], **{**scratch, **overrides})
+    return dataclasses.replace(PRESETS[name], **scratch, **overrides)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
-from torchvision.transforms.v2 import CutMix
 
 from natdeploy.errors import InputError
 from natdeploy.supernet import images as storage
@@ -186,6 +185,9 @@ def cut_mixed(images: Tensor, labels: Tensor, classes: int, seed: int) -> tuple[
     Returns:
         The images, and `n x classes` shares of the classes.
     """
+    # Takes seconds to import, and few commands need it.
+    from torchvision.transforms.v2 import CutMix
+
     # torchvision draws from torch's one generator for all, which is left as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

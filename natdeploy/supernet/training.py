@@ -227,10 +227,11 @@ class ElasticTrainer:
         return teachers, total
 
     def _loss(self, logits: Tensor, labels: Tensor, teacher: Tensor | None) -> Tensor:
-        own = nnf.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        if teacher is None:
-            return own
-        return nnf.cross_entropy(logits, teacher) + self.recipe.labels_beside * own
+        beside = 1.0 if teacher is None else self.recipe.labels_beside
+        loss = logits.new_zeros(()) if teacher is None else nnf.cross_entropy(logits, teacher)
+        if beside:
+            loss = loss + beside * nnf.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        return loss
 
     def _logits(self, images: Tensor, architecture: Architecture) -> Tensor:
         with precision(self._device):
