@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from natdeploy.api.context import Context, prepare_torch, resolve_space
-from natdeploy.api.training_runs import TrainingPlan, TrainingResult, Work, begin, go_on
+from natdeploy.api.starting_weights import required_weights
+from natdeploy.api.training_runs import TrainingPlan, TrainingResult, Work, begin, context_of, go_on
 from natdeploy.io.datasets import resolved
 from natdeploy.supernet.distributed import joined_team
 
@@ -17,6 +18,7 @@ def pretrain(
     data: str,
     output: Path,
     supernet: str = "starter",
+    weights: Path | str | None = None,
     resolutions: tuple[int, ...] | None = None,
     width: float | None = None,
     epochs: int = 60,
@@ -32,7 +34,7 @@ def pretrain(
     threads: int | None = None,
     context: Context | None = None,
 ) -> TrainingResult:
-    """Train a supernet from random weights and test it.
+    """Train a supernet from random weights, or on from given ones, and test it.
 
     Train and validation images are all trained on, since nothing is chosen by them; the test images only tell the
     accuracy at the end. Of the subnets of each step one is the smallest. The arguments are those of `TrainingPlan`.
@@ -41,6 +43,7 @@ def pretrain(
         data: Name or folder of the data set.
         output: Folder of the run; it gets `supernet.safetensors`.
         supernet: Search space.
+        weights: A file to go on from, `packaged` or `released`; random weights where None.
         resolutions: Input sizes; the space's own where None.
         width: The only width; all of the space's where None.
         epochs: Epochs in all.
@@ -62,26 +65,31 @@ def pretrain(
         MemoryShortageError: A step needs more memory than there is.
         OutputError: Something cannot be written.
     """
+    context = context or Context()
     space = resolve_space(supernet, resolutions, width)
-    plan = TrainingPlan(
-        supernet=supernet,
-        resolutions=space.resolutions,
-        widths=space.widths,
-        data=resolved(data),
-        epochs=epochs,
-        plain_epochs=min(plain_epochs, epochs),
-        batch=batch,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        label_smoothing=label_smoothing,
-        subnets=subnets,
-        averaging=averaging,
-        samples=samples,
-        seed=seed,
-        threads=prepare_torch(threads),
-    )
     with joined_team() as team:
-        return begin(output, plan, _WORK, team=team, context=context or Context())
+        reporter = context_of(team, context).reporter
+        begun = None if weights is None else team.in_turn(lambda: required_weights(space, weights, reporter=reporter))
+        plan = TrainingPlan(
+            supernet=supernet,
+            resolutions=space.resolutions,
+            widths=space.widths,
+            data=resolved(data),
+            epochs=epochs,
+            plain_epochs=min(plain_epochs, epochs),
+            batch=batch,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            label_smoothing=label_smoothing,
+            subnets=subnets,
+            averaging=averaging,
+            samples=samples,
+            seed=seed,
+            threads=prepare_torch(threads),
+            weights=begun.name if begun else "",
+            weights_sha256=begun.sha256 if begun else (),
+        )
+        return begin(output, plan, _WORK, team=team, context=context)
 
 
 def resume_pretraining(path: Path, *, context: Context | None = None) -> TrainingResult:

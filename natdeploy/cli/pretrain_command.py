@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,12 @@ _WITH_RESUME = {"resume", "json"}
 @click.command("pretrain")
 @click.option("--data", default=None, help="Data set: a folder of images, a published one (docs/data.md), or digits.")
 @click.option("--supernet", default="starter", help="Search space.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Weights to go on from: a file, packaged or released.  [default: random ones]",
+)
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 32,40,48.  [default: the space's]")
 @click.option("--epochs", type=int, default=60, help="Epochs in all.")
@@ -37,7 +44,7 @@ _WITH_RESUME = {"resume", "json"}
 @options.json_option
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
-    """Train a supernet from nothing: first its largest network, then all, each distilled from the largest."""
+    """Train a supernet, as a rule from nothing: first its largest network, then all, each distilled from it."""
     resolutions = parse_resolutions(values["resolutions"])
     options.require_new_or_resumed(ctx, beside_resume=_WITH_RESUME)
 

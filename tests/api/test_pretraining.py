@@ -1,5 +1,6 @@
 """Pretraining a supernet through the API."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -93,6 +94,15 @@ def test_what_a_pretraining_run_holds_is_checked(whole: api.TrainingResult, tmp_
         api.resume_pretraining(copy)
     with pytest.raises(InputError, match="holds a run already"):
         api.pretrain(data="digits", output=whole.run)
+
+
+def test_pretraining_goes_on_from_weights(images: Path, whole: api.TrainingResult, tmp_path: Path) -> None:
+    """At next to no learning rate the weights stay those of the file, classifier included, and its hash is recorded."""
+    further = pretrain(images, tmp_path / "run", weights=whole.weights, epochs=1, learning_rate=1e-9)
+    before, after = read_state(whole.weights), read_state(further.weights)
+    learned = [name for name in before if name.endswith("weight")]
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in learned)
+    assert hashlib.sha256(whole.weights.read_bytes()).hexdigest() in (further.run / "run.toml").read_text()
 
 
 @pytest.mark.parametrize(
