@@ -16,7 +16,9 @@ from natdeploy.search.evolution import evolve
 from natdeploy.search.operators import uniform_crossover, uniform_mutation
 
 # How much children differ from their parents, and what the gains of an architecture cost, in predictions.
-_RATE, _GAINS = 0.15, 3
+_RATE, _GAINS = 0.1, 3
+# Parents differ in more genes than these: else all of them soon stand around the same one.
+_ALIKE = 4
 # Of several accuracies nearly everything is on the front: so many are kept of what climbs towards a limit.
 _KEPT = 10
 
@@ -31,16 +33,16 @@ class Effort:
         starts: First climbs towards a limit, of each resolution and width.
         predictions: Predictions for each limit, after which no climb begins.
         children: Climbs that begin together, from children of the best that was found within a limit.
-        parents: The best, of which there are so many.
+        parents: The best, of which there are so many, each unlike those that are better.
         tries: Proposals for a step of one climb.
     """
 
     population: int = 100
     generations: int = 30
     starts: int = 3
-    predictions: int = 30_000
-    children: int = 10
-    parents: int = 20
+    predictions: int = 40_000
+    children: int = 30
+    parents: int = 10
     tries: int = 12
 
 
@@ -126,10 +128,21 @@ def _climbed(
     """Climb from each row of `start`, then again and again from children of the best that was found."""
     rows, values = climber.climb(start, rng)
     while len(rows) and asked.count < effort.predictions:
-        best = rows[np.argsort(-values, kind="stable")[: effort.parents]]
+        best = _unlike(rows[np.argsort(-values, kind="stable")], effort.parents)
         one, other = (best[rng.integers(len(best), size=effort.children)] for _ in range(2))
         children = repair(climber.space, uniform_crossover(one, other, rng))
         more, found = climber.climb(uniform_mutation(climber.space, children, _RATE, rng), rng)
         rows, first = np.unique(np.concatenate([rows, more]), axis=0, return_index=True)
         values = np.concatenate([values, found])[first]
     return rows, values
+
+
+def _unlike(rows: Population, count: int) -> Population:
+    """Return the first `count` rows that differ enough from every one before them."""
+    chosen = rows[:1]
+    for row in rows[1:]:
+        if len(chosen) == count:
+            break
+        if ((chosen != row).sum(axis=1) > _ALIKE).all():
+            chosen = np.concatenate([chosen, row[None]])
+    return chosen

@@ -181,3 +181,23 @@ def test_memory_that_runs_out_in_the_last_evaluation_is_told(folder: Path, monke
     with pytest.raises(MemoryShortageError, match="out of memory in the evaluation of a subnet at 32 pixels") as told:
         adapt("run", epochs=1)
     assert "--resolutions" in str(told.value.hint)
+
+
+def test_what_subnets_learn_from_is_an_option(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the options say of distillation and mixing is what the steps are made with, and what the run records."""
+    recipes = []
+
+    def stopped(trainer: ElasticTrainer, *_: object) -> float:
+        recipes.append(trainer.recipe)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ElasticTrainer, "epoch", stopped)
+
+    given = ["--no-distil", "--labels-beside", "0.5", "--cutmix", "0.25", "--sandwich"]
+    assert cli.run(["adapt", *OPTIONS, *given, "-o", "run"]) == 130
+    (recipe,) = recipes
+    assert (recipe.distil, recipe.labels_beside, recipe.cutmix, recipe.sandwich) == (False, 0.5, 0.25, True)
+    assert cli.run(["adapt", "--resume", "run"]) == 130
+    assert recipes[1] == recipe
+    assert cli.run(["adapt", *OPTIONS, "--cutmix", "2", "-o", "other"]) == 2
+    assert not (folder / "other").exists()
