@@ -33,6 +33,8 @@ _VALIDATION_IMAGES = 10_000
 _SPLIT_SEED = 0
 _MEMORY_SHARE = 0.4
 _LARGE = 5_000
+# Classes that a warning names.
+_NAMED = 5
 
 
 def load_task(
@@ -62,6 +64,9 @@ def load_task(
     source = _open(data, size, reporter, download=download)
     # As many as public implementations of NAT look at; more would cost time in every evaluation and tell little.
     train, validation = _split(source.rest, min(_VALIDATION_SHARE, _VALIDATION_IMAGES / len(source.rest)))
+    if reporter is not None:
+        for name, split in {"train": train, "validation": validation, "test": source.test}.items():
+            _warn_of_missing(source.classes, name, split, reporter)
     room = int(available_bytes() * _MEMORY_SHARE) if memory_bytes is None else memory_bytes
     train, validation, test = _kept([train, validation, source.test], room, reporter)
     mean, std = channel_statistics(train.images)
@@ -76,6 +81,13 @@ def load_task(
         test=test,
         interpolation=source.interpolation,
     )
+
+
+def _warn_of_missing(classes: Sequence[str], name: str, split: ImageSet, reporter: Reporter) -> None:
+    missing = [classes[number] for number in np.setdiff1d(np.arange(len(classes)), split.labels.numpy())]
+    if missing:
+        shown = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else "")
+        reporter.warn(f"the {name} split has no image of {shown}")
 
 
 def load_classes(data: str, *, reporter: Reporter | None = None) -> tuple[str, ...]:

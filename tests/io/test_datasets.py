@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from natdeploy.api import SilentReporter
 from natdeploy.errors import InputError
 from natdeploy.io import datasets
 from natdeploy.io.datasets import load_classes, load_task, resolved
@@ -137,6 +138,22 @@ def test_a_class_of_one_image_is_trained_on(tmp_path):
     assert torch.bincount(task.train.labels, minlength=3).tolist() == [6, 1, 1]
     assert torch.bincount(task.validation.labels, minlength=3).tolist() == [2, 0, 0]
     assert torch.bincount(task.test.labels, minlength=3).tolist() == [2, 0, 1]
+
+
+def test_classes_that_a_split_lacks_are_told(tmp_path):
+    """A class too small for every split is named, once for each that it is missing from; larger ones are not."""
+    make_folder(tmp_path, {"cat": 12, "dog": 1, "eel": 2})
+    told = []
+
+    class Reporter(SilentReporter):
+        def warn(self, message):
+            told.append(message)
+
+    load_task(str(tmp_path), 20, reporter=Reporter())
+    assert told == [
+        "the validation split has no image of dog, eel",
+        "the test split has no image of dog",
+    ]
 
 
 def test_too_few_images_to_split_are_refused(tmp_path):
