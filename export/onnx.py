@@ -21,8 +21,8 @@ from natdeploy.export.deployed import gives_probabilities
 from natdeploy.export.frozen import frozen
 from natdeploy.export.onnx_precision import LEAST_INT8_OPSET, to_fp16, to_int8
 from natdeploy.files import writing
+from natdeploy.machine import available_bytes
 from natdeploy.runtimes.quiet import quiet
-from natdeploy.supernet.machine import available_bytes
 from natdeploy.supernet.network import Network
 from natdeploy.version import __version__
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 from natdeploy.errors import MissingRuntimeError
+from natdeploy.machine import usable_cores
 from natdeploy.ports import Images
 from natdeploy.runtimes.quiet import quiet, unchanged_process
-from natdeploy.supernet.machine import usable_cores
 
 _SIGNATURE, _EVERY_OPERATOR = "serving_default", ".*"
 

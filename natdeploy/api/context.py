@@ -13,8 +13,8 @@ import numpy as np
 
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
+from natdeploy.machine import usable_cores
 from natdeploy.ports import Clock, Reporter, Transport
-from natdeploy.supernet.machine import usable_cores
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 

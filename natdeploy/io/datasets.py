@@ -22,10 +22,10 @@ from natdeploy.io.image_files import View, read_square
 from natdeploy.io.image_folders import class_names, list_images
 from natdeploy.io.obtaining import obtain
 from natdeploy.io.published_sets import PUBLISHED
+from natdeploy.machine import available_bytes, usable_cores
 from natdeploy.ports import Reporter
 from natdeploy.supernet.data import ImageSet, Interpolation, Task, channel_statistics, joined
 from natdeploy.supernet.images import ImageFiles, size_bytes
-from natdeploy.supernet.machine import available_bytes, usable_cores
 
 _TEST_SHARE = 0.2
 _VALIDATION_SHARE = 0.25

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from natdeploy.core.genotype import Population
 from natdeploy.errors import InputError
+from natdeploy.machine import usable_cores
 from natdeploy.search.predictor import Values
 
 Singles = NDArray[np.float32]
@@ -144,7 +144,7 @@ class RBFEnsemble:
 
 def _on_all_cores(work: Callable[[NDArray[Any]], Values], parts: Sequence[NDArray[Any]]) -> Values:
     """Return what `work` makes of the parts, one after the other; numpy lets other threads run meanwhile."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         return np.concatenate(list(pool.map(work, parts)))
 
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from natdeploy.core.architecture import Architecture
+from natdeploy.machine import available_bytes
 from natdeploy.supernet.accelerator import place_of, precision
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.images import size_bytes
-from natdeploy.supernet.machine import available_bytes
 from natdeploy.supernet.network import BN_MOMENTUM, Network
 from natdeploy.supernet.supernet import Supernet
 

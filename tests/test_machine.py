@@ -2,7 +2,7 @@
 
 import pytest
 
-from natdeploy.supernet.machine import available_bytes, usable_cores
+from natdeploy.machine import available_bytes, usable_cores
 
 
 @pytest.fixture
