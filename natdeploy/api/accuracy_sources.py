@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from natdeploy.core.genotype import Population, encode
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import CoverageError
+from natdeploy.errors import CoverageError, InputError
 from natdeploy.io.accuracies import MeasuredAccuracy, read_accuracies
 from natdeploy.ports import Reporter
 from natdeploy.search.climbing import Gains
@@ -104,7 +104,11 @@ def read_source(path: Path, space: SearchSpace, *, predictor: str, seed: int, re
         sizes = tuple(sorted({entry.architecture.resolution for entry in measured}))
 
         def fitted(space: SearchSpace) -> Accuracy:
-            return _fitted(measured, space, predictor, np.random.default_rng([seed, 1]), reporter)
+            try:
+                return _fitted(measured, space, predictor, np.random.default_rng([seed, 1]), reporter)
+            except InputError as error:
+                msg = f"{path}: {error.message}"
+                raise InputError(msg, hint=error.hint) from error
 
         return AccuracySource(path=path, resolutions=sizes, predictor=fitted)
     from natdeploy.supernet.accuracy_file import read_perceptron
@@ -121,6 +125,9 @@ def _fitted(
     kept = [entry for entry in measured if entry.architecture.resolution in space.resolutions]
     population = np.stack([encode(space, entry.architecture) for entry in kept])
     top1 = np.array([entry.top1 for entry in kept])
+    if np.ptp(top1) == 0:
+        msg = f"all {len(kept)} architectures have a top-1 of {top1[0]:.4g}: there is nothing to learn from them"
+        raise InputError(msg)
     model = make_predictor(name, space, rng=rng, members=_MEMBERS)
     model.fit(population, top1)
     if isinstance(model, BestPredictor):

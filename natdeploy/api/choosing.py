@@ -113,8 +113,7 @@ class Chooser:
             best = self._preferred(np.array(met))
             return int(self.front[best]), finalists[best]
         msg = f"no architecture meets the target when it is measured; the last one tried takes {missed}"
-        hint = f"the run is kept: natdeploy extract {self.run.path} --target-latency TARGET"
-        raise TargetUnreachableError(msg, hint=hint)
+        raise TargetUnreachableError(msg, hint="ask for more milliseconds; what was measured is told above")
 
     def _corrected(self, candidates: Candidates, finalists: Mapping[int, Mapping[str, float]]) -> Candidates:
         """Return the candidates with the latencies of each device corrected by the finalists measured on it."""

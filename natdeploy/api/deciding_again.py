@@ -138,6 +138,8 @@ def _decided(
         evaluations=0,
         seconds=round(clock.seconds() - started, 3),
         choices=choices,
+        limits=dict(plan.limits),
+        prefer=plan.prefer,
         report=report,
     )
 

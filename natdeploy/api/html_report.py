@@ -236,8 +236,8 @@ def _reference(iterations: Sequence[Mapping[str, Any]]) -> str:
         return ""
     named = ", ".join(f"{name} {value:.4g}" for name, value in point.items())
     return (
-        "<p class=note>Hypervolume: share of the box between the best values of the first archive and the reference "
-        f"point ({html.escape(named)}) that the archive dominates.</p>"
+        f"<p class=note>Hypervolume: the volume that the archive dominates up to the reference point "
+        f"({html.escape(named)}), relative to the box between it and the best values of the first archive.</p>"
     )
 
 

@@ -170,7 +170,9 @@ def table_for_search(
     table = stored.read() if stored is not None else None
     if table is None or table.missing(_wanted(space)):
         context.reporter.info(f"profiling {device} first: it has no complete latency table for {space.name}")
-    elif table.fingerprint == _fingerprint(target):
+    elif table.fingerprint in (_fingerprint(target), None):
+        # One without a fingerprint was imported or fitted by whoever knows the machine, and is not measured over.
+        warn_of_estimates([table], context.reporter)
         return table
     return profile(
         device,
@@ -214,7 +216,7 @@ def predict(
     table = stored.read()
     reporter = (context or Context()).reporter
     warn_of_estimates([table], reporter)
-    if target_is_here(device) and table.fingerprint != _fingerprint(table.target):
+    if target_is_here(device) and table.fingerprint not in (_fingerprint(table.target), None):
         reporter.warn(f"{stored.path}: measured on another machine or runtime ({table.fingerprint})")
     layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     try:

@@ -133,6 +133,8 @@ class SearchLoop:
             evaluations=self.evaluations.count,
             seconds=round(self.context.clock.seconds() - self.started, 3),
             choices=choices,
+            limits=dict(self.plan.limits),
+            prefer=self.plan.prefer,
             report=report,
         )
 

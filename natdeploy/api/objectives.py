@@ -150,6 +150,9 @@ def read_preference(text: str, costs: Sequence[str]) -> str | dict[str, float]:
     weights: dict[str, float] = {}
     for part in text.split(","):
         name, _, number = (piece.strip() for piece in part.partition("="))
+        if name.startswith(TASK):
+            msg = f"preference {part.strip()!r}: {TOP1} is weighed, which is the mean over the tasks"
+            raise InputError(msg)
         require_known("objective of a preference", name, (TOP1, *costs))
         try:
             weights[name] = float(number)

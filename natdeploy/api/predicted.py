@@ -98,9 +98,13 @@ def search_predicted(
     space = resolve_space(supernet, resolutions, width)
     files = accuracy if isinstance(accuracy, Mapping) else {_ONLY: accuracy}
     costs = read_objectives(objectives, [task for task in files if task != _ONLY])
+    tasks = read_tasks(objectives, files)
+    unused = [task for task in files if task not in tasks]
+    if unused:
+        context.reporter.warn(f"no objective: the accuracy of {', '.join(unused)}, which is not read")
     sources = {
         task: read_source(files[task], space, predictor=predictor, seed=seed, reporter=context.reporter)
-        for task in read_tasks(objectives, files)
+        for task in tasks
     }
     if resolutions is None:
         space = space.with_resolutions(next(iter(sources.values())).resolutions)
@@ -197,6 +201,10 @@ class PredictedSearch:
         choices = tuple(self._choose(chooser, target, name) for target, name in zip(self.targets, names, strict=True))
         if alias is not None:
             write_subnet(alias, self._subnet(run, choices[0]))
+        if max(choice.top1 for choice in choices) > 1:
+            self.context.reporter.warn(
+                "a predicted top-1 is above 100 %: beyond what it was fitted to the predictor ranks, and tells no more"
+            )
         rows = chooser.rows(chooser.front)
         front = [{**row, "front": True} for row in rows]
         run.write_csv("front", rows)
@@ -220,6 +228,8 @@ class PredictedSearch:
             evaluations=evaluations,
             seconds=round(self.context.clock.seconds() - began, 3),
             choices=choices,
+            limits=dict(self.limits),
+            prefer=self.prefer,
             report=run.write_report(html),
         )
 
@@ -277,7 +287,8 @@ class PredictedSearch:
         mean = f"; the mean over {len(self.tasks)} tasks" if len(self.tasks) > 1 else ""
         return (
             f"top-1 is predicted by {files}{mean}; seed {self.seed}. Nothing was trained or evaluated. "
-            f"{dominated}: the share that is dominated of the box up to it from the first population's best values."
+            f"{dominated}: the volume that is dominated, relative to the box up to it from the first population's best "
+            "values."
         )
 
     def _dominated(self, accuracies: Accuracies, chooser: Chooser) -> str:

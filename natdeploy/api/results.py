@@ -117,6 +117,8 @@ class SearchResult(Result):
         evaluations: Evaluations of architectures, re-evaluations included; predictions in a search without training.
         seconds: Time that this call took.
         choices: One for each target.
+        limits: Largest `madds`, `params` or `size` of every choice.
+        prefer: What was chosen of what met target and limits.
         report: Report to look at.
     """
 
@@ -128,6 +130,8 @@ class SearchResult(Result):
     evaluations: int
     seconds: float
     choices: tuple[Choice, ...]
+    limits: Mapping[str, float]
+    prefer: str
     report: Path
 
     @property

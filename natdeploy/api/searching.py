@@ -139,10 +139,12 @@ def report(path: Path, *, context: Context | None = None) -> SearchResult:
     Raises:
         InputError: `path` is not a run folder, or the search in it has not ended.
     """
-    if not RunFolder.open(path).recorded("finished"):
+    run = RunFolder.open(path)
+    SearchPlan.from_settings(run.settings, str(path / "run.toml"))
+    if not run.recorded("finished"):
         msg = f"{path}: the search has not ended"
         raise InputError(msg, hint=f"continue it with: natdeploy search --resume {path}")
-    require_checkpoint(RunFolder.open(path))
+    require_checkpoint(run)
     return resume(path, context=context)
 
 

@@ -112,8 +112,11 @@ class SearchPlan:
             InputError: A key is missing, unknown or of the wrong type; the message names it.
         """
         if "training_free" in settings:
-            msg = f"{source}: was searched without training: there are no weights in it"
-            hint = "its choices are architectures: natdeploy extract SUBNET --supernet NAME --weights FILE"
+            msg = f"{source}: was searched without training: there is no supernet in it, and it is whole as it is"
+            hint = (
+                "an architecture of its front gets weights by natdeploy extract SUBNET --supernet NAME --weights FILE; "
+                "for other targets search anew with --accuracy"
+            )
             raise InputError(msg, hint=hint)
         if "decided" in settings:
             msg = f"{source}: was decided from the archive of another run: there is no supernet in it"
@@ -141,5 +144,6 @@ def validated(plan: type[Plan], values: Callable[[], Mapping[str, Any]], source:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        msg = f"{source}: not the settings of {work}: {place}: {first['msg']}"
+        reason = first["msg"].removeprefix("Value error, ")
+        msg = f"{source}: not the settings of {work}: {place + ': ' if place else ''}{reason}"
         raise InputError(msg) from error

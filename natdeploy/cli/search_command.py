@@ -27,6 +27,7 @@ _TRAINING = (
 )
 _EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "batch", "predictor", *_TRAINING)
 _LIMITED = {"madds": parse_count, "params": parse_count, "size": parse_size}
+_LATENCY = "latency:"
 _WITH_RESUME = {"resume", "json"}
 _WITH_FROM = {
     *("from", "device", "target_latency", "objectives", "prefer", "output", "json"),
@@ -123,9 +124,10 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     architectures without weights, and `natdeploy extract` takes them out of a supernet.
     """
     devices = tuple(values["device"])
-    targets = parse_targets(tuple(values["target_latency"]), devices or ("host",))
     resolutions = parse_resolutions(values["resolutions"])
     objectives = parse_names(values["objectives"])
+    named = tuple(name.removeprefix(_LATENCY) for name in objectives if name.startswith(_LATENCY))
+    targets = parse_targets(tuple(values["target_latency"]), devices or named or ("host",))
     given = {name: values[f"max_{name}"] for name in _LIMITED}
     limits = {name: _LIMITED[name](text) for name, text in given.items() if text is not None}
     accuracy = parse_accuracies(tuple(values["accuracy"]))
@@ -138,11 +140,11 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
             return api.resume(values["resume"], context=context)
         # Targets and objectives name their devices; host counts beside them only when it is asked for.
         used = devices or (() if any(targets) or objectives else ("host",))
-        named: dict[str, Any] = {"devices": used, "targets": targets, "objectives": objectives, "limits": limits}
-        named |= {"prefer": values["prefer"], "context": context}
-        common = {**named, "resolutions": resolutions}
+        wanted: dict[str, Any] = {"devices": used, "targets": targets, "objectives": objectives, "limits": limits}
+        wanted |= {"prefer": values["prefer"], "context": context}
+        common = {**wanted, "resolutions": resolutions}
         if values["from"] is not None:
-            return api.search_from(values["from"], output=values["output"], **named)
+            return api.search_from(values["from"], output=values["output"], **wanted)
         if accuracy is not None:
             return api.search_predicted(
                 accuracy,
@@ -179,7 +181,7 @@ def show(result: SearchResult) -> None:
     """Print a search for people."""
     show_front(result)
     for choice in result.choices:
-        _show_choice(choice)
+        _show_choice(choice, result)
     print_line(f"{result.evaluations} {_evaluations(result)}, {result.seconds:.1f} s; run: {result.run}")
     print_line(f"report: {result.report}")
     print_line(f"next: {_next_command(result)}")
@@ -225,9 +227,13 @@ def show_front(result: SearchResult) -> None:
     print_table(heads, rows)
 
 
-def _show_choice(choice: Choice) -> None:
-    target = ", ".join(f"{ms:.4g} ms on {device}" for device, ms in choice.target_ms.items())
-    print_line(f"choice for {target}:" if target else "choice without a target:")
+def _show_choice(choice: Choice, result: SearchResult) -> None:
+    from natdeploy.search.decision import amount
+
+    asked = [f"{ms:.4g} ms on {device}" for device, ms in choice.target_ms.items()]
+    asked += [f"at most {amount(name, most)}" for name, most in result.limits.items()]
+    by = "" if result.prefer == "accuracy" else f", by {result.prefer}"
+    print_line(f"choice for {', '.join(asked)}{by}:" if asked else f"choice without a target{by}:")
     print_line(
         f"  top-1 {choice.top1:.4f} {_source(choice)}, "
         f"{choice.madds / 1e6:.2f} M MAdds, {choice.params / 1e6:.3f} M params, "

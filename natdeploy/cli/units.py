@@ -118,8 +118,16 @@ def parse_size(text: str) -> float:
 
 
 def parse_names(text: str | None) -> tuple[str, ...]:
-    """Return the names of a list such as `top1,madds`."""
-    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
+    """Return the names of a list such as `top1,madds`; none where there is no list.
+
+    Raises:
+        click.BadParameter: An entry is empty.
+    """
+    names = () if text is None else tuple(part.strip() for part in text.split(","))
+    if "" in names:
+        msg = f"{text!r} has an empty entry"
+        raise click.BadParameter(msg)
+    return names
 
 
 def parse_accuracies(values: tuple[str, ...]) -> Path | dict[str, Path] | None:

@@ -35,9 +35,13 @@ def read_accuracies(path: Path, space: SearchSpace) -> list[MeasuredAccuracy]:
     Raises:
         InputError: The file is not such a table, or a row is not valid; the message names file, line and reason.
     """
-    found = [_entry(row, place, space) for row, place in csv_rows(path, _check_names)]
+    rows = list(csv_rows(path, _check_names))
+    found = [_entry(row, place, space) for row, place in rows]
     if not found:
         msg = f"{path}: there are no architectures in it"
+        raise InputError(msg)
+    if _DYNAST_TOP1 in rows[0][0] and max(entry.top1 for entry in found) <= 1 / 100:
+        msg = f"{path}: no value of {_DYNAST_TOP1!r} is above 1: these are fractions, and percent are expected"
         raise InputError(msg)
     return found
 

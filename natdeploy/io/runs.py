@@ -39,7 +39,9 @@ class RunFolder:
         """
         if (path / "run.toml").exists():
             msg = f"{path}: holds a run already"
-            raise InputError(msg, hint=f"continue it with --resume {path}, or choose another --output")
+            resumed = "training_free" not in settings
+            hint = f"continue it with --resume {path}, or choose" if resumed else "choose"
+            raise InputError(msg, hint=f"{hint} another --output")
         with writing(path):
             (path / "checkpoint").mkdir(parents=True, exist_ok=True)
         return cls(path, settings)

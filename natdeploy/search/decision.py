@@ -66,7 +66,8 @@ class Candidates:
 
 def amount(name: str, value: float) -> str:
     """Return a cost that is limited, for people."""
-    return f"{value / 1e6:,.4g} {_UNITS[name]}"
+    unit = _UNITS[name]
+    return f"{value / 1e6:,.4g} {unit}" if value >= 1e3 else f"{value:.4g} {unit.removeprefix('M').lstrip()}"
 
 
 def front(top1: Values, costs: Sequence[Values]) -> NDArray[np.intp]:

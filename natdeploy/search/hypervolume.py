@@ -24,7 +24,7 @@ def reference_point(values: Values) -> Values:
 
 
 def hypervolume(values: Values, reference: Values, ideal: Values) -> float:
-    """Return which share of the box between `ideal` and `reference` the rows of `values` dominate.
+    """Return the volume that the rows of `values` dominate, relative to the box between `ideal` and `reference`.
 
     Up to four objectives it is exact; with more it is the share of 100,000 seeded random points, right to about 0.002.
 

@@ -93,7 +93,7 @@ class NatSearch:
         self._keep(np.flatnonzero(~lost))
 
     def hypervolume(self) -> float:
-        """Return the share of the box between the best and the worst of the first archive that is dominated by now."""
+        """Return the dominated volume, relative to the box between the best and the worst of the first archive."""
         return hypervolume(self._objectives(), self._reference, self._ideal)
 
     def reference(self) -> dict[str, float]:

@@ -143,6 +143,8 @@ def test_choices_print_the_mark(capsys):
                 evaluations=1,
                 seconds=1.0,
                 choices=(choice,),
+                limits={},
+                prefer="accuracy",
                 report=choice.subnet,
             )
         )

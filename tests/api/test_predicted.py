@@ -137,9 +137,12 @@ def test_a_target_that_nothing_meets_leaves_no_run(measured: Path, home: Path) -
 
 
 def test_a_run_without_weights_says_so(measured: Path, home: Path) -> None:
-    """Resuming such a run, or extracting from it, is refused with what can be done instead."""
+    """Resuming such a run, extracting from it or reporting it is refused with what can be done instead."""
     run = searched(measured, output=home / "run").run
-    for work in (api.resume, api.extract_from_run):
+    with pytest.raises(InputError, match="holds a run already") as again:
+        searched(measured, output=run)
+    assert again.value.hint == "choose another --output"
+    for work in (api.resume, api.extract_from_run, api.report):
         with pytest.raises(InputError, match="without training") as refused:
             work(run)
         assert "natdeploy extract" in str(refused.value.hint)
@@ -216,6 +219,41 @@ def test_the_command_takes_objectives_and_limits(measured: Path, capsys: pytest.
     assert run([*base, "--objectives", "top1,madds", "--max-size", "1kB"]) == 5
     refused = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert "at most 0.001 MB of fp32 weights" in refused["error"]["message"]
+    assert run([*base[:-1], "--objectives", "madds", "--max-madds", "400M", "--prefer", "madds=1"]) == 0
+    assert "choice for at most 400 M multiply-adds, by madds=1:" in capsys.readouterr().out
+    assert run([*base, "--objectives", ","]) == 2
+
+
+def test_a_target_is_for_the_device_that_an_objective_names(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A target without a device goes to the only one that is named, not to this machine."""
+    base = ["search", "--supernet", SUPERNET, "--accuracy", str(measured), "--predictor", "ridge", "--json"]
+    assert run([*base, "--objectives", f"latency:{NANO}", "--target-latency", "40ms"]) == 0
+    assert json.loads(capsys.readouterr().out)["chosen"]["target_ms"] == {NANO: 40}
+
+
+def test_accuracies_that_teach_nothing_are_told(measured: Path) -> None:
+    """Equal accuracies are refused, and predictions above 100 % come with a warning."""
+    names, *lines = measured.read_text().splitlines()
+    encodings, values = zip(*(line.split(",") for line in lines), strict=True)
+    top1 = np.array(values, dtype=float)
+    for scaled in (np.full(len(top1), 0.75), (top1 - top1.min()) / np.ptp(top1)):
+        text = [f"{encoding},{value:.5f}" for encoding, value in zip(encodings, scaled, strict=True)]
+        measured.write_text("\n".join([names, *text]) + "\n")
+        listener = Listener()
+        if np.ptp(scaled) == 0:
+            with pytest.raises(InputError, match=r"measured\.csv: all 60 .* nothing to learn"):
+                searched(measured)
+        else:
+            searched(measured, context=api.Context(reporter=listener))
+            assert any("above 100 %" in line for line in listener.said)
+
+
+def test_an_imported_table_of_this_machine_is_used(measured: Path) -> None:
+    """A table of the host that was not measured here is taken as it is, and nothing is profiled."""
+    target = target_of(find_device("host"))
+    write_table(table_path(target), made_up_table(SPACE, target=target, provenance="imported"))
+    chosen = searched(measured, devices=("host",), targets=({"host": 40.0},)).chosen
+    assert chosen.latency_ms["host"].provenance == "imported"
 
 
 TASKS = ("imagenet", "c10", "c100", "flowers", "food", "pets", "aircraft", "cars", "dtd", "stl", "cinic")
@@ -278,6 +316,10 @@ def test_the_command_takes_several_tasks(tasks: dict[str, Path], capsys: pytest.
     assert run([*base, "--objectives", "madds", "--prefer", "trade-off", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ok"]
     assert run([*base, "--objectives", "madds", "--prefer", "params=1"]) == 2
+    assert run([*base, "--objectives", "madds", "--prefer", "top1:pets=1"]) == 2
+    assert "the mean over the tasks" in capsys.readouterr().err
+    assert run([*base, "--objectives", "madds,top1:pets"]) == 0
+    assert "the accuracy of cars, dtd, which is not read" in capsys.readouterr().err
     assert run([*base, "--objectives", "madds,top1:boats"]) == 2
     assert "'boats'" in capsys.readouterr().err
     assert run(["search", "--objectives", "madds,top1:pets"]) == 2

@@ -10,6 +10,7 @@ from natdeploy.cli.units import (
     parse_budget_s,
     parse_count,
     parse_duration_ms,
+    parse_names,
     parse_resolutions,
     parse_size,
     parse_targets,
@@ -89,6 +90,15 @@ def test_other_targets_are_refused(values, devices, reason):
     with pytest.raises(click.BadParameter) as caught:
         parse_targets(values, devices)
     assert reason in caught.value.message
+
+
+def test_names():
+    """A list of names is read in its order, spaces aside; an empty entry is refused."""
+    assert parse_names("top1, madds") == ("top1", "madds")
+    assert parse_names(None) == ()
+    for text in ("", ",", "top1,", "madds,,top1"):
+        with pytest.raises(click.BadParameter, match="empty entry"):
+            parse_names(text)
 
 
 def test_resolutions():
