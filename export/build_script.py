@@ -9,7 +9,7 @@ from pathlib import Path
 from natdeploy.errors import InputError
 from natdeploy.files import atomic_path
 
-_SUFFIX = ".build.sh"
+_SUFFIX, _SOURCE_SUFFIX = ".build.sh", ".tensorrt.onnx"
 _TEMPLATE = r"""#!/bin/sh
 # Builds a TensorRT engine of the ONNX file beside this script, on the device that is to run it.
 # Usage: sh THIS_SCRIPT [TRTEXEC]
@@ -116,9 +116,20 @@ fi
 _OPTIONS = {"fp32": _FULL, "fp16": _HALF, "int8": _INT8}
 
 
+def source_path(engine: Path) -> Path:
+    """Return where the ONNX file goes that an engine is built of: `<name>.tensorrt.onnx` beside it."""
+    return engine.with_suffix(_SOURCE_SUFFIX)
+
+
 def script_path(onnx: Path) -> Path:
     """Return where the script of an ONNX file goes: `<name>.build.sh` beside it."""
-    return onnx.with_suffix(_SUFFIX)
+    return engine_path(onnx).with_suffix(_SUFFIX)
+
+
+def engine_path(onnx: Path) -> Path:
+    """Return the engine that the script of an ONNX file builds: `<name>.engine` beside it."""
+    own = onnx.name.endswith(_SOURCE_SUFFIX)
+    return onnx.with_name(onnx.name.removesuffix(_SOURCE_SUFFIX) + ".engine") if own else onnx.with_suffix(".engine")
 
 
 def write_build_script(onnx: Path, *, precision: str, workspace_mib: int) -> Path:
@@ -137,9 +148,9 @@ def write_build_script(onnx: Path, *, precision: str, workspace_mib: int) -> Pat
     path = script_path(onnx)
     names = {
         "onnx": onnx.name,
-        "engine": onnx.with_suffix(".engine").name,
+        "engine": engine_path(onnx).name,
         "script": path.name,
-        "log": onnx.with_suffix(".build.log").name,
+        "log": engine_path(onnx).with_suffix(".build.log").name,
     }
     text = _TEMPLATE.format(
         **{key: shlex.quote(name) for key, name in names.items()},

@@ -70,7 +70,7 @@ def make_exporter(
 
     if name == "onnx":
         return OnnxExporter(
-            options.opset or DEFAULT_OPSET,
+            DEFAULT_OPSET if options.opset is None else options.opset,
             batch=options.batch if isinstance(options.batch, int) else None,
             precision=options.precision,
             calibration=calibration,

@@ -166,7 +166,8 @@ def _reference(network: Network, images: Images, target: Path) -> Outputs:
     reason = unfit_reference(reference)
     if reason is not None:
         msg = f"{target} is not written: {reason}"
-        raise CheckFailedError(msg, hint="look at the weights: the subnet itself does not work")
+        hint = "either the subnet itself does not work, or the images that it is checked on are all alike"
+        raise CheckFailedError(msg, hint=hint)
     return reference
 
 
@@ -187,14 +188,14 @@ def _check(
         return parity, None
     accuracy = check_accuracy(network, session, check.validation)
     if accuracy.reason is not None:
-        _reject(content, target, accuracy.reason)
+        _reject(content, target, accuracy.reason, advice="fp16 loses less, and more images of --calibration may help; ")
     return parity, accuracy
 
 
-def _reject(content: Path, target: Path, reason: str) -> NoReturn:
+def _reject(content: Path, target: Path, reason: str, advice: str = "") -> NoReturn:
     content.replace(_rejected(target))
     msg = f"{target}: the exported file does not compute what the network computes: {reason}"
-    raise CheckFailedError(msg, hint=f"the file is kept as {_rejected(target)}")
+    raise CheckFailedError(msg, hint=f"{advice}the file is kept as {_rejected(target)}")
 
 
 def _rejected(target: Path) -> Path:

@@ -75,7 +75,7 @@ def prepare_engine(device: Device, job: ExportJob, target: Path) -> Exported:
         OutputError: A file cannot be written.
     """
     from natdeploy.api.exporting import describe
-    from natdeploy.export.build_script import write_build_script
+    from natdeploy.export.build_script import source_path, write_build_script
     from natdeploy.export.pipeline import export_network
     from natdeploy.export.preflight import importer_of
     from natdeploy.runtimes.onnx_runtime import OnnxRuntime
@@ -85,7 +85,7 @@ def prepare_engine(device: Device, job: ExportJob, target: Path) -> Exported:
         job.network,
         exporter=_onnx_exporter(job, importer_of(device, runtime=TENSORRT), narrow=precision == "int8"),
         runtime=OnnxRuntime(),
-        target=target.with_suffix(".onnx"),
+        target=source_path(target),
         images=job.images.check,
         validation=job.images.validation() if precision == "int8" else None,
         description=describe(job),

@@ -35,7 +35,7 @@ def exporter_for(name: str, options: ExportOptions, device: Device, calibration:
     if name != "onnx":
         return make_exporter(name, options, calibration)
     importer = importer_of(device)
-    fitting = dataclasses.replace(options, opset=options.opset or importer.opset)
+    fitting = dataclasses.replace(options, opset=importer.opset if options.opset is None else options.opset)
     exporter = make_exporter(name, fitting, calibration, symmetric=device.runtime == TENSORRT)
     return ImportableExporter(exporter, importer) if importer.limited else exporter
 

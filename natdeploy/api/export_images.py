@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from natdeploy.ports import Images, Reporter
 from natdeploy.supernet.data import Task, channel_statistics, normalized
 
 CHECK_IMAGES, CALIBRATION_IMAGES, VALIDATION_IMAGES = 32, 128, 1000
+_LEAST_CHECKED = 2
 _CHUNK = 50
 _GRAIN = 8
 _STATISTICS_IMAGES = 16
@@ -83,7 +85,9 @@ class ExportImages:
         """
         data = self._options.calibration
         if data is not None:
-            return Calibration(images=self._read(data, CALIBRATION_IMAGES, _CALIBRATION), source=data)
+            # A file that goes with an app tells nothing of this machine's folders.
+            read = self._read(data, CALIBRATION_IMAGES, _CALIBRATION)
+            return Calibration(images=read, source=Path(data).name)
         if self._task is None:
             self._reporter.warn("int8 ranges are taken from seeded noise: give images with --calibration to deploy it")
             return Calibration(images=self._noise(CALIBRATION_IMAGES, _CALIBRATION), source="noise")
@@ -109,7 +113,7 @@ class ExportImages:
     def _readable_task(self) -> Task | None:
         described = self._subnet.task
         if described is None:
-            self._reporter.info(f"{self._subnet.source} names no task: the exported file is checked on seeded noise")
+            self._reporter.info(f"{self._subnet.source} names no task: the exported file is checked on {self._instead}")
             return None
         try:
             task = load_task(described["dataset"], self._size, memory_bytes=0, download=False)
@@ -118,12 +122,19 @@ class ExportImages:
                 raise InputError(msg)
         except NatdeployError as error:
             reason = error.message
-            self._reporter.warn(f"the images of the task cannot be read ({reason}): checked on noise instead")
+            self._reporter.warn(f"the images of the task cannot be read ({reason}): checked on {self._instead} instead")
             return None
         return dataclasses.replace(task, mean=tuple(described["mean"]), std=tuple(described["std"]))
 
+    @property
+    def _instead(self) -> str:
+        return "seeded noise" if self._options.calibration is None else "the images of --calibration"
+
     def _read(self, data: str, count: int, purpose: int) -> Images:
         read = load_calibration_images(data, self._size, count=count, rng=self._rng(purpose))
+        if purpose == _CHECK and len(read.pixels) < _LEAST_CHECKED:
+            msg = f"--calibration {data}: holds one image, and the file is checked on them too, which takes two"
+            raise InputError(msg)
         mean, std = self.mean_std or channel_statistics(read.pixels)
         return self._fed(normalized(read.pixels, self._size, mean, std, read.interpolation))
 

@@ -102,6 +102,8 @@ def export(
     read, network = load_subnet(
         subnet, supernet=supernet, width=width, classes=classes, weights=weights, seed=seed, context=context
     )
+    for target in targets.values():
+        _require_apart(target, [Path(subnet), *([read.weights] if read.weights else [])])
     job = _job(read, network, options, seed, context)
     exports = []
     for number, name in enumerate(names):
@@ -238,6 +240,16 @@ def _warn(exported: Exported, job: ExportJob) -> None:
         )
 
 
+def _require_apart(target: Path, sources: Sequence[Path]) -> None:
+    from natdeploy.export.manifest import manifest_path
+
+    taken = {source.resolve() for source in sources}
+    for path in (target, manifest_path(target)):
+        if path.resolve() in taken:
+            msg = f"{path}: would overwrite what is exported"
+            raise InputError(msg, hint="choose another --output")
+
+
 def _target(subnet: Path, suffix: str, output: Path | None, count: int) -> Path:
     name = f"{subnet.stem}{suffix}"
     if output is None:
@@ -246,8 +258,8 @@ def _target(subnet: Path, suffix: str, output: Path | None, count: int) -> Path:
         return output / name
     if count > 1:
         msg = f"--output {output} is one file; {count} formats need a folder"
-        raise InputError(msg)
+        raise InputError(msg, hint="a new folder whose name has a dot has to be made first")
     if output.suffix != suffix:
         msg = f"--output {output}: a file of this format ends in {suffix}"
-        raise InputError(msg)
+        raise InputError(msg, hint="a new folder whose name has a dot has to be made first")
     return output

@@ -255,7 +255,11 @@ def measure(
     context = context or Context()
     path = Path(subject)
     described = find_device(device)
-    own = _MODEL_SUFFIXES.get(path.suffix)
+    suffix = path.suffix.lower()
+    own = _MODEL_SUFFIXES.get(suffix)
+    if own is not None and (supernet, width, classes) != (None, None, None):
+        msg = f"{path}: space, width and classes go with a subnet; a file has its own"
+        raise InputError(msg)
     if own is not None and runtime not in {None, *own}:
         msg = f"{path}: {path.suffix} files are run by {' or '.join(own)}, not by {runtime}"
         raise InputError(msg)
@@ -264,9 +268,9 @@ def measure(
     target = target_of(described, runtime=runtime, threads=threads)
     if own is not None:
         require_file(path)
-    with opened_timer(described, target, context, engines=path.suffix == _ENGINE_SUFFIX) as timer:
+    with opened_timer(described, target, context, engines=suffix == _ENGINE_SUFFIX) as timer:
         if own is not None:
-            if path.suffix == _ENGINE_SUFFIX:
+            if suffix == _ENGINE_SUFFIX:
                 _require_same_tensorrt(path, timer)
             stats = timer.time([path], seed=seed)[0]
         else:

@@ -99,7 +99,7 @@ def _compared(parity: Parity) -> str:
     if parity.passed is None:
         return f"not compared with the subnet: {parity.reason}"
     return (
-        f"same as the subnet on {parity.inputs} images: max error {parity.max_abs_error:.2e} "
+        f"checked against the subnet on {parity.inputs} images: max error {parity.max_abs_error:.2e} "
         f"({parity.relative_error:.1e} of the largest output), cosine {parity.cosine:.7f}, "
         f"top-1 agreement {100 * parity.top1_agreement:.0f} %"
     )

@@ -52,10 +52,13 @@ def command(  # noqa: PLR0917
     if len(wanted) > 1 or (wanted and row is not None):
         msg = "one --row or one --target-latency can be given"
         raise click.UsageError(msg, click.get_current_context())
+    if not source.is_dir() and (wanted or row is not None):
+        msg = f"--row and --target-latency are of a run folder, which {source} is not"
+        raise click.UsageError(msg, click.get_current_context())
     if not source.is_dir() and supernet is None and weights is None:
         msg = (
-            f"{source} is not a run folder; an architecture needs --supernet and --weights, "
-            "a network with weights of its own --weights alone"
+            f"{source} is not a run folder; an architecture needs --supernet, and --weights unless there are packaged "
+            "ones, a network with weights of its own --weights alone"
         )
         raise click.UsageError(msg, click.get_current_context())
 

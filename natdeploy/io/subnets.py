@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from natdeploy.core.architecture import Architecture, check_member
 from natdeploy.core.genotype import from_encoding
@@ -27,6 +27,14 @@ from natdeploy.io.netconfig import read_net_config
 FORMAT = "natdeploy.subnet/1"
 DEFAULT_CLASSES = 1000
 _Ints = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+
+
+def _distinct(names: list[str]) -> list[str]:
+    twice = [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else []
+    if twice:
+        msg = f"{twice[0]!r} stands there twice"
+        raise ValueError(msg)
+    return names
 
 
 class _Strict(BaseModel):
@@ -44,9 +52,10 @@ class _Architecture(_Strict):
 
 class _Task(_Strict):
     dataset: str
-    classes: Annotated[list[str], Field(min_length=2)]
-    mean: Annotated[list[float], Field(min_length=3, max_length=3)]
-    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)]
+    classes: Annotated[list[str], Field(min_length=2), AfterValidator(_distinct)]
+    # Of pixels between 0 and 1; a deviation of 1/255 makes pixels of 0 to 255 of them.
+    mean: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=3, max_length=3)]
+    std: Annotated[list[Annotated[float, Field(ge=1e-3, le=1)]], Field(min_length=3, max_length=3)]
 
 
 class _Network(_Strict):

@@ -95,6 +95,10 @@ class Supernet(nn.Module):
             shapes = f"{tuple(renamed[wrong[0]].shape)}, not {tuple(expected[wrong[0]].shape)}"
             msg = f"{path}: the weights do not fit supernet {self.space.name}; {wrong[0]} is {shapes}"
             raise InputError(msg)
+        broken = [name for name, tensor in renamed.items() if not tensor.isfinite().all()]
+        if broken:
+            msg = f"{path}: holds values that are no finite numbers, in {broken[0]}"
+            raise InputError(msg)
         module.load_state_dict(fitting, strict=False)
         return len(fitting) == len(renamed)
 

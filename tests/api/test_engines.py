@@ -29,7 +29,7 @@ from tests.tool_outputs import sample
 
 pytestmark = pytest.mark.device
 HIDDEN = {"net.json", "net.safetensors"}
-PREPARED = {"net.onnx", "net.manifest.json", "net.build.sh"}
+PREPARED = {"net.tensorrt.onnx", "net.tensorrt.manifest.json", "net.build.sh"}
 SYSTEM = "/usr/bin:/bin"
 
 
@@ -328,7 +328,7 @@ def test_a_board_without_trtexec_gets_a_script(board, work, export):
     code, result, _ = export("--device", "nano", "--precision", "fp16")
     assert (code, result["error"]["code"]) == (3, "missing-runtime")
     assert "there is no trtexec" in result["error"]["message"]
-    assert result["artifacts"] == ["net.onnx", "net.manifest.json", "net.build.sh"]
+    assert result["artifacts"] == ["net.tensorrt.onnx", "net.tensorrt.manifest.json", "net.build.sh"]
     assert names(work) == PREPARED
     assert "sh net.build.sh" in result["error"]["hint"]
     assert "--no-build" in result["error"]["hint"]
@@ -343,9 +343,9 @@ def test_a_device_that_cannot_be_reached_gets_a_script(work, export, device, sai
     assert said in result["error"]["message"]
     assert "devices.toml" in result["error"]["hint"]
     assert names(work) == PREPARED
-    model = onnx.load(work / "net.onnx")
+    model = onnx.load(work / "net.tensorrt.onnx")
     assert model.opset_import[0].version == 13
-    manifest = json.loads((work / "net.manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads((work / "net.tensorrt.manifest.json").read_text(encoding="utf-8"))
     assert manifest["target"] == {"importer": f"TensorRT 8.2.1 of {device}"}
 
 
@@ -353,7 +353,7 @@ def test_no_build_wants_just_the_script(work, export):
     """With --no-build the same files are success, and no device is touched."""
     code, result, _ = export("--device", "off", "--no-build")
     assert (code, result["ok"]) == (0, True)
-    assert (result["artifact"], result["beside"]) == ("net.onnx", ["net.build.sh"])
+    assert (result["artifact"], result["beside"]) == ("net.tensorrt.onnx", ["net.build.sh"])
     assert result["parity"]["passed"]
     assert names(work) == PREPARED
 
@@ -363,15 +363,17 @@ def test_the_script_builds_the_engine_on_the_board(work, export, board):
     assert export("--device", "off", "--precision", "fp16", "--no-build")[0] == 0
     done = subprocess.run(["sh", "net.build.sh", str(board.program)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert (work / "net.engine").read_bytes() == (work / "net.onnx").read_bytes()
+    assert (work / "net.engine").read_bytes() == (work / "net.tensorrt.onnx").read_bytes()
 
 
 def test_what_was_written_before_an_error_is_listed(work, export):
-    """Formats that were finished before another one failed are among the artifacts, each file once."""
-    code, result, _ = export("--format", "tensorrt", "--device", "off", format_name="onnx")
+    """Formats that were finished before another one failed are among the artifacts, and stay what they were."""
+    code, result, _ = export("--format", "tensorrt", "--device", "off", "--precision", "fp16", format_name="onnx")
     assert code == 4
-    assert result["artifacts"] == ["net.onnx", "net.manifest.json", "net.build.sh"]
-    assert names(work) == PREPARED
+    finished = ["net.onnx", "net.manifest.json"]
+    assert result["artifacts"] == [*finished, "net.tensorrt.onnx", "net.tensorrt.manifest.json", "net.build.sh"]
+    assert names(work) == {*finished, *PREPARED}
+    assert json.loads((work / "net.manifest.json").read_text(encoding="utf-8"))["precision"] == "fp16"
 
 
 def test_without_tensorrt_here_a_script_is_written(work, export):
@@ -381,7 +383,7 @@ def test_without_tensorrt_here_a_script_is_written(work, export):
     assert "there is no TensorRT on this machine: no trtexec" in result["error"]["message"]
     assert "pip install tensorrt" in result["error"]["hint"]
     assert names(work) == PREPARED
-    assert onnx.load(work / "net.onnx").opset_import[0].version == 17
+    assert onnx.load(work / "net.tensorrt.onnx").opset_import[0].version == 17
 
 
 def test_trtexec_of_this_machine_is_used(work, export, board, monkeypatch):

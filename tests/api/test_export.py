@@ -120,13 +120,34 @@ def test_normalization_needs_a_task(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_exported_is_not_overwritten(digits_subnet, tmp_path):
+    """A subnet that lies where the file or its manifest is to go ends the export, and stays what it is."""
+    for name, output in (("net.manifest.json", "net.onnx"), ("net.onnx", "net.onnx")):
+        (tmp_path / name).write_bytes(changed(digits_subnet, tmp_path).read_bytes())
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(InputError, match=f"{name}: would overwrite what is exported"):
+            api.export(tmp_path / name, output=tmp_path / output)
+        assert (tmp_path / name).read_bytes() == before
+        (tmp_path / name).unlink()
+
+
+def test_one_image_does_not_check_a_file(tmp_path):
+    """A subnet without a task is checked on the images of --calibration: a single one is refused by its folder."""
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "one" / "1.png")
+    bare = tmp_path / "bare.json"
+    bare.write_text(json.dumps(smallest(SPACES["starter"]).to_json()))
+    with pytest.raises(InputError, match=r"--calibration .*one: holds one image"):
+        export(bare, tmp_path, precision="int8", calibration=str(tmp_path / "one"))
+
+
 def test_without_images_noise_is_used_and_said(digits_subnet, tmp_path):
     """Where the images of the task cannot be read, noise checks and calibrates, which is said; no hits are counted."""
     task = {**json.loads(digits_subnet.read_text())["task"], "dataset": str(tmp_path / "gone")}
     subnet = changed(digits_subnet, tmp_path, task=task, weights=None)
     exported, said = export(subnet, tmp_path, precision="int8")
     manifest = json.loads(exported.manifest.read_text())
-    assert any("cannot be read" in line and "checked on noise" in line for line in said)
+    assert any("cannot be read" in line and "checked on seeded noise" in line for line in said)
     assert any("int8 ranges are taken from seeded noise" in line for line in said)
     assert (manifest["calibration"]["source"], manifest["parity"]["checked_on"]) == ("noise", "noise")
     assert exported.accuracy is None

@@ -50,6 +50,8 @@ def test_json_tells_precision_accuracy_and_latency(folder, capsys):
     assert min(document["latency_ms"], document["fp32_latency_ms"]) > 0
     assert files(folder) == ["subnet.json", "subnet.manifest.json", "subnet.onnx", "subnet.safetensors"]
     assert cli.run(["measure", "subnet.onnx", "--json"]) == 0
+    assert cli.run(["measure", "subnet.onnx", "--classes", "7"]) == 2
+    assert cli.run(["extract", "subnet.json", "--row", "5"]) == 2
     assert json.loads(capsys.readouterr().out)["runtime"] == "onnxruntime"
 
 
@@ -119,6 +121,7 @@ def test_interruption_leaves_nothing(folder, capsys, monkeypatch):
         ("--batch 100000000", "a batch of 100000000 images needs"),
         ("--calibration digits", "--calibration goes with --precision int8"),
         ("--opset 99", "opset 99 cannot be written"),
+        ("--opset 0", "opset 0 cannot be written"),
         ("--opset 11 --precision int8", "need opset 13 or later, not 11"),
         ("--precision int8 --calibration nowhere", "--calibration nowhere: no such folder, nor a known data set"),
         ("--precision int8 --calibration subnet.json", "--calibration subnet.json: is not a folder of images"),

@@ -245,6 +245,16 @@ def test_a_wrong_shape_is_named(tmp_path):
         Supernet(STARTER, 10).load_weights(tmp_path / "w.safetensors")
 
 
+def test_values_that_are_not_finite_are_named(tmp_path):
+    """Weights that hold a NaN or an infinity are refused by the name of the tensor."""
+    state = engine_state()
+    for value in (math.nan, math.inf):
+        state["classifier.weight"][0, 0] = value
+        write_state(tmp_path / "w.safetensors", state)
+        with pytest.raises(InputError, match=r"no finite numbers, in .*classifier\.weight"):
+            Supernet(STARTER, 10).load_weights(tmp_path / "w.safetensors")
+
+
 def test_another_count_of_classes_leaves_the_classifier(tmp_path):
     """Weights for other classes load but for the classifier, and the caller is told."""
     write_state(tmp_path / "w.safetensors", engine_state(classes=12))
