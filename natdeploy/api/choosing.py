@@ -113,7 +113,10 @@ class Chooser:
             best = self._preferred(np.array(met))
             return int(self.front[best]), finalists[best]
         msg = f"no architecture meets the target when it is measured; the last one tried takes {missed}"
-        raise TargetUnreachableError(msg, hint="ask for more milliseconds; what was measured is told above")
+        hint = f"the run is kept: natdeploy extract {self.run.path} --target-latency TARGET"
+        if "training_free" in self.run.settings:
+            hint = "search again with a larger --target-latency"
+        raise TargetUnreachableError(msg, hint=hint)
 
     def _corrected(self, candidates: Candidates, finalists: Mapping[int, Mapping[str, float]]) -> Candidates:
         """Return the candidates with the latencies of each device corrected by the finalists measured on it."""

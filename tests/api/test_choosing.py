@@ -106,6 +106,10 @@ def test_when_nothing_is_quick_enough_the_last_one_is_named(chooser: Chooser, mo
     with pytest.raises(TargetUnreachableError, match="when it is measured; the last one tried takes") as refused:
         choose(chooser, 1.5 * float(LATENCY.min()), 10.0, monkeypatch)
     assert "natdeploy extract" in str(refused.value.hint)
+    untrained = dataclasses.replace(chooser, run=RunFolder.create(chooser.run.path / "other", {"training_free": {}}))
+    with pytest.raises(TargetUnreachableError) as refused:
+        choose(untrained, 1.5 * float(LATENCY.min()), 10.0, monkeypatch)
+    assert refused.value.hint == "search again with a larger --target-latency"
 
 
 def test_a_target_that_the_table_excludes_is_not_measured(chooser: Chooser, monkeypatch: pytest.MonkeyPatch) -> None:
