@@ -77,7 +77,7 @@ def write_subnet(folder: Path, content: object) -> None:
         ("export 08011001440551052208877 --format tensorrt --device jetson-nano --precision int8", 2, "no fast int8"),
         ("export 08011001440551052208877 --no-build", 2, "--no-build is not an option of format onnx"),
         ("inspect nowhere.json", 2, "nowhere.json: no such file"),
-        ("extract nowhere.json", 2, "needs --supernet and --weights"),
+        ("extract nowhere.json", 2, "an architecture needs --supernet"),
         ("predict 08011001440551052208877 --device jetson-xavier-nx", 2, "no latency table"),
         ("measure nowhere.onnx", 2, "nowhere.onnx"),
         ("report nowhere", 2, "not a run folder"),
