@@ -40,7 +40,7 @@ class Effort:
     population: int = 100
     generations: int = 30
     starts: int = 3
-    predictions: int = 40_000
+    predictions: int = 32_000
     children: int = 30
     parents: int = 10
     tries: int = 12
