@@ -128,8 +128,7 @@ def script_path(onnx: Path) -> Path:
 
 def engine_path(onnx: Path) -> Path:
     """Return the engine that the script of an ONNX file builds: `<name>.engine` beside it."""
-    own = onnx.name.endswith(_SOURCE_SUFFIX)
-    return onnx.with_name(onnx.name.removesuffix(_SOURCE_SUFFIX) + ".engine") if own else onnx.with_suffix(".engine")
+    return onnx.with_name(onnx.name.removesuffix(_SOURCE_SUFFIX).removesuffix(".onnx") + ".engine")
 
 
 def write_build_script(onnx: Path, *, precision: str, workspace_mib: int) -> Path:

@@ -236,7 +236,7 @@ def _reference(iterations: Sequence[Mapping[str, Any]]) -> str:
         return ""
     named = ", ".join(f"{name} {value:.4g}" for name, value in point.items())
     return (
-        f"<p class=note>Hypervolume: the volume that the archive dominates up to the reference point "
+        "<p class=note>Hypervolume: the volume that the archive dominates up to the reference point "
         f"({html.escape(named)}), relative to the box between it and the best values of the first archive.</p>"
     )
 

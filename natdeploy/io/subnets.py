@@ -30,9 +30,9 @@ _Ints = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
 
 
 def _distinct(names: list[str]) -> list[str]:
-    twice = [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else []
-    if twice:
-        msg = f"{twice[0]!r} stands there twice"
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"{twice!r} stands there twice"
         raise ValueError(msg)
     return names
 
