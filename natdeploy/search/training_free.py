@@ -13,10 +13,10 @@ from natdeploy.core.genotype import Population, initial, repair
 from natdeploy.core.space import SearchSpace
 from natdeploy.search.climbing import Accuracy, Climber, Gains, Values
 from natdeploy.search.evolution import evolve
-from natdeploy.search.operators import uniform_crossover, uniform_mutation
+from natdeploy.search.operators import two_point_crossover, uniform_mutation
 
 # How much children differ from their parents, and what the gains of an architecture cost, in predictions.
-_RATE, _GAINS = 0.1, 3
+_RATE, _GAINS = 0.05, 3
 # Parents differ in more genes than these: else all of them soon stand around the same one.
 _ALIKE = 4
 # Of several accuracies nearly everything is on the front: so many are kept of what climbs towards a limit.
@@ -130,7 +130,7 @@ def _climbed(
     while len(rows) and asked.count < effort.predictions:
         best = _unlike(rows[np.argsort(-values, kind="stable")], effort.parents)
         one, other = (best[rng.integers(len(best), size=effort.children)] for _ in range(2))
-        children = repair(climber.space, uniform_crossover(one, other, rng))
+        children = repair(climber.space, two_point_crossover(one, other, rng))
         more, found = climber.climb(uniform_mutation(climber.space, children, _RATE, rng), rng)
         rows, first = np.unique(np.concatenate([rows, more]), axis=0, return_index=True)
         values = np.concatenate([values, found])[first]
