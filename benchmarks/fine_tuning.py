@@ -49,7 +49,7 @@ from natdeploy.supernet.training import Recipe
 
 NETWORKS, RANKED = 4, 20
 # Less than a search does by default, in every way alike: three seeds of ten thousand images in about an hour.
-EFFORT = {"warmup_epochs": 2, "adapt_epochs": 2, "iterations": 2, "initial": 20, "candidates": 8}
+EFFORT = {"warmup_epochs": 2, "adapt_epochs": 5, "iterations": 2, "initial": 20, "candidates": 8}
 
 
 def main() -> None:
@@ -94,7 +94,8 @@ class Search:
         chosen = [rows[place] for place in np.linspace(0, len(rows) - 1, NETWORKS).round().astype(int)]
         print(f"seed {self.seed}: MAdds (M) {', '.join(format(row['madds'] / 1e6, '.2f') for row in chosen)}")
         architectures = [self._decode(np.array(row["genotype"].split(), dtype=np.int64)) for row in chosen]
-        images = self.epochs * len(self.task.train) * (1 + self.plan.effort.subnets) // NETWORKS
+        effort = self.plan.effort
+        images = self.epochs * len(self.task.train) * (effort.subnets + effort.distil) // NETWORKS
         ways: dict[str, Callable[[Architecture], float]] = {
             "adapted": self.adapted,
             "fine-tuned": lambda a: self.fine_tuned(a, images),

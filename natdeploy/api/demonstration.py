@@ -21,7 +21,7 @@ from natdeploy.core.space import find_space
 _CLASSES = 10
 _SUPERNET = "starter"
 # Less training than the preset's: a few minutes, and networks of different size then still differ in accuracy.
-_EFFORT = {"warmup_epochs": 2, "adapt_epochs": 1, "initial": 20, "iterations": 1}
+_EFFORT = {"warmup_epochs": 6, "adapt_epochs": 3, "initial": 20, "iterations": 1}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -122,10 +122,10 @@ class Preset:
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "quick": Preset(
-            warmup_epochs=4,
-            scratch_epochs=16,
+            warmup_epochs=8,
+            scratch_epochs=32,
             plain_epochs=8,
-            adapt_epochs=3,
+            adapt_epochs=10,
             initial=30,
             iterations=3,
             candidates=10,
@@ -135,8 +135,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             marginals=20,
             batch=32,
             least_steps=20,
-            learning_rate=0.1,
-            subnets=2,
+            learning_rate=0.05,
+            subnets=1,
+            distil=False,
             recalibration_images=512,
         ),
         "paper": Preset(
