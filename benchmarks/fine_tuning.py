@@ -50,9 +50,6 @@ from natdeploy.supernet.training import Recipe
 NETWORKS, RANKED = 4, 20
 # Less than a search does by default, in every way alike: three seeds of ten thousand images in about an hour.
 EFFORT = {"warmup_epochs": 2, "adapt_epochs": 5, "iterations": 2, "initial": 20, "candidates": 8}
-# Peak rate of networks that are trained alone: on images split off the training images of CIFAR-10 better than 0.05,
-# which is better for the supernet.
-RATE_ALONE = 0.1
 
 
 def main() -> None:
@@ -164,7 +161,7 @@ class Search:
 
     @property
     def _recipe(self) -> Recipe:
-        return Recipe(batch=self.plan.effort.batch, learning_rate=RATE_ALONE)
+        return Recipe(batch=self.plan.effort.batch, learning_rate=self.plan.effort.learning_rate)
 
     def _unadapted(self) -> Supernet:
         supernet = Supernet(self.plan.space, len(self.task.classes), seed=self.seed)
