@@ -48,7 +48,7 @@ from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import Recipe
 
 NETWORKS, RANKED = 4, 20
-# Less than a search does by default, in every way alike: three seeds of ten thousand images in about an hour.
+# Less than a search does by default, in every way alike: ten thousand images take about half an hour a seed.
 EFFORT = {"warmup_epochs": 2, "adapt_epochs": 5, "iterations": 2, "initial": 20, "candidates": 8}
 
 
