@@ -14,6 +14,7 @@ from torch import Tensor
 
 from natdeploy.errors import InputError
 from natdeploy.supernet import images as storage
+from natdeploy.supernet.accelerator import CPU, sent
 from natdeploy.supernet.images import Images
 
 Interpolation = Literal["bilinear", "bicubic"]
@@ -93,10 +94,12 @@ class Task:
         """Resize and normalize uint8 images to an `n x 3 x r x r` float tensor, channels last in memory."""
         return normalized(images, resolution, self.mean, self.std, self.interpolation)
 
-    def batches(self, split: ImageSet, parts: Sequence[Tensor], resolution: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the prepared images and the labels at the indices of each part of a split."""
+    def batches(
+        self, split: ImageSet, parts: Sequence[Tensor], resolution: int, device: torch.device = CPU
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the prepared images and the labels at the indices of each part of a split, on `device`."""
         for part, pixels in zip(parts, storage.batches(split.images, parts), strict=True):
-            yield self.prepare(pixels, resolution), split.labels[part]
+            yield self.prepare(sent(pixels, device), resolution), sent(split.labels[part], device)
 
     def description(self) -> dict[str, object]:
         """Return what a subnet file says of the task."""
@@ -121,7 +124,7 @@ def normalized(
         x = nnf.interpolate(x, size=(resolution, resolution), mode=interpolation, antialias=True)
         # Cubic curves swing beyond the range of the pixels between them.
         x = x.clamp(0, 1) if interpolation == "bicubic" else x
-    means, stds = (torch.tensor(values, device=x.device).view(3, 1, 1) for values in (mean, std))
+    means, stds = (sent(torch.tensor(values), x.device).view(3, 1, 1) for values in (mean, std))
     return ((x - means) / stds).contiguous(memory_format=torch.channels_last)
 
 
@@ -140,7 +143,7 @@ def train_batches(
     cutmix: float = 0.0,
     rank: int = 0,
     count: int = 1,
-    device: torch.device | None = None,
+    device: torch.device = CPU,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch of augmented batches, each at a resolution drawn from `resolutions`.
 
@@ -150,7 +153,7 @@ def train_batches(
     labels are then `n x classes` shares.
 
     Of `count` processes that draw from equal generators, process `rank` gets its share of each batch: together they
-    see the images that one would see alone. Images are resized and augmented on `device`, where it is given.
+    see the images that one would see alone. Images are resized and augmented on `device`.
     """
     images = len(task.train)
     batches = epoch_steps(images, batch, least)
@@ -161,9 +164,9 @@ def train_batches(
     for part, where, pixels in zip(parts, own, storage.batches(task.train.images, own), strict=True):
         resolution = resolutions[int(torch.randint(len(resolutions), (1,), generator=generator))]
         amounts = torch.rand(len(part), 4, generator=generator)[rank::count]
-        prepared = task.prepare(pixels.to(device=device), resolution)
-        augmented = _augment(prepared, amounts.to(device=device), flip=task.flip)
-        labels = task.train.labels[where].to(device=device)
+        prepared = task.prepare(sent(pixels, device), resolution)
+        augmented = _augment(prepared, sent(amounts, device), flip=task.flip)
+        labels = sent(task.train.labels[where], device)
         # Drawn last, and only where it is asked for, so that other trainings draw what they always have.
         if cutmix and float(torch.rand((), generator=generator)) < cutmix:
             seed = int(torch.randint(2**62, (1,), generator=generator))

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from natdeploy.core.architecture import Architecture
-from natdeploy.machine import available_bytes
-from natdeploy.supernet.accelerator import place_of, precision
+from natdeploy.supernet.accelerator import free_bytes, place_of, precision
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.images import size_bytes
 from natdeploy.supernet.network import BN_MOMENTUM, Network
@@ -32,8 +31,9 @@ class SubnetEvaluator:
         task: Images.
         recalibration_images: Train images that BatchNorm statistics are taken from, at most.
         seed: Seed of their choice.
-        memory_bytes: Memory for images that are kept ready for the next subnet; a quarter of what is available where
-            None. What does not fit is prepared, and where need be read, for each subnet again.
+        memory_bytes: Memory for images that are kept ready for the next subnet, where the supernet is; a quarter of
+            what is available there where None. What does not fit is prepared, and where need be read, for each subnet
+            again.
     """
 
     def __init__(
@@ -46,7 +46,8 @@ class SubnetEvaluator:
         memory_bytes: int | None = None,
     ) -> None:
         self.supernet, self.task = supernet, task
-        self._room = int(available_bytes() * _MEMORY_SHARE) if memory_bytes is None else memory_bytes
+        self._device = place_of(supernet)
+        self._room = int(free_bytes(self._device) * _MEMORY_SHARE) if memory_bytes is None else memory_bytes
         rng = np.random.default_rng(seed)
         count = min(recalibration_images, len(task.train))
         self._recalibration = task.train.subset(rng.permutation(len(task.train))[:count]).loaded()
@@ -69,8 +70,8 @@ class SubnetEvaluator:
 
     def test_top1(self, network: Network) -> float:
         """Return the share of test images whose class a network of `subnet` finds, between 0 and 1."""
-        test = self.task.test
-        return top1(network, self.task.batches(test, torch.arange(len(test)).split(_BATCH), network.input_size))
+        test, parts = self.task.test, torch.arange(len(self.task.test)).split(_BATCH)
+        return top1(network, self.task.batches(test, parts, network.input_size, self._device))
 
     @functools.cached_property
     def _validation(self) -> ImageSet:
@@ -83,7 +84,7 @@ class SubnetEvaluator:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         key = (what, resolution)
         if key not in self._ready:
-            batches = self.task.batches(split, parts, resolution)
+            batches = self.task.batches(split, parts, resolution, self._device)
             if not self._fits(len(split) * 3 * resolution**2 * torch.float32.itemsize):
                 return batches
             self._ready[key] = list(batches)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import math
 import pickle
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import Population, decode, sample, sample_marginals
@@ -27,9 +28,15 @@ from natdeploy.files import atomic_path
 from natdeploy.supernet.accelerator import place_of, precision
 from natdeploy.supernet.data import Task, epoch_steps, train_batches
 from natdeploy.supernet.distributed import Team
+from natdeploy.supernet.graphs import GraphedWork
 from natdeploy.supernet.memory import shortage_told
 from natdeploy.supernet.supernet import Supernet
 
+# What the largest network of each width says of the images, and the losses together.
+Taught = tuple[dict[float, Tensor], Tensor]
+
+# What reading a damaged checkpoint ends in.
+_DAMAGES = (pickle.UnpicklingError, RuntimeError, LookupError, AttributeError, TypeError, ValueError, EOFError)
 # What a rising rate begins with, of its peak.
 _FIRST_RATE = 0.04
 
@@ -111,9 +118,8 @@ class ElasticTrainer:
             self._parameter_groups(), lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True
         )
         self._device = place_of(supernet)
-        self._average: AveragedModel | None = None
-        if recipe.averaging:
-            self._average = AveragedModel(supernet, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging))
+        self._graphs = GraphedWork[Taught](supernet) if self._device.type == "cuda" else None
+        self._average: list[Tensor] = []
 
     def epoch(self, number: int, population: Population | None) -> float:
         """Train epoch `number` and return its mean loss.
@@ -151,7 +157,7 @@ class ElasticTrainer:
         self._team.average_statistics(self.supernet)
         self.done += 1
         self.supernet.eval()
-        return self._team.mean(float(np.mean(losses)))
+        return self._team.mean(float(torch.stack(losses).double().mean()))
 
     def save(self, path: Path) -> None:
         """Write supernet, optimizer and the number of epochs done, atomically.
@@ -163,7 +169,7 @@ class ElasticTrainer:
             "epochs": self.done,
             "supernet": self.supernet.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            **({"average": self._average.state_dict()} if self._average else {}),
+            "average": self._average,
         }
         # Through memory, so that a full disk is an OSError and not one of torch's own errors.
         buffer = io.BytesIO()
@@ -181,10 +187,17 @@ class ElasticTrainer:
             content = torch.load(path, map_location="cpu", weights_only=True)
             self.supernet.load_state_dict(content["supernet"])
             self._optimizer.load_state_dict(content["optimizer"])
-            if self._average:
-                self._average.load_state_dict(content["average"])
+            self._average = [average.to(self._device) for average in content["average"]]
             self.done = int(content["epochs"])
-        except (pickle.UnpicklingError, RuntimeError, LookupError, TypeError, ValueError, EOFError) as error:
+        except (
+            pickle.UnpicklingError,
+            RuntimeError,
+            LookupError,
+            AttributeError,
+            TypeError,
+            ValueError,
+            EOFError,
+        ) as error:
             msg = f"{path}: not a checkpoint of this run: {(str(error) or type(error).__name__).splitlines()[0]}"
             raise InputError(msg) from error
         self.supernet.eval()
@@ -193,38 +206,64 @@ class ElasticTrainer:
         """Put the moving average of the weights in their place, where there is one."""
         if self._average:
             with torch.no_grad():
-                for own, average in zip(self.supernet.parameters(), self._average.parameters(), strict=True):
+                for own, average in zip(self.supernet.parameters(), self._average, strict=True):
                     own.copy_(average)
 
-    def _step(self, images: Tensor, labels: Tensor, architectures: list[Architecture]) -> float:
+    def _step(self, images: Tensor, labels: Tensor, architectures: list[Architecture]) -> Tensor:
         plain = self.done < self.plain_epochs
-        teachers, total = self._teach(images, labels, architectures) if plain or self.recipe.distil else ({}, 0.0)
-        for architecture in () if plain else architectures:
-            logits = self._logits(images, architecture)
-            loss = self._loss(logits, labels, teachers.get(architecture.width))
-            loss.backward()
-            total += float(loss.detach())
+        taught = plain or self.recipe.distil
+        widths = tuple(sorted({architecture.width for architecture in architectures})) if taught else ()
+        trained = [] if plain else architectures
+        # These are the same in every step.
+        fixed = tuple(trained[:1]) if self.recipe.sandwich else ()
+        teachers, total = self._train_fixed(images, labels, widths, fixed)
+        for architecture in trained[len(fixed) :]:
+            total = total + self._train_subnet(images, labels, architecture, teachers)
         self._team.average_gradients(self.supernet)
         torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        if self._average:
-            self._average.update_parameters(self.supernet)
-        return total / (len(teachers) + (0 if plain else len(architectures)))
+        if self.recipe.averaging:
+            self._update_average()
+        return total / (len(widths) + len(trained))
+
+    def _train_fixed(
+        self, images: Tensor, labels: Tensor, widths: tuple[float, ...], subnets: tuple[Architecture, ...]
+    ) -> Taught:
+        """Train the largest network of each width and the subnets of every step; on a GPU as one CUDA graph."""
+        work = functools.partial(self._teach, widths, subnets)
+        if self._graphs is None or not widths + subnets:
+            return work(images, labels)
+        return self._graphs((widths, subnets), work, images, labels)
 
     def _teach(
-        self, images: Tensor, labels: Tensor, architectures: list[Architecture]
-    ) -> tuple[dict[float, Tensor], float]:
-        """Train the largest network of each width, and return what it says of the images, and the loss."""
+        self, widths: tuple[float, ...], subnets: tuple[Architecture, ...], images: Tensor, labels: Tensor
+    ) -> Taught:
         teachers: dict[float, Tensor] = {}
-        total = 0.0
-        for width in dict.fromkeys(architecture.width for architecture in architectures):
+        total = images.new_zeros(())
+        for width in widths:
             logits = self._logits(images, dataclasses.replace(largest(self.supernet.space), width=width))
             loss = self._loss(logits, labels, None)
             loss.backward()
             teachers[width] = logits.detach().softmax(dim=1)
-            total += float(loss.detach())
+            total = total + loss.detach()
+        for architecture in subnets:
+            total = total + self._train_subnet(images, labels, architecture, teachers)
         return teachers, total
+
+    def _train_subnet(
+        self, images: Tensor, labels: Tensor, architecture: Architecture, teachers: dict[float, Tensor]
+    ) -> Tensor:
+        loss = self._loss(self._logits(images, architecture), labels, teachers.get(architecture.width))
+        loss.backward()
+        return loss.detach()
+
+    def _update_average(self) -> None:
+        weights = [weight.detach() for weight in self.supernet.parameters()]
+        if self._average:
+            get_ema_multi_avg_fn(self.recipe.averaging)(self._average, weights, 0)
+        else:
+            self._average = [weight.clone() for weight in weights]
 
     def _loss(self, logits: Tensor, labels: Tensor, teacher: Tensor | None) -> Tensor:
         beside = 1.0 if teacher is None else self.recipe.labels_beside
