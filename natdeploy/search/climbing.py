@@ -25,7 +25,7 @@ _GAIN = 1e-7
 # Layers that one try may change.
 _FEW, _MANY = 2, 7
 # Noise on the gains, relative to their spread; the highest price of all that a limit allows, in top-1; its halvings.
-_BLUR, _STEEPEST, _HALVINGS = 0.3, 4.0, 13
+_BLUR, _STEEPEST, _HALVINGS = 0.12, 4.0, 13
 
 
 def within(costs: Mapping[str, CostArray], limits: Mapping[str, float], population: Population) -> NDArray[np.bool_]:
@@ -197,9 +197,10 @@ def _packed(gain: Values, extra: Values, spare: Values, own: Population, rng: np
     mixed = np.einsum("lt,ltsg->tsg", weights, extra)
     picked = own.copy()
     price, low, high = np.zeros(len(own)), np.zeros(len(own)), np.full(len(own), _STEEPEST)
+    first, flat = np.arange(own.size).reshape(own.shape) * gain.shape[2], extra.reshape(len(extra), gain.size)
     for _ in range(_HALVINGS):
         genes = (gain - price[:, None, None] * mixed).argmax(axis=2)
-        paid = np.take_along_axis(extra, genes[None, :, :, None], axis=3).sum(axis=(2, 3))
+        paid = flat[:, first + genes].sum(axis=2)
         fits = (paid <= spare).all(axis=0)
         picked[fits] = genes[fits]
         low, high = np.where(fits, low, price), np.where(fits, price, high)

@@ -18,7 +18,7 @@ from natdeploy.search.operators import two_point_crossover, uniform_mutation
 # How much children differ from their parents, and what the gains of an architecture cost, in predictions.
 _RATE, _GAINS = 0.05, 3
 # Parents differ in more genes than these: else all of them soon stand around the same one.
-_ALIKE = 4
+_ALIKE = 7
 # Of several accuracies nearly everything is on the front: so many are kept of what climbs towards a limit.
 _KEPT = 10
 
