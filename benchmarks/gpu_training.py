@@ -32,6 +32,8 @@ CLASSES, EVALUATED, REPEATS, SEED = 10, 20, 3, 0
 
 def main() -> None:
     """Print all figures."""
+    if not torch.cuda.is_available():
+        sys.exit("torch finds no GPU")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     for name, resolution, batch, images in CASES:
         if sys.argv[1:] and name not in sys.argv[1:]:

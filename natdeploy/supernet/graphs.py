@@ -1,7 +1,7 @@
 """CUDA graphs: what every training step does alike is recorded once, and launched as a whole from then on.
 
-A network of small images is a thousand small kernels, forward and backward, and a GPU that is told of them one by one
-waits for the CPU most of the time.
+A network of small images is many small kernels, forward and backward, and a GPU that is told of them one by one waits
+for the CPU most of the time.
 """
 
 from __future__ import annotations

@@ -189,15 +189,7 @@ class ElasticTrainer:
             self._optimizer.load_state_dict(content["optimizer"])
             self._average = [average.to(self._device) for average in content["average"]]
             self.done = int(content["epochs"])
-        except (
-            pickle.UnpicklingError,
-            RuntimeError,
-            LookupError,
-            AttributeError,
-            TypeError,
-            ValueError,
-            EOFError,
-        ) as error:
+        except _DAMAGES as error:
             msg = f"{path}: not a checkpoint of this run: {(str(error) or type(error).__name__).splitlines()[0]}"
             raise InputError(msg) from error
         self.supernet.eval()
