@@ -24,8 +24,8 @@ Gains = Callable[[Population], Values]
 _GAIN = 1e-7
 # Layers that one try may change.
 _FEW, _MANY = 2, 7
-# Noise on the gains, relative to their spread; the highest price of all that a limit allows, in top-1; its halvings.
-_BLUR, _STEEPEST, _HALVINGS = 0.12, 4.0, 13
+# The highest price of all that a limit allows, in top-1; its halvings.
+_STEEPEST, _HALVINGS = 4.0, 13
 
 
 def within(costs: Mapping[str, CostArray], limits: Mapping[str, float], population: Population) -> NDArray[np.bool_]:
@@ -50,6 +50,7 @@ class Climber:
         rounds: Steps of one architecture, at most.
         tries: Proposals for a step of one architecture.
         patience: Steps without a better one after which an architecture stays.
+        blur: Noise on the gains, relative to their spread.
     """
 
     space: SearchSpace
@@ -60,6 +61,7 @@ class Climber:
     rounds: int = 30
     tries: int = 12
     patience: int = 2
+    blur: float = 0.3
 
     def within(self, population: Population) -> NDArray[np.bool_]:
         """Tell which rows of the `n x L` array meet every limit."""
@@ -138,7 +140,7 @@ class Climber:
         own = rows[owners[:, None], 2 + slots]
         free = np.arange(slots.shape[1]) < rng.integers(_FEW, _MANY + 1, size=len(owners))[:, None]
         relative = self._relative(rows, gains)
-        blur = _BLUR * np.std(relative, axis=(1, 2), where=np.isfinite(relative))
+        blur = self.blur * np.std(relative, axis=(1, 2), where=np.isfinite(relative))
         gain = relative[owners[:, None], slots]
         gain += blur[owners, None, None] * rng.standard_normal(gain.shape)
         gain[~free] = -np.inf

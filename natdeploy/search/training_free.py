@@ -35,6 +35,7 @@ class Effort:
         children: Climbs that begin together, from children of the best that was found within a limit.
         parents: The best, of which there are so many, each unlike those that are better.
         tries: Proposals for a step of one climb.
+        blur: Noise on the gains that they are made by, relative to their spread.
     """
 
     population: int = 100
@@ -44,6 +45,7 @@ class Effort:
     children: int = 30
     parents: int = 10
     tries: int = 12
+    blur: float = 0.12
 
 
 def search_without_training(
@@ -90,7 +92,13 @@ def search_without_training(
         for limit in limits:
             asked = _Counted(top1, gains)
             climber = Climber(
-                space=space, top1=asked, costs=costs, limits=limit, gains=gains and asked.gains, tries=effort.tries
+                space=space,
+                top1=asked,
+                costs=costs,
+                limits=limit,
+                gains=gains and asked.gains,
+                tries=effort.tries,
+                blur=effort.blur,
             )
             start = climber.starts(evolved, values[0], effort.starts)
             rows, accuracies = _climbed(climber, asked, start, effort, rng)
