@@ -1,18 +1,16 @@
 """Training with CUDA graphs: a stand-in on the CPU, which notes every operation and does it again."""
 
 import contextlib
-import dataclasses
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from natdeploy.core.space import SPACES
 from natdeploy.supernet.graphs import GraphedWork
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer, Recipe
-from tests.shared_training import made_task
+from tests.shared_training import SPACE, made_task
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -86,14 +84,11 @@ def _graphs(monkeypatch):
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
 
 
-def trained(recipe, *, graphs, space="starter", epochs=2):
-    """Return the trainer after epochs, the first of which is plain, and their losses."""
-    searched = dataclasses.replace(SPACES[space], resolutions=(32, 40))
-    trainer = ElasticTrainer(
-        Supernet(searched, 3, seed=1), made_task(), recipe, total_epochs=epochs, plain_epochs=1, seed=2
-    )
+def trained(recipe, *, graphs):
+    """Return the trainer after two epochs, the first of which is plain, and their losses."""
+    trainer = ElasticTrainer(Supernet(SPACE, 3, seed=1), made_task(), recipe, total_epochs=2, plain_epochs=1, seed=2)
     trainer._graphs = GraphedWork(trainer.supernet) if graphs else None
-    return trainer, [trainer.epoch(number, None) for number in range(epochs)]
+    return trainer, [trainer.epoch(number, None) for number in range(2)]
 
 
 @pytest.mark.usefixtures("_graphs")
@@ -112,7 +107,7 @@ def test_graphs_change_nothing(recipe):
     graphed, losses = trained(recipe, graphs=True)
     usual, usual_losses = trained(recipe, graphs=False)
     assert losses == pytest.approx(usual_losses, rel=1e-4)
-    began = Supernet(usual.supernet.space, 3, seed=1)
+    began = Supernet(SPACE, 3, seed=1)
     for what in ("parameters", "buffers"):
         found, expected, before = (
             torch.cat([tensor.detach().flatten().double() for tensor in getattr(supernet, what)()])
