@@ -28,7 +28,7 @@ check: setup docs
 	$(BIN)/lint-imports
 
 docs: setup
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 format: setup
 	$(BIN)/ruff check --fix .
