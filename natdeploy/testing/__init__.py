@@ -1,1 +1,1 @@
-"""Contract tests and fakes that a new profiler, exporter or runtime can subclass."""
+"""Contract suites and fakes for a new profiler, timer, exporter, runtime, transport or predictor."""

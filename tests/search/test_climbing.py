@@ -7,14 +7,14 @@ from natdeploy.core.cost import madds_array, params_array
 from natdeploy.core.genotype import distinct, initial, repair, sample
 from natdeploy.core.space import SPACES
 from natdeploy.search.climbing import Climber
-from tests.landscapes import accuracy
+from natdeploy.testing.accuracy import made_up_accuracy
 from tests.strategies import SMALL, TINY
 
 NAT = SPACES["nat"].with_resolutions((192, 224, 256))
 COSTS = {"madds": madds_array(NAT, 10), "params": params_array(NAT, 10)}
 
 
-def climber(limits, *, space=NAT, costs=COSTS, top1=accuracy, **effort):
+def climber(limits, *, space=NAT, costs=COSTS, top1=made_up_accuracy, **effort):
     """Return a climber."""
     return Climber(space=space, top1=top1, costs=costs, limits=limits, **effort)
 
@@ -35,20 +35,20 @@ def limits(population):
 def climbed(population, limits):
     """What climbing within the limits makes of the best of them."""
     own = climber(limits)
-    starts = own.starts(population, accuracy(population), 2)
+    starts = own.starts(population, made_up_accuracy(population), 2)
     return starts, own.climb(starts, np.random.default_rng(2))
 
 
 def test_starts_are_the_best_of_each_size(population, limits):
     """Of each resolution and width, the most accurate rows within the limits are taken, as many as asked for."""
     own = climber(limits)
-    starts = own.starts(population, accuracy(population), 2)
+    starts = own.starts(population, made_up_accuracy(population), 2)
     assert own.within(starts).all()
     kept = population[own.within(population)]
     for kind in np.unique(starts[:, :2], axis=0):
         same = kept[(kept[:, :2] == kind).all(axis=1)]
-        best = np.sort(accuracy(same))[-2:]
-        np.testing.assert_allclose(np.sort(accuracy(starts[(starts[:, :2] == kind).all(axis=1)])), best)
+        best = np.sort(made_up_accuracy(same))[-2:]
+        np.testing.assert_allclose(np.sort(made_up_accuracy(starts[(starts[:, :2] == kind).all(axis=1)])), best)
 
 
 def test_a_climb_stays_within_the_limits(climbed, limits):
@@ -57,7 +57,7 @@ def test_a_climb_stays_within_the_limits(climbed, limits):
     assert climber(limits).within(rows).all()
     assert np.array_equal(repair(NAT, rows), rows)
     assert len(distinct(rows)) == len(rows)
-    np.testing.assert_allclose(values, accuracy(rows))
+    np.testing.assert_allclose(values, made_up_accuracy(rows))
 
 
 def test_a_climb_rises_above_random_search(climbed, limits):
@@ -65,8 +65,8 @@ def test_a_climb_rises_above_random_search(climbed, limits):
     starts, (_, values) = climbed
     random = sample(NAT, 20_000, np.random.default_rng(1))
     random = random[climber(limits).within(random)]
-    assert values.max() > accuracy(starts).max() + 0.005
-    assert values.max() > accuracy(random).max() + 0.005
+    assert values.max() > made_up_accuracy(starts).max() + 0.005
+    assert values.max() > made_up_accuracy(random).max() + 0.005
 
 
 def test_no_change_of_a_slot_betters_the_best(climbed, limits):
@@ -77,7 +77,7 @@ def test_no_change_of_a_slot_betters_the_best(climbed, limits):
     changed[np.arange(len(changed)), 2 + np.repeat(np.arange(20), 10)] = np.tile(np.arange(10), 20)
     changed = repair(NAT, changed)
     changed = changed[climber(limits).within(changed)]
-    assert accuracy(changed).max() <= values.max() + 1e-6
+    assert made_up_accuracy(changed).max() <= values.max() + 1e-6
 
 
 def test_gains_that_are_told_replace_predictions_of_single_changes(climbed, limits):
@@ -92,7 +92,7 @@ def test_gains_that_are_told_replace_predictions_of_single_changes(climbed, limi
 
     def counted(rows):
         asked.append(len(rows))
-        return accuracy(rows)
+        return made_up_accuracy(rows)
 
     starts, (_, values) = climbed
     told = climber(limits, top1=counted, gains=gains)
@@ -100,7 +100,7 @@ def test_gains_that_are_told_replace_predictions_of_single_changes(climbed, limi
     with_gains = sum(asked)
     asked.clear()
     climber(limits, top1=counted).climb(starts, np.random.default_rng(2))
-    assert found.max() > accuracy(starts).max() + 0.8 * (values.max() - accuracy(starts).max())
+    assert found.max() > made_up_accuracy(starts).max() + 0.8 * (values.max() - made_up_accuracy(starts).max())
     assert with_gains < 0.5 * sum(asked)
 
 
@@ -136,9 +136,9 @@ def test_the_cheapest_is_where_nothing_else_is_within(population):
     least = COSTS["madds"].cheapest(NAT)[1]
     large = population[COSTS["madds"](population) > 1.2 * least]
     own = climber({"madds": 1.1 * least})
-    starts = own.starts(large, accuracy(large), 2)
+    starts = own.starts(large, made_up_accuracy(large), 2)
     assert COSTS["madds"](starts).tolist() == [least]
-    assert len(climber({"madds": 0.9 * least}).starts(large, accuracy(large), 2)) == 0
+    assert len(climber({"madds": 0.9 * least}).starts(large, made_up_accuracy(large), 2)) == 0
     rows, values = climber({"madds": 0.9 * least}).climb(large[:0], np.random.default_rng(0))
     assert (len(rows), len(values)) == (0, 0)
 
@@ -147,8 +147,8 @@ def test_without_limits_everything_is_within(population):
     """Without a limit the climb goes on to what is most accurate of all."""
     own = climber({})
     assert own.within(population).all()
-    _, values = own.climb(own.starts(population, accuracy(population), 1), np.random.default_rng(0))
-    assert values.max() >= accuracy(initial(NAT, 2, np.random.default_rng(0))).max()
+    _, values = own.climb(own.starts(population, made_up_accuracy(population), 1), np.random.default_rng(0))
+    assert values.max() >= made_up_accuracy(initial(NAT, 2, np.random.default_rng(0))).max()
 
 
 def test_depths_with_a_gap_stay_canonical():
@@ -156,5 +156,5 @@ def test_depths_with_a_gap_stay_canonical():
     cost = madds_array(SMALL, 10)
     rows = initial(SMALL, 20, np.random.default_rng(0))
     own = climber({"madds": float(np.median(cost(rows)))}, space=SMALL, costs={"madds": cost})
-    ended, _ = own.climb(own.starts(rows, accuracy(rows), 3), np.random.default_rng(0))
+    ended, _ = own.climb(own.starts(rows, made_up_accuracy(rows), 3), np.random.default_rng(0))
     assert np.array_equal(repair(SMALL, ended), ended)

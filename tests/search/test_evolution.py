@@ -10,7 +10,7 @@ from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.search.evolution import evolve, reference_directions, survivors
 from natdeploy.search.settings import Operators
-from tests.landscapes import accuracy
+from natdeploy.testing.accuracy import made_up_accuracy
 from tests.strategies import SMALL, TINY
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -21,7 +21,7 @@ MADDS = madds_array(NAT, 10)
 
 def objectives(rows):
     """Return error and giga multiply-adds."""
-    return np.column_stack([-accuracy(rows), MADDS(rows) / 1e9])
+    return np.column_stack([-made_up_accuracy(rows), MADDS(rows) / 1e9])
 
 
 def start(count=10):
@@ -73,8 +73,8 @@ def test_evolution_beats_random_sampling(evolved):
 
 def test_a_single_objective_is_minimized():
     """With one objective, the best of the last population beats what random sampling finds."""
-    rows = evolve(NAT, lambda rows: -accuracy(rows)[:, None], start(), size=16, generations=12, seed=0)
-    assert accuracy(rows).max() > accuracy(sample(NAT, 16 * 12, np.random.default_rng(0))).max()
+    rows = evolve(NAT, lambda rows: -made_up_accuracy(rows)[:, None], start(), size=16, generations=12, seed=0)
+    assert made_up_accuracy(rows).max() > made_up_accuracy(sample(NAT, 16 * 12, np.random.default_rng(0))).max()
 
 
 @pytest.mark.parametrize("count", [2, 60])

@@ -13,7 +13,7 @@ from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.settings import Operators, SearchSettings
-from tests.landscapes import accuracy
+from natdeploy.testing.accuracy import made_up_accuracy
 from tests.strategies import TINY
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -34,7 +34,7 @@ def started(**arguments):
     """Return a search whose first archive has been evaluated."""
     search = make(**arguments)
     first = search.first()
-    search.tell(first, accuracy(first))
+    search.tell(first, made_up_accuracy(first))
     return search
 
 
@@ -42,8 +42,8 @@ def drive(search):
     """Drive a search to its end, told values that drift with each adaptation; return its archive."""
     for iteration in range(1, SETTINGS.iterations + 1):
         candidates, _ = search.propose(iteration)
-        search.tell(candidates, accuracy(candidates))
-        search.tell(search.archive, accuracy(search.archive) + 0.01 * iteration)
+        search.tell(candidates, made_up_accuracy(candidates))
+        search.tell(search.archive, made_up_accuracy(search.archive) + 0.01 * iteration)
     return search.archive, search.top1
 
 
@@ -73,14 +73,14 @@ def test_candidates_are_new():
         assert len(candidates) == len(predicted) == 8
         assert np.array_equal(repair(NAT, candidates), candidates)
         assert len(without(candidates, search.archive)) == 8
-        search.tell(candidates, accuracy(candidates))
+        search.tell(candidates, made_up_accuracy(candidates))
     assert len(distinct(search.archive)) == len(search.archive) == 30 + 16
 
 
 def test_predictions_are_top1():
     """What is predicted of candidates is an accuracy, near the one that they have."""
     candidates, predicted = started().propose(1)
-    assert np.abs(predicted - accuracy(candidates)).max() < 0.15
+    assert np.abs(predicted - made_up_accuracy(candidates)).max() < 0.15
     assert (predicted > 0).all()
 
 
@@ -151,7 +151,7 @@ def test_searching_improves_the_front(driven):
 
     def share(rows):
         both = np.concatenate([rows, first])
-        values = np.column_stack([-accuracy(both), COSTS["madds"](both)])
+        values = np.column_stack([-made_up_accuracy(both), COSTS["madds"](both)])
         return non_dominated(values)[30 : len(rows)].sum()
 
     assert share(driven.archive) > share(random)
@@ -188,7 +188,7 @@ def test_every_limit_gets_its_share():
     low, high = np.quantile(COSTS["madds"](started().archive), [0.3, 0.7])
     search = NatSearch(NAT, COSTS, [{"madds": low}, {"madds": high}], SETTINGS, seed=0)
     first = search.first()
-    search.tell(first, accuracy(first))
+    search.tell(first, made_up_accuracy(first))
     candidates, predicted = search.propose(1)
     madds = COSTS["madds"](candidates)
     assert (madds[[0, 2]] <= low).all()
@@ -218,21 +218,21 @@ def test_the_hypervolume_grows(driven):
     first = begun.hypervolume()
     assert 0 < first < 1
     rest = driven.archive[30:]
-    begun.tell(rest, accuracy(rest))
+    begun.tell(rest, made_up_accuracy(rest))
     assert begun.hypervolume() > first
     assert begun.reference() == started().reference()
     assert set(begun.reference()) == {"error", "madds", "params"}
-    assert begun.reference()["error"] >= 1 - accuracy(begun.archive[:30]).min()
+    assert begun.reference()["error"] >= 1 - made_up_accuracy(begun.archive[:30]).min()
 
 
 def test_an_archive_can_be_capped():
     """Of more architectures than are to be kept, so many survive, with their values; the most accurate is one."""
     search = started(settings=dataclasses.replace(SETTINGS, archive=32))
     candidates, _ = search.propose(1)
-    best = max(accuracy(candidates).max(), search.top1.max())
-    search.tell(candidates, accuracy(candidates))
+    best = max(made_up_accuracy(candidates).max(), search.top1.max())
+    search.tell(candidates, made_up_accuracy(candidates))
     assert len(distinct(search.archive)) == len(search.archive) == 32
-    np.testing.assert_allclose(search.top1, accuracy(search.archive))
+    np.testing.assert_allclose(search.top1, made_up_accuracy(search.archive))
     assert search.top1.max() == best
 
 
@@ -245,13 +245,13 @@ def test_the_predictor_can_be_fitted_to_a_part(monkeypatch):
             seen.append((population, top1))
 
         def predict(self, population):
-            return accuracy(population)
+            return made_up_accuracy(population)
 
     monkeypatch.setattr("natdeploy.search.nat.make_predictor", lambda *_, **__: Spy())
     started(settings=dataclasses.replace(SETTINGS, fitted=12)).propose(1)
     ((population, top1),) = seen
     assert len(distinct(population)) == 12
-    np.testing.assert_allclose(top1, accuracy(population))
+    np.testing.assert_allclose(top1, made_up_accuracy(population))
 
 
 def test_the_evolution_can_begin_anywhere():
@@ -293,12 +293,12 @@ def test_top1_can_be_the_only_objective():
     """Without a cost the most accurate architectures are looked for, and the hypervolume is a share of top-1."""
     search = NatSearch(NAT, COSTS, [], SETTINGS, seed=0, objectives=())
     first = search.first()
-    search.tell(first, accuracy(first))
+    search.tell(first, made_up_accuracy(first))
     before = search.top1.max()
     for iteration in (1, 2):
         candidates, _ = search.propose(iteration)
         assert len(without(candidates, search.archive)) == 8
-        search.tell(candidates, accuracy(candidates))
+        search.tell(candidates, made_up_accuracy(candidates))
     assert search.top1.max() >= before
     assert list(search.reference()) == ["error"]
     assert search.hypervolume() > 0.9
@@ -309,6 +309,6 @@ def test_the_best_within_each_limit_is_told():
     """For each limit it is the most accurate of the archive that keeps it, and nothing where none does."""
     search = NatSearch(NAT, COSTS, [{"madds": 3e8}, {"madds": 1.0}, {}], SETTINGS, seed=0)
     first = search.first()
-    search.tell(first, accuracy(first))
-    kept = accuracy(first)[COSTS["madds"](first) <= 3e8]
-    assert search.best_within() == [kept.max(), None, accuracy(first).max()]
+    search.tell(first, made_up_accuracy(first))
+    kept = made_up_accuracy(first)[COSTS["madds"](first) <= 3e8]
+    assert search.best_within() == [kept.max(), None, made_up_accuracy(first).max()]

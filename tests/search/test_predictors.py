@@ -6,11 +6,11 @@ import pytest
 from natdeploy.core.genotype import bounds, sample
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
-from natdeploy.search.predictor import quality
 from natdeploy.search.predictors import BestPredictor, cross_validate, make_predictor
 from natdeploy.search.regressors import features
 from natdeploy.search.settings import AUTO, PREDICTORS, SINGLE_PREDICTORS
-from tests.landscapes import accuracy
+from natdeploy.testing.accuracy import made_up_accuracy
+from natdeploy.testing.predictors import PredictorContract
 from tests.strategies import ALL_SPACES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -19,64 +19,59 @@ NAT = SPACES["nat"]
 MEMBERS = 40
 
 
-def make(name, seed=0):
+def make(name):
     """Return a predictor."""
-    return make_predictor(name, NAT, rng=np.random.default_rng(seed), members=MEMBERS)
+    return maker(name)(NAT, np.random.default_rng(0))
+
+
+def maker(name):
+    """Return what makes predictors of this name."""
+    return lambda space, rng: make_predictor(name, space, rng=rng, members=MEMBERS)
 
 
 @pytest.fixture(scope="module")
 def known():
     """Architectures with their accuracy."""
     rows = sample(NAT, 120, np.random.default_rng(1))
-    return rows, accuracy(rows)
+    return rows, made_up_accuracy(rows)
 
 
 @pytest.fixture(scope="module")
 def unseen():
     """Other architectures with theirs."""
     rows = sample(NAT, 200, np.random.default_rng(2))
-    return rows, accuracy(rows)
+    return rows, made_up_accuracy(rows)
 
 
-@pytest.mark.parametrize("name", PREDICTORS)
-def test_every_predictor_orders_what_it_has_not_seen(name, known, unseen):
-    """Each of them orders unseen architectures better than chance, the nearest neighbours least."""
-    predictor = make(name)
-    predictor.fit(*known)
-    found = quality(predictor.predict(unseen[0]), unseen[1])
-    assert found["kendall"] > (0.2 if name == "knn" else 0.5)
-    assert found["rmse"] < np.std(unseen[1])
+class TestPredictors(PredictorContract):
+    """Each predictor by name, and the choice among them, does what every predictor must do."""
+
+    @pytest.fixture(scope="class", params=[name for name in PREDICTORS if name != "knn"])
+    @classmethod
+    def build(cls, request):
+        """Every one but the nearest neighbours."""
+        return maker(request.param)
 
 
-@pytest.mark.parametrize("name", PREDICTORS)
-def test_predictions_hang_on_the_seed_alone(name, known, unseen):
-    """With one seed, two predictors of a name predict the same."""
-    both = [make(name, seed=3) for _ in range(2)]
-    for predictor in both:
-        predictor.fit(*known)
-    assert np.array_equal(*(predictor.predict(unseen[0]) for predictor in both))
+class TestNearestNeighbours(PredictorContract):
+    """Nearest neighbours do what every predictor must do, though they order least well."""
 
+    least_tau = 0.2
 
-@pytest.mark.parametrize("name", PREDICTORS)
-def test_learning_again_forgets(name, known, unseen):
-    """What was learnt before does not matter to what is learnt anew."""
-    predictor = make(name)
-    predictor.fit(*known)
-    predictor.fit(known[0], 1 - known[1])
-    assert quality(predictor.predict(unseen[0]), unseen[1])["kendall"] < 0
+    @pytest.fixture(scope="class")
+    @classmethod
+    def build(cls):
+        """Nearest neighbours."""
+        return maker("knn")
 
 
 @pytest.mark.parametrize("name", SINGLE_PREDICTORS)
-def test_uncertainty_is_a_deviation_or_nothing(name, known, unseen):
-    """The ensemble and the Gaussian process know how sure they are of each row, the others say that they do not."""
+def test_the_ensemble_and_the_gaussian_process_know_how_sure_they_are(name, known, unseen):
+    """They return a deviation, the others None."""
     predictor = make(name)
     predictor.fit(*known)
     found = predictor.uncertainty(unseen[0])
-    if name in {"rbf", "gp"}:
-        assert found.shape == (200,)
-        assert (found > 0).all()
-    else:
-        assert found is None
+    assert (found is not None) == (name in {"rbf", "gp"})
 
 
 def test_the_best_predictor_is_the_one_that_cross_validates_best(known, unseen):

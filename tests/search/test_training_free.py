@@ -8,7 +8,7 @@ from natdeploy.core.cost import madds_array, params_array
 from natdeploy.core.genotype import distinct, encode, repair, sample
 from natdeploy.core.space import SPACES
 from natdeploy.search.training_free import Effort, search_without_training
-from tests.landscapes import accuracy
+from natdeploy.testing.accuracy import made_up_accuracy
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -22,7 +22,9 @@ def searched(*, seed=0, limits=LIMITS):
     """Search within two limits of multiply-adds."""
     wanted = [{"madds": limit} for limit in limits] or [{}]
     costs = {"madds": MADDS}
-    return search_without_training(SPACE, accuracy, costs, wanted, objectives=["madds"], effort=EFFORT, seed=seed)
+    return search_without_training(
+        SPACE, made_up_accuracy, costs, wanted, objectives=["madds"], effort=EFFORT, seed=seed
+    )
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def test_rows_are_distinct_with_their_accuracy(found):
     rows, values = found
     assert len(distinct(rows)) == len(rows)
     assert np.array_equal(repair(SPACE, rows), rows)
-    np.testing.assert_allclose(values, accuracy(rows))
+    np.testing.assert_allclose(values, made_up_accuracy(rows))
 
 
 def test_every_limit_is_searched_near(found):
@@ -46,7 +48,7 @@ def test_every_limit_is_searched_near(found):
     for limit in LIMITS:
         within = MADDS(rows) <= limit
         best = rows[within][np.argmax(values[within])]
-        assert accuracy(best[None])[0] > accuracy(random[MADDS(random) <= limit]).max()
+        assert made_up_accuracy(best[None])[0] > made_up_accuracy(random[MADDS(random) <= limit]).max()
         assert MADDS(best[None])[0] > 0.93 * limit
 
 
@@ -58,7 +60,7 @@ def test_the_seed_decides(found):
 
 def test_without_a_limit_the_most_accurate_is_looked_for():
     """Without a limit, the search finds something about as accurate as anything of the space."""
-    assert searched(limits=())[1].max() > 0.99 * accuracy(encode(SPACE, largest(SPACE))[None])[0]
+    assert searched(limits=())[1].max() > 0.99 * made_up_accuracy(encode(SPACE, largest(SPACE))[None])[0]
 
 
 def test_limits_of_several_costs_hold_together():
@@ -66,10 +68,10 @@ def test_limits_of_several_costs_hold_together():
     costs = {"madds": MADDS, "params": params_array(SPACE, 1000)}
     both = {"madds": 4e8, "params": 6e6}
     rows, _ = search_without_training(
-        SPACE, accuracy, costs, [both], objectives=["madds", "params"], effort=EFFORT, seed=0
+        SPACE, made_up_accuracy, costs, [both], objectives=["madds", "params"], effort=EFFORT, seed=0
     )
     within = (costs["madds"](rows) <= both["madds"]) & (costs["params"](rows) <= both["params"])
-    best = rows[within][np.argmax(accuracy(rows[within]))]
+    best = rows[within][np.argmax(made_up_accuracy(rows[within]))]
     assert max(costs[name](best[None])[0] / limit for name, limit in both.items()) > 0.95
 
 
@@ -77,7 +79,9 @@ def test_several_accuracies_are_objectives_each():
     """Each accuracy is an objective of its own, their mean is what is raised near a limit, and few rows are kept."""
 
     def each(rows):
-        return np.column_stack([accuracy(rows), 0.9 - 0.05 * rows[:, 2:].max(axis=1), accuracy(rows[:, ::-1])])
+        return np.column_stack(
+            [made_up_accuracy(rows), 0.9 - 0.05 * rows[:, 2:].max(axis=1), made_up_accuracy(rows[:, ::-1])]
+        )
 
     def mean(rows):
         return each(rows).mean(axis=1)
