@@ -2,8 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+MINIMUM := .venv-minimum
 
-.PHONY: setup demo test test-slow check docs format
+.PHONY: setup demo test test-slow test-minimum check docs format
 
 setup: $(INSTALLED)
 
@@ -20,6 +21,16 @@ test: check
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# The lowest versions that pyproject.toml allows; uv chooses them.
+test-minimum: $(MINIMUM)/.installed
+	$(MINIMUM)/bin/python -m pytest
+
+$(MINIMUM)/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear $(MINIMUM)
+	$(MINIMUM)/bin/python -m pip install --quiet uv
+	$(MINIMUM)/bin/uv pip install --quiet --python $(MINIMUM) --resolution lowest-direct --compile-bytecode --editable ".[tflite,dev]"
+	touch $@
 
 check: setup docs
 	$(BIN)/ruff check .
