@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from natdeploy.api.context import prepare_torch
-from natdeploy.api.loop import build_supernet
-from natdeploy.api.settings import SearchPlan
+from natdeploy.api.searching.plan import SearchPlan
+from natdeploy.api.searching.trainer import build_supernet
 from natdeploy.core.genotype import decode
 from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder
+from natdeploy.supernet.threads import prepare_torch
 
 
 def main() -> None:

@@ -35,9 +35,8 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_small
 
 from natdeploy import api
-from natdeploy.api.context import prepare_torch
-from natdeploy.api.loop import build_supernet
-from natdeploy.api.settings import SearchPlan
+from natdeploy.api.searching.plan import SearchPlan
+from natdeploy.api.searching.trainer import build_supernet
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import decode, sample
 from natdeploy.io.datasets import load_task
@@ -45,6 +44,7 @@ from natdeploy.io.runs import RunFolder
 from natdeploy.supernet.data import ImageSet, Task, train_batches
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.supernet import Supernet
+from natdeploy.supernet.threads import prepare_torch
 from natdeploy.supernet.training import Recipe
 
 NETWORKS, RANKED = 4, 20

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from natdeploy.api.context import SystemClock
-from natdeploy.api.latency import bench_of
+from natdeploy.api.latency.timers import bench_of
 from natdeploy.core.calibration import calibrate, compare
 from natdeploy.core.latency import LatencyTable, Validation, searchable_blocks
 from natdeploy.core.space import SearchSpace, find_space

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from natdeploy.api.context import SystemClock
-from natdeploy.api.latency import bench_of
+from natdeploy.api.latency.timers import bench_of
 from natdeploy.core import genotype
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.calibration import compare

@@ -23,7 +23,6 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision import transforms
 
-from natdeploy.api.context import prepare_torch
 from natdeploy.core.architecture import Architecture, largest
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.space import SearchSpace, find_space
@@ -33,6 +32,7 @@ from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.images import ImageFiles
 from natdeploy.supernet.network import Network
 from natdeploy.supernet.supernet import Supernet
+from natdeploy.supernet.threads import prepare_torch
 from natdeploy.supernet.training import ElasticTrainer, Recipe
 
 # Supernet, resolution, height of the files, images of each of ten classes, subnets to evaluate.

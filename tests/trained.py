@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 from torch.nn import functional as nnf
 
-from natdeploy.api.deciding import write_network
 from natdeploy.core.architecture import smallest
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.io.datasets import load_task
+from natdeploy.io.subnet_weights import write_network
 from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import Network, build_network
 

@@ -9,17 +9,25 @@ from typing import Any
 import numpy as np
 
 from natdeploy.api.context import Context
-from natdeploy.api.exporting import ExportResult, export
-from natdeploy.api.latency import measure, profile
-from natdeploy.api.presets import find_preset
-from natdeploy.api.results import ExtractResult, ProfileResult, Result, SearchResult, jsonable
-from natdeploy.api.searching import search
-from natdeploy.api.subnets import extract_from_run
+from natdeploy.api.exporting.results import ExportResult
+from natdeploy.api.exporting.run import export
+from natdeploy.api.extraction import ExtractResult, extract_from_run
+from natdeploy.api.latency.measure import measure
+from natdeploy.api.latency.profile import profile
+from natdeploy.api.latency.results import ProfileResult
+from natdeploy.api.results import Result, jsonable
+from natdeploy.api.searching.presets import find_preset
+from natdeploy.api.searching.results import SearchResult
+from natdeploy.api.searching.run import search
 from natdeploy.core.genotype import initial
 from natdeploy.core.space import find_space
 
 _CLASSES = 10
+
+
 _SUPERNET = "starter"
+
+
 # Less training than the preset's: a few minutes, and networks of different size then still differ in accuracy.
 _EFFORT = {"warmup_epochs": 6, "adapt_epochs": 3, "initial": 20, "iterations": 1}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import os
 import shutil
@@ -10,12 +11,83 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from natdeploy.api.results import DeviceState, DeviceTable, Finding, TableState
 from natdeploy.core.device import Device
 from natdeploy.errors import InputError, NatdeployError
 from natdeploy.io.devices import load_devices
 from natdeploy.io.home import home_folder
 from natdeploy.io.table_store import StoredTable, list_tables
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DeviceTable:
+    """A latency table of a device; provenance is None and `problem` says why where the file cannot be read."""
+
+    runtime: str
+    precision: str
+    batch: int
+    threads: int
+    provenance: str | None
+    packaged: bool
+    problem: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DeviceState:
+    """A known device and what there is of it.
+
+    Args:
+        name: Name that commands use.
+        kind: Class of the device.
+        chip: Processor.
+        runtime: Default runtime.
+        precision: Default precision.
+        threads: Default number of threads.
+        transport: How it is reached.
+        state: `reachable`, `unreachable`, `not connected` (nobody has said where it is) or `not checked`.
+        reachable: Whether it can be reached; None where that was not tried.
+        problem: Why it cannot be reached, where that was tried.
+        tables: Its latency tables.
+    """
+
+    name: str
+    kind: str
+    chip: str
+    runtime: str
+    precision: str
+    threads: int
+    transport: str
+    state: str
+    reachable: bool | None
+    problem: str | None
+    tables: tuple[DeviceTable, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TableState:
+    """A latency table on this machine; `problem` says why it cannot be read."""
+
+    device: str
+    runtime: str
+    precision: str
+    batch: int
+    threads: int
+    provenance: str | None
+    packaged: bool
+    rows: int
+    mape_percent: float | None
+    path: Path
+    problem: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that `doctor` looked at; `state` is `ok`, `missing` or `broken`."""
+
+    what: str
+    state: str
+    detail: str
+    needed_for: str
+
 
 _PACKAGES = {
     "torch": "everything that trains or exports",
@@ -27,8 +99,14 @@ _PACKAGES = {
     "litert-torch": "TFLite export",
     "ai-edge-litert": "checking and measuring TFLite files",
 }
+
+
 _TFLITE = ("litert-torch", "ai-edge-litert")
+
+
 _PROGRAMS = {"trtexec": "TensorRT engines", "adb": "Android devices", "ssh": "boards and servers"}
+
+
 _CHECK_S = 10.0
 
 
@@ -108,7 +186,7 @@ def _devices() -> Finding:
 
 def _problem(device: Device) -> str | None:
     """Return why a device cannot be reached, None where it can."""
-    from natdeploy.api.timers import connect
+    from natdeploy.runtimes.connect import connect
 
     try:
         connect(device, patience_s=_CHECK_S).close()

@@ -13,7 +13,7 @@ from natdeploy.cli.units import parse_batch
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, ExportResult
-    from natdeploy.export.parity import Parity
+    from natdeploy.api.exporting.results import Parity
 
 
 @click.command("export")

@@ -14,7 +14,7 @@ from natdeploy.cli.units import parse_budget_s, parse_resolutions
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, ProfileResult, ProfilesResult
-    from natdeploy.core.latency import Validation
+    from natdeploy.api.latency.results import Validation
 
 
 @click.command("profile")

@@ -228,10 +228,8 @@ def show_front(result: SearchResult) -> None:
 
 
 def _show_choice(choice: Choice, result: SearchResult) -> None:
-    from natdeploy.search.decision import amount
-
     asked = [f"{ms:.4g} ms on {device}" for device, ms in choice.target_ms.items()]
-    asked += [f"at most {amount(name, most)}" for name, most in result.limits.items()]
+    asked += [f"at most {limit}" for limit in result.described_limits]
     by = "" if result.prefer == "accuracy" else f", by {result.prefer}"
     print_line(f"choice for {', '.join(asked)}{by}:" if asked else f"choice without a target{by}:")
     print_line(

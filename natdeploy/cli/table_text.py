@@ -9,7 +9,7 @@ from natdeploy.cli.output import print_line
 
 if TYPE_CHECKING:
     from natdeploy.api import TableResult
-    from natdeploy.core.latency import Calibration, Validation
+    from natdeploy.api.latency.results import Calibration, Validation
 
 _PROVENANCE = {
     "measured": "measured layer by layer on the device",

@@ -141,11 +141,9 @@ def _show(result: TableResult) -> None:
     print_header(result)
     if not result.with_rows:
         return
-    from natdeploy.core.latency import describe_layer
-
     rows = [
-        [describe_layer(layer), f"{stats.median_ms:.5g}", f"{stats.p10_ms:.5g}", f"{stats.p90_ms:.5g}", str(stats.runs)]
-        for layer, stats in result.content.rows.items()
+        [described, f"{stats.median_ms:.5g}", f"{stats.p10_ms:.5g}", f"{stats.p90_ms:.5g}", str(stats.runs)]
+        for described, stats in result.described_rows()
     ]
     print_line()
     print_table(["layer", "median ms", "p10 ms", "p90 ms", "runs"], rows)

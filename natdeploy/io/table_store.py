@@ -113,3 +113,15 @@ def _tables_in(folder: Path, *, packaged: bool) -> Iterator[StoredTable]:
             threads=int(parts["threads"]),
         )
         yield StoredTable(path=path, target=target, packaged=packaged)
+
+
+def table_file(output: Path | None, target: Target) -> Path:
+    """Return the file that a table goes into: `output`, a place in it where it is a folder, else the user's own.
+
+    What is not there yet is a file if it is called `*.csv`, and a folder otherwise.
+    """
+    if output is None:
+        return table_path(target)
+    if output.is_dir() or (output.suffix != ".csv" and not output.exists()):
+        return output / target.device / target.file_name
+    return output

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from natdeploy import api
-from natdeploy.api.export_images import noise
+from natdeploy.api.exporting.images import noise
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.device import PRECISIONS
 from natdeploy.core.genotype import decode, from_encoding, sample

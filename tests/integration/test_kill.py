@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from natdeploy.api.latency import runtime_of
+from natdeploy.api.latency.timers import runtime_of
 from natdeploy.core.space import SPACES
 from natdeploy.io.tables import write_table
 from natdeploy.profilers.host import host_fingerprint

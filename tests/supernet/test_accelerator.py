@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from natdeploy.api import loop
-from natdeploy.api.presets import PRESETS
-from natdeploy.api.settings import SearchPlan
+from natdeploy.api.searching import trainer
+from natdeploy.api.searching.plan import SearchPlan
+from natdeploy.api.searching.presets import PRESETS
 from natdeploy.core.space import SPACES
 from natdeploy.io.runs import RunFolder
 from natdeploy.supernet import accelerator
@@ -52,7 +52,7 @@ def test_a_search_builds_its_supernet_on_the_accelerator(monkeypatch, tmp_path):
 
     moved = []
     to = Supernet.to
-    monkeypatch.setattr(loop, "accelerator", stand_in)
+    monkeypatch.setattr(trainer, "accelerator", stand_in)
     monkeypatch.setattr(Supernet, "to", lambda self, *given, **named: moved.append(given) or to(self, *given, **named))
     plan = SearchPlan(
         supernet="starter",
@@ -67,6 +67,6 @@ def test_a_search_builds_its_supernet_on_the_accelerator(monkeypatch, tmp_path):
         seed=0,
         threads=1,
     )
-    loop.build_supernet(plan, RunFolder(tmp_path, {}), made_task())
+    trainer.build_supernet(plan, RunFolder(tmp_path, {}), made_task())
     assert told == ["asked"]
     assert (torch.device("cpu"),) in moved

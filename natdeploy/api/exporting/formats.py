@@ -1,0 +1,65 @@
+"""What the device that is to run a file means for exporting it: which operators it may hold, and where it is timed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from natdeploy.api.latency.timers import TENSORRT, opened_timer
+from natdeploy.api.results import jsonable
+from natdeploy.core.device import Device
+from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, OutputError
+from natdeploy.io.devices import target_of
+
+if TYPE_CHECKING:
+    from natdeploy.api.exporting.job import ExportJob
+    from natdeploy.export.calibration import Calibration
+    from natdeploy.export.options import ExportOptions
+    from natdeploy.ports import Exporter
+
+
+def exporter_for(name: str, options: ExportOptions, device: Device, calibration: Calibration | None = None) -> Exporter:
+    """Return the writer of files of a format that `device` takes.
+
+    An ONNX file gets the opset of the device, int8 the way it needs it, and its graph is checked against what the
+    device imports.
+
+    Raises:
+        InputError: The format cannot be written so.
+    """
+    from natdeploy.export.formats import make_exporter
+    from natdeploy.export.preflight import ImportableExporter, importer_of
+
+    if name != "onnx":
+        return make_exporter(name, options, calibration)
+    importer = importer_of(device)
+    fitting = dataclasses.replace(options, opset=importer.opset if options.opset is None else options.opset)
+    exporter = make_exporter(name, fitting, calibration, symmetric=device.runtime == TENSORRT)
+    return ImportableExporter(exporter, importer) if importer.limited else exporter
+
+
+def measured_there(device: Device, runtime: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
+    """Return the latency of a file on a device, with its fingerprint; None, with a warning, where it cannot be run.
+
+    Args:
+        device: The device.
+        runtime: What runs the file on this machine; the device's own where that takes ONNX files too.
+        job: What is exported.
+        path: The file.
+    """
+    runtime = device.runtime if runtime == "onnxruntime" and device.runtime == TENSORRT else runtime
+    target = target_of(device, runtime=runtime, precision=job.options.precision)
+    try:
+        with opened_timer(device, target, job.context) as timer:
+            stats = timer.time([path], seed=job.seed)[0]
+            return {
+                **jsonable(stats),
+                "device": device.name,
+                "threads": target.threads,
+                "fingerprint": timer.fingerprint(),
+            }
+    except (DeviceUnreachableError, InputError, MissingRuntimeError, OutputError) as error:
+        job.context.reporter.warn(f"the latency on {device.name} is not measured: {error.message}")
+        return None

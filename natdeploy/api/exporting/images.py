@@ -1,0 +1,182 @@
+"""The images of an export: to compare outputs on, to calibrate with and to count hits on."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from natdeploy.errors import InputError, NatdeployError
+from natdeploy.export.calibration import Calibration
+from natdeploy.export.deployed import PIXEL_RANGE, MeanStd
+from natdeploy.export.options import ExportOptions
+from natdeploy.export.parity import Labelled
+from natdeploy.io.calibration_images import load_calibration_images
+from natdeploy.io.datasets import load_task
+from natdeploy.io.subnets import Subnet
+from natdeploy.ports import Images, Reporter
+from natdeploy.supernet.data import Task, channel_statistics, normalized
+
+CHECK_IMAGES, CALIBRATION_IMAGES, VALIDATION_IMAGES = 32, 128, 1000
+
+
+_LEAST_CHECKED = 2
+
+
+_CHUNK = 50
+
+
+_GRAIN = 8
+
+
+_STATISTICS_IMAGES = 16
+
+
+_CHECK, _CALIBRATION, _VALIDATION, _STATISTICS = range(4)
+
+
+class ExportImages:
+    """Images of the subnet's task where they can be read, else seeded noise.
+
+    All of them come as the exported file takes them: normalized, or as pixels where it normalizes itself.
+
+    Args:
+        subnet: The subnet.
+        options: How it is written.
+        seed: Seed of the choice of images, and of noise.
+        reporter: Told where noise stands in for images.
+    """
+
+    def __init__(self, subnet: Subnet, *, options: ExportOptions, seed: int, reporter: Reporter) -> None:
+        self._subnet = subnet
+        self._options = options
+        self._seed = seed
+        self._reporter = reporter
+        self._size = subnet.architecture.resolution
+        self._task = self._readable_task()
+        if options.normalize_inside and subnet.task is None:
+            msg = f"{subnet.source}: names no task, whose mean and std --normalize-inside needs"
+            raise InputError(msg)
+
+    @property
+    def mean_std(self) -> MeanStd | None:
+        """Mean and standard deviation of the task's channels, of pixels between 0 and 1; None without a task."""
+        task = self._subnet.task
+        return None if task is None else (tuple(task["mean"]), tuple(task["std"]))
+
+    @property
+    def checked_on(self) -> str:
+        """What `check` is: `task images`, `calibration images` where the task has none, or `noise`."""
+        if self._task is not None:
+            return "task images"
+        return "noise" if self._options.calibration is None else "calibration images"
+
+    @functools.cached_property
+    def check(self) -> Images:
+        """`n x 3 x r x r` images to compare outputs on."""
+        if self._options.calibration is not None and self._task is None:
+            return self._read(self._options.calibration, CHECK_IMAGES, _CHECK)
+        if self._task is None:
+            return self._noise(CHECK_IMAGES, _CHECK)
+        split = self._task.validation
+        chosen = self._rng(_CHECK).permutation(len(split))[:CHECK_IMAGES]
+        return self._fed(self._task.prepare(split.subset(chosen).pixels(), self._size))
+
+    def calibration(self) -> Calibration:
+        """Return the images that int8 ranges are taken from.
+
+        Raises:
+            InputError: The images that were asked for cannot be read.
+        """
+        data = self._options.calibration
+        if data is not None:
+            # A file that goes with an app tells nothing of this machine's folders.
+            read = self._read(data, CALIBRATION_IMAGES, _CALIBRATION)
+            return Calibration(images=read, source=Path(data).name)
+        if self._task is None:
+            self._reporter.warn("int8 ranges are taken from seeded noise: give images with --calibration to deploy it")
+            return Calibration(images=self._noise(CALIBRATION_IMAGES, _CALIBRATION), source="noise")
+        split = self._task.train
+        chosen = self._rng(_CALIBRATION).permutation(len(split))[:CALIBRATION_IMAGES]
+        images = self._task.prepare(split.subset(chosen).pixels(), self._size)
+        return Calibration(images=self._fed(images), source=f"train images of {self._task.name}")
+
+    def validation(self) -> Iterator[Labelled] | None:
+        """Return validation images with their labels, in parts; None where hits on them would mean nothing."""
+        if self._task is None or self._subnet.weights is None:
+            return None
+        return self._validation(self._task)
+
+    def _validation(self, task: Task) -> Iterator[Labelled]:
+        split = task.validation
+        chosen = self._rng(_VALIDATION).permutation(len(split))[:VALIDATION_IMAGES]
+        for start in range(0, len(chosen), _CHUNK):
+            part = split.subset(chosen[start : start + _CHUNK])
+            labels: NDArray[np.int64] = part.labels.numpy()
+            yield self._fed(task.prepare(part.pixels(), self._size)), labels
+
+    def _readable_task(self) -> Task | None:
+        described = self._subnet.task
+        if described is None:
+            self._reporter.info(f"{self._subnet.source} names no task: the exported file is checked on {self._instead}")
+            return None
+        try:
+            task = load_task(described["dataset"], self._size, memory_bytes=0, download=False)
+            if list(task.classes) != list(described["classes"]):
+                msg = f"{described['dataset']}: its classes are not those of the subnet"
+                raise InputError(msg)
+        except NatdeployError as error:
+            reason = error.message
+            self._reporter.warn(f"the images of the task cannot be read ({reason}): checked on {self._instead} instead")
+            return None
+        return dataclasses.replace(task, mean=tuple(described["mean"]), std=tuple(described["std"]))
+
+    @property
+    def _instead(self) -> str:
+        return "seeded noise" if self._options.calibration is None else "the images of --calibration"
+
+    def _read(self, data: str, count: int, purpose: int) -> Images:
+        read = load_calibration_images(data, self._size, count=count, rng=self._rng(purpose))
+        if purpose == _CHECK and len(read.pixels) < _LEAST_CHECKED:
+            msg = f"--calibration {data}: holds one image, and the file is checked on them too, which takes two"
+            raise InputError(msg)
+        mean, std = self.mean_std or channel_statistics(read.pixels)
+        return self._fed(normalized(read.pixels, self._size, mean, std, read.interpolation))
+
+    def _rng(self, purpose: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, purpose])
+
+    def plain_noise(self) -> Images:
+        """Return normalized noise that BatchNorm statistics of random weights are taken from."""
+        return noise(_STATISTICS_IMAGES, self._size, self._rng(_STATISTICS))
+
+    def _noise(self, count: int, purpose: int) -> Images:
+        return self._as_pixels(noise(count, self._size, self._rng(purpose)))
+
+    def _fed(self, images: Tensor) -> Images:
+        return self._as_pixels(np.ascontiguousarray(images.numpy()))
+
+    def _as_pixels(self, images: Images) -> Images:
+        """Undo the normalization where the file does it itself."""
+        if not self._options.normalize_inside or self.mean_std is None:
+            return images
+        mean, std = (np.array(values, np.float32).reshape(3, 1, 1) for values in self.mean_std)
+        pixels: Images = np.clip((images * std + mean) * np.float32(PIXEL_RANGE[1]), *PIXEL_RANGE)
+        return pixels
+
+
+def noise(count: int, size: int, rng: np.random.Generator) -> Images:
+    """Return `count x 3 x size x size` images of fine and coarse noise, each of its own colour.
+
+    Fine noise alone looks the same to a network in every image: its outputs would hardly vary.
+    """
+    places = np.arange(size) * _GRAIN // size
+    coarse = rng.standard_normal((count, 3, _GRAIN, _GRAIN))[:, :, places[:, None], places]
+    colours = rng.standard_normal((count, 3, 1, 1))
+    fine = rng.standard_normal((count, 3, size, size))
+    return (0.5 * fine + 0.7 * coarse + 0.5 * colours).astype(np.float32)

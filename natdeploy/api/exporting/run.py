@@ -1,0 +1,212 @@
+"""Exporting subnets as checked files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from natdeploy.api.context import Context
+from natdeploy.api.exporting.job import ExportJob, describe
+from natdeploy.api.exporting.results import ExportResult
+from natdeploy.api.latency.timers import host_timer, runtime_of
+from natdeploy.api.results import jsonable
+from natdeploy.api.subnets import load_subnet
+from natdeploy.errors import InputError, NatdeployError
+from natdeploy.export.options import SUFFIXES, ExportOptions, require_format, require_taken
+from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.subnets import Subnet
+
+if TYPE_CHECKING:
+    from natdeploy.export.pipeline import Exported
+    from natdeploy.supernet.network import Network
+
+Writer = Callable[[ExportJob, Path], "Exported"]
+
+
+def export(
+    subnet: str | Path,
+    formats: Sequence[str] = ("onnx",),
+    *,
+    options: ExportOptions | None = None,
+    output: Path | None = None,
+    supernet: str | None = None,
+    width: float | None = None,
+    classes: int | None = None,
+    weights: Path | None = None,
+    seed: int = 0,
+    context: Context | None = None,
+) -> ExportResult:
+    """Export a subnet, checked against the torch network on real images of its task.
+
+    Args:
+        subnet: The subnet.
+        formats: Formats to write.
+        options: How they are written; fp32 and one image a call where None.
+        output: File, or folder; beside the subnet where None.
+        supernet: Space of a bare architecture.
+        width: Width of an architecture whose file has none.
+        classes: Outputs of the classifier of a bare architecture.
+        weights: Weight file of a bare architecture or a `net.config`.
+        seed: Seed of the weights of a bare architecture, and of the choice of images.
+        context: Reporter and clock.
+
+    Raises:
+        CheckFailedError: A file does not compute what the subnet computes; it is kept as `*.rejected` only.
+        InputError: The subnet, a format, an option or the data is not valid.
+        MissingRuntimeError: A package that a format needs is not installed.
+        OutputError: A file cannot be written.
+    """
+    context, options, names = context or Context(), options or ExportOptions(), tuple(dict.fromkeys(formats))
+    for name in names:
+        require_format(name)
+        require_taken(name, options)
+    writers = {name: _writer(name, options) for name in names}
+    targets = {name: _target(Path(subnet), SUFFIXES[name], output, len(names)) for name in names}
+    read, network = load_subnet(
+        subnet, supernet=supernet, width=width, classes=classes, weights=weights, seed=seed, context=context
+    )
+    for target in targets.values():
+        _require_apart(target, [Path(subnet), *([read.weights] if read.weights else [])])
+    job = _job(read, network, options, seed, context)
+    exports = []
+    for number, name in enumerate(names):
+        context.reporter.progress("export", number, len(names), name)
+        try:
+            exports.append(writers[name](job, targets[name]))
+        except NatdeployError as error:
+            written = [*(path for exported in exports for path in exported.files), *error.artifacts]
+            error.artifacts = tuple(dict.fromkeys(written))
+            raise
+    context.reporter.progress("export", len(names), len(names))
+    return ExportResult(exports=tuple(exports))
+
+
+def _writer(name: str, options: ExportOptions) -> Writer:
+    """Return what writes a format: the one place where the formats part ways.
+
+    Raises:
+        InputError: The format cannot be written as the options have it.
+        MissingRuntimeError: Nothing that writes the format can be used here.
+    """
+    from natdeploy.api.exporting.formats import exporter_for
+    from natdeploy.api.exporting.tensorrt import engine_writer
+    from natdeploy.export.formats import find_format
+
+    device = find_device(options.device)
+    if name == "tensorrt":
+        return engine_writer(device, options)
+    find_format(name)
+    exporter_for(name, options, device)
+    return lambda job, target: _write_here(name, job, target)
+
+
+def _job(subnet: Subnet, network: Network, options: ExportOptions, seed: int, context: Context) -> ExportJob:
+    import torch
+
+    from natdeploy.api.exporting.images import ExportImages
+    from natdeploy.export.deployed import deployed
+    from natdeploy.supernet.evaluation import recalibrate
+
+    images = ExportImages(subnet, options=options, seed=seed, reporter=context.reporter)
+    if subnet.weights is None:
+        # Of weights that mean nothing, the outputs have to be in a range that every precision can hold.
+        recalibrate(network, [torch.from_numpy(images.plain_noise())])
+    inside = deployed(
+        network,
+        mean_std=images.mean_std if options.normalize_inside else None,
+        softmax=options.softmax_inside,
+    )
+    return ExportJob(subnet=subnet, network=inside, images=images, options=options, seed=seed, context=context)
+
+
+def _write_here(name: str, job: ExportJob, target: Path) -> Exported:
+    """Write a file that this machine can run, check it and measure it."""
+    from natdeploy.api.exporting.formats import exporter_for
+    from natdeploy.export.formats import find_format
+    from natdeploy.export.pipeline import export_network
+
+    images = job.images
+    calibration = images.calibration() if job.options.precision == "int8" else None
+    exported = export_network(
+        job.network,
+        exporter=exporter_for(name, job.options, find_device(job.options.device), calibration),
+        runtime=find_format(name).runtime,
+        target=target,
+        images=images.check,
+        validation=images.validation() if job.options.precision == "int8" else None,
+        description=describe(job),
+        latency=lambda path: _measured(name, job, path),
+    )
+    _warn(exported, job)
+    return exported
+
+
+def _measured(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
+    """Return the latency of a file on its device; here, one that is not fp32 is timed beside one that is, in turns."""
+    from natdeploy.api.exporting.formats import measured_there
+    from natdeploy.export.formats import find_format, plain_exporter
+    from natdeploy.profilers.host import host_fingerprint
+
+    runtime, device = find_format(name).runtime, find_device(job.options.device)
+    if device.transport != "local":
+        return measured_there(device, runtime.id, job, path)
+    target = target_of(device, runtime=runtime.id, precision=job.options.precision)
+    timer = host_timer(target, job.context.clock)
+    with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+        paths = [path]
+        if job.options.precision != "fp32":
+            paths.append(Path(folder, f"plain{path.suffix}"))
+            plain_exporter(name, job.options).write(job.network, paths[-1])
+        stats, *plain = timer.time(paths, seed=job.seed)
+    return {
+        **jsonable(stats),
+        "device": target.device,
+        "threads": target.threads,
+        "fingerprint": host_fingerprint(runtime_of(target.runtime).version()),
+        "fp32_median_ms": plain[0].median_ms if plain else None,
+    }
+
+
+def _warn(exported: Exported, job: ExportJob) -> None:
+    """Say where a narrower precision does not pay here, and why."""
+    warn = job.context.reporter.warn
+    delegation = exported.delegation
+    if job.options.precision == "int8" and delegation is not None and delegation.outside:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in delegation.outside.items())
+        warn(
+            f"{exported.artifact}: XNNPACK does not run all of the int8 network: {kinds} stay outside and cut it "
+            f"into {delegation.partitions} parts"
+        )
+    plain_ms = exported.fp32_latency_ms
+    if plain_ms is not None and exported.latency_ms is not None and exported.latency_ms > plain_ms:
+        warn(
+            f"{exported.artifact}: {job.options.precision} is slower than fp32 on this machine: "
+            f"{exported.latency_ms:.4g} ms against {plain_ms:.4g} ms"
+        )
+
+
+def _require_apart(target: Path, sources: Sequence[Path]) -> None:
+    from natdeploy.export.manifest import manifest_path
+
+    taken = {source.resolve() for source in sources}
+    for path in (target, manifest_path(target)):
+        if path.resolve() in taken:
+            msg = f"{path}: would overwrite what is exported"
+            raise InputError(msg, hint="choose another --output")
+
+
+def _target(subnet: Path, suffix: str, output: Path | None, count: int) -> Path:
+    name = f"{subnet.stem}{suffix}"
+    if output is None:
+        return subnet.parent / name if subnet.exists() else Path(f"subnet{suffix}")
+    if output.is_dir() or not output.suffix:
+        return output / name
+    if count > 1:
+        msg = f"--output {output} is one file; {count} formats need a folder"
+        raise InputError(msg, hint="a new folder whose name has a dot has to be made first")
+    if output.suffix != suffix:
+        msg = f"--output {output}: a file of this format ends in {suffix}"
+        raise InputError(msg, hint="a new folder whose name has a dot has to be made first")
+    return output

@@ -1,0 +1,262 @@
+"""Exporting engines of TensorRT: built where they are to run, or prepared to be built there.
+
+On this machine trtexec comes first, the package second: trtexec is what boards have too, and a build in a process of
+its own that runs out of memory, or crashes, does not take the command with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from natdeploy.api.latency.timers import TENSORRT, has_trtexec
+from natdeploy.api.results import jsonable
+from natdeploy.core.device import Device
+from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, NoOutputsError
+from natdeploy.export.options import ExportOptions
+from natdeploy.files import write_text
+from natdeploy.io.locks import device_lock
+from natdeploy.runtimes.connect import connect
+
+if TYPE_CHECKING:
+    from natdeploy.api.exporting.job import ExportJob
+    from natdeploy.export.engine import EngineBuilder
+    from natdeploy.export.parity import Labelled
+    from natdeploy.export.pipeline import Exported
+    from natdeploy.export.preflight import Importer
+    from natdeploy.ports import Exporter, ModelTimer, Runtime
+    from natdeploy.runtimes.connection import Connection
+
+# trtexec runs each image in a process of its own, which takes seconds on a small board.
+_CHECK_IMAGES, _COUNTED_IMAGES = 8, 32
+
+
+_LEAST_WORKSPACE_MIB, _MOST_WORKSPACE_MIB, _MIB_A_GB = 128, 1024, 125
+
+
+_LOG_SUFFIX = ".build.log"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Site:
+    """A TensorRT that is open: it builds, runs and times engines."""
+
+    builder: EngineBuilder
+    runtime: Runtime
+    timer: ModelTimer
+
+
+def engine_writer(device: Device, options: ExportOptions) -> Callable[[ExportJob, Path], Exported]:
+    """Return what writes engines for a device, or prepares them.
+
+    Raises:
+        InputError: The device cannot run the precision, or its version of TensorRT is not known.
+    """
+    from natdeploy.export.preflight import importer_of
+
+    if options.precision == "int8" and options.precision in device.slow_precisions:
+        msg = f"{device.name} has no fast int8 arithmetic ({device.chip}): an int8 engine would be slower than fp16"
+        raise InputError(msg, hint="use --precision fp16")
+    importer_of(device, runtime=TENSORRT)
+    if options.no_build:
+        return lambda job, target: prepare_engine(device, job, target)
+    return lambda job, target: _build(device, job, target)
+
+
+def prepare_engine(device: Device, job: ExportJob, target: Path) -> Exported:
+    """Write the ONNX file of an engine, checked on this machine, and the script that builds the engine of it.
+
+    Args:
+        device: The device that is to build.
+        job: What is exported.
+        target: The engine that the script is to write; both files lie beside it.
+
+    Raises:
+        CheckFailedError: The device does not import the file, or it does not compute what the subnet computes.
+        OutputError: A file cannot be written.
+    """
+    from natdeploy.api.exporting.job import describe
+    from natdeploy.export.build_script import source_path, write_build_script
+    from natdeploy.export.pipeline import export_network
+    from natdeploy.export.preflight import importer_of
+    from natdeploy.runtimes.onnx_runtime import OnnxRuntime
+
+    precision = job.options.precision
+    exported = export_network(
+        job.network,
+        exporter=_onnx_exporter(job, importer_of(device, runtime=TENSORRT), narrow=precision == "int8"),
+        runtime=OnnxRuntime(),
+        target=source_path(target),
+        images=job.images.check,
+        validation=job.images.validation() if precision == "int8" else None,
+        description=describe(job),
+        latency=lambda _: None,
+    )
+    script = write_build_script(exported.artifact, precision=precision, workspace_mib=workspace_mib(device))
+    return dataclasses.replace(exported, beside=(script,))
+
+
+def workspace_mib(device: Device) -> int:
+    """Return the most memory that a layer may use for itself: an eighth of a device's, 500 MiB of a Jetson Nano's."""
+    memory_gb = device.memory_gb or 4.0
+    return max(_LEAST_WORKSPACE_MIB, min(_MOST_WORKSPACE_MIB, round(memory_gb * _MIB_A_GB)))
+
+
+def _build(device: Device, job: ExportJob, target: Path) -> Exported:
+    with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+        model = _Model(device, job, Path(folder, "network.onnx"))
+        try:
+            with _opened(device, job) as site:
+                return _export(site, device, job, model, target)
+        except (DeviceUnreachableError, MissingRuntimeError) as error:
+            raise _prepared_instead(error, device, job, target) from error
+
+
+class _Model:
+    """The ONNX file of a job, written for what a device is described as, and again where it is something else."""
+
+    def __init__(self, device: Device, job: ExportJob, path: Path) -> None:
+        from natdeploy.export.preflight import importer_of
+
+        self.path = path
+        self._job = job
+        self._state = importer_of(device, runtime=TENSORRT), job.options.precision == "int8"
+        self.written = self._write()
+
+    def fit(self, importer: Importer, *, narrow: bool) -> None:
+        """Write the file for `importer`, where it is not already; `narrow` files are of the job's precision."""
+        if self._state != (importer, narrow):
+            self._state = importer, narrow
+            self.written = self._write()
+
+    def _write(self) -> Mapping[str, Any]:
+        importer, narrow = self._state
+        return _onnx_exporter(self._job, importer, narrow=narrow).write(self._job.network, self.path)
+
+
+def _onnx_exporter(job: ExportJob, importer: Importer, *, narrow: bool) -> Exporter:
+    from natdeploy.export.onnx import OnnxExporter
+    from natdeploy.export.preflight import ImportableExporter
+
+    precision = job.options.precision if narrow else "fp32"
+    calibration = job.images.calibration() if precision == "int8" else None
+    exporter = OnnxExporter(importer.opset, precision=precision, calibration=calibration, symmetric=True)
+    return ImportableExporter(exporter, importer)
+
+
+def _export(site: _Site, device: Device, job: ExportJob, model: _Model, target: Path) -> Exported:
+    from natdeploy.api.exporting.job import describe
+    from natdeploy.export.engine import EngineExporter
+    from natdeploy.export.pipeline import export_network
+    from natdeploy.export.preflight import importer_of
+
+    version = site.builder.version()
+    if device.tensorrt is not None and not f"{version}.".startswith(f"{device.tensorrt}."):
+        job.context.reporter.warn(f"{device.name} has TensorRT {version}, its description says {device.tensorrt}")
+    narrow = job.options.precision == "int8" or not site.builder.sets_precision
+    model.fit(importer_of(device, runtime=TENSORRT, version=version), narrow=narrow)
+    place = {"device": device.name, "fingerprint": site.timer.fingerprint()}
+    exporter = EngineExporter(site.builder, model.path, model.written, precision=job.options.precision, target=place)
+    job.context.reporter.info(f"{device.name}: building the engine, which takes minutes on a small board")
+    exported = export_network(
+        job.network,
+        exporter=exporter,
+        runtime=site.runtime,
+        target=target,
+        images=job.images.check[:_CHECK_IMAGES],
+        validation=_counted(job) if job.options.precision == "int8" else None,
+        description=describe(job),
+        latency=lambda path: _measured(site.timer, device, job, path),
+    )
+    if exported.parity.passed is None:
+        job.context.reporter.warn(f"{exported.artifact}: not compared with the subnet: {exported.parity.reason}")
+    log = target.with_suffix(_LOG_SUFFIX)
+    write_text(log, exporter.log)
+    return dataclasses.replace(exported, beside=(log,))
+
+
+def _counted(job: ExportJob) -> list[Labelled] | None:
+    """Return a few validation images to count hits on; None where hits would mean nothing."""
+    parts = job.images.validation()
+    if parts is None:
+        return None
+    pixels, labels = next(parts)
+    return [(pixels[:_COUNTED_IMAGES], labels[:_COUNTED_IMAGES])]
+
+
+def _measured(timer: ModelTimer, device: Device, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
+    try:
+        stats = timer.time([path], seed=job.seed)[0]
+    except NoOutputsError as error:
+        job.context.reporter.warn(f"the latency is not measured: {error.message}")
+        return None
+    return {
+        **jsonable(stats),
+        "device": device.name,
+        "fingerprint": timer.fingerprint(),
+        "conditions": timer.conditions(),
+    }
+
+
+@contextlib.contextmanager
+def _opened(device: Device, job: ExportJob) -> Iterator[_Site]:
+    """Open the TensorRT of a device; no other job may run there meanwhile."""
+    with device_lock(device):
+        if device.transport == "local" and not has_trtexec(device):
+            yield _package_site(device, job)
+            return
+        with connect(device) as connection:
+            job.context.connections.append(connection)
+            yield _trtexec_site(connection, device, job)
+
+
+def _trtexec_site(connection: Connection, device: Device, job: ExportJob) -> _Site:
+    from natdeploy.export.onnx import INPUT_NAME
+    from natdeploy.profilers.trtexec_timer import TrtexecTimer
+    from natdeploy.runtimes.trtexec_program import TrtexecProgram
+    from natdeploy.runtimes.trtexec_runtime import TrtexecBuilder, TrtexecRuntime
+
+    path, precision = device.program if device.runtime == TENSORRT else None, job.options.precision
+    program = TrtexecProgram(transport=connection, path=path)
+    return _Site(
+        builder=TrtexecBuilder(program, precision=precision, workspace_mib=workspace_mib(device)),
+        runtime=TrtexecRuntime(program, input_name=INPUT_NAME, input_size=job.network.input_size),
+        timer=TrtexecTimer(transport=connection, precision=precision, program=path),
+    )
+
+
+def _package_site(device: Device, job: ExportJob) -> _Site:
+    from natdeploy.profilers.local_timer import LocalTimer
+    from natdeploy.runtimes.tensorrt import TensorrtRuntime
+    from natdeploy.runtimes.tensorrt_builder import TensorrtBuilder
+
+    runtime = TensorrtRuntime()
+    try:
+        runtime.version()
+    except MissingRuntimeError as error:
+        msg = f"there is no TensorRT on this machine: no trtexec, and {error.message}"
+        raise MissingRuntimeError(msg, hint=error.hint) from error
+    return _Site(
+        builder=TensorrtBuilder(precision=job.options.precision, workspace_mib=workspace_mib(device)),
+        runtime=runtime,
+        timer=LocalTimer(runtime=runtime, threads=1, clock=job.context.clock),
+    )
+
+
+def _prepared_instead(
+    error: DeviceUnreachableError | MissingRuntimeError, device: Device, job: ExportJob, target: Path
+) -> DeviceUnreachableError | MissingRuntimeError:
+    """Write what the engine can be built of elsewhere, and return the error that says so, and how to go on."""
+    prepared = prepare_engine(device, job, target)
+    onnx, script = prepared.artifact, prepared.beside[0]
+    msg = f"{error.message}; no engine was built, but {onnx}, its manifest and {script} were written"
+    first = error.hint or f"make {device.name} reachable and export again"
+    hint = (
+        f"either: {first}; or copy {onnx.name} and {script.name} to the device and run there: sh {script.name} "
+        "(--no-build asks for just that, and exits with 0)"
+    )
+    return type(error)(msg, hint=hint, artifacts=(onnx, prepared.manifest, *prepared.beside))

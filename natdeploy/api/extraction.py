@@ -1,0 +1,219 @@
+"""Taking subnets with their weights out of supernets, runs and published networks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from natdeploy.api.context import Context
+from natdeploy.api.results import Result
+from natdeploy.api.searching.plan import SearchPlan
+from natdeploy.api.subnets import load_subnet
+from natdeploy.errors import InputError
+from natdeploy.io.datasets import load_task
+from natdeploy.io.runs import RunFolder
+from natdeploy.io.spaces import resolve_space
+from natdeploy.io.subnet_weights import write_network
+from natdeploy.io.subnets import Subnet, read_subnet
+from natdeploy.io.tables import read_table
+from natdeploy.supernet.threads import prepare_torch
+from natdeploy.version import __version__
+
+if TYPE_CHECKING:
+    from natdeploy.api.searching.archive import Decider
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExtractResult(Result):
+    """A subnet that was written."""
+
+    subnet: Path
+    weights: Path
+    architecture: Mapping[str, Any]
+    validation_top1: float | None
+
+
+def extract(
+    architecture: str | Path,
+    *,
+    supernet: str,
+    weights: Path | str | None = None,
+    width: float | None = None,
+    classes: int | None = None,
+    data: str | None = None,
+    output: Path | None = None,
+    context: Context | None = None,
+) -> ExtractResult:
+    """Take a subnet out of the weights of a supernet.
+
+    Args:
+        architecture: The architecture, in any layout that `read_subnet` knows.
+        supernet: Search space of the weights.
+        weights: A file, or `released`; the weights packaged for the supernet where None.
+        width: Width of an architecture whose file has none.
+        classes: Outputs of the classifier; as many as the weight file has where None.
+        data: Data set whose train images BatchNorm statistics are taken from anew; without it they stay the supernet's.
+        output: File to write; `subnet.json` where None.
+        context: Reporter and clock.
+
+    Raises:
+        InputError: A file is not valid, or weights and supernet do not fit.
+        OutputError: The subnet cannot be written.
+    """
+    from natdeploy.api.training.initial_weights import required_weights
+    from natdeploy.io.datasets import load_task
+    from natdeploy.io.subnet_weights import write_network
+    from natdeploy.supernet.checkpoints import classifier_outputs
+    from natdeploy.supernet.evaluation import SubnetEvaluator
+    from natdeploy.supernet.supernet import Supernet
+
+    context = context or Context()
+    prepare_torch(None)
+    read = read_subnet(architecture, supernet=supernet, width=width)
+    space = resolve_space(supernet, width=read.architecture.width)
+    file = required_weights(space, weights, reporter=context.reporter).files[0]
+    count = classes or classifier_outputs(file.path)
+    model = Supernet(space, count)
+    if not model.load_weights(file.path, file.width):
+        msg = f"{file.path}: its classifier does not have {count} outputs"
+        raise InputError(msg)
+    task = load_task(data, read.architecture.resolution, reporter=context.reporter) if data else None
+    if task is not None and len(task.classes) != count:
+        msg = f"{data}: has {len(task.classes)} classes, the weights are for {count}"
+        raise InputError(msg, hint="adapt the supernet to the data first: natdeploy adapt")
+    if task is None:
+        context.reporter.warn("without --data the BatchNorm statistics stay those of the supernet, not of this subnet")
+        network, top1 = model.engine(read.architecture.width).extract(read.architecture).eval(), None
+    else:
+        evaluator = SubnetEvaluator(model, task)
+        network, top1 = evaluator.subnet(read.architecture), evaluator.top1(read.architecture)
+    target = subnet_file(output)
+    subnet = write_network(
+        network,
+        space=space,
+        architecture=read.architecture,
+        task=task.description() if task else None,
+        metrics={} if top1 is None else {"validation_top1": top1},
+        target=target,
+        provenance={"supernet_weights": file.path.name, "natdeploy": __version__},
+    )
+    return extracted(subnet, target, top1)
+
+
+def extract_from_run(
+    run: Path,
+    *,
+    row: int | None = None,
+    targets: Mapping[str, float] | None = None,
+    output: Path | None = None,
+    context: Context | None = None,
+) -> ExtractResult:
+    """Take any architecture of a finished run's archive out of its supernet, without searching or training again.
+
+    Args:
+        run: Run folder.
+        row: The architecture's `row` in `archive.csv` or `front.csv`.
+        targets: Milliseconds by device, instead of a row; without either the most accurate architecture is meant.
+        output: File to write; `subnet.json` where None.
+        context: Reporter and clock.
+
+    Raises:
+        InputError: The run is not finished, or has no such row.
+        TargetUnreachableError: No architecture of the archive meets the target.
+        OutputError: The subnet cannot be written.
+    """
+    from natdeploy.api.latency.lookup import warn_of_estimates
+    from natdeploy.api.searching.archive import decider_of_run
+
+    context = context or Context()
+    folder = RunFolder.open(run)
+    plan = SearchPlan.from_settings(folder.settings, str(run / "run.toml"))
+    tables = {device: read_table(folder.tables / f"{device}.csv") for device in plan.devices}
+    warn_of_estimates([tables[device] for device in targets or {} if device in tables], context.reporter)
+    prepare_torch(plan.threads)
+    decider = decider_of_run(folder, plan, tables, context)
+    place = _place(decider, row, targets or {}, run)
+    target = subnet_file(output)
+    if (target.parent / "run.toml").exists():
+        msg = f"{target}: a run keeps its own choice there"
+        raise InputError(msg, hint="choose another place with --output")
+    subnet = decider.write(place, target, {"validation_top1": float(decider.top1[place])})
+    return extracted(subnet, target, float(decider.top1[place]))
+
+
+def subnet_file(output: Path | None) -> Path:
+    """Return the subnet file that `--output` means: a file, or a folder to write `subnet.json` in."""
+    if output is None:
+        return Path("subnet.json")
+    return output / "subnet.json" if output.is_dir() or output.suffix != ".json" else output
+
+
+def _place(decider: Decider, row: int | None, targets: Mapping[str, float], run: Path) -> int:
+    if row is None:
+        unknown = [device for device in targets if device not in decider.tables]
+        if unknown:
+            msg = f"{run}: was not searched for device {unknown[0]!r} (its devices: {', '.join(decider.tables)})"
+            hint = f"decide again for it: natdeploy search --from {run} --device {unknown[0]}"
+            raise InputError(msg, hint=hint)
+        return decider.choose_place(targets)[0]
+    if not 0 <= row < len(decider.archive):
+        msg = f"{run}: the archive has no row {row} (rows: 0 to {len(decider.archive) - 1})"
+        raise InputError(msg)
+    return row
+
+
+def extracted(subnet: Subnet, target: Path, top1: float | None) -> ExtractResult:
+    """Return the result of writing a subnet with its weights as the file `target`."""
+    assert subnet.weights is not None
+    return ExtractResult(
+        subnet=target, weights=subnet.weights, architecture=subnet.architecture.to_json(), validation_top1=top1
+    )
+
+
+def extract_network(
+    network: str | Path,
+    *,
+    weights: Path,
+    width: float | None = None,
+    classes: int | None = None,
+    data: str | None = None,
+    output: Path | None = None,
+    context: Context | None = None,
+) -> ExtractResult:
+    """Write a network and the file of its own weights as a subnet.
+
+    BatchNorm statistics stay those of the file.
+
+    Args:
+        network: A `net.config`, or a bare architecture in any layout that `read_subnet` knows.
+        weights: Its weights, by natdeploy's names or those of the files that OFA and the NAT authors released.
+        width: Width of an architecture whose file has none.
+        classes: Outputs of the classifier of a bare architecture.
+        data: Data set that the network was trained on: its classes, mean and deviation go into the subnet's file.
+        output: File to write; `subnet.json` where None.
+        context: Reporter and clock.
+
+    Raises:
+        InputError: A file is not valid, or the weights do not fit; names left over or missing are listed.
+        OutputError: The subnet cannot be written.
+    """
+    context = context or Context()
+    read, module = load_subnet(network, width=width, classes=classes, weights=weights, context=context)
+    task = load_task(data, read.architecture.resolution, reporter=context.reporter) if data else None
+    if task is not None and len(task.classes) != read.classes:
+        msg = f"{data}: has {len(task.classes)} classes, the network has {read.classes}"
+        raise InputError(msg)
+    target = subnet_file(output)
+    written = write_network(
+        module,
+        space=read.space,
+        architecture=read.architecture,
+        task=task.description() if task else None,
+        metrics={},
+        target=target,
+        provenance={"network": Path(network).name, "weights": weights.name, "natdeploy": __version__},
+        activation=read.activation,
+    )
+    return extracted(written, target, None)

@@ -1,0 +1,1 @@
+"""Latency: profiling devices, predicting by tables, measuring whole networks, and the tables themselves."""

@@ -1,0 +1,81 @@
+"""The latency table that a search uses, and what is said of its provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from natdeploy.api.context import Context
+from natdeploy.api.latency.profile import (
+    profile,
+)
+from natdeploy.api.latency.timers import (
+    runtime_of,
+)
+from natdeploy.core.cost import space_layers
+from natdeploy.core.device import Target
+from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyTable
+from natdeploy.core.layers import Layer
+from natdeploy.core.space import SearchSpace
+from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.table_store import choose_table, find_table
+from natdeploy.ports import Reporter
+
+
+def table_for_search(
+    space: SearchSpace, device: str, *, width: float | None, seed: int, context: Context
+) -> LatencyTable:
+    """Return the latency table of `device` for a search; `host` is profiled first where its table does not do.
+
+    Raises:
+        InputError: There is no table of the device.
+    """
+    described = find_device(device)
+    if described.transport != "local":
+        chosen = choose_table(described).read()
+        warn_of_estimates([chosen], context.reporter)
+        return chosen
+    target = target_of(described)
+    stored = find_table(target)
+    table = stored.read() if stored is not None else None
+    if table is None or table.missing(_wanted(space)):
+        context.reporter.info(f"profiling {device} first: it has no complete latency table for {space.name}")
+    elif table.fingerprint in (_fingerprint(target), None):
+        # One without a fingerprint was imported or fitted by whoever knows the machine, and is not measured over.
+        warn_of_estimates([table], context.reporter)
+        return table
+    return profile(
+        device,
+        supernet=space.name,
+        resolutions=space.resolutions,
+        width=width,
+        seed=seed,
+        context=context,
+    ).content
+
+
+def warn_of_estimates(tables: Iterable[LatencyTable], reporter: Reporter) -> None:
+    """Say of each device whose latencies are estimated that nothing was run there."""
+    for table in tables:
+        if table.provenance == ESTIMATED:
+            device = table.target.device
+            reporter.warn(f"the latencies of {device} are estimated from its description: nothing was run there")
+
+
+def target_is_here(device: str) -> bool:
+    """Tell whether a device is this machine."""
+    return find_device(device).transport == "local"
+
+
+def _fingerprint(target: Target) -> str:
+    from natdeploy.profilers.host import host_fingerprint
+
+    return host_fingerprint(runtime_of(target.runtime).version())
+
+
+def _wanted(space: SearchSpace) -> list[Layer]:
+    return [
+        layer
+        for width in space.widths
+        for resolution in space.resolutions
+        for layer in space_layers(space, width, resolution, CLASSIFIER_COUNTS)
+    ]

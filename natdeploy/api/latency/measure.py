@@ -1,0 +1,86 @@
+"""Measuring the latency of a whole network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from natdeploy.api.context import Context
+from natdeploy.api.latency.results import MeasureResult
+from natdeploy.api.latency.timers import (
+    TENSORRT,
+    _meter,
+    exporter_of,
+    opened_timer,
+)
+from natdeploy.core.layers import walk
+from natdeploy.errors import InputError
+from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.subnets import read_with_classes
+from natdeploy.runtimes.model_input import require_file
+
+if TYPE_CHECKING:
+    from natdeploy.ports import ModelTimer
+
+_ENGINE_SUFFIX = ".engine"
+
+
+_MODEL_SUFFIXES = {".onnx": ("onnxruntime", "tensorrt"), ".tflite": ("litert",), _ENGINE_SUFFIX: (TENSORRT,)}
+
+
+def measure(
+    subject: str | Path,
+    device: str = "host",
+    *,
+    supernet: str | None = None,
+    width: float | None = None,
+    classes: int | None = None,
+    runtime: str | None = None,
+    threads: int | None = None,
+    seed: int = 0,
+    context: Context | None = None,
+) -> MeasureResult:
+    """Really run a whole network, given as a subnet or as an exported file, and return its latency.
+
+    Raises:
+        DeviceUnreachableError: The device cannot be reached.
+        InputError: The file is not valid.
+        MissingRuntimeError: The runtime is not installed.
+    """
+    context = context or Context()
+    path = Path(subject)
+    described = find_device(device)
+    suffix = path.suffix.lower()
+    own = _MODEL_SUFFIXES.get(suffix)
+    if own is not None and (supernet, width, classes) != (None, None, None):
+        msg = f"{path}: space, width and classes go with a subnet; a file has its own"
+        raise InputError(msg)
+    if own is not None and runtime not in {None, *own}:
+        msg = f"{path}: {path.suffix} files are run by {' or '.join(own)}, not by {runtime}"
+        raise InputError(msg)
+    if own is not None and runtime is None:
+        runtime = described.runtime if described.runtime in own else own[0]
+    target = target_of(described, runtime=runtime, threads=threads)
+    if own is not None:
+        require_file(path)
+    with opened_timer(described, target, context, engines=suffix == _ENGINE_SUFFIX) as timer:
+        if own is not None:
+            if suffix == _ENGINE_SUFFIX:
+                _require_same_tensorrt(path, timer)
+            stats = timer.time([path], seed=seed)[0]
+        else:
+            read = read_with_classes(subject, supernet=supernet, width=width, classes=classes)
+            layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
+            stats = _meter(timer, exporter_of(described, target), seed).measure([layers])[0]
+    return MeasureResult(device=device, runtime=target.runtime, stats=stats)
+
+
+def _require_same_tensorrt(engine: Path, timer: ModelTimer) -> None:
+    """Check an engine that has a manifest: TensorRT does not always say that an engine is not its own, some crash."""
+    from natdeploy.export.manifest import tool_version
+
+    built, there = tool_version(engine, TENSORRT), timer.version()
+    if built is None or all(one == other for one, other in zip(built.split("."), there.split("."), strict=False)):
+        return
+    msg = f"{engine}: built by TensorRT {built} and cannot be run by TensorRT {there}"
+    raise InputError(msg, hint="export it again for this device: an engine runs only where it was built")

@@ -1,0 +1,55 @@
+"""Predicting the latency of a subnet by a latency table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from natdeploy.api.context import Context
+from natdeploy.api.latency.lookup import _fingerprint, target_is_here, warn_of_estimates
+from natdeploy.api.latency.results import PredictResult
+from natdeploy.core.layers import walk
+from natdeploy.errors import CoverageError
+from natdeploy.io.devices import find_device
+from natdeploy.io.subnets import read_with_classes
+from natdeploy.io.table_store import choose_table
+
+
+def predict(
+    subnet: str | Path,
+    device: str = "host",
+    *,
+    supernet: str | None = None,
+    width: float | None = None,
+    classes: int | None = None,
+    runtime: str | None = None,
+    precision: str | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    context: Context | None = None,
+) -> PredictResult:
+    """Predict the latency of a subnet by the latency table of a device.
+
+    Raises:
+        CoverageError: The table does not cover the subnet; what is missing is named.
+        InputError: The subnet or the table is not valid, or there is no table.
+    """
+    read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes)
+    stored = choose_table(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
+    table = stored.read()
+    reporter = (context or Context()).reporter
+    warn_of_estimates([table], reporter)
+    if target_is_here(device) and table.fingerprint not in (_fingerprint(table.target), None):
+        reporter.warn(f"{stored.path}: measured on another machine or runtime ({table.fingerprint})")
+    layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
+    try:
+        prediction = table.predict(layers)
+    except CoverageError as error:
+        msg = f"{stored.path}: {error.message}"
+        raise CoverageError(msg, hint=error.hint) from error
+    return PredictResult(
+        device=device,
+        runtime=table.target.runtime,
+        prediction=prediction,
+        provenance=table.provenance,
+        table=stored.path,
+    )

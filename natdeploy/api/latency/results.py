@@ -1,0 +1,148 @@
+"""What the functions that work on latency tables return."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from natdeploy.api.results import Result, jsonable
+from natdeploy.core.latency import Calibration, LatencyStats, LatencyTable, Prediction, Validation, describe_layer
+from natdeploy.core.table_checks import ERROR, TableFinding
+
+__all__ = ["Calibration", "CheckResult", "MeasureResult", "PredictResult", "ProfileResult", "TableResult", "Validation"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TableResult(Result):
+    """A latency table, read or written.
+
+    Args:
+        table: Its file.
+        content: The table.
+        resolutions: Resolutions that it covers; empty where nobody has asked.
+        replaced: Where the table that lay there before is kept; None where there was none.
+        findings: What its checks warn of.
+        with_rows: Whether the JSON document holds the rows.
+    """
+
+    table: Path
+    content: LatencyTable
+    resolutions: tuple[int, ...] = ()
+    replaced: Path | None = None
+    findings: tuple[TableFinding, ...] = ()
+    with_rows: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON document of the result."""
+        table = self.content
+        document = {
+            "ok": True,
+            "table": str(self.table),
+            **jsonable(table.target),
+            "provenance": table.provenance,
+            "method": table.method,
+            "created": table.created,
+            "runtime_version": table.runtime_version,
+            "fingerprint": table.fingerprint,
+            "rows": len(table.rows),
+            "resolutions": list(self.resolutions),
+            "folded": list(table.folded),
+            "conditions": jsonable(table.conditions),
+            "validation": jsonable(table.validation),
+            "random_validation": jsonable(table.random_validation),
+            "calibration": jsonable(table.calibration),
+            "replaced": jsonable(self.replaced),
+            "findings": jsonable(self.findings),
+        }
+        if self.with_rows:
+            document["layers"] = [
+                {**jsonable(layer), **jsonable(stats), "description": describe_layer(layer)}
+                for layer, stats in table.rows.items()
+            ]
+        return document
+
+    def described_rows(self) -> Iterator[tuple[str, LatencyStats]]:
+        """Yield each layer of the table, described for people, with its latency."""
+        for layer, stats in self.content.rows.items():
+            yield describe_layer(layer), stats
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckResult(Result):
+    """What is wrong with a latency table."""
+
+    table: Path
+    findings: tuple[TableFinding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no finding is an error."""
+        return all(finding.severity != ERROR for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON document of the result."""
+        return {"ok": self.passed, "table": str(self.table), "findings": jsonable(self.findings)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProfileResult(Result):
+    """A latency table that was written."""
+
+    table: Path
+    content: LatencyTable
+    resolutions: tuple[int, ...]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON document of the result."""
+        target = self.content.target
+        return {
+            "ok": True,
+            "table": str(self.table),
+            "device": target.device,
+            "runtime": target.runtime,
+            "precision": target.precision,
+            "provenance": self.content.provenance,
+            "rows": len(self.content.rows),
+            "resolutions": list(self.resolutions),
+            "seconds": self.seconds,
+            "validation": jsonable(self.content.validation),
+            "random_validation": jsonable(self.content.random_validation),
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictResult(Result):
+    """Latency of a subnet by a table."""
+
+    device: str
+    runtime: str
+    prediction: Prediction
+    provenance: str
+    table: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON document of the result."""
+        return {
+            "ok": True,
+            "device": self.device,
+            "runtime": self.runtime,
+            **jsonable(self.prediction),
+            "provenance": self.provenance,
+            "table": str(self.table),
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeasureResult(Result):
+    """Latency of a whole network that was really run."""
+
+    device: str
+    runtime: str
+    stats: LatencyStats
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON document of the result."""
+        return {"ok": True, "device": self.device, "runtime": self.runtime, **jsonable(self.stats)}

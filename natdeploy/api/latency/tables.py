@@ -1,0 +1,213 @@
+"""Making latency tables without profiling: taken from others, fitted to whole networks, corrected by a few of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from natdeploy.api.context import Context
+from natdeploy.api.latency.results import TableResult
+from natdeploy.api.latency.table_checks import locate_table, tables_of_others
+from natdeploy.core.device import Target
+from natdeploy.core.latency import LatencyTable
+from natdeploy.core.space import SearchSpace
+from natdeploy.core.table_checks import ERROR, check_rows, equal_to_others, probable_places
+from natdeploy.errors import CheckFailedError, InputError
+from natdeploy.files import require_writable
+from natdeploy.io.devices import find_device, load_devices, target_of
+from natdeploy.io.foreign_tables import FOREIGN_FORMATS
+from natdeploy.io.measurements import Measurement, read_measurements, resolutions_of
+from natdeploy.io.spaces import resolve_space
+from natdeploy.io.table_store import table_file
+from natdeploy.io.tables import check_provenance, read_table, replace_table
+from natdeploy.version import __version__
+
+
+def import_table(
+    source: Path,
+    *,
+    format: str,  # noqa: A002, the option's name
+    device: str,
+    supernet: str,
+    runtime: str | None = None,
+    precision: str | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    fresh: bool = False,
+    output: Path | None = None,
+    context: Context | None = None,
+) -> TableResult:
+    """Take over a latency table of once-for-all or of NSGANetV2.
+
+    Args:
+        source: OFA's folder of YAML files or one of them; NSGANetV2's one file.
+        format: `ofa` or `nsganet`.
+        device: Device that the table is of.
+        supernet: Search space that it was made for.
+        runtime: Runtime that it was measured with; the device's default where None, as for the next three.
+        precision: Precision.
+        batch: Images in one call.
+        threads: Threads of the runtime.
+        fresh: Replace a table of another provenance too.
+        output: File or folder to write instead of the user's own table.
+        context: Reporter and clock.
+
+    Raises:
+        InputError: A file, key or figure is not valid, a layer is missing or unknown, or a table of another
+            provenance is there; the message names file, line and reason.
+        CheckFailedError: Its rows are those of another device's table.
+        OutputError: The table cannot be written.
+    """
+    context = context or Context()
+    read = FOREIGN_FORMATS.get(format)
+    if read is None:
+        msg = f"unknown format {format!r} (known: {', '.join(FOREIGN_FORMATS)})"
+        raise InputError(msg)
+    space = resolve_space(supernet)
+    target = target_of(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
+    foreign = read(source, space)
+    table = LatencyTable(
+        target=target,
+        provenance="imported",
+        method=foreign.method,
+        rows=foreign.rows,
+        created=context.clock.now().isoformat(timespec="seconds"),
+        conditions={"natdeploy": __version__, "source": source.name, "supernet": supernet, **foreign.notes},
+        folded=foreign.folded,
+    )
+    return _store(table, foreign.resolutions, output, fresh=fresh, context=context)
+
+
+def fit_table(
+    measurements: Path,
+    *,
+    device: str = "host",
+    supernet: str = "nat",
+    resolutions: tuple[int, ...] | None = None,
+    runtime: str | None = None,
+    precision: str | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    fresh: bool = False,
+    output: Path | None = None,
+    context: Context | None = None,
+) -> TableResult:
+    """Fit a latency table to measurements of whole networks alone.
+
+    Args:
+        measurements: CSV with `latency_ms` and `encoding` or `architecture`, and `classes` where not 1000.
+        device: Device that they were measured on.
+        supernet: Search space of the networks.
+        resolutions: Input sizes to cover, each of which must be measured; all measured ones where None.
+        runtime: Runtime; the device's default where None, as for the next three.
+        precision: Precision.
+        batch: Images in one call.
+        threads: Threads of the runtime.
+        fresh: Replace a table of another provenance too.
+        output: File or folder to write instead of the user's own table.
+        context: Reporter and clock.
+
+    Raises:
+        InputError: The measurements are not valid, too few, or lack a resolution, or a table of another provenance
+            is there.
+        OutputError: The table cannot be written.
+    """
+    from natdeploy.profilers import network_tables
+
+    context = context or Context()
+    target = target_of(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
+    measured, space = _measurements(measurements, supernet, resolutions)
+    _refuse_mixing(output, target, "fitted", fresh=fresh)
+    table = network_tables.fit_table(
+        space,
+        target,
+        [entry.layers for entry in measured],
+        [entry.latency_ms for entry in measured],
+        reporter=context.reporter,
+        clock=context.clock,
+    )
+    return _store(table, space.resolutions, output, fresh=fresh, context=context)
+
+
+def calibrate_table(
+    measurements: Path,
+    *,
+    source: str | Path,
+    device: str = "host",
+    supernet: str = "nat",
+    runtime: str | None = None,
+    precision: str | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    fresh: bool = False,
+    output: Path | None = None,
+    context: Context | None = None,
+) -> TableResult:
+    """Turn another device's latency table into one of `device`, by ten or more networks measured there.
+
+    Args:
+        measurements: As for `fit_table`.
+        source: The other table: its file or its device.
+        device: Device that the networks were measured on.
+        supernet: Search space of the networks.
+        runtime: Runtime of the new table; the device's default where None, as for the next three.
+        precision: Precision.
+        batch: Images in one call.
+        threads: Threads of the runtime.
+        fresh: Replace a table of another provenance too.
+        output: File or folder to write instead of the user's own table.
+        context: Reporter and clock.
+
+    Raises:
+        CoverageError: The other table does not cover a measured network.
+        InputError: The measurements are not valid or too few, there is no such table, or one of another provenance
+            is there.
+        OutputError: The table cannot be written.
+    """
+    from natdeploy.profilers import network_tables
+
+    context = context or Context()
+    target = target_of(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
+    other = read_table(locate_table(source, batch=batch if str(source) in load_devices() else None))
+    measured, _ = _measurements(measurements, supernet, None)
+    _refuse_mixing(output, target, "calibrated", fresh=fresh)
+    if other.provenance == "estimated":
+        context.reporter.warn(f"the latencies of {other.target} are estimated: nothing was run there")
+    table = network_tables.calibrate_table(
+        other,
+        target,
+        [entry.layers for entry in measured],
+        [entry.latency_ms for entry in measured],
+        clock=context.clock,
+    )
+    sizes = sorted({resolution for _, _, resolution in probable_places(table)})
+    return _store(table, tuple(sizes), output, fresh=fresh, context=context)
+
+
+def _measurements(
+    path: Path, supernet: str, resolutions: tuple[int, ...] | None
+) -> tuple[list[Measurement], SearchSpace]:
+    """Return the measured networks, and their space over `resolutions` or over those that were measured."""
+    measured = read_measurements(path, resolve_space(supernet))
+    return measured, resolve_space(supernet, resolutions or resolutions_of(measured))
+
+
+def _refuse_mixing(output: Path | None, target: Target, provenance: str, *, fresh: bool) -> None:
+    """Find out before the work that its result could not be written."""
+    path = table_file(output, target)
+    if path.exists() and not fresh:
+        check_provenance(path, read_table(path), provenance)
+    require_writable(path)
+
+
+def _store(
+    table: LatencyTable, resolutions: tuple[int, ...], output: Path | None, *, fresh: bool, context: Context
+) -> TableResult:
+    findings = [*check_rows(table), *equal_to_others(table, tables_of_others(table.target.device))]
+    for finding in findings:
+        if finding.severity == ERROR:
+            msg = f"the table is not written: {finding.explanation}"
+            raise CheckFailedError(msg)
+        context.reporter.warn(finding.explanation)
+    path = table_file(output, table.target)
+    replaced = replace_table(path, table, fresh=fresh)
+    return TableResult(table=path, content=table, resolutions=resolutions, replaced=replaced, findings=tuple(findings))

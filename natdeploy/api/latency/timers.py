@@ -1,0 +1,154 @@
+"""What model files are timed with, by device and runtime: on this machine, or over a connection."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from natdeploy.api.context import Context
+from natdeploy.core.device import Device, Target
+from natdeploy.errors import InputError, MissingRuntimeError
+from natdeploy.io.devices import find_device
+from natdeploy.io.locks import device_lock
+from natdeploy.ports import Clock, Reporter
+from natdeploy.runtimes.connect import connect
+
+if TYPE_CHECKING:
+    from natdeploy.export.formats import Format
+    from natdeploy.ports import Exporter, ModelTimer, NetworkMeter, Runtime
+    from natdeploy.profilers.passes import Bench
+    from natdeploy.runtimes.connection import Connection
+
+
+def host_meter(target: Target, *, seed: int, clock: Clock) -> NetworkMeter:
+    """Return a meter of whole networks on this machine."""
+    return _meter(host_timer(target, clock), exporter_of(find_device(target.device), target), seed)
+
+
+def bench_of(target: Target, *, clock: Clock, reporter: Reporter, seed: int) -> Bench:
+    """Return what measures the layers of networks on this machine."""
+    exporter = exporter_of(find_device(target.device), target)
+    return _bench(host_timer(target, clock), exporter, Context(reporter=reporter, clock=clock), seed)
+
+
+def _meter(timer: ModelTimer, exporter: Exporter, seed: int) -> NetworkMeter:
+    from natdeploy.profilers.meter import Meter
+
+    return Meter(exporter=exporter, timer=timer, seed=seed)
+
+
+def _bench(timer: ModelTimer, exporter: Exporter, context: Context, seed: int) -> Bench:
+    from natdeploy.profilers.passes import Bench
+
+    return Bench(timer=timer, exporter=exporter, clock=context.clock, reporter=context.reporter, seed=seed)
+
+
+TENSORRT = "tensorrt"
+
+
+@contextlib.contextmanager
+def opened_timer(device: Device, target: Target, context: Context, *, engines: bool = False) -> Iterator[ModelTimer]:
+    """Connect to a device and yield what times model files there; no other job may run on it meanwhile.
+
+    Args:
+        device: The device.
+        target: How it is used.
+        context: Clock, and where the connection is noted.
+        engines: Whether all files are engines, which need no trtexec on a machine that has TensorRT's package.
+
+    Raises:
+        DeviceUnreachableError: The device is not connected.
+        InputError: Another job runs there, or the runtime cannot be used over its transport.
+        MissingRuntimeError: A program or package is missing, here or there.
+        OutputError: The device is full.
+    """
+    with device_lock(device):
+        if device.transport == "local" and (target.runtime != TENSORRT or (engines and not has_trtexec(device))):
+            yield host_timer(target, context.clock)
+        else:
+            with connect(device) as connection:
+                context.connections.append(connection)
+                yield _remote_timer(connection, device, target)
+
+
+def host_timer(target: Target, clock: Clock) -> ModelTimer:
+    """Return a timer of model files on this machine.
+
+    Raises:
+        MissingRuntimeError: The runtime cannot be used here.
+    """
+    from natdeploy.profilers.local_timer import LocalTimer
+    from natdeploy.profilers.timing import timing_of
+
+    runtime = runtime_of(target.runtime)
+    return LocalTimer(runtime=runtime, threads=target.threads, clock=clock, timing=timing_of(runtime.id))
+
+
+def exporter_of(device: Device, target: Target) -> Exporter:
+    """Return the writer of the files that a device's runtime takes.
+
+    Raises:
+        MissingRuntimeError: There is none.
+    """
+    from natdeploy.export.onnx import OnnxExporter
+    from natdeploy.export.preflight import importer_of
+
+    if target.runtime not in {TENSORRT, "onnxruntime"}:
+        return _format(target.runtime).quick_exporter
+    return OnnxExporter(importer_of(device, runtime=target.runtime).opset)
+
+
+def runtime_of(name: str) -> Runtime:
+    """Return the runtime of this machine that is called `name`.
+
+    Raises:
+        MissingRuntimeError: There is none.
+    """
+    if name == TENSORRT:
+        from natdeploy.runtimes.tensorrt import TensorrtRuntime
+
+        return TensorrtRuntime()
+    return _format(name).runtime
+
+
+def has_trtexec(device: Device) -> bool:
+    """Tell whether this machine has the trtexec that a local device means."""
+    from natdeploy.runtimes.trtexec_program import PLACES
+
+    own = device.program if device.runtime == TENSORRT else None
+    return any(shutil.which(place) for place in ([own] if own else PLACES))
+
+
+def _remote_timer(connection: Connection, device: Device, target: Target) -> ModelTimer:
+    from natdeploy.profilers.agent_timer import AgentTimer
+    from natdeploy.profilers.benchmark_timer import BenchmarkModelTimer
+    from natdeploy.profilers.timing import timing_of
+    from natdeploy.profilers.trtexec_timer import TrtexecTimer
+
+    program = device.program if target.runtime == device.runtime else None
+    if target.runtime == TENSORRT:
+        return TrtexecTimer(transport=connection, precision=target.precision, program=program)
+    if target.runtime == "litert" and (device.transport == "adb" or program is not None):
+        return BenchmarkModelTimer(transport=connection, threads=target.threads, program=program)
+    if device.transport == "adb":
+        msg = f"{device.name}: {target.runtime} cannot be run over adb"
+        raise InputError(msg, hint="use --runtime litert")
+    return AgentTimer(
+        transport=connection,
+        runtime=target.runtime,
+        threads=target.threads,
+        python=device.python or "python3",
+        timing=timing_of(target.runtime),
+    )
+
+
+def _format(runtime: str) -> Format:
+    from natdeploy.export.formats import formats
+
+    for entry in formats().values():
+        if entry.runtime.id == runtime:
+            return entry
+    msg = f"nothing can be run with {runtime} on this machine"
+    raise MissingRuntimeError(msg, hint="choose another --runtime: onnxruntime, litert")

@@ -1,0 +1,150 @@
+"""What `--accuracy` names: pretrained predictors, and measured accuracies that predictors are fitted to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from natdeploy.core.genotype import Population, encode
+from natdeploy.core.space import SearchSpace
+from natdeploy.errors import CoverageError, InputError
+from natdeploy.io.accuracies import MeasuredAccuracy, read_accuracies
+from natdeploy.ports import Reporter
+from natdeploy.search.climbing import Gains
+from natdeploy.search.predictors import BestPredictor, cross_validate, make_predictor
+from natdeploy.search.pretrained import RESOLUTIONS, PretrainedPredictor
+
+Accuracy = Callable[[Population], NDArray[np.float64]]
+
+
+_CSV = ".csv"
+
+
+# Members of an ensemble that is asked 100,000 times and more.
+_MEMBERS = 100
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AccuracySource:
+    """An accuracy file that has been read.
+
+    Args:
+        path: The file.
+        resolutions: Input sizes that it knows.
+        predictor: Gives the accuracy of architectures of a space that has only such resolutions.
+    """
+
+    path: Path
+    resolutions: tuple[int, ...]
+    predictor: Callable[[SearchSpace], Accuracy]
+
+    def known(self, space: SearchSpace, reporter: Reporter) -> SearchSpace:
+        """Return `space` with the resolutions that the file knows; the others are named.
+
+        Raises:
+            CoverageError: It knows none of them.
+        """
+        kept = tuple(r for r in space.resolutions if r in self.resolutions)
+        left_out = ", ".join(str(r) for r in space.resolutions if r not in self.resolutions)
+        if not kept:
+            own = ", ".join(map(str, self.resolutions))
+            msg = f"{self.path}: tells nothing of resolutions {left_out} (its own: {own})"
+            raise CoverageError(msg, hint="choose some of its own with --resolutions")
+        if left_out:
+            reporter.warn(f"resolutions {left_out} are left out: {self.path} tells nothing of them")
+        return space.with_resolutions(kept)
+
+
+class Accuracies:
+    """The accuracies of all tasks; counts the architectures that it is asked for.
+
+    Args:
+        sources: Accuracy files by task.
+        space: Search space, whose resolutions all of them know.
+    """
+
+    def __init__(self, sources: Mapping[str, AccuracySource], space: SearchSpace) -> None:
+        self._by_task = [source.predictor(space) for source in sources.values()]
+        self.count = 0
+
+    def each(self, population: Population) -> NDArray[np.float64]:
+        """Return the `n x t` accuracies of the `n x L` array `population`."""
+        self.count += len(population)
+        return np.column_stack([accuracy(population) for accuracy in self._by_task])
+
+    def mean(self, population: Population) -> NDArray[np.float64]:
+        """Return the `n` mean accuracies of the `n x L` array `population`."""
+        means: NDArray[np.float64] = self.each(population).mean(axis=1)
+        return means
+
+    @property
+    def gains(self) -> Gains | None:
+        """The mean of what the sources tell of the genes in each slot, as `Climber` takes it; None where one cannot."""
+        told = [accuracy.gains for accuracy in self._by_task if isinstance(accuracy, PretrainedPredictor)]
+        if len(told) < len(self._by_task):
+            return None
+        return lambda population: np.mean([gains(population) for gains in told], axis=0)
+
+
+def read_source(path: Path, space: SearchSpace, *, predictor: str, seed: int, reporter: Reporter) -> AccuracySource:
+    """Read an accuracy file.
+
+    Args:
+        path: OFA's pretrained predictor, or a CSV of architectures with measured top-1.
+        space: Search space.
+        predictor: Name of the predictor that is fitted to a CSV.
+        seed: Seed of what is random in it.
+        reporter: Is told how good it is on architectures that it has not seen.
+
+    Raises:
+        InputError: The file is not valid, or is of another space.
+    """
+    if path.suffix.lower() == _CSV:
+        measured = read_accuracies(path, space)
+        sizes = tuple(sorted({entry.architecture.resolution for entry in measured}))
+
+        def fitted(space: SearchSpace) -> Accuracy:
+            try:
+                return _fitted(measured, space, predictor, np.random.default_rng([seed, 1]), reporter)
+            except InputError as error:
+                msg = f"{path}: {error.message}"
+                raise InputError(msg, hint=error.hint) from error
+
+        return AccuracySource(path=path, resolutions=sizes, predictor=fitted)
+    from natdeploy.supernet.accuracy_file import read_perceptron
+
+    layers = read_perceptron(path)
+    return AccuracySource(
+        path=path, resolutions=RESOLUTIONS, predictor=lambda space: PretrainedPredictor(space, layers)
+    )
+
+
+def _fitted(
+    measured: Sequence[MeasuredAccuracy], space: SearchSpace, name: str, rng: np.random.Generator, reporter: Reporter
+) -> Accuracy:
+    kept = [entry for entry in measured if entry.architecture.resolution in space.resolutions]
+    population = np.stack([encode(space, entry.architecture) for entry in kept])
+    top1 = np.array([entry.top1 for entry in kept])
+    if np.ptp(top1) == 0:
+        msg = f"all {len(kept)} architectures have a top-1 of {top1[0]:.4g}: there is nothing to learn from them"
+        raise InputError(msg)
+    model = make_predictor(name, space, rng=rng, members=_MEMBERS)
+    model.fit(population, top1)
+    if isinstance(model, BestPredictor):
+        name, figures = model.name, model.quality
+    else:
+        figures = cross_validate(name, space, population, top1, rng=rng, members=_MEMBERS)
+    reporter.info(f"predictor {name}, fitted to {len(kept)} architectures; {_told(figures)}")
+    return model.predict
+
+
+def _told(figures: Mapping[str, float | None]) -> str:
+    tau, rmse = figures.get("kendall"), figures.get("rmse")
+    if rmse is None:
+        return "they are too few to tell its error"
+    said = "not defined" if tau is None else f"{tau:.3f}"
+    return f"cross-validated: Kendall tau {said}, RMSE {100 * rmse:.2f} points of top-1"

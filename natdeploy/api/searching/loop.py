@@ -1,0 +1,205 @@
+"""Driving a NAT search: every step is either read from the run's journal or done and recorded there.
+
+A run that was killed is driven from its beginning again; steps that were recorded cost nothing, training goes on from
+the checkpoint, and since everything random hangs on the seed and the number of the step, the end is the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from natdeploy.api.context import Context
+from natdeploy.api.searching.archive import Decider
+from natdeploy.api.searching.evaluations import Evaluations
+from natdeploy.api.searching.plan import SearchPlan
+from natdeploy.api.searching.report import report_html
+from natdeploy.api.searching.results import SearchResult
+from natdeploy.api.searching.trainer import build_supernet
+from natdeploy.core.genotype import Population
+from natdeploy.core.latency import LatencyTable
+from natdeploy.io.runs import RunFolder
+from natdeploy.search.nat import NatSearch
+from natdeploy.search.objectives import choice_limits, cost_arrays
+from natdeploy.search.predictor import quality
+from natdeploy.search.settings import SearchSettings
+from natdeploy.supernet.data import Task
+
+Values = NDArray[np.float64]
+
+
+_SPLITS = "Top-1 of archive and front is on validation images, that of the choices on test images."
+
+
+class SearchLoop:
+    """One search being driven.
+
+    Args:
+        run: Where it keeps what it must not lose.
+        plan: What is to be done.
+        tables: Latency tables, by device.
+        task: Images.
+        context: Reporter and clock.
+    """
+
+    def __init__(
+        self, run: RunFolder, plan: SearchPlan, tables: Mapping[str, LatencyTable], task: Task, context: Context
+    ) -> None:
+        self.run_folder, self.plan, self.tables, self.context = run, plan, tables, context
+        self.started = context.clock.seconds()
+        self.space = plan.space
+        self.evaluator, self.trainer = build_supernet(plan, run, task)
+        self.costs = cost_arrays(self.space, tables, len(self.evaluator.task.classes), plan.minimized)
+        limits = [limit for limit in choice_limits(plan.targets or ({},), plan.limits, tables) if limit]
+        self.search = NatSearch(
+            self.space, self.costs, limits, _settings(plan), seed=plan.seed, objectives=plan.minimized
+        )
+        self.evaluations = Evaluations(run, self.space, self.evaluator, context)
+        self._begun: list[float] = []
+
+    def run(self) -> None:
+        """Drive the search to its end."""
+        effort = self.plan.effort
+        warmup = self.plan.first_epochs
+        self._train(warmup, "warm-up", None)
+        self._evaluate(0, self.search.first())
+        for iteration in range(1, effort.iterations + 1):
+            candidates, predicted = self._propose(iteration)
+            self._say_quality(iteration, predicted, self._evaluate(2 * iteration - 1, candidates))
+            population = self.search.marginal_population()
+            self._train(warmup + iteration * effort.adapt_epochs, f"adaptation {iteration}", population)
+            self._evaluate(2 * iteration, self.search.archive)
+
+    def finish(self, alias: Path | None) -> SearchResult:
+        """Choose for each target, and write archive, front, subnets and report.
+
+        Args:
+            alias: A further file to write the first choice to.
+
+        Raises:
+            TargetUnreachableError: No architecture of the archive meets a target.
+        """
+        decider = Decider.of(
+            self.run_folder,
+            self.plan,
+            self.tables,
+            costs=self.costs,
+            archive=self.search.archive,
+            top1=self.search.top1,
+            evaluator=self.evaluator,
+            context=self.context,
+        )
+        rows = decider.write_archive()
+        choices = decider.choices(alias)
+        front = [row for row in rows if row["front"]]
+        html = report_html(
+            title=f"Search of {self.plan.supernet} on {self.plan.data}",
+            note=f"preset {self.plan.preset}, seed {self.plan.seed}. {_SPLITS}",
+            rows=rows,
+            choices=choices,
+            tables=self.tables,
+            iterations=self.run_folder.recorded("iteration"),
+            objectives=self.plan.minimized,
+        )
+        report = self.run_folder.write_report(html)
+        self.run_folder.record("finished", {"at": self.context.clock.now().isoformat()})
+        return SearchResult(
+            run=self.run_folder.path,
+            subnet=alias or choices[0].subnet,
+            front_size=len(front),
+            front=front,
+            iterations=self.plan.effort.iterations,
+            evaluations=self.evaluations.count,
+            seconds=round(self.context.clock.seconds() - self.started, 3),
+            choices=choices,
+            limits=dict(self.plan.limits),
+            prefer=self.plan.prefer,
+            report=report,
+        )
+
+    def _train(self, until: int, stage: str, population: Population | None) -> None:
+        start = self.trainer.done
+        for number in range(start, until):
+            loss = self.trainer.epoch(number, population)
+            self.trainer.save(self.run_folder.checkpoint)
+            self.context.reporter.progress(stage, number - start + 1, until - start, f"loss {loss:.3f}")
+
+    def _evaluate(self, stage: int, population: Population) -> Values:
+        """Evaluate, tell the search, and return the top-1 of each row; NaN where it failed."""
+        top1 = self.evaluations.top1(stage, population)
+        failed = np.isnan(top1)
+        self.search.drop(population[failed])
+        self.search.tell(population[~failed], top1[~failed])
+        return top1
+
+    def _propose(self, iteration: int) -> tuple[Population, Values]:
+        known = [event for event in self.run_folder.recorded("proposed") if event["iteration"] == iteration]
+        if known:
+            genotypes = np.array(known[0]["genotypes"], dtype=np.int64)
+            return genotypes.reshape(-1, self.space.genotype_length), np.array(known[0]["predicted"])
+        candidates, predicted = self.search.propose(iteration)
+        self.run_folder.record(
+            "proposed",
+            {"iteration": iteration, "genotypes": candidates.tolist(), "predicted": predicted.tolist()},
+        )
+        return candidates, predicted
+
+    def _say_quality(self, iteration: int, predicted: Values, measured: Values) -> None:
+        if any(event["iteration"] == iteration for event in self.run_folder.recorded("iteration")):
+            return
+        known = np.isfinite(measured)
+        figures: dict[str, Any] = quality(predicted[known], measured[known]) if known.any() else {}
+        event = {
+            "iteration": iteration,
+            "predictor": self.plan.effort.predictor,
+            "best_top1": float(self.search.top1.max()),
+            "best_within": self.search.best_within(),
+            "hypervolume": self.search.hypervolume(),
+            "reference": self.search.reference(),
+            **figures,
+        }
+        self.run_folder.record("iteration", event)
+        self._begun.append(self.context.clock.seconds())
+        left = remaining_s(self._begun, self.plan.effort.iterations - iteration + 1)
+        self.context.reporter.info(live_line(event, new=int(known.sum()), left_s=left))
+
+
+def live_line(event: Mapping[str, Any], *, new: int, left_s: float | None) -> str:
+    """Return an iteration's figures in a line.
+
+    Args:
+        event: What the journal says of it.
+        new: Architectures that it has added.
+        left_s: Seconds to the end of the search, where they can be told.
+    """
+    tau = event.get("kendall")
+    best = ", ".join("none" if top1 is None else f"{top1:.3f}" for top1 in event["best_within"])
+    parts = [
+        f"iteration {event['iteration']}: {new} new architectures",
+        "predictor tau not defined" if tau is None else f"predictor tau {tau:.2f}",
+        f"hypervolume {event['hypervolume']:.3f}",
+        f"best top-1 so far {event['best_top1']:.3f}" + (f" (within the limits: {best})" if best else ""),
+    ]
+    if left_s is not None:
+        parts.append(f"about {left_s:.0f} s left" if left_s < 120 else f"about {left_s / 60:.0f} min left")
+    return ", ".join(parts)
+
+
+def remaining_s(begun: Sequence[float], left: int) -> float | None:
+    """Return the seconds that `left` more iterations take; None before two have begun.
+
+    Args:
+        begun: When each of those so far began, in seconds.
+        left: Iterations to come.
+    """
+    return (begun[-1] - begun[0]) / (len(begun) - 1) * left if len(begun) > 1 else None
+
+
+def _settings(plan: SearchPlan) -> SearchSettings:
+    names = [field.name for field in dataclasses.fields(SearchSettings)]
+    return SearchSettings(**{name: getattr(plan.effort, name) for name in names})

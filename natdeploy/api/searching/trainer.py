@@ -1,0 +1,49 @@
+"""The supernet of a run with its trainer and its evaluator."""
+
+from __future__ import annotations
+
+from natdeploy.api.searching.plan import SearchPlan
+from natdeploy.api.training.initial_weights import load_weights
+from natdeploy.io.runs import RunFolder
+from natdeploy.supernet.accelerator import accelerator
+from natdeploy.supernet.data import Task
+from natdeploy.supernet.evaluation import SubnetEvaluator
+from natdeploy.supernet.supernet import Supernet
+from natdeploy.supernet.training import ElasticTrainer, Recipe
+
+# What a preset says of the training steps.
+_OF_RECIPE = (
+    "batch",
+    "least_steps",
+    "learning_rate",
+    "rate_warmup_epochs",
+    "weight_decay",
+    "label_smoothing",
+    "subnets",
+    "distil",
+    "labels_beside",
+    "cutmix",
+    "sandwich",
+)
+
+
+def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[SubnetEvaluator, ElasticTrainer]:
+    """Build supernet, evaluator and trainer of a run, as far trained as its checkpoint says, on a GPU if possible."""
+    effort = plan.effort
+    supernet = Supernet(plan.space, len(task.classes), seed=plan.seed).to(accelerator())
+    # The checkpoint holds all weights: those of the beginning may be gone by then.
+    if not run.checkpoint.exists():
+        load_weights(supernet, plan.weights, plan.weights_sha256, str(run.path / "run.toml"))
+    recipe = Recipe(**{name: getattr(effort, name) for name in _OF_RECIPE})
+    trainer = ElasticTrainer(
+        supernet,
+        task,
+        recipe,
+        total_epochs=max(1, plan.first_epochs + effort.iterations * effort.adapt_epochs),
+        plain_epochs=plan.plain_epochs,
+        seed=plan.seed,
+    )
+    if run.checkpoint.exists():
+        trainer.restore(run.checkpoint)
+    evaluator = SubnetEvaluator(supernet, task, recalibration_images=effort.recalibration_images, seed=plan.seed)
+    return evaluator, trainer

@@ -1,0 +1,105 @@
+"""Pretraining a supernet from nothing: the largest network first, then all of them, each distilled from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from natdeploy.api.context import Context
+from natdeploy.api.training.initial_weights import required_weights
+from natdeploy.api.training.run import TrainingPlan, TrainingResult, Work, begin, context_of, go_on
+from natdeploy.io.datasets import resolved
+from natdeploy.io.spaces import resolve_space
+from natdeploy.supernet.distributed import joined_team
+from natdeploy.supernet.threads import prepare_torch
+
+_WORK = Work(command="pretrain", stage="pretraining", chooses=False)
+
+
+def pretrain(
+    *,
+    data: str,
+    output: Path,
+    supernet: str = "starter",
+    weights: Path | str | None = None,
+    resolutions: tuple[int, ...] | None = None,
+    width: float | None = None,
+    epochs: int = 60,
+    plain_epochs: int = 30,
+    batch: int = 128,
+    learning_rate: float = 0.2,
+    weight_decay: float = 5e-5,
+    label_smoothing: float = 0.1,
+    subnets: int = 2,
+    averaging: float = 0.998,
+    samples: int = 20,
+    seed: int = 0,
+    threads: int | None = None,
+    context: Context | None = None,
+) -> TrainingResult:
+    """Train a supernet from random weights, or on from given ones, and test it.
+
+    Train and validation images are all trained on, since nothing is chosen by them; the test images only tell the
+    accuracy at the end. Of the subnets of each step one is the smallest. The arguments are those of `TrainingPlan`.
+
+    Args:
+        data: Name or folder of the data set.
+        output: Folder of the run; it gets `supernet.safetensors`.
+        supernet: Search space.
+        weights: A file to go on from, `packaged` or `released`; random weights where None.
+        resolutions: Input sizes; the space's own where None.
+        width: The only width; all of the space's where None.
+        epochs: Epochs in all.
+        plain_epochs: Epochs, at the beginning, of the largest network alone.
+        batch: Images in a step.
+        learning_rate: Peak learning rate.
+        weight_decay: Weight decay.
+        label_smoothing: Label smoothing.
+        subnets: Subnets of each step beside the largest.
+        averaging: Decay of the moving average of the weights.
+        samples: Random subnets to test.
+        seed: Seed of everything random.
+        threads: Threads to train with.
+        context: Reporter and clock.
+
+    Raises:
+        InputError: A name, a number or the data is not valid, or `output` holds a run.
+        InterruptedWorkError: Interrupted from the keyboard; the message says how to go on.
+        MemoryShortageError: A step needs more memory than there is.
+        OutputError: Something cannot be written.
+    """
+    context = context or Context()
+    space = resolve_space(supernet, resolutions, width)
+    with joined_team() as team:
+        reporter = context_of(team, context).reporter
+        begun = None if weights is None else team.in_turn(lambda: required_weights(space, weights, reporter=reporter))
+        plan = TrainingPlan(
+            supernet=supernet,
+            resolutions=space.resolutions,
+            widths=space.widths,
+            data=resolved(data),
+            epochs=epochs,
+            plain_epochs=min(plain_epochs, epochs),
+            batch=batch,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            label_smoothing=label_smoothing,
+            subnets=subnets,
+            averaging=averaging,
+            samples=samples,
+            seed=seed,
+            threads=prepare_torch(threads),
+            weights=begun.name if begun else "",
+            weights_sha256=begun.sha256 if begun else (),
+        )
+        return begin(output, plan, _WORK, team=team, context=context)
+
+
+def resume_pretraining(path: Path, *, context: Context | None = None) -> TrainingResult:
+    """Go on with pretraining that was interrupted; it ends in the weights that it would have had.
+
+    Raises:
+        InputError: `path` is not the folder of such a run, or a file in it is damaged.
+        OutputError: Something cannot be written.
+    """
+    with joined_team() as team:
+        return go_on(path, _WORK, team=team, context=context or Context())

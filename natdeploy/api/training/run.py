@@ -1,0 +1,319 @@
+"""Elastic training in a folder that can be resumed: what `pretrain` and `adapt` share."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+
+from natdeploy.api.context import Context, SilentReporter
+from natdeploy.api.results import Result
+from natdeploy.api.training.initial_weights import load_weights
+from natdeploy.core.architecture import Architecture, largest, smallest
+from natdeploy.core.genotype import decode, sample
+from natdeploy.core.space import SearchSpace, find_space
+from natdeploy.errors import InputError, InterruptedWorkError
+from natdeploy.io.datasets import load_task
+from natdeploy.io.run_settings import validated
+from natdeploy.io.runs import RunFolder
+from natdeploy.supernet.checkpoints import write_state
+from natdeploy.supernet.data import Task, joined
+from natdeploy.supernet.distributed import Team
+from natdeploy.supernet.evaluation import SubnetEvaluator
+from natdeploy.supernet.memory import shortage_told
+from natdeploy.supernet.supernet import Supernet
+from natdeploy.supernet.threads import prepare_torch
+from natdeploy.supernet.training import ElasticTrainer, Recipe
+
+_WEIGHTS = "supernet.safetensors"
+
+
+_RECALIBRATION_IMAGES = 2048
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingPlan:
+    """Everything that decides what elastic training does; what `run.toml` holds.
+
+    Args:
+        supernet: Name of the search space.
+        resolutions: Input sizes that are trained.
+        widths: Widths that are trained.
+        data: Name of the data set, or its folder, absolute.
+        epochs: Epochs in all.
+        plain_epochs: How many of them, at the beginning, train the largest network alone.
+        batch: Images in a step, of all processes together.
+        learning_rate: Peak learning rate.
+        weight_decay: Decay of weights other than biases and BatchNorm's.
+        label_smoothing: Smoothing of the labels.
+        subnets: Subnets of each step beside the largest.
+        averaging: Decay, a step, of the moving average of the weights that is kept; 0 for none.
+        samples: Random subnets that are tested at the end, beside the largest and the smallest.
+        seed: Seed.
+        threads: Threads to train with, of each process.
+        distil: Whether the subnets learn from the largest network; else from the labels alone.
+        labels_beside: Weight of the labels' loss beside the largest network's.
+        cutmix: Probability that the images of a batch are mixed.
+        sandwich: Whether the smallest network is always one of the subnets.
+        weights: What the supernet begins with, as in `SearchPlan`; empty for random weights.
+        weights_sha256: Hashes of these files.
+        population: Genotypes whose marginals subnets are drawn from, as text; uniformly where empty.
+    """
+
+    supernet: str
+    resolutions: tuple[int, ...]
+    widths: tuple[float, ...]
+    data: str
+    epochs: int
+    plain_epochs: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    label_smoothing: float
+    subnets: int
+    averaging: float
+    samples: int
+    seed: int
+    threads: int
+    distil: bool = True
+    labels_beside: float = 0.0
+    cutmix: float = 0.0
+    sandwich: bool = True
+    weights: str = ""
+    weights_sha256: tuple[str, ...] = ()
+    population: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        least = {"epochs": 1, "batch": 2, "subnets": 1, "threads": 1}
+        for name in ("epochs", "plain_epochs", "batch", "subnets", "samples", "seed", "threads"):
+            if getattr(self, name) < least.get(name, 0):
+                msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be {least.get(name, 0)} at least"
+                raise InputError(msg)
+        if not 0 < self.learning_rate < float("inf"):
+            msg = f"learning-rate is {self.learning_rate}: it must be a number over 0"
+            raise InputError(msg)
+        for name in ("labels_beside", "cutmix"):
+            if not 0 <= getattr(self, name) <= 1:
+                msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be between 0 and 1"
+                raise InputError(msg)
+        for name in ("weight_decay", "label_smoothing", "averaging"):
+            if not 0 <= getattr(self, name) < 1:
+                msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be 0 at least and less than 1"
+                raise InputError(msg)
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
+        return dataclasses.replace(find_space(self.supernet), resolutions=self.resolutions, widths=self.widths)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How each step is made."""
+        return Recipe(
+            batch=self.batch,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            label_smoothing=self.label_smoothing,
+            subnets=self.subnets,
+            distil=self.distil,
+            labels_beside=self.labels_beside,
+            cutmix=self.cutmix,
+            sandwich=self.sandwich,
+            averaging=self.averaging,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What kind of training it is.
+
+    Args:
+        command: The command, which its settings are called by.
+        stage: What its progress is called.
+        chooses: Whether something is chosen among the subnets later: validation images are then kept for it and tell
+            the accuracy. Else they are trained on too, and the test images tell it.
+    """
+
+    command: str
+    stage: str
+    chooses: bool
+
+    @property
+    def split(self) -> str:
+        """Name of the split that tells the accuracy."""
+        return "validation" if self.chooses else "test"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingResult(Result):
+    """A trained supernet.
+
+    Args:
+        run: Run folder.
+        weights: Weight file, good for `--weights`.
+        epochs: Epochs trained.
+        seconds: What they took.
+        top1_source: Images that the following are of: `test` or `validation`.
+        largest_top1: Top-1 of the largest subnet, between 0 and 1.
+        smallest_top1: Top-1 of the smallest.
+        random_top1: Top-1 of random subnets.
+    """
+
+    run: Path
+    weights: Path
+    epochs: int
+    seconds: float
+    top1_source: str
+    largest_top1: float
+    smallest_top1: float
+    random_top1: tuple[float, ...]
+
+
+def begin(output: Path, plan: TrainingPlan, work: Work, *, team: Team, context: Context) -> TrainingResult:
+    """Train in a new folder; of several processes the first one alone writes files and reports.
+
+    Raises:
+        InputError: The data is not valid, or `output` holds a run.
+        InterruptedWorkError: Interrupted from the keyboard; the message says how to go on.
+        OutputError: Something cannot be written.
+    """
+    context = context_of(team, context)
+    task = _task(plan, team, context)
+    run = RunFolder.create(output, {work.command: dataclasses.asdict(plan)})
+    team.wait()
+    if team.leads:
+        run.begin()
+    return _Training(run=run, plan=plan, work=work, task=task, team=team, context=context).done()
+
+
+def go_on(path: Path, work: Work, *, team: Team, context: Context) -> TrainingResult:
+    """Go on with training that was interrupted; it ends in the weights that it would have had.
+
+    Raises:
+        InputError: `path` is not the folder of such a run, or a file in it is damaged.
+        OutputError: Something cannot be written.
+    """
+    context = context_of(team, context)
+    run = RunFolder.open(path)
+    plan = validated(TrainingPlan, lambda: run.settings[work.command], str(path / "run.toml"), work.stage)
+    prepare_torch(plan.threads)
+    task = _task(plan, team, context)
+    return _Training(run=run, plan=plan, work=work, task=task, team=team, context=context).done()
+
+
+def context_of(team: Team, context: Context) -> Context:
+    """Return a context whose reporter is silent in every process but the first."""
+    return context if team.leads else dataclasses.replace(context, reporter=SilentReporter())
+
+
+def _task(plan: TrainingPlan, team: Team, context: Context) -> Task:
+    return team.in_turn(lambda: load_task(plan.data, plan.resolutions[-1], reporter=context.reporter))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Training:
+    run: RunFolder
+    plan: TrainingPlan
+    work: Work
+    task: Task
+    team: Team
+    context: Context
+
+    def done(self) -> TrainingResult:
+        """Train from where the checkpoint is to the end, evaluate, and write the weights."""
+        self.context.reporter.info(f"run folder: {self.run.path}")
+        supernet = self._supernet()
+        trainer = ElasticTrainer(
+            supernet,
+            self._trained_on(),
+            self.plan.recipe,
+            total_epochs=self.plan.epochs,
+            plain_epochs=self.plan.plain_epochs,
+            seed=self.plan.seed,
+            team=self.team,
+        )
+        if self.run.checkpoint.exists():
+            trainer.restore(self.run.checkpoint)
+        try:
+            self._train(trainer)
+            trainer.use_average()
+            return self._finish(supernet)
+        except KeyboardInterrupt as error:
+            msg = "interrupted; nothing is lost but the epoch at hand"
+            hint = f"go on with: natdeploy {self.work.command} --resume {shlex.quote(str(self.run.path))}"
+            raise InterruptedWorkError(msg, hint=hint) from error
+
+    def _supernet(self) -> Supernet:
+        plan, source = self.plan, str(self.run.path / "run.toml")
+        supernet = Supernet(plan.space, len(self.task.classes), seed=plan.seed).to(self.team.device)
+        if not self.run.checkpoint.exists():
+            load_weights(supernet, plan.weights, plan.weights_sha256, source)
+        return supernet
+
+    def _trained_on(self) -> Task:
+        if self.work.chooses:
+            return self.task
+        return dataclasses.replace(self.task, train=joined(self.task.train, self.task.validation))
+
+    def _train(self, trainer: ElasticTrainer) -> None:
+        start, epochs, clock = trainer.done, self.plan.epochs, self.context.clock
+        rows = [[int(gene) for gene in row.split()] for row in self.plan.population]
+        population = np.array(rows, dtype=np.int64) if rows else None
+        for number in range(start, epochs):
+            began = clock.seconds()
+            loss = trainer.epoch(number, population)
+            if self.team.leads:
+                trainer.save(self.run.checkpoint)
+                self.run.record("epoch", {"number": number, "loss": loss, "seconds": clock.seconds() - began})
+            self.context.reporter.progress(self.work.stage, number + 1 - start, epochs - start, f"loss {loss:.3f}")
+
+    def _finish(self, supernet: Supernet) -> TrainingResult:
+        found = self._tested(supernet)
+        weights = self.run.path / _WEIGHTS
+        # The first process has written the epochs, whichever process this is.
+        seconds = {event["number"]: event["seconds"] for event in RunFolder.open(self.run.path).recorded("epoch")}
+        result = TrainingResult(
+            run=self.run.path,
+            weights=weights,
+            epochs=self.plan.epochs,
+            seconds=round(float(sum(seconds.values())), 1),
+            top1_source=self.work.split,
+            largest_top1=found[0],
+            smallest_top1=found[1],
+            random_top1=tuple(found[2:]),
+        )
+        if self.team.leads:
+            write_state(weights, supernet.state_dict(), self._about())
+            self.run.record("finished", {"at": self.context.clock.now().isoformat(), "result": result.to_json()})
+        return result
+
+    def _tested(self, supernet: Supernet) -> list[float]:
+        """Return top-1 of the largest, the smallest and the random subnets; the processes share them out."""
+        space, seed, team = self.plan.space, self.plan.seed, self.team
+        rows = sample(space, self.plan.samples, np.random.default_rng(seed))
+        tested = [largest(space), smallest(space), *(decode(space, row) for row in rows)]
+        images = self._trained_on()
+        evaluator = SubnetEvaluator(supernet, images, recalibration_images=_RECALIBRATION_IMAGES, seed=seed)
+        own: list[float] = []
+        for place in range(team.rank, len(tested), team.count):
+            own.append(self._top1(evaluator, tested[place]))
+            done = min(place + team.count, len(tested))
+            self.context.reporter.progress(self.work.split, done, len(tested), f"top-1 {own[-1]:.3f}")
+        return team.interleaved(own, len(tested))
+
+    def _top1(self, evaluator: SubnetEvaluator, architecture: Architecture) -> float:
+        during = f"in the evaluation of a subnet at {architecture.resolution} pixels"
+        with shortage_told(during, hint="train a new run with lower --resolutions"):
+            if self.work.chooses:
+                return evaluator.top1(architecture)
+            return evaluator.test_top1(evaluator.subnet(architecture))
+
+    def _about(self) -> dict[str, str]:
+        settings = dataclasses.asdict(self.plan)
+        kept = {name: value for name, value in settings.items() if name not in {"data", "threads"}}
+        recipe = {**kept, "weights": Path(self.plan.weights).name, "population": len(self.plan.population)}
+        data = Path(self.task.name).name
+        return {"recipe": json.dumps(recipe), "data": data, "classes": str(len(self.task.classes))}

@@ -1,0 +1,236 @@
+"""Exports by the Python API: what is checked, calibrated and measured with which images."""
+
+import dataclasses
+import json
+import types
+
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+
+from natdeploy import api
+from natdeploy.api.exporting import run
+from natdeploy.api.exporting.images import ExportImages, noise
+from natdeploy.api.exporting.results import ExportResult
+from natdeploy.core.architecture import smallest
+from natdeploy.core.space import SPACES
+from natdeploy.errors import CheckFailedError, InputError
+from natdeploy.export.parity import reference_outputs
+from natdeploy.io.datasets import load_task
+from natdeploy.io.subnets import read_subnet
+from natdeploy.runtimes.litert_delegation import Delegation
+
+
+class Heard:
+    """A reporter that remembers."""
+
+    def __init__(self):
+        self.said = []
+
+    def info(self, message):
+        """Remember a message."""
+        self.said.append(message)
+
+    def warn(self, message):
+        """Remember a warning."""
+        self.said.append(f"warning: {message}")
+
+    def progress(self, stage, done, total, detail=""):
+        """Forget progress."""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch, exports_on_one_thread):
+    """A data folder of its own."""
+    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
+
+
+def export(subnet, folder, formats=("onnx",), **options):
+    """Export into `folder`; return the result and what was said."""
+    heard = Heard()
+    result = api.export(
+        subnet,
+        formats,
+        options=api.ExportOptions(**options),
+        output=folder / "out",
+        context=api.Context(reporter=heard),
+    )
+    return result.exports[0], heard.said
+
+
+def changed(subnet, folder, **keys):
+    """Write the subnet with other keys, beside its weights, and return its path."""
+    content = {**json.loads(subnet.read_text()), "weights": str(subnet.with_suffix(".safetensors")), **keys}
+    path = folder / "changed.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_int8_is_calibrated_and_counted_on_images_of_the_task(digits_subnet, tmp_path):
+    """Ranges come from train images, hits from validation images; both, and the latency of fp32, are told."""
+    exported, said = export(digits_subnet, tmp_path, precision="int8")
+    manifest = json.loads(exported.manifest.read_text())
+    accuracy = manifest["accuracy"]
+    assert manifest["precision"] == exported.precision == "int8"
+    assert manifest["calibration"]["source"] == "train images of digits"
+    assert manifest["calibration"]["images"] == 128
+    assert accuracy == dataclasses.asdict(exported.accuracy)
+    assert accuracy["images"] == len(load_task("digits", 32).validation)
+    assert accuracy["before"] > 0.8
+    assert accuracy["before"] - accuracy["after"] < 0.02
+    assert manifest["latency"]["fp32_median_ms"] == exported.fp32_latency_ms > 0
+    assert json.loads(json.dumps(ExportResult(exports=(exported,)).to_json()))["accuracy"] == accuracy
+    assert not any("noise" in line for line in said)
+
+
+def test_int8_that_loses_too_much_is_rejected(digits_subnet, tmp_path):
+    """Calibrated on images that tell nothing, the file loses its accuracy, and only the rejected file stays."""
+    (tmp_path / "black").mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "black" / "1.png")
+    with pytest.raises(CheckFailedError, match=r"top-1 on \d+ validation images falls from") as caught:
+        export(digits_subnet, tmp_path, precision="int8", calibration=str(tmp_path / "black"))
+    assert caught.value.exit_code == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["subnet.onnx.rejected"]
+
+
+def test_pixels_are_normalized_inside(digits_subnet, tmp_path):
+    """With normalization and softmax inside, the file gives for pixels what softmax gives of the subnet's logits."""
+    exported, _ = export(digits_subnet, tmp_path, normalize_inside=True, softmax_inside=True)
+    manifest = json.loads(exported.manifest.read_text())
+    assert manifest["normalize_inside"]
+    assert manifest["softmax_inside"]
+    assert manifest["input"]["range"] == [0, 255]
+    task = load_task("digits", 32)
+    shown = task.validation.subset(np.arange(4)).pixels()
+    images = task.prepare(shown, 32).numpy()
+    pixels = (images * np.reshape(task.std, (3, 1, 1)) + np.reshape(task.mean, (3, 1, 1))) * 255
+    session = onnxruntime.InferenceSession(exported.artifact, providers=["CPUExecutionProvider"])
+    rows = [session.run(["probabilities"], {"image": image[None].astype(np.float32)})[0][0] for image in pixels]
+    logits = reference_outputs(api.load_subnet(digits_subnet)[1], np.ascontiguousarray(images))
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(rows, expected, rtol=1e-3)
+
+
+def test_normalization_needs_a_task(tmp_path):
+    """Without a task nobody knows mean and std: a clear error, and nothing is written."""
+    bare = tmp_path / "bare.json"
+    bare.write_text(json.dumps(smallest(SPACES["starter"]).to_json()))
+    with pytest.raises(InputError, match=r"bare.json: names no task, whose mean and std --normalize-inside needs"):
+        export(bare, tmp_path, normalize_inside=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_exported_is_not_overwritten(digits_subnet, tmp_path):
+    """A subnet that lies where the file or its manifest is to go ends the export, and stays what it is."""
+    for name, output in (("net.manifest.json", "net.onnx"), ("net.onnx", "net.onnx")):
+        (tmp_path / name).write_bytes(changed(digits_subnet, tmp_path).read_bytes())
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(InputError, match=f"{name}: would overwrite what is exported"):
+            api.export(tmp_path / name, output=tmp_path / output)
+        assert (tmp_path / name).read_bytes() == before
+        (tmp_path / name).unlink()
+
+
+def test_one_image_does_not_check_a_file(tmp_path):
+    """A subnet without a task is checked on the images of --calibration: a single one is refused by its folder."""
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "one" / "1.png")
+    bare = tmp_path / "bare.json"
+    bare.write_text(json.dumps(smallest(SPACES["starter"]).to_json()))
+    with pytest.raises(InputError, match=r"--calibration .*one: holds one image"):
+        export(bare, tmp_path, precision="int8", calibration=str(tmp_path / "one"))
+
+
+def test_without_images_noise_is_used_and_said(digits_subnet, tmp_path):
+    """Where the images of the task cannot be read, noise checks and calibrates, which is said; no hits are counted."""
+    task = {**json.loads(digits_subnet.read_text())["task"], "dataset": str(tmp_path / "gone")}
+    subnet = changed(digits_subnet, tmp_path, task=task, weights=None)
+    exported, said = export(subnet, tmp_path, precision="int8")
+    manifest = json.loads(exported.manifest.read_text())
+    assert any("cannot be read" in line and "checked on seeded noise" in line for line in said)
+    assert any("int8 ranges are taken from seeded noise" in line for line in said)
+    assert (manifest["calibration"]["source"], manifest["parity"]["checked_on"]) == ("noise", "noise")
+    assert exported.accuracy is None
+
+
+def test_images_of_other_classes_are_not_those_of_the_task(digits_subnet, tmp_path):
+    """A data set of the same name with other classes is not used: its labels would count for nothing."""
+    task = {**json.loads(digits_subnet.read_text())["task"], "classes": [f"class {number}" for number in range(10)]}
+    exported, said = export(changed(digits_subnet, tmp_path, task=task), tmp_path)
+    assert any("its classes are not those of the subnet" in line for line in said)
+    assert json.loads(exported.manifest.read_text())["parity"]["checked_on"] == "noise"
+
+
+def test_option_of_another_format_is_refused_before_any_work(digits_subnet, tmp_path):
+    """One format that does not take an option is enough to refuse it, whatever the others take."""
+    with pytest.raises(InputError, match="--opset is not an option of format tflite"):
+        export(digits_subnet, tmp_path, ("onnx", "tflite"), opset=13)
+    assert not (tmp_path / "out").exists()
+
+
+def test_calibration_that_cannot_be_read_is_one_error(digits_subnet, tmp_path):
+    """A folder to calibrate with that is empty is named, and nothing is written."""
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: holds no image"):
+        export(digits_subnet, tmp_path, precision="int8", calibration=str(tmp_path / "empty"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_subnet_without_a_task_is_calibrated_with_given_images(digits_subnet, tmp_path):
+    """Images of a folder calibrate a subnet that names no task; they are then normalized by their own statistics."""
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
+    subnet = read_subnet(changed(digits_subnet, tmp_path, task=None))
+    options = api.ExportOptions(precision="int8", calibration=str(tmp_path / "images"))
+    images = ExportImages(subnet, options=options, seed=0, reporter=Heard())
+    calibration = images.calibration()
+    assert calibration.images.shape == (3, 3, 32, 32)
+    assert calibration.images.mean(axis=(0, 2, 3)) == pytest.approx([0, 0, 0], abs=1e-3)
+    assert images.validation() is None
+
+
+def test_noise_differs_from_image_to_image():
+    """Images of noise have their own colours, so that what a network makes of them varies; the seed decides."""
+    images = noise(16, 40, np.random.default_rng(0))
+    assert images.shape == (16, 3, 40, 40)
+    assert images.dtype == np.float32
+    assert images.std() == pytest.approx(1, abs=0.2)
+    assert images.mean(axis=(2, 3)).std() > 0.3
+    np.testing.assert_array_equal(images, noise(16, 40, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize(
+    ("outside", "latency_ms", "expected"),
+    [
+        ({"HARD_SWISH": 8}, 0.97, ["8 HARD_SWISH stay outside and cut it into 9 parts", "0.97 ms against 0.39 ms"]),
+        ({}, 0.97, ["0.97 ms against 0.39 ms"]),
+        ({}, 0.3, []),
+    ],
+)
+def test_what_int8_costs_is_said(outside, latency_ms, expected):
+    """Where XNNPACK does not run all of an int8 file, or it is slower than fp32, a warning says so with figures."""
+    heard = Heard()
+    job = types.SimpleNamespace(options=api.ExportOptions(precision="int8"), context=api.Context(reporter=heard))
+    exported = types.SimpleNamespace(
+        artifact="net.tflite",
+        delegation=Delegation(partitions=9, operators=40, outside=outside),
+        latency_ms=latency_ms,
+        fp32_latency_ms=0.39,
+    )
+    run._warn(exported, job)
+    assert len(heard.said) == len(expected)
+    assert all(part in line for part, line in zip(expected, heard.said, strict=True))
+
+
+def test_given_images_check_a_subnet_without_a_task(tmp_path):
+    """Images to calibrate with also check a bare architecture: they are nearer to what it will see than noise."""
+    bare = tmp_path / "bare.json"
+    bare.write_text(json.dumps(smallest(SPACES["starter"]).to_json()))
+    options = api.ExportOptions(precision="int8", calibration="digits")
+    images = ExportImages(read_subnet(bare), options=options, seed=0, reporter=Heard())
+    assert images.checked_on == "calibration images"
+    assert images.check.shape == (32, 3, 32, 32)

@@ -1,0 +1,101 @@
+"""Presets of a search."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from natdeploy.api.searching.plan import SearchPlan
+from natdeploy.api.searching.presets import PRESETS, Preset, find_preset
+from natdeploy.cli import run
+from natdeploy.errors import InputError
+
+PUBLISHED = {
+    "paper": {
+        "initial": 100, "archive": 300, "iterations": 30, "candidates": 100, "predictor": "rbf", "members": 500,
+        "fitted": 100, "algorithm": "nsga3", "population": 100, "generations": 100, "start": "archive",
+        "crossover": "uniform", "crossover_rate": 0.9, "mutation": "polynomial", "mutation_rate": 0.1, "marginals": 300,
+        "adapt_epochs": 5, "learning_rate": 0.01, "weight_decay": 4e-5, "rate_warmup_epochs": 0, "batch": 96,
+        "distil": False, "subnets": 1, "climbs": 0,
+    },
+    "released": {
+        "initial": 100, "archive": 0, "iterations": 30, "candidates": 8, "predictor": "trees", "fitted": 0,
+        "algorithm": "auto", "population": 100, "generations": 20, "start": "latin", "crossover": "two-point",
+        "crossover_rate": 0.9, "mutation": "polynomial", "mutation_rate": 0, "marginals": 150, "adapt_epochs": 5,
+        "learning_rate": 2.5e-3, "weight_decay": 3e-4, "rate_warmup_epochs": 5, "batch": 96, "distil": True,
+        "subnets": 4, "climbs": 0, "cutmix": 0.5, "labels_beside": 1.0,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_settings_are_kept(name: str) -> None:
+    """The two presets that are named after published settings hold the values that were published."""
+    preset = dataclasses.asdict(PRESETS[name])
+    assert {key: preset[key] for key in PUBLISHED[name]} == PUBLISHED[name]
+
+
+def test_values_can_be_replaced() -> None:
+    """Single values replace those of a preset; epochs of the warm-up are meant whatever the weights are."""
+    assert find_preset("paper", {}) == PRESETS["paper"]
+    changed = find_preset("paper", {"iterations": 2, "warmup_epochs": 1})
+    assert (changed.iterations, changed.warmup_epochs, changed.scratch_epochs) == (2, 1, 1)
+    assert changed.population == PRESETS["paper"].population
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"start": "latn"}, "did you mean 'latin'"),
+        ({"algorithm": "nsga4"}, "unknown algorithm"),
+        ({"learning_rate": 0.0}, "learning-rate is 0.0"),
+        ({"archive": -1}, "archive is -1: it must be 0 at least"),
+        ({"cutmix": 1.5}, "cutmix is 1.5: it must be 1 at most"),
+        ({"candidates": 0}, "candidates is 0: it must be 1 at least"),
+    ],
+)
+def test_values_out_of_range_are_refused(changes: dict[str, object], reason: str) -> None:
+    """What no search can be made with is refused by its name."""
+    with pytest.raises(InputError) as refused:
+        find_preset("quick", changes)
+    assert reason in f"{refused.value} {refused.value.hint}"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_read_back_from_a_run(name: str) -> None:
+    """What a run folder holds of a preset is the preset again."""
+    plan = SearchPlan(
+        supernet="starter",
+        resolutions=(32,),
+        widths=(1.0,),
+        data="digits",
+        devices=("host",),
+        targets=(),
+        weights="",
+        preset=name,
+        effort=PRESETS[name],
+        seed=0,
+        threads=1,
+    )
+    assert SearchPlan.from_settings(plan.to_settings(), "run.toml") == plan
+
+
+def test_help_and_documentation_list_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command's help names every preset, and the page on searching gives every value of each."""
+    assert run(["search", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    lines = (Path(__file__).parents[3] / "docs" / "search.md").read_text().splitlines()
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    heads = next(row for row in table if row[1:] == list(PRESETS))
+    assert heads[0] == "value"
+    for column, (name, preset) in enumerate(PRESETS.items(), start=1):
+        assert name in told.partition("--preset")[2]
+        listed = {row[0].strip("`"): row[column] for row in table if len(row) == len(heads)}
+        for field in dataclasses.fields(Preset):
+            assert listed[field.name.replace("_", "-")] == _shown(getattr(preset, field.name)), field.name
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

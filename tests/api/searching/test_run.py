@@ -1,0 +1,256 @@
+"""The search through the API: files, determinism, resume, decision."""
+
+import csv
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sklearn import datasets
+
+from natdeploy import api
+from natdeploy.core.architecture import Architecture, largest, smallest
+from natdeploy.core.latency import LatencyTable
+from natdeploy.core.space import SPACES
+from natdeploy.errors import CoverageError, EvaluationError, InputError, InterruptedWorkError, TargetUnreachableError
+from natdeploy.files import Journal
+from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.subnets import read_subnet
+from natdeploy.io.table_store import table_path
+from natdeploy.io.tables import write_table
+from natdeploy.search.training_free import Effort
+from natdeploy.supernet.evaluation import SubnetEvaluator
+from natdeploy.testing.tables import made_up_table
+
+EFFORT = {"warmup_epochs": 1, "plain_epochs": 1, "adapt_epochs": 1, "initial": 6, "iterations": 1, "candidates": 2}
+SMALL = {**EFFORT, "members": 5, "population": 12, "generations": 3, "batch": 128, "recalibration_images": 64}
+NANO = "jetson-nano"
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder with a table of jetson-nano; the digits are every sixth of them meanwhile."""
+    folder = tmp_path_factory.mktemp("home")
+    pixels, labels = datasets.load_digits(return_X_y=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NATDEPLOY_HOME", str(folder))
+        patch.setattr(datasets, "load_digits", lambda *, return_X_y: (pixels[::6], labels[::6]))
+        write_table(table_path(target_of(find_device(NANO))), nano_table())
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def whole(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> api.SearchResult:
+    """A search that nothing interrupts."""
+    return small_search(output=tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.fixture
+def home(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def nano_table() -> LatencyTable:
+    """A made-up table of jetson-nano."""
+    return made_up_table(SPACES["starter"], target=target_of(find_device(NANO)), provenance="estimated")
+
+
+def small_search(**changes: object) -> api.SearchResult:
+    """Search as little as can be searched, from random weights."""
+    settings = {"devices": (NANO,), "resolutions": (32,), "effort": SMALL, "threads": 1, "seed": 5}
+    settings |= {"from_scratch": True, **changes}
+    return api.search(**settings)  # type: ignore[arg-type]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open() as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_search_leaves_everything_that_a_run_needs(home: Path) -> None:
+    """A search writes settings, tables, archive, front, choice, report, and its choice as ./subnet.json too."""
+    result = small_search(targets=({NANO: 1.5},))
+    names = {path.name for path in result.run.iterdir()}
+    assert names >= {
+        "run.toml", "latency_tables", "archive.csv", "front.csv", "subnet.json", "subnet.safetensors", "journal.jsonl",
+        "checkpoint", "report.html",
+    }  # fmt: skip
+    archive, front = rows(result.run / "archive.csv"), rows(result.run / "front.csv")
+    assert len(archive) == 8
+    assert {row["genotype"] for row in front} <= {row["genotype"] for row in archive}
+    assert result.front_size == len(front)
+    alias, own = read_subnet(Path("subnet.json")), read_subnet(result.run / "subnet.json")
+    assert alias.architecture == own.architecture
+    assert alias.weights is not None
+    assert own.weights is not None
+    assert alias.weights.resolve() == own.weights.resolve()
+    assert "plotly" in (result.run / "report.html").read_text().lower()
+    assert result.chosen.latency_ms[NANO].predicted <= 1.5
+    assert result.chosen.top1_source == "test"
+    assert result.chosen.latency_ms[NANO].measured is None
+
+
+def test_one_choice_for_each_target(home: Path) -> None:
+    """Several targets give several choices from one front, and a tighter one never a more accurate one."""
+    result = small_search(targets=({NANO: 0.8}, {NANO: 5.0}))
+    tight, loose = result.choices
+    assert tight.latency_ms[NANO].predicted <= 0.8
+    assert tight.validation_top1 <= loose.validation_top1
+    assert tight.subnet != loose.subnet
+    assert read_subnet(loose.subnet).architecture.resolution == 32
+    assert result.to_json()["chosen"] == result.to_json()["choices"][0]
+
+
+@pytest.mark.parametrize("kept_events", [0, 3, 6, 8, 12, 17])
+def test_a_search_that_stopped_anywhere_ends_the_same(
+    kept_events: int, whole: api.SearchResult, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted after any number of recorded events, a resumed search ends in the same archive."""
+    append = Journal.append
+
+    def stop(journal: Journal, event: dict[str, object]) -> None:
+        if len(journal.events) == kept_events:
+            raise KeyboardInterrupt
+        append(journal, event)
+
+    monkeypatch.setattr(Journal, "append", stop)
+    with pytest.raises(InterruptedWorkError) as stopped:
+        small_search(output=home / "stopped")
+    assert stopped.value.exit_code == 130
+    assert f"--resume {home / 'stopped'}" in str(stopped.value.hint)
+    monkeypatch.setattr(Journal, "append", append)
+    resumed = api.resume(home / "stopped")
+    for name in ("archive.csv", "front.csv"):
+        assert (resumed.run / name).read_text() == (whole.run / name).read_text()
+    assert resumed.chosen.genotype == whole.chosen.genotype
+    assert resumed.chosen.top1 == whole.chosen.top1
+
+
+def test_the_seed_decides_everything(whole: api.SearchResult, home: Path) -> None:
+    """Another seed gives another archive; that the same one gives the same is held by the test above."""
+    other = small_search(seed=6, output=home / "other")
+    assert (other.run / "archive.csv").read_text() != (whole.run / "archive.csv").read_text()
+
+
+def test_a_target_that_nothing_meets_is_refused_before_training(home: Path) -> None:
+    """When the cheapest architecture misses the target, the search stops at once and leaves no run."""
+    with pytest.raises(TargetUnreachableError, match=r"the nearest takes 0\.\d+ ms"):
+        small_search(targets=({NANO: 0.001},), output=home / "run")
+    assert not (home / "run").exists()
+
+
+def test_resolutions_that_a_table_lacks_are_left_out_or_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table with a missing row takes its resolutions out of the search; when none is left the row is named."""
+    path, table = table_path(target_of(find_device(NANO))), nano_table()
+    lost = next(layer for layer in table.rows if layer.op == "stem" and layer.in_size == 48)
+    kept = {layer: stats for layer, stats in table.rows.items() if layer != lost}
+    monkeypatch.setenv("NATDEPLOY_HOME", str(home))
+    write_table(table_path(table.target), dataclasses.replace(table, rows=kept))
+    assert table_path(table.target) != path
+    said: list[str] = []
+
+    class Listener(api.SilentReporter):
+        def warn(self, message: str) -> None:
+            said.append(message)
+
+    result = small_search(resolutions=(32, 48), context=api.Context(reporter=Listener()))
+    assert any("48" in message and "left out" in message for message in said)
+    assert {row["resolution"] for row in rows(result.run / "archive.csv")} == {"32"}
+    with pytest.raises(CoverageError, match="stem 48x48"):
+        small_search(resolutions=(48,))
+
+
+def test_any_row_of_a_run_can_be_extracted(whole: api.SearchResult, home: Path) -> None:
+    """Each row of a finished run becomes a subnet with weights, without training again."""
+    before = (whole.run / "checkpoint" / "supernet.pt").read_bytes()
+    extracted = api.extract_from_run(whole.run, row=4, output=home / "four.json")
+    row = rows(whole.run / "archive.csv")[4]
+    subnet = read_subnet(home / "four.json")
+    assert subnet.architecture.resolution == int(row["resolution"])
+    assert extracted.validation_top1 == pytest.approx(float(row["top1"]), abs=1e-5)
+    assert (whole.run / "checkpoint" / "supernet.pt").read_bytes() == before
+    with pytest.raises(InputError, match="no row 99"):
+        api.extract_from_run(whole.run, row=99)
+
+
+def test_an_unfinished_run_cannot_be_extracted_or_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was interrupted says how it is continued."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "append", stop)
+    with pytest.raises(InterruptedWorkError):
+        small_search(output=home / "run")
+    for work in (api.report, api.extract_from_run):
+        with pytest.raises(InputError) as refused:
+            work(home / "run")
+        assert "--resume" in str(refused.value.hint)
+
+
+def test_a_run_without_its_checkpoint_gives_no_weights(whole: api.SearchResult, home: Path) -> None:
+    """When the trained supernet is gone, nothing untrained is handed out in its place."""
+    copy = home / "copy"
+    shutil.copytree(whole.run, copy)
+    (copy / "checkpoint" / "supernet.pt").unlink()
+    with pytest.raises(InputError, match="the run has no weights"):
+        api.extract_from_run(copy, row=1)
+    with pytest.raises(InputError, match="the run has no weights"):
+        api.report(copy)
+
+
+def test_a_run_is_never_overwritten(whole: api.SearchResult, home: Path) -> None:
+    """A second search into the same folder is refused with the way to continue the first."""
+    with pytest.raises(InputError, match="holds a run already"):
+        small_search(output=whole.run)
+
+
+@pytest.mark.parametrize(("preset", "kept"), [("paper", 7), ("released", 8), ("best", 8)])
+def test_every_preset_runs(preset: str, kept: int, home: Path) -> None:
+    """Each preset searches in its own way, here with little effort; a capped archive keeps so many architectures."""
+    effort = {**SMALL, "fitted": 6, **({"archive": kept} if preset == "paper" else {})}
+    result = small_search(preset=preset, effort=effort, targets=({NANO: 1.5},))
+    assert len(rows(result.run / "archive.csv")) == kept
+    assert result.chosen.latency_ms[NANO].predicted <= 1.5
+    assert f"preset {preset}" in result.report.read_text()
+
+
+def test_a_search_goes_on_without_what_cannot_be_evaluated(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Architectures that fail, at once or after an adaptation, are in no archive; the journal says why."""
+    told = SubnetEvaluator.top1
+    asked: list[object] = []
+
+    def fail(evaluator: SubnetEvaluator, architecture: Architecture) -> float:
+        asked.append(architecture)
+        if architecture == largest(evaluator.supernet.space):
+            msg = "out of memory"
+            raise RuntimeError(msg)
+        again = asked.count(architecture) > 1 and architecture == smallest(evaluator.supernet.space)
+        return float("nan") if again else told(evaluator, architecture)
+
+    monkeypatch.setattr(SubnetEvaluator, "top1", fail)
+    result = small_search()
+    archive = rows(result.run / "archive.csv")
+    assert len(archive) == 6
+    events = Journal(result.run / "journal.jsonl").events
+    reasons = [event["reason"] for event in events if event["event"] == "failed"]
+    assert reasons == ["RuntimeError: out of memory"] * 3 + ["top-1 is nan"] * 3
+    assert all(0 <= float(row["top1"]) <= 1 for row in archive)
+    monkeypatch.setattr(SubnetEvaluator, "top1", lambda *_: float("nan"))
+    with pytest.raises(EvaluationError, match="none of 6 architectures"):
+        small_search()
+
+
+def test_archives_of_several_runs_are_searched_together(whole: api.SearchResult, home: Path) -> None:
+    """The archives of finished runs are accuracies of their tasks, for a search without training over all of them."""
+    other = small_search(seed=6, output=home / "other")
+    files = {"one": whole.run / "archive.csv", "two": other.run / "archive.csv"}
+    together = api.search_predicted(
+        files, supernet="starter", devices=(NANO,), effort=Effort(population=12, predictions=2000)
+    )
+    assert set(together.chosen.top1_by_task) == {"one", "two"}
+    assert {row["resolution"] for row in together.front} == {32}

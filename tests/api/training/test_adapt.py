@@ -1,0 +1,203 @@
+"""Adapting a supernet to a task without searching."""
+
+import json
+import shlex
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from natdeploy import api, cli
+from natdeploy.core.genotype import initial
+from natdeploy.core.space import SPACES
+from natdeploy.errors import InputError, InterruptedWorkError, MemoryShortageError
+from natdeploy.files import Journal
+from natdeploy.io import supernet_weights
+from natdeploy.supernet.checkpoints import read_state, write_state
+from natdeploy.supernet.evaluation import SubnetEvaluator
+from natdeploy.supernet.supernet import Supernet
+from natdeploy.supernet.training import ElasticTrainer
+from tests.torchrun import torchrun
+
+SMALL = {"data": "images", "epochs": 2, "batch": 8, "samples": 1, "resolutions": (32,), "threads": 1, "seed": 4}
+OPTIONS = shlex.split(
+    "--data images --batch 8 --samples 1 --resolutions 32 --seed 4 --threads 1 --weights w.safetensors"
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with images of three classes and weights that were made for twelve."""
+    rng = np.random.default_rng(0)
+    for channel, name in enumerate(("red", "green", "blue")):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(12):
+            pixels = rng.integers(0, 90, size=(32, 32, 3), dtype=np.uint8)
+            pixels[..., channel] += 120
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")
+    supernet = Supernet(SPACES["starter"], 12, seed=3)
+    write_state(tmp_path / "w.safetensors", supernet.state_dict())
+    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def adapt(output: str, **changes: object) -> api.TrainingResult:
+    """Adapt as little as can be."""
+    settings = {"weights": Path("w.safetensors"), **SMALL, **changes}
+    return api.adapt(output=Path(output), **settings)  # type: ignore[arg-type]
+
+
+def same(first: api.TrainingResult, second: api.TrainingResult) -> bool:
+    """Tell whether two runs ended in the same weights, to the last bit."""
+    states = [read_state(result.weights) for result in (first, second)]
+    return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_adaptation_leaves_weights_that_a_search_begins_with(folder: Path) -> None:
+    """The weights are those given, trained on, with a classifier of the task; validation images tell the accuracy."""
+    result = adapt("run")
+    supernet = Supernet(SPACES["starter"].with_resolutions((32,)), 3)
+    assert supernet.load_weights(result.weights)
+    before, after = read_state(folder / "w.safetensors"), read_state(result.weights)
+    name = "engines.w0_5.blocks.3.expand.conv.weight"
+    moved = (after[name] - before[name]).norm() / before[name].norm()
+    assert 0 < moved < 0.5
+    assert result.top1_source == "validation"
+    assert len(result.random_top1) == 1
+    settings = tomllib.loads((result.run / "run.toml").read_text())["adapt"]
+    assert (settings["weights"], settings["population"]) == (str(folder / "w.safetensors"), [])
+    extracted = api.extract(written_row(folder), supernet="starter", weights=result.weights, data="images")
+    assert extracted.validation_top1 is not None
+
+
+def written_row(folder: Path) -> Path:
+    """Write an architecture and return its file."""
+    row = {"w": 0.5, "r": 32, "d": [2] * 5, "e": [3] * 10, "ks": [3] * 10}
+    (folder / "row.json").write_text(json.dumps(row))
+    return folder / "row.json"
+
+
+def test_adaptation_that_was_interrupted_resumes_to_the_same_weights(folder: Path) -> None:
+    """A run stopped after its first epoch and resumed ends in equal weights, even when what it began with is gone."""
+
+    class StopAfterFirst(api.SilentReporter):
+        def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
+            if stage == "adaptation" and total == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedWorkError, match="interrupted") as stopped:
+        adapt("stopped", context=api.Context(reporter=StopAfterFirst()))
+    assert "natdeploy adapt --resume stopped" in str(stopped.value.hint)
+    whole = adapt("whole")
+    (folder / "w.safetensors").unlink()
+    assert same(api.resume_adaptation(Path("stopped")), whole)
+
+
+def test_a_population_decides_what_is_trained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a file of architectures subnets are drawn from their marginals, on resuming too."""
+    space = SPACES["starter"].with_resolutions((32,))
+    genotypes = initial(space, 3, np.random.default_rng(0))
+    lines = [f"{' '.join(map(str, row))},32,0.5" for row in genotypes.tolist()]
+    (folder / "archive.csv").write_text("\n".join(["genotype,resolution,width", *lines]))
+    given = []
+    epoch = ElasticTrainer.epoch
+
+    def spy(trainer: ElasticTrainer, number: int, population: np.ndarray | None) -> float:
+        given.append(population)
+        return epoch(trainer, number, population)
+
+    monkeypatch.setattr(ElasticTrainer, "epoch", spy)
+    adapt("some", population=folder / "archive.csv", epochs=1)
+    adapt("all", epochs=1)
+    assert given[1] is None
+    assert np.array_equal(given[0], genotypes)
+
+
+def test_weights_are_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without packaged weights a file must be given, and nothing is written."""
+    monkeypatch.setattr(supernet_weights, "packaged_folder", lambda: folder / "nowhere")
+    with pytest.raises(InputError, match="no weights are packaged for supernet starter"):
+        adapt("run", weights=None)
+    assert not (folder / "run").exists()
+
+
+def test_memory_that_runs_out_is_said_with_the_batch_to_try(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever way torch says it, one sentence names the step and half of the batch."""
+    cpu = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+    for error in (torch.OutOfMemoryError("CUDA out of memory"), cpu):
+
+        def fail(*_: object, error: Exception = error) -> float:
+            raise error
+
+        monkeypatch.setattr(ElasticTrainer, "_step", fail)
+        with pytest.raises(MemoryShortageError, match="in a training step of 8 images of 32 pixels") as told:
+            adapt(f"run-{type(error).__name__}")
+        assert told.value.hint == "try --batch 4"
+
+
+def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`adapt` prints where the weights are; without data or folder it is a usage error."""
+    assert cli.run(["adapt", *OPTIONS, "--epochs", "1", "-o", "run", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["ok"], document["weights"], document["epochs"]) == (True, "run/supernet.safetensors", 1)
+    assert cli.run(["adapt", "--data", "images"]) == 2
+    assert "needs --data and --output, or --resume" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_adapt_as_one_does(folder: Path) -> None:
+    """Under torchrun one process alone writes and prints, and the losses are those of one process but for BatchNorm."""
+    process = torchrun("-m", "natdeploy", "adapt", *OPTIONS, "--epochs", "3", "-o", "two", "--json", cwd=folder)
+    assert process.returncode == 0, process.stderr
+    document = json.loads(process.stdout)
+    assert document["run"] == "two"
+    one, two = (losses(folder / name) for name in (adapt("one", epochs=3, threads=1).run, "two"))
+    assert len(two) == 3
+    assert two == pytest.approx(one, rel=0.2)
+    assert Supernet(SPACES["starter"].with_resolutions((32,)), 3).load_weights(folder / "two" / "supernet.safetensors")
+    again = torchrun("-m", "natdeploy", "adapt", "--resume", "two", "--json", cwd=folder)
+    assert json.loads(again.stdout)["largest_top1"] == document["largest_top1"]
+    refused = torchrun("-m", "natdeploy", "adapt", *OPTIONS, "-o", "two", cwd=folder)
+    assert "holds a run already" in refused.stderr
+
+
+def losses(run: Path) -> list[float]:
+    """Return the loss of each epoch of a run."""
+    return [event["loss"] for event in Journal(run / "journal.jsonl").events if event["event"] == "epoch"]
+
+
+def test_memory_that_runs_out_in_the_last_evaluation_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the subnets tested at the end need more memory than there is, the error says so, and what to try."""
+
+    def out_of_memory(*_: object) -> float:
+        msg = "[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(SubnetEvaluator, "top1", out_of_memory)
+    with pytest.raises(MemoryShortageError, match="out of memory in the evaluation of a subnet at 32 pixels") as told:
+        adapt("run", epochs=1)
+    assert "--resolutions" in str(told.value.hint)
+
+
+def test_what_subnets_learn_from_is_an_option(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the options say of distillation and mixing is what the steps are made with, and what the run records."""
+    recipes = []
+
+    def stopped(trainer: ElasticTrainer, *_: object) -> float:
+        recipes.append(trainer.recipe)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ElasticTrainer, "epoch", stopped)
+
+    given = ["--no-distil", "--labels-beside", "0.5", "--cutmix", "0.25", "--sandwich"]
+    assert cli.run(["adapt", *OPTIONS, *given, "-o", "run"]) == 130
+    (recipe,) = recipes
+    assert (recipe.distil, recipe.labels_beside, recipe.cutmix, recipe.sandwich) == (False, 0.5, 0.25, True)
+    assert cli.run(["adapt", "--resume", "run"]) == 130
+    assert recipes[1] == recipe
+    assert cli.run(["adapt", *OPTIONS, "--cutmix", "2", "-o", "other"]) == 2
+    assert not (folder / "other").exists()
