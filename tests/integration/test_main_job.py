@@ -54,7 +54,9 @@ def test_the_search_profiles_the_host_and_chooses(done: dict[str, str], folder: 
     assert "measured" in done["search"]
     subnet = json.loads((folder / "subnet.json").read_text())
     assert subnet["format"] == "natdeploy.subnet/1"
-    assert subnet["metrics"]["latency_ms"]["host"]["measured"] <= 20
+    latency_ms = subnet["metrics"]["latency_ms"]["host"]
+    assert latency_ms["predicted"] <= latency_ms["upper"] <= 20
+    assert latency_ms["measured"] > 0
     assert (folder / subnet["weights"]).is_file()
 
 
@@ -70,13 +72,14 @@ def test_the_exported_file_is_checked(done: dict[str, str], folder: Path) -> Non
 
 
 def test_the_table_is_stored_with_its_error(done: dict[str, str], natdeploy: Command) -> None:
-    """The host's table says how far it is from whole networks, and `tables list` shows it."""
-    process = natdeploy("profile", "--json")
-    document = json.loads(process.stdout)
+    """The host's table says how far it is from whole networks, is not measured again, and `tables list` shows it."""
+    document = json.loads(natdeploy("profile", "--json").stdout)
+    written = Path(document["table"]).stat().st_mtime_ns
+    assert json.loads(natdeploy("profile", "--json").stdout)["table"] == document["table"]
+    assert Path(document["table"]).stat().st_mtime_ns == written
     assert document["ok"] is True
     assert document["provenance"] == "measured"
     assert document["validation"]["networks"] >= 20
-    assert document["seconds"] < 30
     listed = json.loads(natdeploy("tables", "list", "--json").stdout)["tables"]
     assert {entry["device"]: entry["provenance"] for entry in listed if not entry["packaged"]} == {
         "host": "measured",
