@@ -42,7 +42,7 @@ def one_thread() -> None:
 @pytest.fixture(scope="session")
 def digits_subnet(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """Return the file of a small subnet that is good at the digits."""
-    from tests.trained import write_digits_subnet
+    from tests.support.trained import write_digits_subnet
 
     path = tmp_path_factory.mktemp("digits") / "subnet.json"
     write_digits_subnet(path)

@@ -15,9 +15,9 @@ from natdeploy.errors import InputError
 from natdeploy.supernet.checkpoints import released_names, write_state
 from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import Network, build_network
-from tests.netconfigs import net_config
-from tests.published import PUBLISHED, Published
-from tests.supernets import scramble
+from tests.support.netconfigs import net_config
+from tests.support.published import PUBLISHED, Published
+from tests.support.supernets import scramble
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

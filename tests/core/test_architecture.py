@@ -9,7 +9,7 @@ from natdeploy.core.cost import madds_array
 from natdeploy.core.genotype import encode, sample
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
-from tests.strategies import ALL_SPACES, SMALL, architectures
+from tests.support.strategies import ALL_SPACES, SMALL, architectures
 
 
 def make(**changes):

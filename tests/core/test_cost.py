@@ -20,8 +20,8 @@ from natdeploy.core.cost import (
 from natdeploy.core.genotype import decode, distinct, encode, from_encoding, repair, sample
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
-from tests.published import PUBLISHED
-from tests.strategies import ALL_SPACES, SMALL, TINY
+from tests.support.published import PUBLISHED
+from tests.support.strategies import ALL_SPACES, SMALL, TINY
 
 each_space = pytest.mark.parametrize("space", ALL_SPACES, ids=lambda space: space.name)
 

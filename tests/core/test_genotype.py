@@ -23,8 +23,8 @@ from natdeploy.core.genotype import (
 )
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
-from tests.published import PUBLISHED
-from tests.strategies import ALL_SPACES, SMALL, TINY, architectures, raw_populations
+from tests.support.published import PUBLISHED
+from tests.support.strategies import ALL_SPACES, SMALL, TINY, architectures, raw_populations
 
 each_space = pytest.mark.parametrize("space", ALL_SPACES, ids=lambda space: space.name)
 any_space = st.sampled_from(ALL_SPACES)

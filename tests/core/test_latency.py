@@ -12,7 +12,7 @@ from natdeploy.core.latency import CLASSIFIER_COUNTS, Calibration, LatencyStats,
 from natdeploy.core.layers import CLASSIFIER, walk
 from natdeploy.core.space import SPACES
 from natdeploy.errors import CoverageError, InputError
-from tests.strategies import SMALL
+from tests.support.strategies import SMALL
 
 NAT = SPACES["nat"].with_resolutions((192, 224))
 

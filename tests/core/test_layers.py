@@ -16,8 +16,8 @@ from natdeploy.core.layers import BLOCK, OPS, POOLING, layer_names, stage_sizes,
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.supernet.network import build_network
-from tests.published import PUBLISHED
-from tests.strategies import ALL_SPACES, SMALL, architectures
+from tests.support.published import PUBLISHED
+from tests.support.strategies import ALL_SPACES, SMALL, architectures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

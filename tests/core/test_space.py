@@ -14,7 +14,7 @@ from natdeploy.core.space import (
     squeeze_channels,
 )
 from natdeploy.errors import InputError
-from tests.strategies import SMALL, TINY
+from tests.support.strategies import SMALL, TINY
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 from natdeploy.errors import InputError
 from natdeploy.export.build_script import script_path, write_build_script
 from natdeploy.runtimes.trtexec import TrtexecFlags, build_arguments
-from tests.ssh_server import write_program
-from tests.tool_outputs import HELP_8_0, HELP_10, HELP_11, TRTEXEC_LOG
+from tests.support.ssh_server import write_program
+from tests.support.tool_outputs import HELP_8_0, HELP_10, HELP_11, TRTEXEC_LOG
 
 SHELLS = [shell for shell in ("sh", "dash", "bash") if shutil.which(shell)]
 ERROR = "[1/2/26-03:04:05] [E] [TRT] Engine deserialization failed\n"

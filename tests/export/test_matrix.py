@@ -26,8 +26,8 @@ from natdeploy.io.datasets import load_task
 from natdeploy.supernet.evaluation import recalibrate
 from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import build_network
-from tests.netconfigs import net_config
-from tests.published import PUBLISHED
+from tests.support.netconfigs import net_config
+from tests.support.published import PUBLISHED
 
 ALONE = {
     "onnx": """

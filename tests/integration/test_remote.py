@@ -15,8 +15,8 @@ from natdeploy import cli
 from natdeploy.io.devices import find_device
 from natdeploy.io.locks import device_lock
 from natdeploy.profilers.build import profile_device
-from tests.ssh_server import ADDRESS, SshServer, free_port, ssh_server, write_program
-from tests.stand_ins import write_adb_stand_in
+from tests.support.ssh_server import ADDRESS, SshServer, free_port, ssh_server, write_program
+from tests.support.stand_ins import write_adb_stand_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.device]
 ARCHITECTURE = {"ks": [3] * 10, "e": [3] * 10, "d": [2] * 5, "r": 32, "w": 0.5}

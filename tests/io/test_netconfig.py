@@ -8,8 +8,8 @@ from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import from_encoding
 from natdeploy.errors import InputError
 from natdeploy.io.netconfig import read_net_config
-from tests.netconfigs import net_config
-from tests.published import PUBLISHED
+from tests.support.netconfigs import net_config
+from tests.support.published import PUBLISHED
 
 
 @pytest.fixture

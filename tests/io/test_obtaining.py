@@ -9,8 +9,8 @@ from torchvision import datasets
 from natdeploy.errors import InputError
 from natdeploy.io.datasets import load_classes, load_task
 from natdeploy.io.published_sets import PUBLISHED
-from tests import tiny_sets
-from tests.http_server import served
+from tests.support import tiny_sets
+from tests.support.http_server import served
 
 OFFLINE = "http://127.0.0.1:9/nothing.tar.gz"
 

@@ -8,7 +8,7 @@ import torch
 from natdeploy.errors import InputError
 from natdeploy.io.datasets import load_classes, load_task
 from natdeploy.io.published_sets import PUBLISHED
-from tests import tiny_sets
+from tests.support import tiny_sets
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

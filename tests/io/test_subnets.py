@@ -10,8 +10,8 @@ from natdeploy.core.genotype import from_encoding
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, OutputError
 from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, read_subnet, read_with_classes, write_subnet
-from tests.netconfigs import net_config
-from tests.published import PUBLISHED
+from tests.support.netconfigs import net_config
+from tests.support.published import PUBLISHED
 
 M1 = from_encoding(PUBLISHED[0].encoding)
 TASK = {"dataset": "digits", "classes": ["0", "1", "2"], "mean": [0.1, 0.2, 0.3], "std": [0.3, 0.2, 0.1]}

@@ -9,8 +9,8 @@ from natdeploy.core.genotype import from_encoding
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.io.subnets import read_subnet
-from tests.netconfigs import net_config
-from tests.published import PUBLISHED
+from tests.support.netconfigs import net_config
+from tests.support.published import PUBLISHED
 
 M1 = from_encoding(PUBLISHED[0].encoding)
 TASK = {"dataset": "digits", "classes": ["0", "1", "2"], "mean": [0.1, 0.2, 0.3], "std": [0.3, 0.2, 0.1]}

@@ -11,7 +11,7 @@ from natdeploy.errors import InputError
 from natdeploy.io import supernet_weights
 from natdeploy.io.supernet_weights import find_weights, has_packaged, has_released, packaged_folder
 from natdeploy.supernet.checkpoints import write_state
-from tests.http_server import SilentHandler, served
+from tests.support.http_server import SilentHandler, served
 
 STARTER, NAT = SPACES["starter"], SPACES["nat"]
 NAMES = ("ofa_mbv3_d234_e346_k357_w1.0", "ofa_mbv3_d234_e346_k357_w1.2")

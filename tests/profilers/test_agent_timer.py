@@ -31,7 +31,7 @@ from natdeploy.runtimes.connection import Connection, LocalLink
 from natdeploy.runtimes.litert import LitertRuntime
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 from natdeploy.runtimes.ssh import SshLink
-from tests.ssh_server import ADDRESS, SshServer, ssh_server, write_program
+from tests.support.ssh_server import ADDRESS, SshServer, ssh_server, write_program
 
 pytestmark = pytest.mark.device
 SPACE = dataclasses.replace(

@@ -17,8 +17,8 @@ from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.trtexec_timer import TrtexecTimer
 from natdeploy.runtimes.connection import Connection, LocalLink
 from natdeploy.runtimes.ssh import SshLink
-from tests.ssh_server import ADDRESS, ssh_server, write_program
-from tests.stand_ins import write_stand_in
+from tests.support.ssh_server import ADDRESS, ssh_server, write_program
+from tests.support.stand_ins import write_stand_in
 
 pytestmark = pytest.mark.device
 SPACE = SPACES["starter"]

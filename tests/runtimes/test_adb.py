@@ -14,8 +14,8 @@ from natdeploy.profilers.benchmark_timer import BenchmarkModelTimer
 from natdeploy.profilers.board_facts import conditions_of, mask_of
 from natdeploy.runtimes.adb import AdbLink, find_serial
 from natdeploy.runtimes.connection import Connection
-from tests.ssh_server import free_port
-from tests.stand_ins import write_adb_stand_in, write_stand_in
+from tests.support.ssh_server import free_port
+from tests.support.stand_ins import write_adb_stand_in, write_stand_in
 
 pytestmark = pytest.mark.device
 

@@ -13,7 +13,7 @@ from natdeploy.runtimes.benchmark_model import (
     timing_arguments,
 )
 from natdeploy.runtimes.tool_output import RunStats, latency_stats
-from tests.tool_outputs import TIMED, sample
+from tests.support.tool_outputs import TIMED, sample
 
 ANDROID, GPU = "tflite_benchmark_model_android_logcat_2026.txt", "tflite_benchmark_model_gpu_2023.txt"
 LINUX = "tflite_benchmark_model_linux_x86_2024_op_profiling.txt"

@@ -7,7 +7,7 @@ import pytest
 from natdeploy.core.operators import owners
 from natdeploy.errors import InputError
 from natdeploy.runtimes.benchmark_profile import OperatorTime, operator_profile, read_operators
-from tests.tool_outputs import OPERATORS, OPERATORS_CSV, sample
+from tests.support.tool_outputs import OPERATORS, OPERATORS_CSV, sample
 
 LINUX = "tflite_benchmark_model_linux_x86_2024_op_profiling.txt"
 OLD_TABLE, OLD_CSV = "tflite_op_profiling_old_start_column_excerpt.txt", "tflite_op_profiling_old_csv.txt"

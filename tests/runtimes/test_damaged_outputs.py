@@ -20,7 +20,7 @@ from natdeploy.runtimes.trtexec import TrtexecFlags
 from natdeploy.runtimes.trtexec_files import read_layer_info, read_profile, read_times, times_stats
 from natdeploy.runtimes.trtexec_log import read_log
 from natdeploy.runtimes.trtexec_operators import operator_profile as engine_operators
-from tests.tool_outputs import (
+from tests.support.tool_outputs import (
     HELP_10,
     LITERT_RESULT,
     OPERATORS,

@@ -10,7 +10,7 @@ import pytest
 from natdeploy.errors import InputError
 from natdeploy.runtimes.litert_benchmark import arguments, read_result
 from natdeploy.runtimes.tool_output import RunStats, latency_stats
-from tests.tool_outputs import LITERT_RESULT, sample
+from tests.support.tool_outputs import LITERT_RESULT, sample
 
 RESULT, PRINTED = "litert_benchmark_2.3.0.result.json", "litert_benchmark_2.3.0.stdout.txt"
 LOG = "litert_benchmark_2.3.0.stderr_head.txt"

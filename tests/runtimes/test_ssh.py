@@ -15,7 +15,7 @@ import pytest
 from natdeploy.errors import DeviceUnreachableError, MissingRuntimeError, OutputError
 from natdeploy.runtimes.connection import Connection
 from natdeploy.runtimes.ssh import SshLink
-from tests.ssh_server import ADDRESS, SshServer, free_port, ssh_server
+from tests.support.ssh_server import ADDRESS, SshServer, free_port, ssh_server
 
 pytestmark = pytest.mark.device
 QUICK_S = 20.0

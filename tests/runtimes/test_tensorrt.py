@@ -11,7 +11,7 @@ from natdeploy.runtimes.tensorrt import TensorrtRuntime
 from natdeploy.runtimes.tensorrt_builder import TensorrtBuilder
 from natdeploy.testing.networks import tiny_network
 from natdeploy.testing.runtimes import RuntimeContract
-from tests.tensorrt_stand_in import VERSIONS, FakeMemory, make_package
+from tests.support.tensorrt_stand_in import VERSIONS, FakeMemory, make_package
 
 
 class EngineWriter(OnnxExporter):

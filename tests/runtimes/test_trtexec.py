@@ -1,4 +1,4 @@
-"""Arguments of trtexec: chosen by what its help lists. The help texts are constructed; see `tests.tool_outputs`."""
+"""Arguments of trtexec: chosen by what its help lists. The help texts of `tests.support.tool_outputs` are made up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from natdeploy.runtimes.trtexec import (
     version_in,
     writes_layer_info,
 )
-from tests.tool_outputs import HELP_8_0, HELP_8_5, HELP_10, HELP_11, trtexec_help
+from tests.support.tool_outputs import HELP_8_0, HELP_8_5, HELP_10, HELP_11, trtexec_help
 
 HELPS = {"8.0": HELP_8_0, "8.5": HELP_8_5, "10": HELP_10, "11": HELP_11}
 

@@ -9,7 +9,7 @@ import pytest
 
 from natdeploy.errors import InputError
 from natdeploy.runtimes.trtexec_files import read_layer_info, read_profile, read_times, times_stats
-from tests.tool_outputs import exported_profile, exported_times, sample
+from tests.support.tool_outputs import exported_profile, exported_times, sample
 
 OLD_TIMES, NEW_TIMES = "CONSTRUCTED_trtexec_exportTimes_8.0-8.2.json", "CONSTRUCTED_trtexec_exportTimes_8.5plus.json"
 PROFILE, MEDIANS = "trtexec_exportProfile_8.x_no_median.json", "trtexec_exportProfile_8.5plus_median.json"

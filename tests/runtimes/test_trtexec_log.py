@@ -6,7 +6,7 @@ import pytest
 
 from natdeploy.errors import InputError
 from natdeploy.runtimes.trtexec_log import read_log
-from tests.tool_outputs import TRTEXEC_LOG, sample
+from tests.support.tool_outputs import TRTEXEC_LOG, sample
 
 NANO = "trtexec_8.0.1_jetson_nano_b01.log"
 OLD, UNSTABLE = "trtexec_8.5_x86_tail.log", "trtexec_10.9_unstable_tail.log"

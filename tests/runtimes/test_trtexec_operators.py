@@ -9,7 +9,7 @@ from natdeploy.core.operators import owners
 from natdeploy.errors import InputError
 from natdeploy.runtimes.trtexec_files import LayerInfo, LayerTime, read_profile
 from natdeploy.runtimes.trtexec_operators import module_of, operator_profile
-from tests.tool_outputs import exported_profile, sample
+from tests.support.tool_outputs import exported_profile, sample
 
 FIRST, SECOND = "/blocks/blocks.0/depthwise/conv/Conv", "/blocks/blocks.1/expand/conv/Conv"
 

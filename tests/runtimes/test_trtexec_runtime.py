@@ -13,9 +13,9 @@ from natdeploy.runtimes.trtexec_files import read_outputs
 from natdeploy.runtimes.trtexec_program import TrtexecProgram
 from natdeploy.runtimes.trtexec_runtime import TrtexecBuilder, TrtexecRuntime
 from natdeploy.testing.networks import noise_images, tiny_network
-from tests.ssh_server import write_program
-from tests.stand_ins import write_stand_in
-from tests.tool_outputs import HELP_8_0, exported_output
+from tests.support.ssh_server import write_program
+from tests.support.stand_ins import write_stand_in
+from tests.support.tool_outputs import HELP_8_0, exported_output
 
 
 def test_an_engine_gives_the_outputs_of_its_network(tmp_path):

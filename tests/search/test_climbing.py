@@ -8,7 +8,7 @@ from natdeploy.core.genotype import distinct, initial, repair, sample
 from natdeploy.core.space import SPACES
 from natdeploy.search.climbing import Climber
 from natdeploy.testing.accuracy import made_up_accuracy
-from tests.strategies import SMALL, TINY
+from tests.support.strategies import SMALL, TINY
 
 NAT = SPACES["nat"].with_resolutions((192, 224, 256))
 COSTS = {"madds": madds_array(NAT, 10), "params": params_array(NAT, 10)}

@@ -11,7 +11,7 @@ from natdeploy.errors import InputError
 from natdeploy.search.evolution import evolve, reference_directions, survivors
 from natdeploy.search.settings import Operators
 from natdeploy.testing.accuracy import made_up_accuracy
-from tests.strategies import SMALL, TINY
+from tests.support.strategies import SMALL, TINY
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

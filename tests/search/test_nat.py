@@ -14,7 +14,7 @@ from natdeploy.errors import InputError
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.settings import Operators, SearchSettings
 from natdeploy.testing.accuracy import made_up_accuracy
-from tests.strategies import TINY
+from tests.support.strategies import TINY
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,7 +11,7 @@ from natdeploy.search.regressors import features
 from natdeploy.search.settings import AUTO, PREDICTORS, SINGLE_PREDICTORS
 from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.predictors import PredictorContract
-from tests.strategies import ALL_SPACES
+from tests.support.strategies import ALL_SPACES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -10,7 +10,7 @@ from natdeploy.errors import InputError
 from natdeploy.search import rbf_ensemble
 from natdeploy.search.rbf_ensemble import RBFEnsemble
 from natdeploy.testing.accuracy import made_up_accuracy
-from tests.strategies import TINY
+from tests.support.strategies import TINY
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

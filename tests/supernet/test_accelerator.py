@@ -15,7 +15,7 @@ from natdeploy.supernet.accelerator import place_of, precision
 from natdeploy.supernet.data import normalized
 from natdeploy.supernet.evaluation import recalibrate
 from natdeploy.supernet.supernet import Supernet
-from tests.shared_training import made_task
+from tests.support.shared_training import made_task
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -23,8 +23,8 @@ from natdeploy.supernet.checkpoints import (
 )
 from natdeploy.supernet.network import build_network
 from natdeploy.supernet.supernet import Supernet
-from tests.strategies import SMALL
-from tests.supernets import scramble
+from tests.support.strategies import SMALL
+from tests.support.supernets import scramble
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

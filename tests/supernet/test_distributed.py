@@ -10,9 +10,9 @@ from natdeploy.supernet.data import train_batches
 from natdeploy.supernet.distributed import Team, joined_team
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer, Recipe
-from tests import shared_training
-from tests.shared_training import SPACE, made_task
-from tests.torchrun import torchrun
+from tests.support import shared_training
+from tests.support.shared_training import SPACE, made_task
+from tests.support.torchrun import torchrun
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,8 +14,8 @@ from natdeploy.supernet import elastic
 from natdeploy.supernet.elastic import ElasticBlock
 from natdeploy.supernet.network import InvertedResidual
 from natdeploy.supernet.supernet import Supernet
-from tests.strategies import SMALL
-from tests.supernets import images, random_architectures, scrambled_supernet
+from tests.support.strategies import SMALL
+from tests.support.supernets import images, random_architectures, scrambled_supernet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

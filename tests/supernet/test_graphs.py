@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 from natdeploy.supernet.graphs import GraphedWork
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer, Recipe
-from tests.shared_training import SPACE, made_task
+from tests.support.shared_training import SPACE, made_task
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

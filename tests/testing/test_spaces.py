@@ -4,7 +4,7 @@ import pytest
 
 from natdeploy.core.space import SPACES
 from natdeploy.testing.spaces import SpaceContract
-from tests.strategies import SMALL
+from tests.support.strategies import SMALL
 
 
 class TestStarter(SpaceContract):

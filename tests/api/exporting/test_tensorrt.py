@@ -22,10 +22,10 @@ from natdeploy.api.exporting import images, tensorrt
 from natdeploy.core.device import Device
 from natdeploy.io.devices import find_device
 from natdeploy.runtimes import trtexec_program
-from tests.ssh_server import ADDRESS, SshServer, free_port, ssh_server, write_program
-from tests.stand_ins import write_quick_trtexec
-from tests.tensorrt_stand_in import VERSIONS, FakeMemory, make_package
-from tests.tool_outputs import sample
+from tests.support.ssh_server import ADDRESS, SshServer, free_port, ssh_server, write_program
+from tests.support.stand_ins import write_quick_trtexec
+from tests.support.tensorrt_stand_in import VERSIONS, FakeMemory, make_package
+from tests.support.tool_outputs import sample
 
 pytestmark = pytest.mark.device
 HIDDEN = {"net.json", "net.safetensors"}

@@ -18,7 +18,7 @@ from natdeploy.io.table_store import find_table, table_path
 from natdeploy.io.tables import read_table, write_table
 from natdeploy.profilers.roofline import estimate
 from natdeploy.testing.tables import made_up_table
-from tests.stand_ins import write_adb_stand_in
+from tests.support.stand_ins import write_adb_stand_in
 
 PACKAGED = ("jetson-nano", "jetson-orin-nano", "pixel-8", "raspberry-pi-5")
 ENCODING = "08011001440551052208877"

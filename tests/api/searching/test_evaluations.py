@@ -14,7 +14,7 @@ from natdeploy.core.genotype import encode, sample
 from natdeploy.core.space import SPACES
 from natdeploy.errors import EvaluationError, InputError
 from natdeploy.io.runs import RunFolder
-from tests.landscapes import accuracy
+from natdeploy.testing.accuracy import made_up_accuracy
 
 SPACE = SPACES["nat"]
 ROWS = sample(SPACE, 5, np.random.default_rng(0))
@@ -37,7 +37,7 @@ class Flaky:
             if isinstance(failure, BaseException):
                 raise failure
             return float(failure)  # type: ignore[arg-type]
-        return float(accuracy(row[None])[0])
+        return float(made_up_accuracy(row[None])[0])
 
 
 class Listener(api.SilentReporter):
@@ -66,20 +66,20 @@ def test_values_are_told_and_recorded_once(run: RunFolder) -> None:
     """Each architecture is evaluated once a stage, in another stage anew, and not at all when the journal has it."""
     evaluator = Flaky()
     first = evaluations(run, evaluator)
-    np.testing.assert_allclose(first.top1(0, ROWS), accuracy(ROWS))
-    np.testing.assert_allclose(first.top1(0, ROWS[:2]), accuracy(ROWS[:2]))
+    np.testing.assert_allclose(first.top1(0, ROWS), made_up_accuracy(ROWS))
+    np.testing.assert_allclose(first.top1(0, ROWS[:2]), made_up_accuracy(ROWS[:2]))
     assert len(evaluator.asked) == first.count == 5
     first.top1(2, ROWS[:1])
     assert len(evaluator.asked) == 6
     again = Flaky()
-    np.testing.assert_allclose(evaluations(RunFolder(run.path, {}), again).top1(0, ROWS), accuracy(ROWS))
+    np.testing.assert_allclose(evaluations(RunFolder(run.path, {}), again).top1(0, ROWS), made_up_accuracy(ROWS))
     assert again.asked == []
 
 
 def test_a_failure_is_tried_again(run: RunFolder) -> None:
     """What fails once or twice gets its value nevertheless, and the failures are in the journal with their reasons."""
     evaluator = Flaky({1: [RuntimeError("out of memory\nmore"), math.nan], 3: [ValueError("odd")]})
-    np.testing.assert_allclose(evaluations(run, evaluator).top1(0, ROWS), accuracy(ROWS))
+    np.testing.assert_allclose(evaluations(run, evaluator).top1(0, ROWS), made_up_accuracy(ROWS))
     assert [event["reason"] for event in run.recorded("failed")] == [
         "RuntimeError: out of memory", "top-1 is nan", "ValueError: odd",
     ]  # fmt: skip

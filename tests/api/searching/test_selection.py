@@ -17,8 +17,8 @@ from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, TargetUnreachableError
 from natdeploy.io.runs import RunFolder
 from natdeploy.search.objectives import cost_arrays, read_preference
+from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.tables import made_up_table
-from tests.landscapes import accuracy
 
 SPACE = SPACES["starter"]
 TABLE = made_up_table(SPACE)
@@ -54,7 +54,7 @@ def chooser(tmp_path: Path) -> Chooser:
         objectives=("latency:host",),
         limits={},
         archive=ARCHIVE,
-        top1=accuracy(ARCHIVE),
+        top1=made_up_accuracy(ARCHIVE),
         context=api.Context(),
     )
 

@@ -18,8 +18,8 @@ from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
 from natdeploy.search.training_free import Effort
+from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.tables import made_up_table
-from tests.landscapes import accuracy
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -57,7 +57,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def measured(home: Path) -> Path:
     """A file of architectures with their top-1."""
     rows = sample(SPACE, 60, np.random.default_rng(0))
-    lines = [f"{to_encoding(decode(SPACE, row))},{top1:.5f}" for row, top1 in zip(rows, accuracy(rows), strict=True)]
+    lines = [
+        f"{to_encoding(decode(SPACE, row))},{top1:.5f}" for row, top1 in zip(rows, made_up_accuracy(rows), strict=True)
+    ]
     path = home / "measured.csv"
     path.write_text("encoding,top1\n" + "\n".join(lines) + "\n")
     return path

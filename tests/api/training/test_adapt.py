@@ -20,7 +20,7 @@ from natdeploy.supernet.checkpoints import read_state, write_state
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer
-from tests.torchrun import torchrun
+from tests.support.torchrun import torchrun
 
 SMALL = {"data": "images", "epochs": 2, "batch": 8, "samples": 1, "resolutions": (32,), "threads": 1, "seed": 4}
 OPTIONS = shlex.split(

@@ -14,8 +14,8 @@ from natdeploy.errors import InputError
 from natdeploy.io import supernet_weights
 from natdeploy.supernet.checkpoints import read_state, write_state
 from natdeploy.supernet.supernet import Supernet
-from tests.small_search import EFFORT, prepare, small_search
-from tests.supernets import scramble
+from tests.support.small_search import EFFORT, prepare, small_search
+from tests.support.supernets import scramble
 
 UNTRAINED = {**EFFORT, "warmup_epochs": 0, "iterations": 0}
 

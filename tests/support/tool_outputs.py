@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-SAMPLES = Path(os.environ.get("NATDEPLOY_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "samples"
+SAMPLES = Path(os.environ.get("NATDEPLOY_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "samples"
 
 
 def sample(name: str) -> str:

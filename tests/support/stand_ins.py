@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def write_stand_in(path: Path, program: str) -> None:
@@ -25,7 +25,7 @@ def write_quick_trtexec(folder: Path) -> Path:
 
     Every run takes a millisecond.
     """
-    from tests.tool_outputs import HELP_8_0, TRTEXEC_LOG, exported_times
+    from tests.support.tool_outputs import HELP_8_0, TRTEXEC_LOG, exported_times
 
     contents = {"help": HELP_8_0, "log": TRTEXEC_LOG, "times": exported_times([1.0] * 20, begin=500, old=True)}
     for name, text in contents.items():
@@ -73,7 +73,7 @@ exec sh -c "$(here "$4")"
 
 def trtexec(arguments: list[str]) -> str:
     """Do what trtexec would do with the files, and return what it would print."""
-    from tests.tool_outputs import HELP_8_0, TRTEXEC_LOG, exported_profile, exported_times
+    from tests.support.tool_outputs import HELP_8_0, TRTEXEC_LOG, exported_profile, exported_times
 
     options = dict(argument.lstrip("-").partition("=")[::2] for argument in arguments)
     if "help" in options:
@@ -105,7 +105,7 @@ def _outputs(model: bytes, spec: str) -> str:
     import numpy as np
     import onnxruntime
 
-    from tests.tool_outputs import exported_output
+    from tests.support.tool_outputs import exported_output
 
     name, _, path = spec.partition(":")
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
@@ -116,7 +116,7 @@ def _outputs(model: bytes, spec: str) -> str:
 
 def benchmark_model(arguments: list[str]) -> str:
     """Return what benchmark_model would print."""
-    from tests.tool_outputs import TIMED
+    from tests.support.tool_outputs import TIMED
 
     options = dict(argument.lstrip("-").partition("=")[::2] for argument in arguments)
     assert Path(options["graph"]).exists()

@@ -1,0 +1,1 @@
+"""What tests of more than one folder share: stand-ins for devices, small data sets, trained networks, recorders."""
