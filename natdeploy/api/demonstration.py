@@ -23,11 +23,7 @@ from natdeploy.core.genotype import initial
 from natdeploy.core.space import find_space
 
 _CLASSES = 10
-
-
 _SUPERNET = "starter"
-
-
 # Less training than the preset's: a few minutes, and networks of different size then still differ in accuracy.
 _EFFORT = {"warmup_epochs": 6, "adapt_epochs": 3, "initial": 20, "iterations": 1}
 

@@ -99,14 +99,8 @@ _PACKAGES = {
     "litert-torch": "TFLite export",
     "ai-edge-litert": "checking and measuring TFLite files",
 }
-
-
 _TFLITE = ("litert-torch", "ai-edge-litert")
-
-
 _PROGRAMS = {"trtexec": "TensorRT engines", "adb": "Android devices", "ssh": "boards and servers"}
-
-
 _CHECK_S = 10.0
 
 

@@ -15,21 +15,11 @@ from natdeploy.search.decision import amount
 from natdeploy.search.settings import require_known
 
 TOP1, TASK, LATENCY = "top1", "top1:", "latency:"
-
-
 ACCURACY, TRADE_OFF = "accuracy", "trade-off"
-
-
 _ARRAYS = {"madds": madds_array, "params": params_array, "peak-memory": peak_memory_array}
-
-
 # Size is limited, and never an objective of its own: it is four bytes a parameter.
 _LIMITED_ARRAYS = {**_ARRAYS, "size": size_array}
-
-
 _OBJECTIVE_OF = {"size": "params"}
-
-
 # Every search knows these of its architectures, whether it minimizes them or not.
 _ALWAYS = ("madds", "params")
 

@@ -23,20 +23,10 @@ from natdeploy.ports import Images, Reporter
 from natdeploy.supernet.data import Task, channel_statistics, normalized
 
 CHECK_IMAGES, CALIBRATION_IMAGES, VALIDATION_IMAGES = 32, 128, 1000
-
-
 _LEAST_CHECKED = 2
-
-
 _CHUNK = 50
-
-
 _GRAIN = 8
-
-
 _STATISTICS_IMAGES = 16
-
-
 _CHECK, _CALIBRATION, _VALIDATION, _STATISTICS = range(4)
 
 

@@ -33,11 +33,7 @@ if TYPE_CHECKING:
 
 # trtexec runs each image in a process of its own, which takes seconds on a small board.
 _CHECK_IMAGES, _COUNTED_IMAGES = 8, 32
-
-
 _LEAST_WORKSPACE_MIB, _MOST_WORKSPACE_MIB, _MIB_A_GB = 128, 1024, 125
-
-
 _LOG_SUFFIX = ".build.log"
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from natdeploy.ports import ModelTimer
 
 _ENGINE_SUFFIX = ".engine"
-
-
 _MODEL_SUFFIXES = {".onnx": ("onnxruntime", "tensorrt"), ".tflite": ("litert",), _ENGINE_SUFFIX: (TENSORRT,)}
 
 

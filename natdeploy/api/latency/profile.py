@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from natdeploy.profilers.passes import Bench
 
 _EXCEEDED = 1.25
-
-
 _GOES_ON = "what is measured so far is kept: the same command goes on behind it"
 
 

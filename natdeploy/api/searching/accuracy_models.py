@@ -19,11 +19,7 @@ from natdeploy.search.predictors import BestPredictor, cross_validate, make_pred
 from natdeploy.search.pretrained import RESOLUTIONS, PretrainedPredictor
 
 Accuracy = Callable[[Population], NDArray[np.float64]]
-
-
 _CSV = ".csv"
-
-
 # Members of an ensemble that is asked 100,000 times and more.
 _MEMBERS = 100
 

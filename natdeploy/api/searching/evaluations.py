@@ -15,15 +15,9 @@ from natdeploy.io.runs import RunFolder
 from natdeploy.ports import AccuracyEvaluator
 
 Values = NDArray[np.float64]
-
-
 ATTEMPTS = 3
-
-
 # What networks and data raise when a single evaluation goes wrong. natdeploy's own errors are for the user instead.
 _FAILURES = (RuntimeError, ValueError, ArithmeticError, OSError, MemoryError)
-
-
 _Key = tuple[int, tuple[int, ...]]
 
 

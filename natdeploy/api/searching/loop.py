@@ -31,8 +31,6 @@ from natdeploy.search.settings import SearchSettings
 from natdeploy.supernet.data import Task
 
 Values = NDArray[np.float64]
-
-
 _SPLITS = "Top-1 of archive and front is on validation images, that of the choices on test images."
 
 

@@ -11,8 +11,6 @@ from natdeploy.errors import InputError
 from natdeploy.search.settings import DEFAULT_PREDICTOR, PREDICTORS, STARTS, Operators, require_known
 
 _SHARES = {"weight_decay", "label_smoothing", "cutmix"}
-
-
 _LEAST = {
     "initial": 6,
     "batch": 2,

@@ -74,11 +74,7 @@ def report_html(
 
 # Up to so many costs, top-1 over one of them after the other shows the front.
 _PLOTTED = 2
-
-
 _COLUMN_OF = {"peak-memory": "peak_memory_bytes"}
-
-
 _CHOICE_HEADS = [
     "device",
     "target ms",
@@ -92,8 +88,6 @@ _CHOICE_HEADS = [
     "params (M)",
     "file",
 ]
-
-
 _TABLE_HEADS = ["device", "provenance", "runtime", "rows", "networks checked", "MAPE %", "max error %", "Kendall tau"]
 
 

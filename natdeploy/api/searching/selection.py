@@ -27,8 +27,6 @@ from natdeploy.search.decision import Candidates, front, rank, shortfalls, trade
 from natdeploy.search.objectives import ACCURACY, TOP1, TRADE_OFF, read_preference
 
 Values = NDArray[np.float64]
-
-
 # Networks that are measured for a target, at most.
 _TRIED = 6
 

@@ -29,8 +29,6 @@ from natdeploy.supernet.threads import prepare_torch
 from natdeploy.supernet.training import ElasticTrainer, Recipe
 
 _WEIGHTS = "supernet.safetensors"
-
-
 _RECALIBRATION_IMAGES = 2048
 
 
