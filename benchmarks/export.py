@@ -45,7 +45,7 @@ def measure(space_name: str, resolution: int, classes: int, format_name: str) ->
             network,
             exporter=how.exporter,
             runtime=how.runtime,
-            target=Path(folder) / f"subnet{how.exporter.suffix}",
+            output_path=Path(folder) / f"subnet{how.exporter.suffix}",
             images=images,
             description=Description(subnet=subnet.to_json()),
             latency=latency,

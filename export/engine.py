@@ -30,8 +30,8 @@ class EngineBuilder(Protocol):
         """
         ...
 
-    def build(self, onnx: Path, target: Path) -> str:
-        """Build an engine of an ONNX file into the file `target` and return the log."""
+    def build(self, onnx: Path, output_path: Path) -> str:
+        """Build an engine of an ONNX file into the file `output_path` and return the log."""
         ...
 
 
@@ -45,7 +45,7 @@ class EngineExporter:
         onnx: The ONNX file, written of the network that the engine is asked of.
         written: What its exporter said of it.
         precision: Lowest precision that layers may use.
-        target: What the engine is built for: device and fingerprint.
+        built_for: Device and fingerprint that the engine is built for.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class EngineExporter:
         written: Mapping[str, Any],
         *,
         precision: str,
-        target: Mapping[str, str],
+        built_for: Mapping[str, str],
     ) -> None:
         self._builder = builder
         self._onnx = onnx
         self._written = written
         self._precision = precision
-        self._target = target
+        self._built_for = built_for
         self.log = ""
 
     @property
@@ -74,19 +74,19 @@ class EngineExporter:
         """Suffix of the file."""
         return ".engine"
 
-    def write(self, network: Network, target: Path) -> Mapping[str, Any]:  # noqa: ARG002, it is in the ONNX file
-        """Build the engine into `target`, keep the log and return what the manifest says of the file.
+    def write(self, network: Network, output_path: Path) -> Mapping[str, Any]:  # noqa: ARG002, it is in the ONNX file
+        """Build the engine into `output_path`, keep the log and return what the manifest says of the file.
 
         Raises:
             DeviceUnreachableError: The connection to the device is lost, or the time is over.
             InputError: The build failed; the message says why.
-            OutputError: The device, or the place of `target`, is full.
+            OutputError: The device, or the place of `output_path`, is full.
         """
-        self.log = self._builder.build(self._onnx, target)
+        self.log = self._builder.build(self._onnx, output_path)
         versions = {**self._written["versions"], "tensorrt": self._builder.version()}
         return {
             **self._written,
             "versions": versions,
             "precision": self._precision,
-            "target": {**self._written.get("target", {}), **self._target, "built_by": self._builder.name},
+            "target": {**self._written.get("target", {}), **self._built_for, "built_by": self._builder.name},
         }

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from natdeploy.export.calibration import Calibration
 from natdeploy.export.options import ExportOptions, require_format
+from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.ports import Exporter, Runtime
 
 
@@ -17,16 +17,16 @@ class Format:
 
     Args:
         exporter: Writer of files for users.
-        quick_exporter: Writer of files that are only to be timed: the same operators, in less time.
+        timing_exporter: Writer of files that are only to be timed: the same operators, in less time.
         runtime: What the files are checked with.
     """
 
     exporter: Exporter
-    quick_exporter: Exporter
+    timing_exporter: Exporter
     runtime: Runtime
 
 
-def formats() -> Mapping[str, Format]:
+def list_formats() -> Mapping[str, Format]:
     """Return the formats that can be written here, by name."""
     from natdeploy.export.onnx import OnnxExporter
     from natdeploy.export.tflite import TfliteExporter
@@ -34,8 +34,8 @@ def formats() -> Mapping[str, Format]:
     from natdeploy.runtimes.litert import LitertRuntime
     from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 
-    onnx = Format(exporter=OnnxExporter(), quick_exporter=OnnxExporter(), runtime=OnnxRuntime())
-    tflite = Format(exporter=TfliteExporter(), quick_exporter=TfliteDirectExporter(), runtime=LitertRuntime())
+    onnx = Format(exporter=OnnxExporter(), timing_exporter=OnnxExporter(), runtime=OnnxRuntime())
+    tflite = Format(exporter=TfliteExporter(), timing_exporter=TfliteDirectExporter(), runtime=LitertRuntime())
     return MappingProxyType({"onnx": onnx, "tflite": tflite})
 
 
@@ -48,11 +48,11 @@ def find_format(name: str) -> Format:
         InputError: There is none; the hint names the nearest.
     """
     require_format(name)
-    return formats()[name]
+    return list_formats()[name]
 
 
 def make_exporter(
-    name: str, options: ExportOptions, calibration: Calibration | None = None, *, symmetric: bool = False
+    name: str, options: ExportOptions, calibration: QuantizationCalibration | None = None, *, symmetric: bool = False
 ) -> Exporter:
     """Return the writer of files of a format as the options have them.
 
@@ -79,9 +79,9 @@ def make_exporter(
     return TfliteExporter(precision=options.precision, calibration=calibration, int8_input=options.int8_input)
 
 
-def plain_exporter(name: str, options: ExportOptions) -> Exporter:
+def fp32_exporter(name: str, options: ExportOptions) -> Exporter:
     """Return the writer of fp32 files that are timed beside those of `options`."""
     if name == "onnx":
         plain = dataclasses.replace(options, precision="fp32", calibration=None, int8_input=False)
         return make_exporter(name, plain)
-    return find_format(name).quick_exporter
+    return find_format(name).timing_exporter

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from natdeploy.export.deployed import PIXEL_RANGE
 from natdeploy.export.parity import Accuracy, Parity
+from natdeploy.export.pre_post_processing import PIXEL_RANGE
 from natdeploy.version import __version__
 
 FORMAT = "natdeploy.manifest/1"
@@ -52,7 +52,7 @@ def manifest_path(artifact: Path) -> Path:
     return own if own.exists() or _describes_another(shared, artifact) else shared
 
 
-def manifest_text(
+def format_manifest(
     artifact: Path,
     content: Path,
     *,

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from natdeploy.errors import CheckFailedError, InputError, MissingRuntimeError
-from natdeploy.export.calibration import Calibration, require_calibration
-from natdeploy.export.deployed import gives_probabilities
-from natdeploy.export.frozen import frozen
+from natdeploy.export.batchnorm import fold_batchnorm
 from natdeploy.export.onnx_precision import LEAST_INT8_OPSET, to_fp16, to_int8
+from natdeploy.export.pre_post_processing import outputs_probabilities
+from natdeploy.export.quantization_calibration import QuantizationCalibration, require_quantization_calibration
 from natdeploy.files import writing
 from natdeploy.machine import available_bytes
 from natdeploy.runtimes.quiet import quiet
@@ -56,7 +56,7 @@ class OnnxExporter:
         *,
         batch: int | None = 1,
         precision: str = "fp32",
-        calibration: Calibration | None = None,
+        calibration: QuantizationCalibration | None = None,
         symmetric: bool = False,
     ) -> None:
         if opset not in _OPSETS:
@@ -81,8 +81,8 @@ class OnnxExporter:
         """Suffix of the file."""
         return ".onnx"
 
-    def write(self, network: Network, target: Path) -> Mapping[str, Any]:
-        """Write `network` to `target` and return what the manifest says of the file.
+    def write(self, network: Network, output_path: Path) -> Mapping[str, Any]:
+        """Write `network` to `output_path` and return what the manifest says of the file.
 
         The network itself stays as it is; the file holds it in evaluation mode.
 
@@ -94,23 +94,25 @@ class OnnxExporter:
         """
         onnx = _package()
         _require_memory(network, self._batch or 1)
-        calibration = require_calibration(self._calibration, network) if self._precision == "int8" else None
+        calibration = (
+            require_quantization_calibration(self._calibration, network) if self._precision == "int8" else None
+        )
         model = onnx.load_model_from_string(_convert(network, self._opset, self._batch))
         _share_initializers(model)
-        with writing(target):
-            model = self._narrowed(model, calibration)
+        with writing(output_path):
+            model = self._convert_precision(model, calibration)
         _sign(onnx, model, self._precision)
         _check(onnx, model, self._opset)
-        with writing(target):
-            target.write_bytes(model.SerializeToString())
-        described = _described(onnx, model, network, self._batch)
+        with writing(output_path):
+            output_path.write_bytes(model.SerializeToString())
+        described = _describe_file(onnx, model, network, self._batch)
         return {
             **described,
             "precision": self._precision,
             "calibration": None if calibration is None else calibration.to_json(),
         }
 
-    def _narrowed(self, model: ModelProto, calibration: Calibration | None) -> ModelProto:
+    def _convert_precision(self, model: ModelProto, calibration: QuantizationCalibration | None) -> ModelProto:
         if self._precision == "fp16":
             return to_fp16(model)
         if calibration is None:
@@ -118,7 +120,7 @@ class OnnxExporter:
         return to_int8(model, calibration.images, batch=self._batch or 1, symmetric=self._symmetric)
 
 
-def opset_of(model: ModelProto) -> int | None:
+def find_opset(model: ModelProto) -> int | None:
     """Return the version of the standard operator set that an ONNX model uses."""
     return next((int(item.version) for item in model.opset_import if item.domain in {"", "ai.onnx"}), None)
 
@@ -133,11 +135,11 @@ def _require_memory(network: Network, batch: int) -> None:
 
 def _convert(network: Network, opset: int, batch: int | None) -> bytes:
     size = network.input_size
-    names = INPUT_NAME, PROBABILITIES_NAME if gives_probabilities(network) else OUTPUT_NAME
+    names = INPUT_NAME, PROBABILITIES_NAME if outputs_probabilities(network) else OUTPUT_NAME
     written = io.BytesIO()
     with quiet():
         torch.onnx.export(
-            frozen(network),
+            fold_batchnorm(network),
             (torch.zeros(batch or 1, 3, size, size),),
             written,  # type: ignore[arg-type]  # this exporter takes a stream, its annotation does not say so
             dynamo=False,
@@ -177,7 +179,7 @@ def _sign(onnx: ModuleType, model: ModelProto, precision: str) -> None:
 
 
 def _check(onnx: ModuleType, model: ModelProto, opset: int) -> None:
-    written = opset_of(model)
+    written = find_opset(model)
     if written != opset:
         msg = f"the exporter wrote opset {written}, opset {opset} was asked for"
         raise CheckFailedError(msg)
@@ -188,12 +190,12 @@ def _check(onnx: ModuleType, model: ModelProto, opset: int) -> None:
         raise CheckFailedError(msg) from error
 
 
-def _described(onnx: ModuleType, model: ModelProto, network: Network, batch: int | None) -> dict[str, Any]:
+def _describe_file(onnx: ModuleType, model: ModelProto, network: Network, batch: int | None) -> dict[str, Any]:
     size, output, count = network.input_size, model.graph.output[0].name, batch or "dynamic"
     return {
         "input": {"name": INPUT_NAME, "shape": [count, 3, size, size], "layout": "NCHW", "dtype": "float32"},
         "output": {"name": output, "shape": [count, network.classes], "dtype": "float32"},
-        "opset": opset_of(model),
+        "opset": find_opset(model),
         "ir_version": int(model.ir_version),
         "versions": {"torch": str(torch.__version__), "onnx": str(onnx.__version__)},
     }

@@ -41,9 +41,9 @@ def to_fp16(model: ModelProto) -> ModelProto:
     Raises:
         MissingRuntimeError: ONNX Runtime is not installed.
     """
-    with _converters("transformers.float16") as package:
+    with _quiet_package("transformers.float16") as package:
         converted = package.convert_float_to_float16(model, keep_io_types=True)
-    with _converters("quantization.onnx_model") as package:
+    with _quiet_package("quantization.onnx_model") as package:
         editor = package.ONNXModel(converted)
         editor.topological_sort()  # the converter appends what it adds at the end
     result: ModelProto = editor.model
@@ -65,12 +65,12 @@ def to_int8(model: ModelProto, images: Images, *, batch: int, symmetric: bool) -
     """
     import onnx
 
-    with _converters("quantization") as package, tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
-        source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+    with _quiet_package("quantization") as package, tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+        source, output_path = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         onnx.save_model(model, source)
         package.quantize_static(
             source,
-            target,
+            output_path,
             _Reader(model.graph.input[0].name, images, batch),
             op_types_to_quantize=_TENSORRT_OPERATORS if symmetric else None,
             per_channel=True,
@@ -79,7 +79,7 @@ def to_int8(model: ModelProto, images: Images, *, batch: int, symmetric: bool) -
             weight_type=package.QuantType.QInt8,
             extra_options=_TENSORRT_OPTIONS if symmetric else {},
         )
-        quantized = onnx.load_model(target)
+        quantized = onnx.load_model(output_path)
     _keep_used_domains(quantized)
     return quantized
 
@@ -99,17 +99,17 @@ class _Reader:
 
 
 @contextlib.contextmanager
-def _converters(name: str) -> Iterator[ModuleType]:
+def _quiet_package(name: str) -> Iterator[ModuleType]:
     """Yield a part of ONNX Runtime, and leave no trace of it in the process or on its outputs."""
     path = list(sys.path)
     with unchanged_process(), quiet(stderr=True):
         try:
-            yield _part(name)
+            yield _import_part(name)
         finally:
             sys.path[:] = path
 
 
-def _part(name: str) -> ModuleType:
+def _import_part(name: str) -> ModuleType:
     try:
         folder = importlib.import_module("onnxruntime.transformers").__path__[0]
         sys.path.append(folder)  # the modules there import one another by bare names, those of quantization too

@@ -58,10 +58,10 @@ class ExportOptions:
             raise InputError(msg)
         for name in ("calibration", "int8_input"):
             if getattr(self, name) and self.precision != "int8":
-                msg = f"{flag_of(name)} goes with --precision int8, not {self.precision}"
+                msg = f"{format_option(name)} goes with --precision int8, not {self.precision}"
                 raise InputError(msg)
 
-    def given(self) -> dict[str, object]:
+    def list_given(self) -> dict[str, object]:
         """Return the options that differ from their defaults, by name."""
         return {
             field.name: getattr(self, field.name)
@@ -87,16 +87,15 @@ def require_taken(format_name: str, options: ExportOptions) -> None:
     Raises:
         InputError: It does not take one of them; the message says which formats do.
     """
-    for name in options.given():
+    for name in options.list_given():
         formats = TAKEN_BY.get(name, FORMATS)
         if format_name not in formats:
-            msg = (
-                f"{flag_of(name)} is not an option of format {format_name} (formats that take it: {', '.join(formats)})"
-            )
+            takers = f"formats that take it: {', '.join(formats)}"
+            msg = f"{format_option(name)} is not an option of format {format_name} ({takers})"
             raise InputError(msg)
 
 
-def flag_of(name: str) -> str:
+def format_option(name: str) -> str:
     """Return an option as the command line calls it."""
     return "--" + name.replace("_", "-")
 

@@ -120,7 +120,7 @@ class Accuracy:
         )
 
 
-def limits_of(precision: str, *, random_weights: bool) -> Limits:
+def find_limits(precision: str, *, random_weights: bool) -> Limits:
     """Return how far the outputs of a file may be from those of its network, where no hits are counted."""
     return _RANDOM_INT8 if random_weights and precision == "int8" else LIMITS[precision]
 
@@ -147,7 +147,7 @@ def check_parity(network: Network, session: Session, images: Images, *, limits: 
         InputError: The images are too few, of another size, or not finite.
     """
     require_images(network, images)
-    return compare(reference_outputs(network, images), session.run(images), limits=limits)
+    return compare(compute_reference(network, images), session.run(images), limits=limits)
 
 
 def check_accuracy(network: Network, session: Session, batches: Iterable[Labelled]) -> Accuracy:
@@ -161,20 +161,20 @@ def check_accuracy(network: Network, session: Session, batches: Iterable[Labelle
     images = before = after = 0
     for pixels, labels in batches:
         images += len(labels)
-        before += int((reference_outputs(network, pixels).argmax(axis=1) == labels).sum())
+        before += int((compute_reference(network, pixels).argmax(axis=1) == labels).sum())
         after += int((session.run(pixels).argmax(axis=1) == labels).sum())
     return Accuracy(images=images, before=before / images, after=after / images)
 
 
-def reference_outputs(network: Network, images: Images) -> Outputs:
+def compute_reference(network: Network, images: Images) -> Outputs:
     """Return the `n x classes` logits that `network` gives in evaluation mode; the network stays as it is."""
-    evaluated = _evaluated(network)
+    evaluated = _copy_in_eval_mode(network)
     chunks = np.split(images, range(_CHUNK_IMAGES, len(images), _CHUNK_IMAGES))
     with torch.inference_mode():
         return np.concatenate([evaluated(torch.tensor(chunk)).numpy() for chunk in chunks])
 
 
-def _evaluated(network: Network) -> Network:
+def _copy_in_eval_mode(network: Network) -> Network:
     """Return the network itself where running it leaves it as it is: copies of large ones take a while."""
     training = any(part.training for part in network.modules())
     if training or any(values.device.type != "cpu" for values in network.parameters()):
@@ -182,7 +182,7 @@ def _evaluated(network: Network) -> Network:
     return network
 
 
-def unfit_reference(reference: Outputs) -> str | None:
+def explain_unfit_reference(reference: Outputs) -> str | None:
     """Return why no file could be compared with these `n x classes` outputs of a network; None where one can."""
     if not np.isfinite(reference).all():
         return "the outputs of the network are not all finite numbers"
@@ -200,7 +200,7 @@ def compare(reference: Outputs, outputs: Outputs, *, limits: Limits = LIMITS["fp
         outputs: Outputs of the file.
         limits: How far they may be apart.
     """
-    reason = _incomparable(reference, outputs)
+    reason = _explain_incomparable(reference, outputs)
     if reason is not None:
         nan = math.nan
         return Parity(
@@ -217,20 +217,21 @@ def compare(reference: Outputs, outputs: Outputs, *, limits: Limits = LIMITS["fp
         relative_error=error / float(largest),
         cosine=cosine,
         top1_agreement=agreement,
-        reason=_too_large(error / float(largest), agreement, limits) or _too_far(expected, actual, limits),
+        reason=_explain_large_error(error / float(largest), agreement, limits)
+        or _explain_distance(expected, actual, limits),
     )
 
 
-def _incomparable(reference: Outputs, outputs: Outputs) -> str | None:
+def _explain_incomparable(reference: Outputs, outputs: Outputs) -> str | None:
     if reference.shape != outputs.shape:
         return f"the file gives outputs of shape {list(outputs.shape)}, the network {list(reference.shape)}"
-    reason = unfit_reference(reference)
+    reason = explain_unfit_reference(reference)
     if reason is None and not np.isfinite(outputs).all():
         return "the outputs of the file are not all finite numbers"
     return reason
 
 
-def _too_large(relative_error: float, agreement: float, limits: Limits) -> str | None:
+def _explain_large_error(relative_error: float, agreement: float, limits: Limits) -> str | None:
     limit = limits.relative_error
     if limit is None:
         return None
@@ -241,7 +242,7 @@ def _too_large(relative_error: float, agreement: float, limits: Limits) -> str |
     return None
 
 
-def _too_far(expected: NDArray[np.float64], actual: NDArray[np.float64], limits: Limits) -> str | None:
+def _explain_distance(expected: NDArray[np.float64], actual: NDArray[np.float64], limits: Limits) -> str | None:
     whole = limits.cosine is None
     limit, similarity = (limits.overall_cosine, _overall_cosine) if whole else (limits.cosine, _smallest_cosine)
     if limit is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from natdeploy.errors import CheckFailedError, InputError, NoOutputsError, OutputError
-from natdeploy.export.manifest import Description, manifest_path, manifest_text
+from natdeploy.export.manifest import Description, format_manifest, manifest_path
 from natdeploy.export.parity import (
     Accuracy,
     Labelled,
@@ -18,10 +18,10 @@ from natdeploy.export.parity import (
     Parity,
     check_accuracy,
     compare,
-    limits_of,
-    reference_outputs,
+    compute_reference,
+    explain_unfit_reference,
+    find_limits,
     require_images,
-    unfit_reference,
 )
 from natdeploy.files import atomic_path
 from natdeploy.ports import Exporter, Images, Runtime
@@ -47,7 +47,7 @@ class Exported:
         delegation: How XNNPACK runs a TFLite file; None for other formats.
         fp32_latency_ms: Latency of the same network in fp32, measured beside; None where not measured.
         device: Where the latency was measured.
-        beside: Further files that were written: the log of a build, or the script that makes one.
+        extra_files: Further files that were written: the log of a build, or the script that makes one.
     """
 
     format: str
@@ -62,12 +62,12 @@ class Exported:
     delegation: Delegation | None = None
     fp32_latency_ms: float | None = None
     device: str = "host"
-    beside: tuple[Path, ...] = ()
+    extra_files: tuple[Path, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All files that were written."""
-        return self.artifact, self.manifest, *self.beside
+        return self.artifact, self.manifest, *self.extra_files
 
 
 def export_network(
@@ -75,7 +75,7 @@ def export_network(
     *,
     exporter: Exporter,
     runtime: Runtime,
-    target: Path,
+    output_path: Path,
     images: Images,
     description: Description,
     latency: Callable[[Path], Mapping[str, Any] | None],
@@ -83,16 +83,16 @@ def export_network(
     threads: int = 1,
     clock_seconds: Callable[[], float] = time.perf_counter,
 ) -> Exported:
-    """Write `network` to `target`, with its manifest, once the file is known to compute the same.
+    """Write `network` to `output_path`, with its manifest, once the file is known to compute the same.
 
-    A file that does not is kept as `<target>.rejected`; whatever goes wrong, an earlier `target` and its
+    A file that does not is kept as `<output_path>.rejected`; whatever goes wrong, an earlier `output_path` and its
     manifest stay as they are.
 
     Args:
         network: The network; it stays as it is.
         exporter: Writes the file.
         runtime: Opens the file for the check.
-        target: Final name of the file.
+        output_path: Final name of the file.
         images: `n x 3 x r x r` images for the check, normalized as the network needs them, at least 2.
         description: What the manifest says beside.
         latency: Measures a file and returns `median_ms`, further figures and the fingerprint of the machine; or
@@ -113,18 +113,18 @@ def export_network(
     require_threads(threads)
     require_images(network, images)
     tools = {runtime.id: runtime.version()}
-    _require_file_name(target)
-    manifest = manifest_path(target)
-    with atomic_path(manifest) as manifest_content, atomic_path(target) as content:
-        reference = _reference(network, images, target)
+    _require_file_name(output_path)
+    manifest = manifest_path(output_path)
+    with atomic_path(manifest) as manifest_content, atomic_path(output_path) as content:
+        reference = _compute_fit_reference(network, images, output_path)
         written = exporter.write(network, content)
         precision = str(written.get("precision", "fp32"))
-        limits = limits_of(precision, random_weights=description.random_weights) if validation is None else Limits()
+        limits = find_limits(precision, random_weights=description.random_weights) if validation is None else Limits()
         checked = _Check(images=images, reference=reference, limits=limits, validation=validation)
-        parity, accuracy = _check(network, content, target, runtime=runtime, check=checked, threads=threads)
+        parity, accuracy = _check(network, content, output_path, runtime=runtime, check=checked, threads=threads)
         measured = latency(content) or {}
-        text = manifest_text(
-            target,
+        text = format_manifest(
+            output_path,
             content,
             format_name=exporter.format,
             description=description,
@@ -135,12 +135,12 @@ def export_network(
             accuracy=accuracy,
         )
         manifest_content.write_text(text, encoding="utf-8")
-    _rejected(target).unlink(missing_ok=True)
+    _rejected_path(output_path).unlink(missing_ok=True)
     return Exported(
         format=exporter.format,
-        artifact=target,
+        artifact=output_path,
         manifest=manifest,
-        size_bytes=target.stat().st_size,
+        size_bytes=output_path.stat().st_size,
         seconds=clock_seconds() - started,
         parity=parity,
         latency_ms=measured.get("median_ms"),
@@ -160,49 +160,51 @@ class _Check:
     validation: Iterable[Labelled] | None
 
 
-def _reference(network: Network, images: Images, target: Path) -> Outputs:
+def _compute_fit_reference(network: Network, images: Images, output_path: Path) -> Outputs:
     """Return the network's outputs, which are looked at before minutes go into a file of broken weights."""
-    reference = reference_outputs(network, images)
-    reason = unfit_reference(reference)
+    reference = compute_reference(network, images)
+    reason = explain_unfit_reference(reference)
     if reason is not None:
-        msg = f"{target} is not written: {reason}"
+        msg = f"{output_path} is not written: {reason}"
         hint = "either the subnet itself does not work, or the images that it is checked on are all alike"
         raise CheckFailedError(msg, hint=hint)
     return reference
 
 
 def _check(
-    network: Network, content: Path, target: Path, *, runtime: Runtime, check: _Check, threads: int
+    network: Network, content: Path, output_path: Path, *, runtime: Runtime, check: _Check, threads: int
 ) -> tuple[Parity, Accuracy | None]:
-    """Compare the file with the network; one that fails leaves its temporary name for `<target>.rejected`."""
+    """Compare the file with the network; one that fails leaves its temporary name for `<output_path>.rejected`."""
     try:
         session = runtime.open(content, threads=threads)
         parity = compare(check.reference, session.run(check.images), limits=check.limits)
     except NoOutputsError as error:
         return Parity.not_run(error.message), None
     except InputError as error:
-        _reject(content, target, f"{runtime.id} does not run it: {error.message}")
+        _reject(content, output_path, f"{runtime.id} does not run it: {error.message}")
     if parity.reason is not None:
-        _reject(content, target, f"{parity.reason} ({parity})")
+        _reject(content, output_path, f"{parity.reason} ({parity})")
     if check.validation is None:
         return parity, None
     accuracy = check_accuracy(network, session, check.validation)
     if accuracy.reason is not None:
-        _reject(content, target, accuracy.reason, advice="fp16 loses less, and more images of --calibration may help; ")
+        _reject(
+            content, output_path, accuracy.reason, advice="fp16 loses less, and more images of --calibration may help; "
+        )
     return parity, accuracy
 
 
-def _reject(content: Path, target: Path, reason: str, advice: str = "") -> NoReturn:
-    content.replace(_rejected(target))
-    msg = f"{target}: the exported file does not compute what the network computes: {reason}"
-    raise CheckFailedError(msg, hint=f"{advice}the file is kept as {_rejected(target)}")
+def _reject(content: Path, output_path: Path, reason: str, advice: str = "") -> NoReturn:
+    content.replace(_rejected_path(output_path))
+    msg = f"{output_path}: the exported file does not compute what the network computes: {reason}"
+    raise CheckFailedError(msg, hint=f"{advice}the file is kept as {_rejected_path(output_path)}")
 
 
-def _rejected(target: Path) -> Path:
-    return target.with_name(target.name + ".rejected")
+def _rejected_path(output_path: Path) -> Path:
+    return output_path.with_name(output_path.name + ".rejected")
 
 
-def _require_file_name(target: Path) -> None:
-    if target.is_dir():
-        msg = f"cannot write {target}: it is a folder"
+def _require_file_name(output_path: Path) -> None:
+    if output_path.is_dir():
+        msg = f"cannot write {output_path}: it is a folder"
         raise OutputError(msg)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from natdeploy.core.device import Device
 from natdeploy.errors import CheckFailedError, InputError
-from natdeploy.export.onnx import DEFAULT_OPSET, opset_of
+from natdeploy.export.onnx import DEFAULT_OPSET, find_opset
 from natdeploy.export.tensorrt_operators import RELEASES, ParserRelease
 from natdeploy.ports import Exporter
 from natdeploy.supernet.network import Network
@@ -93,21 +93,21 @@ class ImportableExporter:
         """Suffix of the file."""
         return self._exporter.suffix
 
-    def write(self, network: Network, target: Path) -> Mapping[str, Any]:
-        """Write `network` to `target`, check the graph and return what the manifest says of the file.
+    def write(self, network: Network, output_path: Path) -> Mapping[str, Any]:
+        """Write `network` to `output_path`, check the graph and return what the manifest says of the file.
 
         Raises:
             CheckFailedError: The device does not import the file.
             MissingRuntimeError: The package `onnx` is not installed.
             OutputError: The file cannot be written.
         """
-        written = self._exporter.write(network, target)
-        model = importlib.import_module("onnx").load(str(target), load_external_data=False)
+        written = self._exporter.write(network, output_path)
+        model = importlib.import_module("onnx").load(str(output_path), load_external_data=False)
         require_importable(model, self._importer)
         return {**written, "target": {"importer": self._importer.name}}
 
 
-def importer_of(device: Device, *, runtime: str | None = None, version: str | None = None) -> Importer:
+def find_importer(device: Device, *, runtime: str | None = None, version: str | None = None) -> Importer:
     """Return what imports ONNX files on a device.
 
     Args:
@@ -170,7 +170,7 @@ def require_importable(model: ModelProto, importer: Importer) -> None:
 
 def find_problems(model: ModelProto, importer: Importer) -> Iterator[Problem]:
     """Yield what of a graph is not imported: its opset, then node by node, then its weights."""
-    opset = opset_of(model)
+    opset = find_opset(model)
     if importer.max_opset is not None and (opset is None or opset > importer.max_opset):
         yield Problem(
             what=f"it has opset {opset}, and {importer.max_opset} is the highest that is imported",
@@ -178,23 +178,23 @@ def find_problems(model: ModelProto, importer: Importer) -> Iterator[Problem]:
         )
     constants = {item.name: item for item in model.graph.initializer}
     for node in model.graph.node:
-        yield from _of_node(node, importer, constants)
+        yield from _find_node_problems(node, importer, constants)
     if importer.release is not None:
-        yield from _of_weights(model.graph.initializer)
+        yield from _find_weight_problems(model.graph.initializer)
 
 
-def _of_node(node: NodeProto, importer: Importer, constants: Mapping[str, TensorProto]) -> Iterator[Problem]:
+def _find_node_problems(node: NodeProto, importer: Importer, constants: Mapping[str, TensorProto]) -> Iterator[Problem]:
     operator = node.op_type
     place = f"node {node.name or node.output[0]} ({operator})"
     if node.domain not in {"", "ai.onnx"} and importer.release is not None:
         yield Problem(what=f"{place} is of domain {node.domain}", way_out="use operators of the standard set alone")
     elif not importer.imports(operator):
-        yield Problem(what=f"{place} has no importer", way_out=_without(operator))
+        yield Problem(what=f"{place} has no importer", way_out=_suggest_replacement(operator))
     elif importer.release is not None:
-        yield from _of_tensorrt(node, place, importer.release, constants)
+        yield from _find_tensorrt_problems(node, place, importer.release, constants)
 
 
-def _of_tensorrt(
+def _find_tensorrt_problems(
     node: NodeProto, place: str, release: ParserRelease, constants: Mapping[str, TensorProto]
 ) -> Iterator[Problem]:
     if node.op_type in _REDUCTIONS and len(node.input) > 1 and node.input[1]:
@@ -211,7 +211,7 @@ def _of_tensorrt(
             )
 
 
-def _of_weights(weights: Iterable[TensorProto]) -> Iterator[Problem]:
+def _find_weight_problems(weights: Iterable[TensorProto]) -> Iterator[Problem]:
     for weight in weights:
         if weight.data_location == weight.EXTERNAL:
             yield Problem(
@@ -219,7 +219,7 @@ def _of_weights(weights: Iterable[TensorProto]) -> Iterator[Problem]:
             )
 
 
-def _without(operator: str) -> str:
+def _suggest_replacement(operator: str) -> str:
     since = _SINCE.get(operator)
     if since is None:
         return "use a device with a newer runtime, or a network without this operator"

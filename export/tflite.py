@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from natdeploy.errors import MissingRuntimeError
-from natdeploy.export.calibration import Calibration, require_calibration
-from natdeploy.export.frozen import frozen
+from natdeploy.export.batchnorm import fold_batchnorm
+from natdeploy.export.quantization_calibration import QuantizationCalibration, require_quantization_calibration
 from natdeploy.export.tflite_precision import to_fp16, to_int8
 from natdeploy.files import require_writable, writing
 from natdeploy.runtimes.litert import open_interpreter
@@ -38,7 +38,7 @@ class TfliteExporter:
     """
 
     def __init__(
-        self, *, precision: str = "fp32", calibration: Calibration | None = None, int8_input: bool = False
+        self, *, precision: str = "fp32", calibration: QuantizationCalibration | None = None, int8_input: bool = False
     ) -> None:
         self._precision = precision
         self._calibration = calibration
@@ -54,8 +54,8 @@ class TfliteExporter:
         """Suffix of the file."""
         return ".tflite"
 
-    def write(self, network: Network, target: Path) -> Mapping[str, Any]:
-        """Write `network` to `target` and return what the manifest says of the file.
+    def write(self, network: Network, output_path: Path) -> Mapping[str, Any]:
+        """Write `network` to `output_path` and return what the manifest says of the file.
 
         The network itself stays as it is; the file holds it in evaluation mode. What the packages below
         write to stdout and stderr meanwhile is thrown away, in the whole process.
@@ -65,23 +65,25 @@ class TfliteExporter:
             InputError: Images to calibrate int8 with are missing, or of another shape.
             OutputError: The file cannot be written.
         """
-        calibration = require_calibration(self._calibration, network) if self._precision == "int8" else None
-        require_writable(target)  # before a conversion of half a minute, not behind it
-        with writing(target), tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+        calibration = (
+            require_quantization_calibration(self._calibration, network) if self._precision == "int8" else None
+        )
+        require_writable(output_path)  # before a conversion of half a minute, not behind it
+        with writing(output_path), tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
             plain = Path(folder, "float.tflite")
             _convert(network, plain)
-            target.write_bytes(self._narrowed(plain, calibration))
+            output_path.write_bytes(self._convert_precision(plain, calibration))
         return {
-            "input": _input(target),
+            "input": _input(output_path),
             "output": {"name": "output_0", "shape": [1, network.classes], "dtype": "float32"},
             "opset": None,
             "precision": self._precision,
             "calibration": None if calibration is None else calibration.to_json(),
-            "delegation": dataclasses.asdict(delegation_of(target)),
+            "delegation": dataclasses.asdict(delegation_of(output_path)),
             "versions": self._versions(),
         }
 
-    def _narrowed(self, plain: Path, calibration: Calibration | None) -> bytes:
+    def _convert_precision(self, plain: Path, calibration: QuantizationCalibration | None) -> bytes:
         if self._precision == "fp16":
             return to_fp16(plain)
         if calibration is not None:
@@ -93,11 +95,11 @@ class TfliteExporter:
         return {"torch": str(torch.__version__), **{name: importlib.metadata.version(name) for name in packages}}
 
 
-def _convert(network: Network, target: Path) -> None:
-    with _converter() as package:
-        model = package.to_channel_last_io(frozen(network), args=[0]).eval()
+def _convert(network: Network, output_path: Path) -> None:
+    with _quiet_converter() as package:
+        model = package.to_channel_last_io(fold_batchnorm(network), args=[0]).eval()
         size = network.input_size
-        package.convert(model, (torch.zeros(1, size, size, 3),)).export(str(target))
+        package.convert(model, (torch.zeros(1, size, size, 3),)).export(str(output_path))
 
 
 def _input(path: Path) -> dict[str, Any]:
@@ -112,7 +114,7 @@ def _input(path: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _converter() -> Iterator[ModuleType]:
+def _quiet_converter() -> Iterator[ModuleType]:
     """Yield litert-torch with its progress turned off, and leave no trace of it in the process."""
     with unchanged_process(), quiet(stderr=True):
         package = _package()

@@ -37,8 +37,8 @@ class TfliteDirectExporter:
         """Suffix of the file."""
         return ".tflite"
 
-    def write(self, network: Network, target: Path) -> Mapping[str, Any]:
-        """Write `network` to `target` and return what a manifest says of such a file.
+    def write(self, network: Network, output_path: Path) -> Mapping[str, Any]:
+        """Write `network` to `output_path` and return what a manifest says of such a file.
 
         Raises:
             MissingRuntimeError: The package `ai-edge-litert` is not installed.
@@ -48,8 +48,8 @@ class TfliteDirectExporter:
         file = TfliteFile((1, size, size, 3))
         for _, module in network.modules_by_layer():
             _append(file, module)
-        with writing(target):
-            target.write_bytes(file.packed())
+        with writing(output_path):
+            output_path.write_bytes(file.to_bytes())
         return {
             "input": {"name": INPUT_NAME, "shape": [1, size, size, 3], "layout": "NHWC", "dtype": "float32"},
             "output": {"name": OUTPUT_NAME, "shape": list(file.shape), "dtype": "float32"},
@@ -83,7 +83,7 @@ def _append_block(file: TfliteFile, block: InvertedResidual) -> None:
 def _append_unit(file: TfliteFile, unit: ConvUnit) -> None:
     relu = isinstance(unit.act, nn.ReLU)
     fused = "RELU" if relu else "NONE"
-    _append_convolution(file, unit.conv, *_folded(unit), fused=fused)
+    _append_convolution(file, unit.conv, *_fold_unit(unit), fused=fused)
     if unit.act is not None and not relu:
         _append(file, unit.act)
 
@@ -129,7 +129,7 @@ def _append_linear(file: TfliteFile, linear: nn.Linear) -> None:
     file.append("FULLY_CONNECTED", inputs, (1, linear.out_features), "FullyConnectedOptions")
 
 
-def _folded(unit: ConvUnit) -> tuple[Tensor, Tensor]:
+def _fold_unit(unit: ConvUnit) -> tuple[Tensor, Tensor]:
     """Return weights and bias of a unit's convolution with its BatchNorm, if it has one, in them."""
     conv, norm = unit.conv, unit.bn
     if norm is None:

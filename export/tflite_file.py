@@ -84,7 +84,7 @@ class TfliteFile:
         self._operators.append(operator)
         return self.result
 
-    def packed(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Return the bytes of the file."""
         flatbuffers = importlib.import_module("flatbuffers")
         size = sum(buffer.data.size for buffer in self._buffers if buffer.data is not None)
@@ -114,11 +114,11 @@ class TfliteFile:
     def _signature(self) -> Table:
         signature = self.schema.SignatureDefT()
         signature.signatureKey = "serving_default"
-        signature.inputs = [self._named(INPUT_NAME, 0)]
-        signature.outputs = [self._named(OUTPUT_NAME, self.result)]
+        signature.inputs = [self._name_tensor(INPUT_NAME, 0)]
+        signature.outputs = [self._name_tensor(OUTPUT_NAME, self.result)]
         return signature
 
-    def _named(self, name: str, tensor: int) -> Table:
+    def _name_tensor(self, name: str, tensor: int) -> Table:
         entry = self.schema.TensorMapT()
         entry.name, entry.tensorIndex = name, tensor
         return entry

@@ -119,8 +119,8 @@ class Exporter(Protocol):
         """Suffix of the file."""
         ...
 
-    def write(self, network: Network, target: Path) -> Mapping[str, Any]:
-        """Write `network` to `target` and return what the manifest says of the file: input, output, versions.
+    def write(self, network: Network, output_path: Path) -> Mapping[str, Any]:
+        """Write `network` to `output_path` and return what the manifest says of the file: input, output, versions.
 
         Raises:
             MissingRuntimeError: A package that the format needs is not installed.

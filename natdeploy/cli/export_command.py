@@ -91,7 +91,7 @@ def show(result: ExportResult) -> None:
         measured = exported.latency_ms
         latency = "latency not measured" if measured is None else f"{milliseconds(measured)} on {where}"
         print_line(f"  {latency}{beside}; manifest {exported.manifest}")
-        for path in exported.beside:
+        for path in exported.extra_files:
             print_line(f"  {path}")
 
 

@@ -3,20 +3,20 @@
 import pytest
 
 from natdeploy.errors import InputError
-from natdeploy.export.formats import find_format, formats, make_exporter, plain_exporter
+from natdeploy.export.formats import find_format, fp32_exporter, list_formats, make_exporter
 from natdeploy.export.options import SUFFIXES, ExportOptions
 
 
 def test_each_format_has_a_runtime_that_runs_its_files():
     """Name, exporter and runtime of a format fit together."""
-    known = formats()
+    known = list_formats()
     assert list(known) == ["onnx", "tflite"]
     for name, item in known.items():
         assert item.exporter.format == name
         assert item.exporter.suffix == item.runtime.suffix == SUFFIXES[name]
         assert find_format(name).exporter.format == name
         assert make_exporter(name, ExportOptions()).format == name
-        assert plain_exporter(name, ExportOptions(precision="fp16")).format == name
+        assert fp32_exporter(name, ExportOptions(precision="fp16")).format == name
 
 
 def test_unknown_format_is_refused():

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from natdeploy.export.manifest import Description, manifest_path, manifest_text
+from natdeploy.export.manifest import Description, format_manifest, manifest_path
 from natdeploy.export.parity import compare
 
 LOGITS = np.eye(3, dtype=np.float32)
@@ -23,7 +23,7 @@ def written_manifest(folder, **changes):
         "parity": compare(LOGITS, LOGITS),
         "latency": None,
     }
-    return json.loads(manifest_text(folder / "subnet.onnx", content, **{**arguments, **changes}))
+    return json.loads(format_manifest(folder / "subnet.onnx", content, **{**arguments, **changes}))
 
 
 def test_manifest_tells_the_file_by_its_content(tmp_path):

@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from natdeploy import api
-from natdeploy.api.exporting.images import noise
+from natdeploy.api.exporting.images import make_noise
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.device import PRECISIONS
 from natdeploy.core.genotype import decode, from_encoding, sample
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.export import tflite
-from natdeploy.export.calibration import Calibration
 from natdeploy.export.formats import make_exporter
 from natdeploy.export.options import SUFFIXES, ExportOptions
-from natdeploy.export.parity import LIMITS, compare, limits_of, reference_outputs
+from natdeploy.export.parity import LIMITS, compare, compute_reference, find_limits
+from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.io.datasets import load_task
 from natdeploy.supernet.evaluation import recalibrate
 from natdeploy.supernet.initialize import random_weights
@@ -108,12 +108,12 @@ def run_alone(path, images, *, python=sys.executable):
 
 def images_of(network, count, seed):
     """Return images of noise for a network."""
-    return noise(count, network.input_size, np.random.default_rng(seed))
+    return make_noise(count, network.input_size, np.random.default_rng(seed))
 
 
 def write(network, path, format_name, precision):
     """Export a network to a file, calibrated on noise."""
-    calibration = Calibration(images=images_of(network, 16, 1), source="noise")
+    calibration = QuantizationCalibration(images=images_of(network, 16, 1), source="noise")
     make_exporter(format_name, ExportOptions(precision=precision), calibration).write(network, path)
 
 
@@ -124,9 +124,9 @@ def test_trained_subnet_keeps_its_answers_where_only_the_runtime_is(convert, dig
     task = load_task("digits", subnet.architecture.resolution)
     shown = task.validation.subset(np.arange(64)).pixels()
     images = np.ascontiguousarray(task.prepare(shown, network.input_size).numpy())
-    reference = reference_outputs(network, images)
+    reference = compute_reference(network, images)
     training = task.prepare(task.train.subset(np.arange(64)).pixels(), network.input_size)
-    calibration = Calibration(images=np.ascontiguousarray(training.numpy()), source="train images")
+    calibration = QuantizationCalibration(images=np.ascontiguousarray(training.numpy()), source="train images")
     for precision in PRECISIONS:
         path = tmp_path / f"{precision}{SUFFIXES[format_name]}"
         make_exporter(format_name, ExportOptions(precision=precision), calibration).write(network, path)
@@ -144,11 +144,11 @@ def test_file_computes_the_same_where_only_its_runtime_is(convert, tmp_path, spa
     """In each precision, a process without natdeploy and torch gets the network's outputs from the file."""
     network = network_of(space, which)
     images = images_of(network, 8, 0)
-    reference = reference_outputs(network, images)
+    reference = compute_reference(network, images)
     for precision in PRECISIONS:
         path = tmp_path / f"{precision}{SUFFIXES[format_name]}"
         write(network, path, format_name, precision)
-        parity = compare(reference, run_alone(path, images), limits=limits_of(precision, random_weights=True))
+        parity = compare(reference, run_alone(path, images), limits=find_limits(precision, random_weights=True))
         assert parity.passed, f"{precision}: {parity.reason} ({parity})"
 
 
@@ -185,11 +185,11 @@ def test_tflite_runtime_reads_the_files(convert, tmp_path):
         pytest.skip(f"tflite-runtime cannot be installed here: {installed.stderr[-200:]}")
     network = network_of("starter", "smallest")
     images = images_of(network, 4, 0)
-    reference = reference_outputs(network, images)
+    reference = compute_reference(network, images)
     for precision in PRECISIONS:
         path = tmp_path / f"{precision}.tflite"
         write(network, path, "tflite", precision)
         parity = compare(
-            reference, run_alone(path, images, python=python), limits=limits_of(precision, random_weights=True)
+            reference, run_alone(path, images, python=python), limits=find_limits(precision, random_weights=True)
         )
         assert parity.passed, f"{precision}: {parity.reason} ({parity})"

@@ -10,10 +10,10 @@ import onnx
 import pytest
 
 from natdeploy.errors import InputError, MissingRuntimeError
-from natdeploy.export.calibration import Calibration
-from natdeploy.export.deployed import deployed
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.export.parity import LIMITS, check_parity
+from natdeploy.export.pre_post_processing import add_pre_post_processing
+from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 from natdeploy.testing.exporters import with_stdout
 from natdeploy.testing.networks import noise_images, tiny_network
@@ -21,7 +21,7 @@ from natdeploy.testing.networks import noise_images, tiny_network
 
 def calibration(network, count=16):
     """Return noise to calibrate with."""
-    return Calibration(images=noise_images(network, count, seed=1), source="noise")
+    return QuantizationCalibration(images=noise_images(network, count, seed=1), source="noise")
 
 
 def parity(network, path, precision):
@@ -159,10 +159,10 @@ def test_several_images_go_in_at_once(network, tmp_path, batch, precision):
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_pixels_in_and_probabilities_out(network, tmp_path, precision):
     """With normalization and softmax inside, pixels give probabilities, in every precision."""
-    inside = deployed(network, mean_std=((0.5,) * 3, (0.25,) * 3), softmax=True)
+    inside = add_pre_post_processing(network, mean_std=((0.5,) * 3, (0.25,) * 3), softmax=True)
     pixels = np.clip((noise_images(network, 8) * 0.25 + 0.5) * 255, 0, 255)
     path = tmp_path / "network.onnx"
-    exporter = OnnxExporter(precision=precision, calibration=Calibration(images=pixels, source="pixels"))
+    exporter = OnnxExporter(precision=precision, calibration=QuantizationCalibration(images=pixels, source="pixels"))
     described = exporter.write(inside, path)
     session = OnnxRuntime().open(path, threads=1)
     found = check_parity(inside, session, pixels, limits=LIMITS[precision])

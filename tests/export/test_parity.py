@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from natdeploy.errors import InputError
-from natdeploy.export.parity import LIMITS, Limits, check_accuracy, check_parity, compare, limits_of, reference_outputs
+from natdeploy.export.parity import (
+    LIMITS,
+    Limits,
+    check_accuracy,
+    check_parity,
+    compare,
+    compute_reference,
+    find_limits,
+)
 from natdeploy.testing.networks import noise_images, tiny_network
 
 LOGITS = np.array([[4.0, 1.0, -10.0], [2.0, 3.0, 0.0]], dtype=np.float32)
@@ -108,7 +116,7 @@ def test_reference_is_computed_in_evaluation_mode_and_leaves_the_network():
         expected = network(torch.from_numpy(images)).numpy()
     network.train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    np.testing.assert_allclose(reference_outputs(network, images), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(compute_reference(network, images), expected, rtol=1e-4, atol=1e-4)
     assert all(module.training for module in network.modules())
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
@@ -165,7 +173,7 @@ class Shifted:
 
     def run(self, images):
         """Answer, and count."""
-        outputs = reference_outputs(self.network, images)
+        outputs = compute_reference(self.network, images)
         count = min(self.wrong, len(images))
         outputs[:count] = np.roll(outputs[:count], 1, axis=1)
         self.wrong -= count
@@ -177,7 +185,7 @@ def test_hits_are_counted_before_and_after(wrong, passed):
     """Over all parts, hits of network and file are counted; 2 points are too many, a single image never is."""
     network = tiny_network()
     images = noise_images(network, 40)
-    labels = reference_outputs(network, images).argmax(axis=1)
+    labels = compute_reference(network, images).argmax(axis=1)
     parts = ((images[start : start + 25], labels[start : start + 25]) for start in (0, 25))
     accuracy = check_accuracy(network, Shifted(network, wrong), parts)
     assert (accuracy.images, accuracy.before, accuracy.after) == (40, 1.0, 1.0 - wrong / 40)
@@ -187,7 +195,7 @@ def test_hits_are_counted_before_and_after(wrong, passed):
 
 def test_random_weights_are_held_to_less_in_int8_alone():
     """Rounding that random weights amplify is no fault of an int8 file; in other precisions nothing changes."""
-    assert limits_of("int8", random_weights=True).overall_cosine is None
-    assert limits_of("int8", random_weights=False) == LIMITS["int8"]
-    assert limits_of("fp16", random_weights=True) == LIMITS["fp16"]
-    assert limits_of("fp32", random_weights=True) == LIMITS["fp32"]
+    assert find_limits("int8", random_weights=True).overall_cosine is None
+    assert find_limits("int8", random_weights=False) == LIMITS["int8"]
+    assert find_limits("fp16", random_weights=True) == LIMITS["fp16"]
+    assert find_limits("fp32", random_weights=True) == LIMITS["fp32"]

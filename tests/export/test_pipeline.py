@@ -21,21 +21,21 @@ from natdeploy.testing.networks import noise_images, tiny_network
 class TamperingExporter(OnnxExporter):
     """Writes another network than the one that it is given."""
 
-    def write(self, network, target):
+    def write(self, network, output_path):
         """Write the network with one weight changed."""
         other = copy.deepcopy(network)
         with torch.no_grad():
             other.classifier.weight[0, 0] += 1.0
-        return super().write(other, target)
+        return super().write(other, output_path)
 
 
 class GarbageExporter(OnnxExporter):
     """Writes something that no runtime opens."""
 
-    def write(self, network, target):
+    def write(self, network, output_path):
         """Write a network, then damage the file."""
-        described = super().write(network, target)
-        target.write_bytes(b"damaged")
+        described = super().write(network, output_path)
+        output_path.write_bytes(b"damaged")
         return described
 
 
@@ -54,7 +54,7 @@ def export(folder, network=None, **changes):
     arguments = {
         "exporter": OnnxExporter(),
         "runtime": OnnxRuntime(),
-        "target": folder / "net.onnx",
+        "output_path": folder / "net.onnx",
         "images": noise_images(network, 4),
         "description": Description(subnet="subnet.json"),
         "latency": lambda _: None,
@@ -187,7 +187,7 @@ def test_unwritable_folder_is_refused_before_any_work(tmp_path):
 def test_folder_in_place_of_the_file_is_refused(tmp_path):
     """A target that is a folder is refused by name."""
     with pytest.raises(OutputError, match="it is a folder"):
-        export(tmp_path, target=tmp_path)
+        export(tmp_path, output_path=tmp_path)
     assert contents(tmp_path) == {}
 
 

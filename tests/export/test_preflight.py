@@ -16,8 +16,8 @@ from natdeploy.errors import CheckFailedError, InputError
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.export.preflight import (
     ImportableExporter,
+    find_importer,
     find_problems,
-    importer_of,
     parser_release,
     require_importable,
 )
@@ -45,7 +45,7 @@ def graph(*nodes, opset=13, weights=()):
 
 def said(model, version, device=ORIN):
     """Return what is wrong with a model on a device with a version of TensorRT, in one text."""
-    importer = importer_of(device, version=version)
+    importer = find_importer(device, version=version)
     return "; ".join(f"{problem.what} -> {problem.way_out}" for problem in find_problems(model, importer))
 
 
@@ -80,7 +80,7 @@ def test_an_operator_is_imported_from_its_release_on(operator, first):
         assert (said(model, version) == "") == expected, version
     if first != "8.0":
         with pytest.raises(CheckFailedError, match=rf"TensorRT 8\.0\.1 of .*node it \({operator}\) has no") as caught:
-            require_importable(model, importer_of(ORIN, version="8.0.1"))
+            require_importable(model, find_importer(ORIN, version="8.0.1"))
         assert caught.value.hint
 
 
@@ -141,7 +141,7 @@ def test_many_problems_are_counted():
     """The first three are shown, the others counted."""
     model = graph(*(helper.make_node("Mish", ["x"], ["y"], name=f"mish{number}") for number in range(5)))
     with pytest.raises(CheckFailedError, match=r"mish0.*mish1.*mish2.*; and 2 more") as caught:
-        require_importable(model, importer_of(NANO))
+        require_importable(model, find_importer(NANO))
     assert "mish3" not in caught.value.message
     assert caught.value.exit_code == 1
 
@@ -152,7 +152,7 @@ def test_many_problems_are_counted():
 )
 def test_the_opset_of_a_device_avoids_what_it_lacks(device, opset):
     """Where HardSwish is missing, the opset is one that has none, and the exported file passes."""
-    importer = importer_of(find_device(device))
+    importer = find_importer(find_device(device))
     assert importer.opset == opset
     assert importer.limited == (device != "host")
 
@@ -161,7 +161,7 @@ def test_the_opset_of_a_device_avoids_what_it_lacks(device, opset):
 def test_files_for_a_nano_are_made_of_what_it_imports(space, tmp_path):
     """Opset 13 is written and read back, HardSwish is HardSigmoid and Mul, and the IR version is one of its time."""
     network = tiny_network() if space == "starter" else small_network(SPACES[space])
-    exporter = ImportableExporter(OnnxExporter(importer_of(NANO).opset), importer_of(NANO))
+    exporter = ImportableExporter(OnnxExporter(find_importer(NANO).opset), find_importer(NANO))
     written = exporter.write(network, tmp_path / "net.onnx")
     model = onnx.load(tmp_path / "net.onnx")
     operators = {node.op_type for node in model.graph.node}
@@ -172,12 +172,12 @@ def test_files_for_a_nano_are_made_of_what_it_imports(space, tmp_path):
     assert {"HardSigmoid", "Mul"} <= operators
     assert not operators & {"HardSwish", "ReduceMean"}
     for version in ("8.0.1", "8.4.1", "8.5.2", "8.6.1", "10.3"):
-        require_importable(model, importer_of(ORIN, version=version))
+        require_importable(model, find_importer(ORIN, version=version))
 
 
 def test_an_opset_that_the_device_lacks_is_refused(tmp_path):
     """The usual opset on a Nano: the error names device, opset and operator, and tells which opset does."""
-    exporter = ImportableExporter(OnnxExporter(17), importer_of(NANO))
+    exporter = ImportableExporter(OnnxExporter(17), find_importer(NANO))
     with pytest.raises(CheckFailedError, match=r"TensorRT 8\.2\.1 of jetson-nano .*opset 17.*HardSwish") as caught:
         exporter.write(tiny_network(), tmp_path / "net.onnx")
     assert caught.value.hint == "leave --opset out, or give --opset 13"
@@ -188,14 +188,14 @@ def test_the_limits_of_a_description_hold_for_every_runtime():
     board = dataclasses.replace(find_device("server-cpu"), max_opset=15, missing_operators=("Conv",))
     model = graph(helper.make_node("Conv", ["x", "w"], ["y"], name="conv"), opset=16)
     with pytest.raises(CheckFailedError, match=r"onnxruntime of server-cpu .*opset 16, and 15 .*\(Conv\) has no"):
-        require_importable(model, importer_of(board))
-    assert importer_of(board).opset == 15
+        require_importable(model, find_importer(board))
+    assert find_importer(board).opset == 15
     orin = dataclasses.replace(ORIN, missing_operators=("HardSwish",))
-    assert importer_of(orin).opset == 13
+    assert find_importer(orin).opset == 13
 
 
 def test_a_board_that_was_upgraded_is_not_held_to_the_old_limits():
     """A newer version than the description's has its own list; an older one keeps the description's limits too."""
-    assert importer_of(XAVIER, version="8.6.1").opset == 17
-    assert importer_of(XAVIER, version="8.4.1").max_opset == 17
-    assert re.search("HardSwish", str(importer_of(XAVIER, version="8.4.1").missing))
+    assert find_importer(XAVIER, version="8.6.1").opset == 17
+    assert find_importer(XAVIER, version="8.4.1").max_opset == 17
+    assert re.search("HardSwish", str(find_importer(XAVIER, version="8.4.1").missing))

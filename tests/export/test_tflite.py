@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from natdeploy.errors import MissingRuntimeError
-from natdeploy.export.deployed import deployed
-from natdeploy.export.parity import reference_outputs
+from natdeploy.export.parity import compute_reference
+from natdeploy.export.pre_post_processing import add_pre_post_processing
 from natdeploy.export.tflite import TfliteExporter
 from natdeploy.runtimes.litert import LitertRuntime, open_interpreter
 from natdeploy.testing.exporters import ExporterContract
@@ -46,7 +46,7 @@ def test_pixels_go_in_and_probabilities_come_out(tmp_path):
     """With normalization and softmax inside, plain pixels give what softmax gives of the subnet's logits."""
     network, path = tiny_network(), tmp_path / "network.tflite"
     mean, std = (0.5, 0.4, 0.3), (0.25, 0.2, 0.3)
-    inside = deployed(network, mean_std=(mean, std), softmax=True)
+    inside = add_pre_post_processing(network, mean_std=(mean, std), softmax=True)
     described = TfliteExporter().write(inside, path)
     pixels = np.random.default_rng(0).integers(0, 256, (3, *described["input"]["shape"][1:])).astype(np.float32)
     interpreter = open_interpreter(path, threads=1)
@@ -56,7 +56,7 @@ def test_pixels_go_in_and_probabilities_come_out(tmp_path):
         interpreter.invoke()
         rows.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0])
     normalized = (pixels / 255 - np.array(mean)) / np.array(std)
-    logits = reference_outputs(network, np.ascontiguousarray(normalized.transpose(0, 3, 1, 2), np.float32))
+    logits = compute_reference(network, np.ascontiguousarray(normalized.transpose(0, 3, 1, 2), np.float32))
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(rows, expected, rtol=1e-3)
     assert np.ptp(expected, axis=0).max() > 0.01

@@ -10,8 +10,8 @@ import pytest
 
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.export import tflite
-from natdeploy.export.calibration import Calibration
 from natdeploy.export.parity import LIMITS, check_parity
+from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.export.tflite import TfliteExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
 from natdeploy.runtimes.litert import LitertRuntime, open_interpreter
@@ -34,7 +34,7 @@ def quick(monkeypatch):
 
 def write(network, path, **options):
     """Write a file and return what the exporter said of it."""
-    calibration = Calibration(images=noise_images(network, 16, seed=1), source="noise")
+    calibration = QuantizationCalibration(images=noise_images(network, 16, seed=1), source="noise")
     return TfliteExporter(calibration=calibration, **options).write(network, path)
 
 

@@ -15,12 +15,14 @@ from natdeploy.io.devices import target_of
 
 if TYPE_CHECKING:
     from natdeploy.api.exporting.job import ExportJob
-    from natdeploy.export.calibration import Calibration
     from natdeploy.export.options import ExportOptions
+    from natdeploy.export.quantization_calibration import QuantizationCalibration
     from natdeploy.ports import Exporter
 
 
-def exporter_for(name: str, options: ExportOptions, device: Device, calibration: Calibration | None = None) -> Exporter:
+def make_device_exporter(
+    name: str, options: ExportOptions, device: Device, calibration: QuantizationCalibration | None = None
+) -> Exporter:
     """Return the writer of files of a format that `device` takes.
 
     An ONNX file gets the opset of the device, int8 the way it needs it, and its graph is checked against what the
@@ -30,17 +32,17 @@ def exporter_for(name: str, options: ExportOptions, device: Device, calibration:
         InputError: The format cannot be written so.
     """
     from natdeploy.export.formats import make_exporter
-    from natdeploy.export.preflight import ImportableExporter, importer_of
+    from natdeploy.export.preflight import ImportableExporter, find_importer
 
     if name != "onnx":
         return make_exporter(name, options, calibration)
-    importer = importer_of(device)
+    importer = find_importer(device)
     fitting = dataclasses.replace(options, opset=importer.opset if options.opset is None else options.opset)
     exporter = make_exporter(name, fitting, calibration, symmetric=device.runtime == TENSORRT)
     return ImportableExporter(exporter, importer) if importer.limited else exporter
 
 
-def measured_there(device: Device, runtime: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
+def measure_on_device(device: Device, runtime: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
     """Return the latency of a file on a device, with its fingerprint; None, with a warning, where it cannot be run.
 
     Args:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from natdeploy.errors import InputError, NatdeployError
-from natdeploy.export.calibration import Calibration
-from natdeploy.export.deployed import PIXEL_RANGE, MeanStd
 from natdeploy.export.options import ExportOptions
 from natdeploy.export.parity import Labelled
+from natdeploy.export.pre_post_processing import PIXEL_RANGE, MeanStd
+from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.io.calibration_images import load_calibration_images
 from natdeploy.io.datasets import load_task
 from natdeploy.io.subnets import Subnet
@@ -72,12 +72,12 @@ class ExportImages:
         if self._options.calibration is not None and self._task is None:
             return self._read(self._options.calibration, CHECK_IMAGES, _CHECK)
         if self._task is None:
-            return self._noise(CHECK_IMAGES, _CHECK)
+            return self._make_noise(CHECK_IMAGES, _CHECK)
         split = self._task.validation
         chosen = self._rng(_CHECK).permutation(len(split))[:CHECK_IMAGES]
-        return self._fed(self._task.prepare(split.subset(chosen).pixels(), self._size))
+        return self._to_model_input(self._task.prepare(split.subset(chosen).pixels(), self._size))
 
-    def calibration(self) -> Calibration:
+    def calibration(self) -> QuantizationCalibration:
         """Return the images that int8 ranges are taken from.
 
         Raises:
@@ -87,14 +87,14 @@ class ExportImages:
         if data is not None:
             # A file that goes with an app tells nothing of this machine's folders.
             read = self._read(data, CALIBRATION_IMAGES, _CALIBRATION)
-            return Calibration(images=read, source=Path(data).name)
+            return QuantizationCalibration(images=read, source=Path(data).name)
         if self._task is None:
             self._reporter.warn("int8 ranges are taken from seeded noise: give images with --calibration to deploy it")
-            return Calibration(images=self._noise(CALIBRATION_IMAGES, _CALIBRATION), source="noise")
+            return QuantizationCalibration(images=self._make_noise(CALIBRATION_IMAGES, _CALIBRATION), source="noise")
         split = self._task.train
         chosen = self._rng(_CALIBRATION).permutation(len(split))[:CALIBRATION_IMAGES]
         images = self._task.prepare(split.subset(chosen).pixels(), self._size)
-        return Calibration(images=self._fed(images), source=f"train images of {self._task.name}")
+        return QuantizationCalibration(images=self._to_model_input(images), source=f"train images of {self._task.name}")
 
     def validation(self) -> Iterator[Labelled] | None:
         """Return validation images with their labels, in parts; None where hits on them would mean nothing."""
@@ -108,12 +108,14 @@ class ExportImages:
         for start in range(0, len(chosen), _CHUNK):
             part = split.subset(chosen[start : start + _CHUNK])
             labels: NDArray[np.int64] = part.labels.numpy()
-            yield self._fed(task.prepare(part.pixels(), self._size)), labels
+            yield self._to_model_input(task.prepare(part.pixels(), self._size)), labels
 
     def _readable_task(self) -> Task | None:
         described = self._subnet.task
         if described is None:
-            self._reporter.info(f"{self._subnet.source} names no task: the exported file is checked on {self._instead}")
+            self._reporter.info(
+                f"{self._subnet.source} names no task: the exported file is checked on {self._replacement}"
+            )
             return None
         try:
             task = load_task(described["dataset"], self._size, memory_bytes=0, download=False)
@@ -122,12 +124,14 @@ class ExportImages:
                 raise InputError(msg)
         except NatdeployError as error:
             reason = error.message
-            self._reporter.warn(f"the images of the task cannot be read ({reason}): checked on {self._instead} instead")
+            self._reporter.warn(
+                f"the images of the task cannot be read ({reason}): checked on {self._replacement} instead"
+            )
             return None
         return dataclasses.replace(task, mean=tuple(described["mean"]), std=tuple(described["std"]))
 
     @property
-    def _instead(self) -> str:
+    def _replacement(self) -> str:
         return "seeded noise" if self._options.calibration is None else "the images of --calibration"
 
     def _read(self, data: str, count: int, purpose: int) -> Images:
@@ -136,22 +140,22 @@ class ExportImages:
             msg = f"--calibration {data}: holds one image, and the file is checked on them too, which takes two"
             raise InputError(msg)
         mean, std = self.mean_std or channel_statistics(read.pixels)
-        return self._fed(normalized(read.pixels, self._size, mean, std, read.interpolation))
+        return self._to_model_input(normalized(read.pixels, self._size, mean, std, read.interpolation))
 
     def _rng(self, purpose: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, purpose])
 
-    def plain_noise(self) -> Images:
+    def make_statistics_noise(self) -> Images:
         """Return normalized noise that BatchNorm statistics of random weights are taken from."""
-        return noise(_STATISTICS_IMAGES, self._size, self._rng(_STATISTICS))
+        return make_noise(_STATISTICS_IMAGES, self._size, self._rng(_STATISTICS))
 
-    def _noise(self, count: int, purpose: int) -> Images:
-        return self._as_pixels(noise(count, self._size, self._rng(purpose)))
+    def _make_noise(self, count: int, purpose: int) -> Images:
+        return self._undo_normalization(make_noise(count, self._size, self._rng(purpose)))
 
-    def _fed(self, images: Tensor) -> Images:
-        return self._as_pixels(np.ascontiguousarray(images.numpy()))
+    def _to_model_input(self, images: Tensor) -> Images:
+        return self._undo_normalization(np.ascontiguousarray(images.numpy()))
 
-    def _as_pixels(self, images: Images) -> Images:
+    def _undo_normalization(self, images: Images) -> Images:
         """Undo the normalization where the file does it itself."""
         if not self._options.normalize_inside or self.mean_std is None:
             return images
@@ -160,7 +164,7 @@ class ExportImages:
         return pixels
 
 
-def noise(count: int, size: int, rng: np.random.Generator) -> Images:
+def make_noise(count: int, size: int, rng: np.random.Generator) -> Images:
     """Return `count x 3 x size x size` images of fine and coarse noise, each of its own colour.
 
     Fine noise alone looks the same to a network in every image: its outputs would hardly vary.

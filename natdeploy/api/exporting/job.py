@@ -36,7 +36,7 @@ class ExportJob:
     context: Context
 
 
-def describe(job: ExportJob) -> Description:
+def describe_subnet(job: ExportJob) -> Description:
     """Return what a manifest says of the subnet of an export."""
     from natdeploy.export.manifest import Description
 

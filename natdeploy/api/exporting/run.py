@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from natdeploy.api.context import Context
-from natdeploy.api.exporting.job import ExportJob, describe
+from natdeploy.api.exporting.job import ExportJob, describe_subnet
 from natdeploy.api.exporting.results import ExportResult
 from natdeploy.api.latency.timers import host_timer, runtime_of
 from natdeploy.api.results import jsonable
@@ -67,8 +67,8 @@ def export(
     read, network = load_subnet(
         subnet, supernet=supernet, width=width, classes=classes, weights=weights, seed=seed, context=context
     )
-    for target in targets.values():
-        _require_apart(target, [Path(subnet), *([read.weights] if read.weights else [])])
+    for output_path in targets.values():
+        _require_apart(output_path, [Path(subnet), *([read.weights] if read.weights else [])])
     job = _job(read, network, options, seed, context)
     exports = []
     for number, name in enumerate(names):
@@ -90,30 +90,30 @@ def _writer(name: str, options: ExportOptions) -> Writer:
         InputError: The format cannot be written as the options have it.
         MissingRuntimeError: Nothing that writes the format can be used here.
     """
-    from natdeploy.api.exporting.formats import exporter_for
-    from natdeploy.api.exporting.tensorrt import engine_writer
+    from natdeploy.api.exporting.formats import make_device_exporter
+    from natdeploy.api.exporting.tensorrt import make_engine_writer
     from natdeploy.export.formats import find_format
 
     device = find_device(options.device)
     if name == "tensorrt":
-        return engine_writer(device, options)
+        return make_engine_writer(device, options)
     find_format(name)
-    exporter_for(name, options, device)
-    return lambda job, target: _write_here(name, job, target)
+    make_device_exporter(name, options, device)
+    return lambda job, output_path: _write_here(name, job, output_path)
 
 
 def _job(subnet: Subnet, network: Network, options: ExportOptions, seed: int, context: Context) -> ExportJob:
     import torch
 
     from natdeploy.api.exporting.images import ExportImages
-    from natdeploy.export.deployed import deployed
+    from natdeploy.export.pre_post_processing import add_pre_post_processing
     from natdeploy.supernet.evaluation import recalibrate
 
     images = ExportImages(subnet, options=options, seed=seed, reporter=context.reporter)
     if subnet.weights is None:
         # Of weights that mean nothing, the outputs have to be in a range that every precision can hold.
-        recalibrate(network, [torch.from_numpy(images.plain_noise())])
-    inside = deployed(
+        recalibrate(network, [torch.from_numpy(images.make_statistics_noise())])
+    inside = add_pre_post_processing(
         network,
         mean_std=images.mean_std if options.normalize_inside else None,
         softmax=options.softmax_inside,
@@ -121,9 +121,9 @@ def _job(subnet: Subnet, network: Network, options: ExportOptions, seed: int, co
     return ExportJob(subnet=subnet, network=inside, images=images, options=options, seed=seed, context=context)
 
 
-def _write_here(name: str, job: ExportJob, target: Path) -> Exported:
+def _write_here(name: str, job: ExportJob, output_path: Path) -> Exported:
     """Write a file that this machine can run, check it and measure it."""
-    from natdeploy.api.exporting.formats import exporter_for
+    from natdeploy.api.exporting.formats import make_device_exporter
     from natdeploy.export.formats import find_format
     from natdeploy.export.pipeline import export_network
 
@@ -131,34 +131,34 @@ def _write_here(name: str, job: ExportJob, target: Path) -> Exported:
     calibration = images.calibration() if job.options.precision == "int8" else None
     exported = export_network(
         job.network,
-        exporter=exporter_for(name, job.options, find_device(job.options.device), calibration),
+        exporter=make_device_exporter(name, job.options, find_device(job.options.device), calibration),
         runtime=find_format(name).runtime,
-        target=target,
+        output_path=output_path,
         images=images.check,
         validation=images.validation() if job.options.precision == "int8" else None,
-        description=describe(job),
-        latency=lambda path: _measured(name, job, path),
+        description=describe_subnet(job),
+        latency=lambda path: _measure(name, job, path),
     )
     _warn(exported, job)
     return exported
 
 
-def _measured(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
+def _measure(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
     """Return the latency of a file on its device; here, one that is not fp32 is timed beside one that is, in turns."""
-    from natdeploy.api.exporting.formats import measured_there
-    from natdeploy.export.formats import find_format, plain_exporter
+    from natdeploy.api.exporting.formats import measure_on_device
+    from natdeploy.export.formats import find_format, fp32_exporter
     from natdeploy.profilers.host import host_fingerprint
 
     runtime, device = find_format(name).runtime, find_device(job.options.device)
     if device.transport != "local":
-        return measured_there(device, runtime.id, job, path)
+        return measure_on_device(device, runtime.id, job, path)
     target = target_of(device, runtime=runtime.id, precision=job.options.precision)
     timer = host_timer(target, job.context.clock)
     with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
         paths = [path]
         if job.options.precision != "fp32":
             paths.append(Path(folder, f"plain{path.suffix}"))
-            plain_exporter(name, job.options).write(job.network, paths[-1])
+            fp32_exporter(name, job.options).write(job.network, paths[-1])
         stats, *plain = timer.time(paths, seed=job.seed)
     return {
         **jsonable(stats),
@@ -187,11 +187,11 @@ def _warn(exported: Exported, job: ExportJob) -> None:
         )
 
 
-def _require_apart(target: Path, sources: Sequence[Path]) -> None:
+def _require_apart(output_path: Path, sources: Sequence[Path]) -> None:
     from natdeploy.export.manifest import manifest_path
 
     taken = {source.resolve() for source in sources}
-    for path in (target, manifest_path(target)):
+    for path in (output_path, manifest_path(output_path)):
         if path.resolve() in taken:
             msg = f"{path}: would overwrite what is exported"
             raise InputError(msg, hint="choose another --output")

@@ -46,54 +46,54 @@ class _Site:
     timer: ModelTimer
 
 
-def engine_writer(device: Device, options: ExportOptions) -> Callable[[ExportJob, Path], Exported]:
+def make_engine_writer(device: Device, options: ExportOptions) -> Callable[[ExportJob, Path], Exported]:
     """Return what writes engines for a device, or prepares them.
 
     Raises:
         InputError: The device cannot run the precision, or its version of TensorRT is not known.
     """
-    from natdeploy.export.preflight import importer_of
+    from natdeploy.export.preflight import find_importer
 
     if options.precision == "int8" and options.precision in device.slow_precisions:
         msg = f"{device.name} has no fast int8 arithmetic ({device.chip}): an int8 engine would be slower than fp16"
         raise InputError(msg, hint="use --precision fp16")
-    importer_of(device, runtime=TENSORRT)
+    find_importer(device, runtime=TENSORRT)
     if options.no_build:
-        return lambda job, target: prepare_engine(device, job, target)
-    return lambda job, target: _build(device, job, target)
+        return lambda job, output_path: prepare_engine(device, job, output_path)
+    return lambda job, output_path: _build(device, job, output_path)
 
 
-def prepare_engine(device: Device, job: ExportJob, target: Path) -> Exported:
+def prepare_engine(device: Device, job: ExportJob, output_path: Path) -> Exported:
     """Write the ONNX file of an engine, checked on this machine, and the script that builds the engine of it.
 
     Args:
         device: The device that is to build.
         job: What is exported.
-        target: The engine that the script is to write; both files lie beside it.
+        output_path: The engine that the script is to write; both files lie beside it.
 
     Raises:
         CheckFailedError: The device does not import the file, or it does not compute what the subnet computes.
         OutputError: A file cannot be written.
     """
-    from natdeploy.api.exporting.job import describe
+    from natdeploy.api.exporting.job import describe_subnet
     from natdeploy.export.build_script import source_path, write_build_script
     from natdeploy.export.pipeline import export_network
-    from natdeploy.export.preflight import importer_of
+    from natdeploy.export.preflight import find_importer
     from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 
     precision = job.options.precision
     exported = export_network(
         job.network,
-        exporter=_onnx_exporter(job, importer_of(device, runtime=TENSORRT), narrow=precision == "int8"),
+        exporter=_onnx_exporter(job, find_importer(device, runtime=TENSORRT), narrow=precision == "int8"),
         runtime=OnnxRuntime(),
-        target=source_path(target),
+        output_path=source_path(output_path),
         images=job.images.check,
         validation=job.images.validation() if precision == "int8" else None,
-        description=describe(job),
+        description=describe_subnet(job),
         latency=lambda _: None,
     )
     script = write_build_script(exported.artifact, precision=precision, workspace_mib=workspace_mib(device))
-    return dataclasses.replace(exported, beside=(script,))
+    return dataclasses.replace(exported, extra_files=(script,))
 
 
 def workspace_mib(device: Device) -> int:
@@ -102,25 +102,25 @@ def workspace_mib(device: Device) -> int:
     return max(_LEAST_WORKSPACE_MIB, min(_MOST_WORKSPACE_MIB, round(memory_gb * _MIB_A_GB)))
 
 
-def _build(device: Device, job: ExportJob, target: Path) -> Exported:
+def _build(device: Device, job: ExportJob, output_path: Path) -> Exported:
     with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
         model = _Model(device, job, Path(folder, "network.onnx"))
         try:
-            with _opened(device, job) as site:
-                return _export(site, device, job, model, target)
+            with _open_site(device, job) as site:
+                return _export(site, device, job, model, output_path)
         except (DeviceUnreachableError, MissingRuntimeError) as error:
-            raise _prepared_instead(error, device, job, target) from error
+            raise _prepare_instead(error, device, job, output_path) from error
 
 
 class _Model:
     """The ONNX file of a job, written for what a device is described as, and again where it is something else."""
 
     def __init__(self, device: Device, job: ExportJob, path: Path) -> None:
-        from natdeploy.export.preflight import importer_of
+        from natdeploy.export.preflight import find_importer
 
         self.path = path
         self._job = job
-        self._state = importer_of(device, runtime=TENSORRT), job.options.precision == "int8"
+        self._state = find_importer(device, runtime=TENSORRT), job.options.precision == "int8"
         self.written = self._write()
 
     def fit(self, importer: Importer, *, narrow: bool) -> None:
@@ -144,38 +144,38 @@ def _onnx_exporter(job: ExportJob, importer: Importer, *, narrow: bool) -> Expor
     return ImportableExporter(exporter, importer)
 
 
-def _export(site: _Site, device: Device, job: ExportJob, model: _Model, target: Path) -> Exported:
-    from natdeploy.api.exporting.job import describe
+def _export(site: _Site, device: Device, job: ExportJob, model: _Model, output_path: Path) -> Exported:
+    from natdeploy.api.exporting.job import describe_subnet
     from natdeploy.export.engine import EngineExporter
     from natdeploy.export.pipeline import export_network
-    from natdeploy.export.preflight import importer_of
+    from natdeploy.export.preflight import find_importer
 
     version = site.builder.version()
     if device.tensorrt is not None and not f"{version}.".startswith(f"{device.tensorrt}."):
         job.context.reporter.warn(f"{device.name} has TensorRT {version}, its description says {device.tensorrt}")
     narrow = job.options.precision == "int8" or not site.builder.sets_precision
-    model.fit(importer_of(device, runtime=TENSORRT, version=version), narrow=narrow)
+    model.fit(find_importer(device, runtime=TENSORRT, version=version), narrow=narrow)
     place = {"device": device.name, "fingerprint": site.timer.fingerprint()}
-    exporter = EngineExporter(site.builder, model.path, model.written, precision=job.options.precision, target=place)
+    exporter = EngineExporter(site.builder, model.path, model.written, precision=job.options.precision, built_for=place)
     job.context.reporter.info(f"{device.name}: building the engine, which takes minutes on a small board")
     exported = export_network(
         job.network,
         exporter=exporter,
         runtime=site.runtime,
-        target=target,
+        output_path=output_path,
         images=job.images.check[:_CHECK_IMAGES],
-        validation=_counted(job) if job.options.precision == "int8" else None,
-        description=describe(job),
-        latency=lambda path: _measured(site.timer, device, job, path),
+        validation=_select_labelled(job) if job.options.precision == "int8" else None,
+        description=describe_subnet(job),
+        latency=lambda path: _measure(site.timer, device, job, path),
     )
     if exported.parity.passed is None:
         job.context.reporter.warn(f"{exported.artifact}: not compared with the subnet: {exported.parity.reason}")
-    log = target.with_suffix(_LOG_SUFFIX)
+    log = output_path.with_suffix(_LOG_SUFFIX)
     write_text(log, exporter.log)
-    return dataclasses.replace(exported, beside=(log,))
+    return dataclasses.replace(exported, extra_files=(log,))
 
 
-def _counted(job: ExportJob) -> list[Labelled] | None:
+def _select_labelled(job: ExportJob) -> list[Labelled] | None:
     """Return a few validation images to count hits on; None where hits would mean nothing."""
     parts = job.images.validation()
     if parts is None:
@@ -184,7 +184,7 @@ def _counted(job: ExportJob) -> list[Labelled] | None:
     return [(pixels[:_COUNTED_IMAGES], labels[:_COUNTED_IMAGES])]
 
 
-def _measured(timer: ModelTimer, device: Device, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
+def _measure(timer: ModelTimer, device: Device, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
     try:
         stats = timer.time([path], seed=job.seed)[0]
     except NoOutputsError as error:
@@ -199,7 +199,7 @@ def _measured(timer: ModelTimer, device: Device, job: ExportJob, path: Path) -> 
 
 
 @contextlib.contextmanager
-def _opened(device: Device, job: ExportJob) -> Iterator[_Site]:
+def _open_site(device: Device, job: ExportJob) -> Iterator[_Site]:
     """Open the TensorRT of a device; no other job may run there meanwhile."""
     with device_lock(device):
         if device.transport == "local" and not has_trtexec(device):
@@ -243,16 +243,16 @@ def _package_site(device: Device, job: ExportJob) -> _Site:
     )
 
 
-def _prepared_instead(
-    error: DeviceUnreachableError | MissingRuntimeError, device: Device, job: ExportJob, target: Path
+def _prepare_instead(
+    error: DeviceUnreachableError | MissingRuntimeError, device: Device, job: ExportJob, output_path: Path
 ) -> DeviceUnreachableError | MissingRuntimeError:
     """Write what the engine can be built of elsewhere, and return the error that says so, and how to go on."""
-    prepared = prepare_engine(device, job, target)
-    onnx, script = prepared.artifact, prepared.beside[0]
+    prepared = prepare_engine(device, job, output_path)
+    onnx, script = prepared.artifact, prepared.extra_files[0]
     msg = f"{error.message}; no engine was built, but {onnx}, its manifest and {script} were written"
     first = error.hint or f"make {device.name} reachable and export again"
     hint = (
         f"either: {first}; or copy {onnx.name} and {script.name} to the device and run there: sh {script.name} "
         "(--no-build asks for just that, and exits with 0)"
     )
-    return type(error)(msg, hint=hint, artifacts=(onnx, prepared.manifest, *prepared.beside))
+    return type(error)(msg, hint=hint, artifacts=(onnx, prepared.manifest, *prepared.extra_files))

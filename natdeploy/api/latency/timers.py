@@ -93,11 +93,11 @@ def exporter_of(device: Device, target: Target) -> Exporter:
         MissingRuntimeError: There is none.
     """
     from natdeploy.export.onnx import OnnxExporter
-    from natdeploy.export.preflight import importer_of
+    from natdeploy.export.preflight import find_importer
 
     if target.runtime not in {TENSORRT, "onnxruntime"}:
-        return _format(target.runtime).quick_exporter
-    return OnnxExporter(importer_of(device, runtime=target.runtime).opset)
+        return _format(target.runtime).timing_exporter
+    return OnnxExporter(find_importer(device, runtime=target.runtime).opset)
 
 
 def runtime_of(name: str) -> Runtime:
@@ -145,9 +145,9 @@ def _remote_timer(connection: Connection, device: Device, target: Target) -> Mod
 
 
 def _format(runtime: str) -> Format:
-    from natdeploy.export.formats import formats
+    from natdeploy.export.formats import list_formats
 
-    for entry in formats().values():
+    for entry in list_formats().values():
         if entry.runtime.id == runtime:
             return entry
     msg = f"nothing can be run with {runtime} on this machine"

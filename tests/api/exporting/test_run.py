@@ -11,12 +11,12 @@ from PIL import Image
 
 from natdeploy import api
 from natdeploy.api.exporting import run
-from natdeploy.api.exporting.images import ExportImages, noise
+from natdeploy.api.exporting.images import ExportImages, make_noise
 from natdeploy.api.exporting.results import ExportResult
 from natdeploy.core.architecture import smallest
 from natdeploy.core.space import SPACES
 from natdeploy.errors import CheckFailedError, InputError
-from natdeploy.export.parity import reference_outputs
+from natdeploy.export.parity import compute_reference
 from natdeploy.io.datasets import load_task
 from natdeploy.io.subnets import read_subnet
 from natdeploy.runtimes.litert_delegation import Delegation
@@ -107,7 +107,7 @@ def test_pixels_are_normalized_inside(digits_subnet, tmp_path):
     pixels = (images * np.reshape(task.std, (3, 1, 1)) + np.reshape(task.mean, (3, 1, 1))) * 255
     session = onnxruntime.InferenceSession(exported.artifact, providers=["CPUExecutionProvider"])
     rows = [session.run(["probabilities"], {"image": image[None].astype(np.float32)})[0][0] for image in pixels]
-    logits = reference_outputs(api.load_subnet(digits_subnet)[1], np.ascontiguousarray(images))
+    logits = compute_reference(api.load_subnet(digits_subnet)[1], np.ascontiguousarray(images))
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(rows, expected, rtol=1e-3)
 
@@ -195,12 +195,12 @@ def test_subnet_without_a_task_is_calibrated_with_given_images(digits_subnet, tm
 
 def test_noise_differs_from_image_to_image():
     """Images of noise have their own colours, so that what a network makes of them varies; the seed decides."""
-    images = noise(16, 40, np.random.default_rng(0))
+    images = make_noise(16, 40, np.random.default_rng(0))
     assert images.shape == (16, 3, 40, 40)
     assert images.dtype == np.float32
     assert images.std() == pytest.approx(1, abs=0.2)
     assert images.mean(axis=(2, 3)).std() > 0.3
-    np.testing.assert_array_equal(images, noise(16, 40, np.random.default_rng(0)))
+    np.testing.assert_array_equal(images, make_noise(16, 40, np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize(

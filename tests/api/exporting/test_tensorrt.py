@@ -161,7 +161,7 @@ def test_an_engine_is_built_checked_and_timed_on_its_board(board, work, export):
     assert code == 0, told
     assert (result["format"], result["precision"], result["device"]) == ("tensorrt", "fp16", "nano")
     assert names(work) == {"net.engine", "net.manifest.json", "net.build.log"}
-    assert (result["artifact"], result["beside"]) == ("net.engine", ["net.build.log"])
+    assert (result["artifact"], result["extra_files"]) == ("net.engine", ["net.build.log"])
     assert result["parity"]["passed"]
     assert result["parity"]["inputs"] == 2
     assert result["parity"]["cosine"] > 0.999
@@ -353,7 +353,7 @@ def test_no_build_wants_just_the_script(work, export):
     """With --no-build the same files are success, and no device is touched."""
     code, result, _ = export("--device", "off", "--no-build")
     assert (code, result["ok"]) == (0, True)
-    assert (result["artifact"], result["beside"]) == ("net.tensorrt.onnx", ["net.build.sh"])
+    assert (result["artifact"], result["extra_files"]) == ("net.tensorrt.onnx", ["net.build.sh"])
     assert result["parity"]["passed"]
     assert names(work) == PREPARED
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, slots=True)
-class Calibration:
+class QuantizationCalibration:
     """Images that a network is calibrated with.
 
     Args:
@@ -33,7 +33,9 @@ class Calibration:
         return {"source": self.source, "images": len(self.images), "sha256": digest}
 
 
-def require_calibration(calibration: Calibration | None, network: Network) -> Calibration:
+def require_quantization_calibration(
+    calibration: QuantizationCalibration | None, network: Network
+) -> QuantizationCalibration:
     """Check that there are images which `network` can be calibrated with.
 
     Raises:

@@ -11,7 +11,7 @@ PIXEL_RANGE = (0.0, 255.0)
 MeanStd = tuple[tuple[float, ...], tuple[float, ...]]
 
 
-class Deployed(Network):
+class WithPrePostProcessing(Network):
     """The same network, sharing its weights, of plain pixels or to probabilities.
 
     Args:
@@ -36,16 +36,16 @@ class Deployed(Network):
         return x if self.softmax is None else self.softmax(x)
 
 
-def deployed(network: Network, *, mean_std: MeanStd | None = None, softmax: bool = False) -> Network:
+def add_pre_post_processing(network: Network, *, mean_std: MeanStd | None = None, softmax: bool = False) -> Network:
     """Return `network` with what is to be inside the file; the network itself where that is nothing."""
     if mean_std is None and not softmax:
         return network
-    return Deployed(network, mean_std=mean_std, softmax=softmax)
+    return WithPrePostProcessing(network, mean_std=mean_std, softmax=softmax)
 
 
-def gives_probabilities(network: Network) -> bool:
+def outputs_probabilities(network: Network) -> bool:
     """Tell whether the outputs of a network are probabilities."""
-    return isinstance(network, Deployed) and network.softmax is not None
+    return isinstance(network, WithPrePostProcessing) and network.softmax is not None
 
 
 def _normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Conv2d:

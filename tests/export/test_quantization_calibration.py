@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from natdeploy.errors import InputError
-from natdeploy.export.calibration import Calibration, require_calibration
+from natdeploy.export.quantization_calibration import QuantizationCalibration, require_quantization_calibration
 from natdeploy.testing.networks import noise_images, tiny_network
 
 
 def test_hash_is_that_of_the_values():
     """Source, number and a hash that tells other images apart, however they lie in memory."""
     images = noise_images(tiny_network(), 3)
-    told = Calibration(images=images, source="here").to_json()
+    told = QuantizationCalibration(images=images, source="here").to_json()
     assert (told["source"], told["images"], len(told["sha256"])) == ("here", 3, 64)
-    assert Calibration(images=np.asfortranarray(images), source="here").to_json() == told
-    assert Calibration(images=images + 1, source="here").to_json()["sha256"] != told["sha256"]
+    assert QuantizationCalibration(images=np.asfortranarray(images), source="here").to_json() == told
+    assert QuantizationCalibration(images=images + 1, source="here").to_json()["sha256"] != told["sha256"]
 
 
 def test_images_that_do_not_fit_are_refused():
@@ -28,6 +28,6 @@ def test_images_that_do_not_fit_are_refused():
         (images[:, :1], r"have shape \[1, 32, 32\]"),
         (images * np.nan, "finite"),
     ):
-        calibration = None if wrong is None else Calibration(images=wrong, source="here")
+        calibration = None if wrong is None else QuantizationCalibration(images=wrong, source="here")
         with pytest.raises(InputError, match=said):
-            require_calibration(calibration, network)
+            require_quantization_calibration(calibration, network)

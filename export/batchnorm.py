@@ -9,7 +9,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from natdeploy.supernet.network import ConvUnit, Network
 
 
-def frozen(network: Network) -> Network:
+def fold_batchnorm(network: Network) -> Network:
     """Return a copy of `network` on the CPU, in evaluation mode, each BatchNorm folded into its convolution.
 
     Converters fold too, but a third of litert-torch's time goes into it, and folded weights keep their names here.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from natdeploy.export.deployed import Deployed, deployed, gives_probabilities
-from natdeploy.export.parity import reference_outputs
+from natdeploy.export.parity import compute_reference
+from natdeploy.export.pre_post_processing import WithPrePostProcessing, add_pre_post_processing, outputs_probabilities
 from natdeploy.testing.networks import noise_images, tiny_network
 
 MEAN_STD = ((0.2, 0.5, 0.7), (0.1, 0.3, 0.25))
@@ -21,9 +21,9 @@ def test_pixels_go_in():
     """The network with normalization inside gives for pixels what the plain one gives for normalized images."""
     network = tiny_network()
     images = noise_images(network, 3)
-    inside = deployed(network, mean_std=MEAN_STD)
+    inside = add_pre_post_processing(network, mean_std=MEAN_STD)
     np.testing.assert_allclose(
-        reference_outputs(inside, pixels_of(images)), reference_outputs(network, images), rtol=1e-4, atol=1e-5
+        compute_reference(inside, pixels_of(images)), compute_reference(network, images), rtol=1e-4, atol=1e-5
     )
 
 
@@ -31,24 +31,24 @@ def test_probabilities_come_out():
     """With softmax inside, outputs are the softmax of the logits."""
     network = tiny_network()
     images = noise_images(network, 3)
-    inside = deployed(network, softmax=True)
-    expected = torch.softmax(torch.from_numpy(reference_outputs(network, images)), dim=1)
-    np.testing.assert_allclose(reference_outputs(inside, images), expected, rtol=1e-5)
-    assert gives_probabilities(inside)
-    assert not gives_probabilities(network)
+    inside = add_pre_post_processing(network, softmax=True)
+    expected = torch.softmax(torch.from_numpy(compute_reference(network, images)), dim=1)
+    np.testing.assert_allclose(compute_reference(inside, images), expected, rtol=1e-5)
+    assert outputs_probabilities(inside)
+    assert not outputs_probabilities(network)
 
 
 def test_nothing_inside_is_the_network_itself():
     """Where nothing is put inside, there is no second network."""
     network = tiny_network()
-    assert deployed(network) is network
+    assert add_pre_post_processing(network) is network
 
 
 @pytest.mark.parametrize("mode", [True, False])
 def test_network_is_shared_and_left_as_it_was(mode):
     """Weights are shared, the mode is taken over, and neither is changed."""
     network = tiny_network().train(mode)
-    inside = Deployed(network, mean_std=MEAN_STD, softmax=True)
+    inside = WithPrePostProcessing(network, mean_std=MEAN_STD, softmax=True)
     assert inside.classifier.weight is network.classifier.weight
     assert inside.training is mode
     assert all(module.training is mode for module in network.modules())
