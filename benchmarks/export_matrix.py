@@ -1,9 +1,10 @@
 """Size, time, parity and latency of every format in every precision: `python benchmarks/export_matrix.py [SPACE ...]`.
 
-Prints the table of docs/export.md. Networks have random weights and are checked and calibrated on noise; latencies are
-medians on one thread, that of fp32 measured beside, in turns. Each row is made in a process of its own, which gives its
-memory back; its seconds hold the import of the converter, that of torch not. Rows are kept in `--journal FILE` as they
-are made, failed ones too, and are not made again by the next call: remove the file to begin anew.
+Networks have random weights. They are checked and calibrated on noise. Latencies are medians on one thread; that of
+fp32 is measured beside them, in turns. Each row is made in a process of its own, which gives its memory back. Its
+seconds include the import of the converter, but not that of torch. `--journal FILE` keeps rows as they are made, failed
+ones too, and the next call does not make them again: remove the file to begin anew. docs/evidence/export.md splits the
+printed table into two for each network.
 """
 
 import argparse

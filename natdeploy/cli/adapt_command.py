@@ -19,7 +19,7 @@ _RENAMED = {"resolutions", "from_population"}
 
 
 @click.command("adapt")
-@click.option("--data", default=None, help="Data set: a folder of images, a published one (docs/data.md), or digits.")
+@click.option("--data", default=None, help="Folder of images, digits, or the name of a published data set.")
 @click.option("--supernet", default="starter", help="Search space.")
 @click.option(
     "--weights",

@@ -37,9 +37,7 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT
 
 
 @click.command("search")
-@click.option(
-    "--data", default="digits", help="Data set: digits, a published one (docs/data.md), or a folder of images."
-)
+@click.option("--data", default="digits", help="Folder of images, digits, or the name of a published data set.")
 @click.option("--supernet", default="starter", help="Search space.")
 @click.option(
     "--weights",
@@ -76,7 +74,7 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT
     default="accuracy",
     help="Of what meets the targets: accuracy, trade-off, or weights of objectives such as top1=2,madds=1.",
 )
-@click.option("--preset", default="quick", help="Effort: quick, paper, released or best (docs/search.md).")
+@click.option("--preset", default="quick", help="Effort: quick, paper, released or best.")
 @click.option("--warmup-epochs", type=int, default=None, help="Epochs before the search.  [default: the preset's]")
 @click.option("--adapt-epochs", type=int, default=None, help="Epochs an iteration.  [default: the preset's]")
 @click.option("--initial", type=int, default=None, help="Size of the first archive.  [default: the preset's]")

@@ -118,7 +118,7 @@ class Preset:
         return Operators(**{name: getattr(self, name) for name in names})
 
 
-# `paper` and `released` are what the authors' two generations of settings say; docs/search.md names what differs.
+# `paper` and `released` hold the two published generations of settings; docs/reference/presets.md names differences.
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "quick": Preset(

@@ -1,12 +1,11 @@
 """Presets of a search."""
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
 from natdeploy.api.searching.plan import SearchPlan
-from natdeploy.api.searching.presets import PRESETS, Preset, find_preset
+from natdeploy.api.searching.presets import PRESETS, find_preset
 from natdeploy.cli import run
 from natdeploy.errors import InputError
 
@@ -80,22 +79,8 @@ def test_a_preset_is_read_back_from_a_run(name: str) -> None:
     assert SearchPlan.from_settings(plan.to_settings(), "run.toml") == plan
 
 
-def test_help_and_documentation_list_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
-    """The command's help names every preset, and the page on searching gives every value of each."""
+def test_help_lists_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command's help names every preset."""
     assert run(["search", "--help"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    lines = (Path(__file__).parents[3] / "docs" / "search.md").read_text().splitlines()
-    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
-    heads = next(row for row in table if row[1:] == list(PRESETS))
-    assert heads[0] == "value"
-    for column, (name, preset) in enumerate(PRESETS.items(), start=1):
-        assert name in told.partition("--preset")[2]
-        listed = {row[0].strip("`"): row[column] for row in table if len(row) == len(heads)}
-        for field in dataclasses.fields(Preset):
-            assert listed[field.name.replace("_", "-")] == _shown(getattr(preset, field.name)), field.name
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    told = " ".join(capsys.readouterr().out.split()).partition("--preset")[2]
+    assert all(name in told for name in PRESETS)
