@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from natdeploy.core.device import PRECISIONS, RUNTIMES, Device, Roofline, Target
+from natdeploy.core.device import PRECISIONS, RUNTIMES, Deployment, Device, Roofline
 from natdeploy.errors import InputError, did_you_mean, require_known
 from natdeploy.files import read_text
 from natdeploy.io.home import home_folder
@@ -112,14 +112,14 @@ def find_device(name: str) -> Device:
     raise InputError(msg, hint=hint)
 
 
-def target_of(
+def find_deployment(
     device: Device,
     *,
     runtime: str | None = None,
     precision: str | None = None,
     batch: int | None = None,
     threads: int | None = None,
-) -> Target:
+) -> Deployment:
     """Return the target that the options name; what they leave open is the device's default.
 
     Raises:
@@ -132,7 +132,7 @@ def target_of(
         if number is not None and number < 1:
             msg = f"{what} is {number}: it must be 1 at least"
             raise InputError(msg)
-    return Target(
+    return Deployment(
         device=device.name,
         runtime=runtime or device.runtime,
         precision=precision or device.precision,
