@@ -190,13 +190,17 @@ def _untrained(result: SearchResult) -> bool:
 
 
 def _evaluations(result: SearchResult) -> str:
-    return "accuracies predicted" if _untrained(result) else f"evaluations in {result.iterations} iterations"
+    if _untrained(result):
+        return "accuracies predicted"
+    return f"evaluations in {result.iterations} iteration{'' if result.iterations == 1 else 's'}"
 
 
 def _next_command(result: SearchResult) -> str:
     if _untrained(result):
         return f"natdeploy extract {result.subnet} --supernet NAME --weights FILE"
-    return f"natdeploy export {result.subnet} --format tflite"
+    here = Path.cwd()
+    subnet = result.subnet.relative_to(here) if result.subnet.is_relative_to(here) else result.subnet
+    return f"natdeploy export {subnet} --format tflite"
 
 
 def show_front(result: SearchResult) -> None:

@@ -118,10 +118,9 @@ def _unreachable(
     figures += [
         f"{amount(name, candidates.sizes[name][nearest])} (at most {most / 1e6:g})" for name, most in limits.items()
     ]
-    msg = (
-        f"no architecture meets the target; the nearest takes {', '.join(figures)}, "
-        f"{100 * (worst[nearest] - 1):.2g} % too much"
-    )
+    excess = worst[nearest] - 1
+    missed = f"{100 * excess:.2g} % too much" if excess < 1 else f"{worst[nearest]:.3g} times what is allowed"
+    msg = f"no architecture meets the target; the nearest takes {', '.join(figures)}, {missed}"
     raised = " or ".join(["--target-latency"] * bool(targets) + [f"--max-{name}" for name in limits])
     return TargetUnreachableError(msg, hint=f"raise {raised}, or search smaller networks with --resolutions")
 

@@ -132,6 +132,8 @@ def test_limits_hold_beside_targets():
     with pytest.raises(TargetUnreachableError, match=r"500 M multiply-adds \(at most 400\), 25 % too much") as caught:
         rank(both, {}, {"madds": 4e8})
     assert "raise --max-madds, or" in caught.value.hint
+    with pytest.raises(TargetUnreachableError, match=r"1 ms on host \(target 0.01 ms\), 100 times what is allowed"):
+        rank(both, {"host": 0.01}, {})
 
 
 def test_a_knee_has_the_highest_trade_off():

@@ -51,6 +51,28 @@ cat {path}.log
     return path
 
 
+def write_quick_benchmark_model(folder: Path) -> Path:
+    """Write a program into `folder` that answers as `benchmark_model` would, and return it; it takes no Python.
+
+    A run takes 0.2 ms and 0.1 us for each kilobyte of the model.
+    """
+    path = folder / "benchmark_model"
+    path.write_text(
+        """#!/bin/sh
+for one; do case "$one" in --graph=*) size=$(wc -c <"${one#*=}");; esac; done
+us=$((200 + size / 10000))
+echo "INFO: Initialized session in 5.5ms."
+echo "INFO: count=50 first=$us curr=$us min=$us max=$us avg=$us std=1 p5=$us median=$us p95=$us"
+echo
+echo "INFO: Inference timings in us: Init: 5500, First inference: $us, Warmup (avg): $us, Inference (avg): $us"
+echo "INFO: Memory footprint delta from the start of the tool (MB): init=3.5 overall=7.25"
+""",
+        encoding="utf-8",
+    )
+    path.chmod(0o755)
+    return path
+
+
 def write_adb_stand_in(path: Path, root: Path, listed: str) -> None:
     """Write an `adb` whose only phone is the folder `root`; `listed` is what `adb devices` prints below its head.
 
