@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from natdeploy.core.cost import CostArray, madds_array, params_array
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.genotype import Population, bounds, initial, sample, without
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SPACES, SearchSpace
@@ -85,9 +85,11 @@ def main() -> None:
 def _landscape(predictor: Path, latency: Path) -> tuple[SearchSpace, Accuracy, Costs]:
     space = SPACES["ofa-mbv3-w1.2"].with_resolutions(RESOLUTIONS)
     top1 = PretrainedPredictor(space, read_perceptron(predictor))
-    target = Target(device="galaxy-note10", runtime="litert", precision="fp32", batch=1, threads=1)
+    deployment = Deployment(device="galaxy-note10", runtime="litert", precision="fp32", batch=1, threads=1)
     read = read_ofa(latency, SPACES["ofa-mbv3-w1.2"])
-    table = LatencyTable(target=target, provenance="imported", method=read.method, rows=read.rows, folded=read.folded)
+    table = LatencyTable(
+        deployment=deployment, provenance="imported", method=read.method, rows=read.rows, folded=read.folded
+    )
     costs = {
         "madds": madds_array(space, 1000),
         "params": params_array(space, 1000),

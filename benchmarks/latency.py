@@ -20,7 +20,7 @@ from natdeploy.api.latency.timers import bench_of
 from natdeploy.core.calibration import calibrate, compare
 from natdeploy.core.latency import LatencyTable, Validation, searchable_blocks
 from natdeploy.core.space import SearchSpace, find_space
-from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.profilers.build import profile_device
 from natdeploy.profilers.checking import Networks
 from natdeploy.profilers.meter import Meter
@@ -56,10 +56,10 @@ class Stopwatch:
 def profiled(space: SearchSpace, runtime: str, seed: int) -> tuple[LatencyTable, Bench, float]:
     """Return a table, what measured it, and the seconds that a resolution took."""
     reporter = Stopwatch()
-    target = target_of(find_device("host"), runtime=runtime)
-    bench = bench_of(target, clock=SystemClock(), reporter=reporter, seed=seed)
+    deployment = find_deployment(find_device("host"), runtime=runtime)
+    bench = bench_of(deployment, clock=SystemClock(), reporter=reporter, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
-        table = profile_device(space, target, bench, existing=None, journal=Path(folder) / "rows.jsonl")
+        table = profile_device(space, deployment, bench, existing=None, journal=Path(folder) / "rows.jsonl")
     return table, bench, reporter.rows_s / len(space.resolutions)
 
 

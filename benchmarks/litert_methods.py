@@ -30,7 +30,7 @@ from natdeploy.core.layers import BLOCK, CLASSIFIER, STEM, Layer, walk
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.export.tflite import TfliteExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
-from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.ports import ModelTimer
 from natdeploy.profilers.correction import correct
 from natdeploy.profilers.in_context import covering_networks, layer_shares, merge_rows
@@ -252,8 +252,8 @@ def _medians(rows: Mapping[Layer, LatencyStats]) -> Rows:
 
 def host_bench(runtime: str) -> Bench:
     """Return what measures this machine."""
-    target = target_of(find_device("host"), runtime=runtime)
-    return bench_of(target, clock=SystemClock(), reporter=Silent(), seed=SEED)
+    deployment = find_deployment(find_device("host"), runtime=runtime)
+    return bench_of(deployment, clock=SystemClock(), reporter=Silent(), seed=SEED)
 
 
 def measure(runtime: str, name: str, networks: int, *, differences: bool) -> None:
@@ -288,7 +288,7 @@ def compare_files() -> None:
     """Print how long the files of both writers take to run."""
     space = find_space("starter").with_resolutions((48,))
     bench = bench_of(
-        target_of(find_device("host"), runtime="litert"), clock=SystemClock(), reporter=Silent(), seed=SEED
+        find_deployment(find_device("host"), runtime="litert"), clock=SystemClock(), reporter=Silent(), seed=SEED
     )
     print("direct ms  converted ms  ratio")
     for row in genotype.sample(space, 3, np.random.default_rng(SEED)):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from natdeploy.core.cost import CostArray
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.genotype import Population, repair, sample
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SPACES, SearchSpace
@@ -42,9 +42,11 @@ def main() -> None:
     """Print the table, top-1 in percent."""
     space = SPACES["ofa-mbv3-w1.2"].with_resolutions(RESOLUTIONS)
     top1 = PretrainedPredictor(space, read_perceptron(Path(sys.argv[1])))
-    target = Target(device="galaxy-note10", runtime="litert", precision="fp32", batch=1, threads=1)
+    deployment = Deployment(device="galaxy-note10", runtime="litert", precision="fp32", batch=1, threads=1)
     read = read_ofa(Path(sys.argv[2]), SPACES["ofa-mbv3-w1.2"])
-    table = LatencyTable(target=target, provenance="imported", method=read.method, rows=read.rows, folded=read.folded)
+    table = LatencyTable(
+        deployment=deployment, provenance="imported", method=read.method, rows=read.rows, folded=read.folded
+    )
     latency = table.compile(space, 1000)
     runs = int(sys.argv[3]) if len(sys.argv) > 3 else 5
 

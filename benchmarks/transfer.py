@@ -19,7 +19,7 @@ import numpy as np
 
 from natdeploy.api.context import SilentReporter, SystemClock
 from natdeploy.core.calibration import compare
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyTable, Validation
 from natdeploy.core.launch_bound import latency_causes
 from natdeploy.core.layers import Layer, walk
@@ -49,20 +49,22 @@ def fit(networks: Networks, measured: list[float], supernet: str, batch: int) ->
     """Return the table of a GPU fitted to `networks`."""
     sizes = tuple(sorted({layers[0].in_size for layers in networks}))
     space = find_space(supernet).with_resolutions(sizes)
-    target = Target(device="2080ti", runtime="onnxruntime", precision="fp32", batch=batch, threads=1)
-    return fit_table(space, target, networks, measured, reporter=SilentReporter(), clock=SystemClock())
+    deployment = Deployment(device="2080ti", runtime="onnxruntime", precision="fp32", batch=batch, threads=1)
+    return fit_table(space, deployment, networks, measured, reporter=SilentReporter(), clock=SystemClock())
 
 
 def transfers(
     table: LatencyTable, networks: Networks, measured: list[float], *, seen: int = FIT, draws: int = DRAWS
 ) -> Iterator[tuple[Validation, Validation, float]]:
     """Yield for each draw of calibration networks the stated errors, those on unseen networks, and the coverage."""
-    target = Target(device="titan-xp", runtime="onnxruntime", precision="fp32", batch=table.target.batch, threads=1)
+    deployment = Deployment(
+        device="titan-xp", runtime="onnxruntime", precision="fp32", batch=table.deployment.batch, threads=1
+    )
     for seed in range(draws):
         drawn = np.random.default_rng(seed).choice(seen, CALIBRATE, replace=False).tolist()
         calibrated = calibrate_table(
             table,
-            target,
+            deployment,
             [networks[place] for place in drawn],
             [measured[place] for place in drawn],
             clock=SystemClock(),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
 from natdeploy.core.device import PRECISIONS
-from natdeploy.errors import InputError
+from natdeploy.errors import InputError, require_known
 
 SUFFIXES: Mapping[str, str] = MappingProxyType({"onnx": ".onnx", "tflite": ".tflite", "tensorrt": ".engine"})
 FORMATS = tuple(SUFFIXES)
@@ -50,9 +49,7 @@ class ExportOptions:
     no_build: bool = False
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            msg = f"unknown precision {self.precision!r} (known: {', '.join(PRECISIONS)})"
-            raise InputError(msg, hint=_nearest(self.precision, PRECISIONS))
+        require_known("precision", self.precision, PRECISIONS)
         if not (self.batch >= 1 if isinstance(self.batch, int) else self.batch == "dynamic"):
             msg = f"batch is {self.batch!r}: it must be a number of images, 1 or more, or 'dynamic'"
             raise InputError(msg)
@@ -76,9 +73,7 @@ def require_format(name: str) -> None:
     Raises:
         InputError: There is none of this name; the hint names the nearest.
     """
-    if name not in FORMATS:
-        msg = f"unknown format {name!r} (known: {', '.join(FORMATS)})"
-        raise InputError(msg, hint=_nearest(name.lower(), FORMATS))
+    require_known("format", name, FORMATS)
 
 
 def require_taken(format_name: str, options: ExportOptions) -> None:
@@ -98,8 +93,3 @@ def require_taken(format_name: str, options: ExportOptions) -> None:
 def format_option(name: str) -> str:
     """Return an option as the command line calls it."""
     return "--" + name.replace("_", "-")
-
-
-def _nearest(name: str, known: Sequence[str]) -> str | None:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else None

@@ -6,7 +6,8 @@ that a caller would expect. `exit_code` is what the command line ends with, `cod
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -102,3 +103,26 @@ class TargetUnreachableError(NatdeployError, LookupError):
 
     exit_code = 5
     code = "target-unreachable"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """Return the hint that names the one of `known` that is most like `name`; None where none is like it."""
+    near = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else None
+
+
+def require_known(what: str, name: str, known: Iterable[str]) -> None:
+    """Check that `name` is one of `known`.
+
+    Args:
+        what: What it is the name of, as the message says it.
+        name: The name that was given.
+        known: The names that there are.
+
+    Raises:
+        InputError: It is not; the message lists the names, the hint gives the nearest.
+    """
+    names = tuple(known)
+    if name not in names:
+        msg = f"unknown {what} {name!r} (known: {', '.join(names)})"
+        raise InputError(msg, hint=did_you_mean(name, names))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.latency import MEASURED, LatencyTable, refuse_mixing
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
@@ -26,7 +26,7 @@ _NOISY_PERCENT = 4.0
 
 def profile_device(
     space: SearchSpace,
-    target: Target,
+    deployment: Deployment,
     bench: Bench,
     *,
     existing: LatencyTable | None,
@@ -40,7 +40,7 @@ def profile_device(
 
     Args:
         space: Space to cover, at all its widths and resolutions.
-        target: What is measured.
+        deployment: What is measured.
         bench: The device, the exporter of its files, clock, reporter and seed.
         existing: Table to add to. One of another machine or runtime version is not used, with a warning.
         journal: File where every finished width and resolution is kept at once, so that the next call goes on
@@ -52,15 +52,15 @@ def profile_device(
         budget: Time that it may take; None for as long as it needs. What it does not reach is warned about by name.
 
     Raises:
-        InputError: The target is not one that can be measured layer by layer, or `existing` is of another provenance.
+        InputError: The deployment cannot be measured layer by layer, or `existing` is of another provenance.
         DeviceUnreachableError: The device cannot be reached, or not any more; what is measured is in the journal.
         MissingRuntimeError: The runtime is not installed.
     """
-    _check_target(target)
+    _check_deployment(deployment)
     reporter, timer = bench.reporter, bench.timer
     fingerprint = timer.fingerprint()
     kept = None if fresh else _usable(existing, fingerprint, reporter)
-    journaled = _open_journal(journal, target, fingerprint, space, fresh=fresh)
+    journaled = _open_journal(journal, deployment, fingerprint, space, fresh=fresh)
     old = Pass(rows=dict(kept.rows) if kept else {}, level_ms=None)
     places = lacking(space, join([old, *journaled.passes], None))
     if kept is not None and not places and not journaled.passes and not recheck:
@@ -72,7 +72,7 @@ def profile_device(
         _warn_of_places(left_out, reporter)
     passes = [old, *journaled.passes]
     table = LatencyTable(
-        target=target,
+        deployment=deployment,
         provenance=MEASURED,
         method=bench.method,
         rows=join(passes, None),
@@ -118,8 +118,10 @@ def _finish(
     return with_errors(levelled, checked, quietest_ms)
 
 
-def _open_journal(path: Path, target: Target, fingerprint: str, space: SearchSpace, *, fresh: bool) -> RowJournal:
-    key = f"{target}; {fingerprint}"
+def _open_journal(
+    path: Path, deployment: Deployment, fingerprint: str, space: SearchSpace, *, fresh: bool
+) -> RowJournal:
+    key = f"{deployment}; {fingerprint}"
     reference = repr(reference_networks(space))
     try:
         journal = Journal(path)
@@ -154,9 +156,9 @@ def _usable(existing: LatencyTable | None, fingerprint: str, reporter: Reporter)
     return None
 
 
-def _check_target(target: Target) -> None:
-    if target.batch != 1 or (target.precision != "fp32" and target.runtime != "tensorrt"):
-        msg = f"{target} cannot be measured layer by layer: only fp32 and batch 1 can, of TensorRT any precision"
+def _check_deployment(deployment: Deployment) -> None:
+    if deployment.batch != 1 or (deployment.precision != "fp32" and deployment.runtime != "tensorrt"):
+        msg = f"{deployment} cannot be measured layer by layer: only fp32 and batch 1 can, of TensorRT any precision"
         raise InputError(msg)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from natdeploy.core.calibration import COVERAGE, Coefficients, calibrate, compare, conformal_interval
 from natdeploy.core.cost import space_layers
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.latency import Calibration, LatencyTable, searchable_blocks
 from natdeploy.core.launch_bound import LatencyCauses, latency_causes
 from natdeploy.core.layers import CLASSIFIER, Layer
@@ -24,7 +24,7 @@ Networks = Sequence[tuple[Layer, ...]]
 
 def fit_table(
     space: SearchSpace,
-    target: Target,
+    deployment: Deployment,
     networks: Networks,
     measured_ms: Sequence[float],
     *,
@@ -35,7 +35,7 @@ def fit_table(
 
     Args:
         space: Space that the table shall cover: at each of its resolutions, the widths that were measured there.
-        target: What was measured.
+        deployment: What was measured.
         networks: Layers of each network.
         measured_ms: Its latency.
         reporter: Where warnings go.
@@ -55,7 +55,7 @@ def fit_table(
         )
     lower, upper = conformal_interval(fitted.predicted_ms, measured_ms)
     return LatencyTable(
-        target=target,
+        deployment=deployment,
         provenance="fitted",
         method="whole-networks",
         rows={layer: fitted.rows[layer] for layer in wanted},
@@ -68,13 +68,13 @@ def fit_table(
 
 def calibrate_table(
     source: LatencyTable,
-    target: Target,
+    deployment: Deployment,
     networks: Networks,
     measured_ms: Sequence[float],
     *,
     clock: Clock,
 ) -> LatencyTable:
-    """Correct another device's table by whole networks measured on `target`.
+    """Correct another device's table by whole networks measured on `deployment`.
 
     Its rows stay as they are, in the time of the other device; the correction turns their sums into this device's.
 
@@ -89,7 +89,7 @@ def calibrate_table(
     causes = latency_causes(networks, measured_ms)
     return dataclasses.replace(
         source,
-        target=target,
+        deployment=deployment,
         provenance="calibrated",
         method=f"calibrated-{source.method.removeprefix('calibrated-')}",
         runtime_version=None,
@@ -164,7 +164,7 @@ def _fit_conditions(fitted: Fitted, unseen: int) -> dict[str, Any]:
 def _source_conditions(source: LatencyTable, networks: Networks) -> dict[str, Any]:
     return {
         "resolutions_measured": sorted({layers[0].in_size for layers in networks}),
-        "source": str(source.target),
+        "source": str(source.deployment),
         "source_provenance": source.provenance,
         "source_method": source.method,
         "source_created": source.created,

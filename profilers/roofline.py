@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from natdeploy.core.cost import space_layers
-from natdeploy.core.device import Device, Roofline, Target
+from natdeploy.core.device import Deployment, Device, Roofline
 from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyStats, LatencyTable, refuse_mixing
 from natdeploy.core.layers import BLOCK, POOLING, Layer
 from natdeploy.core.space import SearchSpace, squeeze_channels
@@ -65,7 +65,7 @@ def estimate_layer(layer: Layer, roofline: Roofline, precision: str) -> LatencyS
 def estimate(
     space: SearchSpace,
     device: Device,
-    target: Target,
+    deployment: Deployment,
     existing: LatencyTable | None,
     *,
     clock: Clock,
@@ -76,24 +76,26 @@ def estimate(
     The layers of `existing` are estimated again: the description may have changed since.
 
     Raises:
-        InputError: The description has no figures for this target, or `existing` is of another provenance.
+        InputError: The description has no figures for this deployment, or `existing` is of another provenance.
     """
     if device.roofline is None:
         msg = f"device {device.name!r} has no [roofline] figures in its description: it can only be measured"
         raise InputError(msg)
-    if target.batch != 1 or target.threads != device.threads:
-        msg = f"{target} cannot be estimated: the figures of {device.name} are for batch 1, threads {device.threads}"
+    if deployment.batch != 1 or deployment.threads != device.threads:
+        msg = (
+            f"{deployment} cannot be estimated: the figures of {device.name} are for batch 1, threads {device.threads}"
+        )
         raise InputError(msg)
     refuse_mixing(existing, ESTIMATED)
     layers = dict.fromkeys(existing.rows if existing else ())
     for width in space.widths:
         for resolution in space.resolutions:
             layers.update(dict.fromkeys(space_layers(space, width, resolution, classes)))
-    rows = {layer: estimate_layer(layer, device.roofline, target.precision) for layer in layers}
+    rows = {layer: estimate_layer(layer, device.roofline, deployment.precision) for layer in layers}
     if existing is not None and rows == existing.rows:
         return existing
     return LatencyTable(
-        target=target,
+        deployment=deployment,
         provenance=ESTIMATED,
         method="roofline",
         rows=rows,

@@ -14,14 +14,14 @@ _START, _ROWS, _END = "start", "rows", "end"
 
 
 class RowJournal:
-    """Passes of measurements in a journal, kept for one target on one machine.
+    """Passes of measurements in a journal, kept for one deployment on one machine.
 
-    Those of an earlier, interrupted profile are taken over if they are of the same target and machine. A fresh profile
-    takes over only those of a fresh profile that did not reach its end.
+    The passes of an interrupted profile are used again if they are of the same deployment and machine. A fresh profile
+    uses only those of another fresh profile that did not reach its end.
 
     Args:
         journal: The file.
-        key: What tells targets and machines apart.
+        key: What tells deployments and machines apart.
         reference: What tells reference networks apart.
         fresh: Whether everything is measured anew.
     """

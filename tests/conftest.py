@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 
 # How long an example takes hangs on what else the machine does.
 settings.register_profile("natdeploy", deadline=None)
@@ -24,9 +24,9 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
-def target() -> Target:
-    """Return a target of a latency table."""
-    return Target(device="board", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
+def deployment() -> Deployment:
+    """Return a deployment of a latency table."""
+    return Deployment(device="board", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
 
 
 @pytest.fixture(scope="session")

@@ -47,3 +47,12 @@ def test_every_leaf_is_listed_here():
     }
     assert found == {leaf for leaf, *_ in LEAVES}
     assert len({leaf.code for leaf in found}) == len(found)
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_known_one():
+    """The message lists the known names, the hint gives the one most like it in any case, or none."""
+    errors.require_known("format", "onnx", ("onnx", "tflite"))
+    with pytest.raises(errors.InputError, match=r"unknown format 'TFLit' \(known: onnx, tflite\)") as caught:
+        errors.require_known("format", "TFLit", ("onnx", "tflite"))
+    assert caught.value.hint == "did you mean 'tflite'?"
+    assert errors.did_you_mean("something else", ("onnx", "tflite")) is None

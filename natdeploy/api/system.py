@@ -122,7 +122,7 @@ def devices(*, check: bool = False) -> tuple[DeviceState, ...]:
         problems = dict(zip((device.name for device in asked), pool.map(_problem, asked), strict=True))
     states = []
     for device in known.values():
-        own = [table for table in stored if table.target.device == device.name]
+        own = [table for table in stored if table.deployment.device == device.name]
         states.append(_device_state(device, own, problems))
     return tuple(states)
 
@@ -154,13 +154,13 @@ def _table_state(stored: StoredTable) -> TableState:
         table = stored.read()
     except InputError as error:
         problem = error.message
-    target = stored.target
+    deployment = stored.deployment
     return TableState(
-        device=target.device,
-        runtime=target.runtime,
-        precision=target.precision,
-        batch=target.batch,
-        threads=target.threads,
+        device=deployment.device,
+        runtime=deployment.runtime,
+        precision=deployment.precision,
+        batch=deployment.batch,
+        threads=deployment.threads,
         provenance=table.provenance if table else None,
         packaged=stored.packaged,
         rows=len(table.rows) if table else 0,
@@ -218,12 +218,12 @@ def _device_table(stored: StoredTable) -> DeviceTable:
         provenance = stored.read().provenance
     except InputError as error:
         problem = error.message
-    target = stored.target
+    deployment = stored.deployment
     return DeviceTable(
-        runtime=target.runtime,
-        precision=target.precision,
-        batch=target.batch,
-        threads=target.threads,
+        runtime=deployment.runtime,
+        precision=deployment.precision,
+        batch=deployment.batch,
+        threads=deployment.threads,
         provenance=provenance,
         packaged=stored.packaged,
         problem=problem,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 
 import click
 
 from natdeploy.cli.config import option_defaults
+from natdeploy.errors import did_you_mean
 from natdeploy.version import __version__
 
 COMMANDS = {
@@ -45,9 +45,8 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            msg = f"No such command {args[0]!r}.{hint}"
+            hint = did_you_mean(args[0], COMMANDS)
+            msg = f"No such command {args[0]!r}" + (f"; {hint}" if hint else "")
             raise click.UsageError(msg, ctx)
         return super().resolve_command(ctx, args)
 

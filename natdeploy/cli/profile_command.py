@@ -98,7 +98,7 @@ def command(  # noqa: PLR0917
 def show(result: ProfileResult) -> None:
     """Print a profile for people."""
     table = result.content
-    print_line(f"{table.target}: {table.provenance} by {table.method}, {len(table.rows)} rows")
+    print_line(f"{table.deployment}: {table.provenance} by {table.method}, {len(table.rows)} rows")
     print_line(f"resolutions {', '.join(map(str, result.resolutions))}; {result.seconds:.1f} s")
     if table.validation is None:
         print_line("never compared with a network that was really run")
@@ -110,7 +110,7 @@ def show(result: ProfileResult) -> None:
         share = 100 * (table.calibration.upper_ratio - 1)
         print_line(f"upper bound: {share:+.1f} % of the prediction, {100 * table.calibration.coverage:.0f} % coverage")
     print_line(f"table: {result.table}")
-    print_line("next: natdeploy search --target-latency 20ms" + _device_option(table.target.device))
+    print_line("next: natdeploy search --target-latency 20ms" + _device_option(table.deployment.device))
 
 
 def show_all(result: ProfilesResult) -> None:

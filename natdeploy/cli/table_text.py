@@ -37,7 +37,7 @@ def error_text(checked: Validation) -> str:
 
 def _lines(result: TableResult) -> Iterator[str]:
     table = result.content
-    yield f"{table.target}"
+    yield f"{table.deployment}"
     yield f"{table.provenance} ({table.method}): {_PROVENANCE[table.provenance]}"
     yield f"{len(table.rows)} rows" + (f"; folded into other rows: {', '.join(table.folded)}" if table.folded else "")
     if result.resolutions:

@@ -73,7 +73,7 @@ class Device:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
+class Deployment:
     """What a latency is measured of: a device with a runtime and the way it is used.
 
     Args:
@@ -92,7 +92,7 @@ class Target:
 
     @property
     def file_name(self) -> str:
-        """Name of the table of this target within its device's folder."""
+        """Name of the table of this deployment within its device's folder."""
         return f"{self.runtime}-{self.precision}-b{self.batch}-t{self.threads}.csv"
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Latency tables: what each layer of a space takes on one target, and what follows for whole networks."""
+"""Latency tables: what each layer of a space takes on one deployment, and what follows for whole networks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from natdeploy.core.cost import CostArray, compile_cost, space_layers
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.layers import BLOCK, CLASSIFIER, OPS, Layer
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, InputError
@@ -106,10 +106,10 @@ class Prediction:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LatencyTable:
-    """Latency of the layers on one target, with its provenance.
+    """Latency of the layers on one deployment, with its provenance.
 
     Args:
-        target: What was measured.
+        deployment: What was measured.
         provenance: One of `PROVENANCES`.
         method: How the rows came about, in a word.
         rows: Statistics by layer.
@@ -126,7 +126,7 @@ class LatencyTable:
         InputError: The provenance or a folded op is unknown, or a folded op has rows.
     """
 
-    target: Target
+    deployment: Deployment
     provenance: str
     method: str
     rows: Mapping[Layer, LatencyStats]
@@ -162,7 +162,7 @@ class LatencyTable:
             return 0.0
         value = self._classifier_ms(layer) if layer.op == CLASSIFIER else None
         if value is None:
-            raise _not_covered(self.target, [layer])
+            raise _not_covered(self.deployment, [layer])
         return value
 
     def covers(self, layer: Layer) -> bool:
@@ -191,7 +191,7 @@ class LatencyTable:
         """
         missing = self.missing(layers)
         if missing:
-            raise _not_covered(self.target, missing)
+            raise _not_covered(self.deployment, missing)
         total = self.sum_ms(layers)
         correction = self.calibration
         if correction is None:
@@ -226,7 +226,7 @@ class LatencyTable:
         ]
         missing = self.missing(wanted)
         if missing:
-            raise _not_covered(self.target, missing)
+            raise _not_covered(self.deployment, missing)
         array = compile_cost(space, classes, self.layer_ms)
         correction = self.calibration
         if correction is None:
@@ -295,10 +295,10 @@ def describe_layer(layer: Layer) -> str:
     return ", ".join(parts)
 
 
-def _not_covered(target: Target, missing: Sequence[Layer]) -> CoverageError:
+def _not_covered(deployment: Deployment, missing: Sequence[Layer]) -> CoverageError:
     shown = "; ".join(describe_layer(layer) for layer in missing[:_NAMED])
     more = f"; and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
     rows = "row" if len(missing) == 1 else "rows"
-    msg = f"the latency table of {target} lacks {len(missing)} {rows}: {shown}{more}"
-    hint = f"add them with: natdeploy profile --device {target.device} --supernet NAME --resolutions R"
+    msg = f"the latency table of {deployment} lacks {len(missing)} {rows}: {shown}{more}"
+    hint = f"add them with: natdeploy profile --device {deployment.device} --supernet NAME --resolutions R"
     return CoverageError(msg, hint=hint)

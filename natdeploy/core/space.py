@@ -7,12 +7,11 @@ encoding of its architectures in integers.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from natdeploy.errors import InputError
+from natdeploy.errors import InputError, require_known
 
 NAT_RESOLUTIONS = tuple(range(192, 257, 4))
 
@@ -165,11 +164,8 @@ def find_space(name: str) -> SearchSpace:
     Raises:
         InputError: There is none; the hint names the nearest.
     """
-    if name in SPACES:
-        return SPACES[name]
-    near = difflib.get_close_matches(name, SPACES, n=1)
-    msg = f"unknown supernet {name!r} (known: {', '.join(SPACES)})"
-    raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+    require_known("supernet", name, SPACES)
+    return SPACES[name]
 
 
 def space_of_width(width: float) -> SearchSpace:

@@ -7,7 +7,6 @@ Validation images are always taken from the train images.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from natdeploy.errors import InputError
+from natdeploy.errors import InputError, did_you_mean
 from natdeploy.io.image_files import View, read_square
 from natdeploy.io.image_folders import class_names, list_images
 from natdeploy.io.obtaining import obtain
@@ -125,9 +124,8 @@ def _open(data: str, size: int, reporter: Reporter | None, *, download: bool) ->
     folder = Path(data)
     if not folder.is_dir():
         known = ["digits", *PUBLISHED]
-        near = difflib.get_close_matches(data, known, n=1)
         msg = f"unknown data set {data!r}: it is neither a folder nor a known name (known: {', '.join(known)})"
-        raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+        raise InputError(msg, hint=did_you_mean(data, known))
     return _folder(folder, size)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -13,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from natdeploy.core.device import PRECISIONS, RUNTIMES, Device, Roofline, Target
-from natdeploy.errors import InputError
+from natdeploy.core.device import PRECISIONS, RUNTIMES, Deployment, Device, Roofline
+from natdeploy.errors import InputError, did_you_mean, require_known
 from natdeploy.files import read_text
 from natdeploy.io.home import home_folder
 
@@ -108,35 +107,32 @@ def find_device(name: str) -> Device:
     devices = load_devices()
     if name in devices:
         return devices[name]
-    near = difflib.get_close_matches(name, devices, n=1, cutoff=0.4)
     msg = f"unknown device {name!r} (known: {', '.join(devices)})"
-    hint = f"did you mean {near[0]!r}?" if near else f"describe it in {home_folder() / USER_FILE}"
+    hint = did_you_mean(name, devices) or f"describe it in {home_folder() / USER_FILE}"
     raise InputError(msg, hint=hint)
 
 
-def target_of(
+def find_deployment(
     device: Device,
     *,
     runtime: str | None = None,
     precision: str | None = None,
     batch: int | None = None,
     threads: int | None = None,
-) -> Target:
+) -> Deployment:
     """Return the target that the options name; what they leave open is the device's default.
 
     Raises:
         InputError: The runtime or the precision is unknown, or a number is below 1.
     """
     for what, value, known in (("runtime", runtime, RUNTIMES), ("precision", precision, PRECISIONS)):
-        if value is not None and value not in known:
-            near = difflib.get_close_matches(value, known, n=1, cutoff=0.4)
-            msg = f"unknown {what} {value!r} (known: {', '.join(known)})"
-            raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+        if value is not None:
+            require_known(what, value, known)
     for what, number in (("batch", batch), ("threads", threads)):
         if number is not None and number < 1:
             msg = f"{what} is {number}: it must be 1 at least"
             raise InputError(msg)
-    return Target(
+    return Deployment(
         device=device.name,
         runtime=runtime or device.runtime,
         precision=precision or device.precision,
@@ -173,9 +169,8 @@ def _parse(path: Path) -> dict[str, Any]:
 def _completed(path: Path, name: str, keys: dict[str, Any], shipped: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     model = str(keys.get("like", name))
     if "like" in keys and model not in shipped:
-        near = difflib.get_close_matches(model, shipped, n=1, cutoff=0.4)
         msg = f"{path}: device {name!r}, key 'like': {model!r} is not a shipped device (known: {', '.join(shipped)})"
-        raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+        raise InputError(msg, hint=did_you_mean(model, shipped))
     return {**shipped.get(model, {}), **{key: value for key, value in keys.items() if key != "like"}}
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.latency import Calibration, LatencyTable, Validation
 from natdeploy.errors import InputError
 
@@ -68,12 +68,12 @@ def header_of(table: LatencyTable) -> dict[str, Any]:
     """Return the header of `table` as plain values, in the order of its file."""
     return {
         "format": FORMAT,
-        "device": table.target.device,
-        "runtime": table.target.runtime,
+        "device": table.deployment.device,
+        "runtime": table.deployment.runtime,
         "runtime_version": table.runtime_version,
-        "precision": table.target.precision,
-        "batch": table.target.batch,
-        "threads": table.target.threads,
+        "precision": table.deployment.precision,
+        "batch": table.deployment.batch,
+        "threads": table.deployment.threads,
         "provenance": table.provenance,
         "method": table.method,
         "fingerprint": table.fingerprint,
@@ -146,7 +146,7 @@ def _line_of(text: str, keys: Sequence[int | str]) -> int:
 
 
 def _table(header: _HeaderKeys) -> LatencyTable:
-    target = Target(
+    deployment = Deployment(
         device=header.device,
         runtime=header.runtime,
         precision=header.precision,
@@ -154,7 +154,7 @@ def _table(header: _HeaderKeys) -> LatencyTable:
         threads=header.threads,
     )
     return LatencyTable(
-        target=target,
+        deployment=deployment,
         provenance=header.provenance,
         method=header.method,
         rows={},

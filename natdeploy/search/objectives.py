@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,9 +9,8 @@ from natdeploy.core.cost import CostArray, madds_array, params_array, peak_memor
 from natdeploy.core.genotype import decode
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import InputError, TargetUnreachableError
+from natdeploy.errors import InputError, TargetUnreachableError, did_you_mean, require_known
 from natdeploy.search.decision import amount
-from natdeploy.search.settings import require_known
 
 TOP1, TASK, LATENCY = "top1", "top1:", "latency:"
 ACCURACY, TRADE_OFF = "accuracy", "trade-off"
@@ -41,9 +39,8 @@ def read_objectives(names: Sequence[str], tasks: Sequence[str] = ()) -> tuple[st
         if name.startswith(TASK):
             _require_task(name.removeprefix(TASK), tasks)
         elif name not in known and not (name.startswith(LATENCY) and name != LATENCY):
-            near = difflib.get_close_matches(name, known, n=1)
             msg = f"unknown objective {name!r} (known: {', '.join(known)}, {TASK}TASK, {LATENCY}DEVICE)"
-            raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
+            raise InputError(msg, hint=did_you_mean(name, known))
     costs = dict.fromkeys(name for name in names if name != TOP1 and not name.startswith(TASK))
     return tuple(costs) or ((TOP1,) if names else ())
 

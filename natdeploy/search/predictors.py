@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from natdeploy.core.genotype import Population, bounds
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import InputError
+from natdeploy.errors import InputError, require_known
 from natdeploy.search.predictor import Predictor, Values, quality
 from natdeploy.search.rbf_ensemble import RBFEnsemble
 from natdeploy.search.regressors import GaussianProcess, NearestNeighbours, boosted_trees, ridge
-from natdeploy.search.settings import AUTO, PREDICTORS, SINGLE_PREDICTORS, require_known
+from natdeploy.search.settings import AUTO, PREDICTORS, SINGLE_PREDICTORS
 
 MEMBERS = 500
 _FOLDS, _FEW_ROWS = 5, 100

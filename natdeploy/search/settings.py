@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Iterable
 
-from natdeploy.errors import InputError
+from natdeploy.errors import require_known
 
 AUTO = "auto"
 SINGLE_PREDICTORS = ("rbf", "trees", "ridge", "gp", "knn")
@@ -17,18 +15,6 @@ ALGORITHMS = ("nsga3", "nsga2", AUTO)
 CROSSOVERS = ("uniform", "two-point")
 MUTATIONS = ("polynomial", "uniform")
 STARTS = ("archive", "latin")
-
-
-def require_known(what: str, name: str, names: Iterable[str]) -> None:
-    """Check that `name` is one of `names`.
-
-    Raises:
-        InputError: It is not; the hint gives the nearest.
-    """
-    if name not in (known := tuple(names)):
-        near = difflib.get_close_matches(name, known, n=1)
-        msg = f"unknown {what} {name!r} (known: {', '.join(known)})"
-        raise InputError(msg, hint=f"did you mean {near[0]!r}?" if near else None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from natdeploy.core.cost import space_layers
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SearchSpace
 
-HOST = Target(device="host", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
+HOST = Deployment(device="host", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
 
 
 def made_up_table(
-    space: SearchSpace, *, target: Target = HOST, provenance: str = "measured", fingerprint: str | None = None
+    space: SearchSpace, *, deployment: Deployment = HOST, provenance: str = "measured", fingerprint: str | None = None
 ) -> LatencyTable:
     """Return a table that covers `space`; a layer takes 1 ms for 10^7 multiply-adds, and 0.01 ms."""
     layers = [
@@ -22,7 +22,7 @@ def made_up_table(
         for layer in space_layers(space, width, resolution, CLASSIFIER_COUNTS)
     ]
     return LatencyTable(
-        target=target,
+        deployment=deployment,
         provenance=provenance,
         method="made-up",
         rows={layer: _stats(layer) for layer in layers},

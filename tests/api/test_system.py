@@ -8,7 +8,7 @@ import pytest
 
 from natdeploy import api
 from natdeploy.core.space import SPACES
-from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
 from natdeploy.testing.tables import made_up_table
@@ -37,8 +37,8 @@ def test_devices_are_reachable_or_not_connected_or_not_checked(home):
 
 def test_a_device_lists_its_tables_with_their_provenance():
     """A measured table of the user's own is told from a packaged one."""
-    target = target_of(find_device("galaxy-s23"), threads=2)
-    write_table(table_path(target), made_up_table(SPACES["starter"], target=target))
+    deployment = find_deployment(find_device("galaxy-s23"), threads=2)
+    write_table(table_path(deployment), made_up_table(SPACES["starter"], deployment=deployment))
     (table,) = states()["galaxy-s23"].tables
     assert (table.runtime, table.precision, table.batch, table.threads) == ("litert", "fp32", 1, 2)
     assert (table.provenance, table.packaged, table.problem) == ("measured", False, None)
@@ -46,8 +46,8 @@ def test_a_device_lists_its_tables_with_their_provenance():
 
 def test_a_damaged_table_is_named_and_hides_no_other_device():
     """The row of its device says what is wrong; all other devices are listed as ever."""
-    target = target_of(find_device("galaxy-s23"))
-    path = table_path(target)
+    deployment = find_deployment(find_device("galaxy-s23"))
+    path = table_path(deployment)
     path.parent.mkdir(parents=True)
     path.write_text("not a table\n")
     found = states()
@@ -59,7 +59,7 @@ def test_a_damaged_table_is_named_and_hides_no_other_device():
 
 def test_tables_and_doctor_name_what_is_damaged(home):
     """`tables list` shows a damaged table beside the others; `doctor` calls it broken, and so a bad devices.toml."""
-    path = table_path(target_of(find_device("galaxy-s23")))
+    path = table_path(find_deployment(find_device("galaxy-s23")))
     path.parent.mkdir(parents=True)
     path.write_text("not a table\n")
     (damaged,) = (state for state in api.tables() if state.problem is not None)
@@ -72,11 +72,11 @@ def test_tables_and_doctor_name_what_is_damaged(home):
 
 
 def test_tables_tell_packaged_from_own():
-    """`tables list` marks what natdeploy ships; a table of the same target in the user's folder stands before it."""
-    target = target_of(find_device("jetson-nano"))
+    """`tables list` marks what natdeploy ships; a table of the user's own of the same deployment comes first."""
+    deployment = find_deployment(find_device("jetson-nano"))
     packaged = {state.device: state for state in api.tables() if state.packaged}
     assert packaged["jetson-nano"].provenance == "estimated"
-    table = dataclasses.replace(made_up_table(SPACES["starter"], target=target), provenance="estimated")
-    write_table(table_path(target), table)
+    table = dataclasses.replace(made_up_table(SPACES["starter"], deployment=deployment), provenance="estimated")
+    write_table(table_path(deployment), table)
     (own,) = (state for state in api.tables() if state.device == "jetson-nano")
     assert (own.packaged, own.rows) == (False, len(table.rows))

@@ -80,7 +80,7 @@ def write_subnet(folder: Path, content: object) -> None:
         ("predict 08011001440551052208877 --device jetson-xavier-nx", 2, "no latency table"),
         ("measure nowhere.onnx", 2, "nowhere.onnx"),
         ("report nowhere", 2, "not a run folder"),
-        ("exprot subnet.json", 2, "Did you mean 'export'?"),
+        ("exprot subnet.json", 2, "did you mean 'export'?"),
         ("inspect", 2, "Missing argument"),
         ("profile --banana", 2, "--banana"),
     ],

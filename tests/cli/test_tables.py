@@ -115,9 +115,9 @@ def test_import_writes_a_table_that_predicts(run, lut):
     document = json.loads(out)
     assert (code, document["ok"], document["provenance"]) == (0, True, "imported")
     assert (document["folded"], document["resolutions"], document["replaced"]) == (["pooling"], [48], None)
-    target = dataclasses.replace(HOST, device="board")
-    table = read_table(table_path(target))
-    assert table.target == target
+    deployment = dataclasses.replace(HOST, device="board")
+    table = read_table(table_path(deployment))
+    assert table.deployment == deployment
     assert table.covered_resolutions(SPACE, 10) == (48,)
 
 
@@ -129,7 +129,7 @@ def test_import_takes_the_options_of_a_table(run, lut, tmp_path):
     assert code == 0
     path = tmp_path / "board" / "litert-int8-b4-t2.csv"
     assert json.loads(out)["table"] == str(path)
-    assert read_table(path).target.batch == 4
+    assert read_table(path).deployment.batch == 4
 
 
 def test_import_replaces_an_import_and_keeps_one_copy(run, lut):
@@ -149,7 +149,7 @@ def test_import_replaces_an_import_and_keeps_one_copy(run, lut):
 def test_import_does_not_replace_another_provenance(run, lut):
     """A measured table stays, unless --fresh is said."""
     path = table_path(dataclasses.replace(HOST, device="board"))
-    write_table(path, made_up_table(SPACE, target=dataclasses.replace(HOST, device="board")))
+    write_table(path, made_up_table(SPACE, deployment=dataclasses.replace(HOST, device="board")))
     before = path.read_text()
     code, _, err = run(IMPORT.format(lut))
     assert code == 2
@@ -307,7 +307,7 @@ def test_check_finds_rows_of_another_device(run, tmp_path):
     """Against every table that natdeploy knows."""
     write_table(table_path(HOST), made_up_table(SPACE))
     path = tmp_path / "copy.csv"
-    write_table(path, made_up_table(SPACE, target=BOARD))
+    write_table(path, made_up_table(SPACE, deployment=BOARD))
     code, out, _ = run(f"check {path}")
     assert code == 1
     assert "error: equal-to-other" in out

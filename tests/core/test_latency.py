@@ -27,13 +27,13 @@ def layer_cost(layer):
     return 0.01 + layer.madds * 1e-7 + layer.kernel * 1e-3 + layer.in_size * 1e-4
 
 
-def make_table(target, space, *, classes=CLASSIFIER_COUNTS, cost=layer_cost, calibration=None):
+def make_table(deployment, space, *, classes=CLASSIFIER_COUNTS, cost=layer_cost, calibration=None):
     """Return a table that covers a space."""
     layers = [
         layer for r in space.resolutions for width in space.widths for layer in space_layers(space, width, r, classes)
     ]
     rows = {layer: stats(cost(layer)) for layer in layers}
-    return LatencyTable(target=target, provenance="measured", method="test", rows=rows, calibration=calibration)
+    return LatencyTable(deployment=deployment, provenance="measured", method="test", rows=rows, calibration=calibration)
 
 
 def without(table, dropped):
@@ -46,19 +46,19 @@ CALIBRATION = Calibration(
 )
 
 
-def test_a_network_takes_the_sum_of_its_layers(target):
+def test_a_network_takes_the_sum_of_its_layers(deployment):
     """Without a calibration the prediction is the sum, and has no interval."""
     layers = walk(NAT, largest(NAT), 10)
-    prediction = make_table(target, NAT).predict(layers)
+    prediction = make_table(deployment, NAT).predict(layers)
     assert prediction.latency_ms == pytest.approx(sum(layer_cost(layer) for layer in layers), rel=1e-12)
     assert (prediction.lower_ms, prediction.upper_ms, prediction.coverage) == (None, None, None)
 
 
-def test_a_calibration_corrects_the_sum(target):
+def test_a_calibration_corrects_the_sum(deployment):
     """The prediction is alpha + beta x sum + gamma x searchable blocks, with an interval around it."""
     layers = walk(NAT, smallest(NAT), 10)
-    plain = make_table(target, NAT).predict(layers).latency_ms
-    prediction = make_table(target, NAT, calibration=CALIBRATION).predict(layers)
+    plain = make_table(deployment, NAT).predict(layers).latency_ms
+    prediction = make_table(deployment, NAT, calibration=CALIBRATION).predict(layers)
     value = 0.7 + 1.3 * plain - 0.02 * 10
     assert prediction.latency_ms == pytest.approx(value, rel=1e-12)
     assert prediction.lower_ms == pytest.approx(0.9 * value, rel=1e-12)
@@ -69,34 +69,34 @@ def test_a_calibration_corrects_the_sum(target):
 @pytest.mark.parametrize("calibration", [None, CALIBRATION], ids=["plain", "calibrated"])
 @pytest.mark.parametrize("space", [NAT, SMALL], ids=lambda space: space.name)
 @pytest.mark.parametrize("classes", [10, 47, 1000])
-def test_the_compiled_table_predicts_the_same(target, space, calibration, classes):
+def test_the_compiled_table_predicts_the_same(deployment, space, calibration, classes):
     """Compiled for a space, the table gives each architecture what it predicts of its layers."""
-    table = make_table(target, space, calibration=calibration)
+    table = make_table(deployment, space, calibration=calibration)
     rows = sample(space, 40, np.random.default_rng(0))
     expected = [table.predict(walk(space, decode(space, row), classes)).latency_ms for row in rows]
     np.testing.assert_allclose(table.compile(space, classes)(rows), expected, rtol=1e-12)
 
 
-def test_the_cheapest_of_a_calibrated_table_is_the_cheapest(target):
+def test_the_cheapest_of_a_calibrated_table_is_the_cheapest(deployment):
     """Also where each block is credited so much that deeper networks are quicker, the quickest is found."""
     calibration = dataclasses.replace(CALIBRATION, gamma_ms=-1.0)
-    array = make_table(target, SMALL, calibration=calibration).compile(SMALL, 10)
+    array = make_table(deployment, SMALL, calibration=calibration).compile(SMALL, 10)
     genotype, latency_ms = array.cheapest(SMALL)
     assert latency_ms <= array(sample(SMALL, 5000, np.random.default_rng(0))).min()
     assert array(genotype[None])[0] == pytest.approx(latency_ms, rel=1e-12)
     assert decode(SMALL, genotype).depths == (3, 3, 3)
 
 
-def test_the_upper_bound_is_relative(target):
+def test_the_upper_bound_is_relative(deployment):
     """The ratio of bound and prediction is the calibration's, and 1 without one."""
-    assert make_table(target, SMALL).upper_ratio == 1.0
-    assert make_table(target, SMALL, calibration=CALIBRATION).upper_ratio == 1.2
+    assert make_table(deployment, SMALL).upper_ratio == 1.0
+    assert make_table(deployment, SMALL, calibration=CALIBRATION).upper_ratio == 1.2
 
 
-def classifier_table(target, times):
+def classifier_table(deployment, times):
     """Return a table with classifier rows of these counts of classes."""
     rows = {classifier(count): stats(time_ms) for count, time_ms in times.items()}
-    return LatencyTable(target=target, provenance="measured", method="test", rows=rows)
+    return LatencyTable(deployment=deployment, provenance="measured", method="test", rows=rows)
 
 
 def classifier(classes):
@@ -108,39 +108,39 @@ def classifier(classes):
     ("classes", "expected_ms"),
     [(10, 1.0), (55, 1.5), (100, 2.0), (550, 3.0), (1000, 4.0), (1900, 6.0), (5, 1.0), (1, 1.0)],
 )
-def test_classifiers_are_interpolated(target, classes, expected_ms):
+def test_classifiers_are_interpolated(deployment, classes, expected_ms):
     """Between measured counts the latency is linear, above them it goes on so, below it is that of the smallest."""
-    table = classifier_table(target, {1000: 4.0, 10: 1.0, 100: 2.0})
+    table = classifier_table(deployment, {1000: 4.0, 10: 1.0, 100: 2.0})
     assert table.layer_ms(classifier(classes)) == pytest.approx(expected_ms, rel=1e-12)
     assert table.covers(classifier(classes))
 
 
-def test_one_count_of_classes_is_an_upper_bound(target):
+def test_one_count_of_classes_is_an_upper_bound(deployment):
     """A table with one classifier row serves smaller counts with that row, and refuses larger ones."""
-    table = classifier_table(target, {1000: 4.0})
+    table = classifier_table(deployment, {1000: 4.0})
     assert table.layer_ms(classifier(10)) == 4.0
     assert not table.covers(classifier(1001))
     with pytest.raises(CoverageError, match=r"classifier 1x1 1280->1001"):
         table.layer_ms(classifier(1001))
 
 
-def test_noise_never_makes_more_classes_quicker_than_fewer(target):
+def test_noise_never_makes_more_classes_quicker_than_fewer(deployment):
     """Where the larger count was measured quicker, the counts between take what the smaller does."""
-    table = classifier_table(target, {10: 2.0, 100: 1.0})
+    table = classifier_table(deployment, {10: 2.0, 100: 1.0})
     assert table.layer_ms(classifier(50)) == 2.0
     assert table.layer_ms(classifier(5000)) == 2.0
 
 
-def test_a_classifier_of_another_width_does_not_serve(target):
+def test_a_classifier_of_another_width_does_not_serve(deployment):
     """Only rows that differ in the count of classes alone are interpolated between."""
     wide = walk(NAT, dataclasses.replace(smallest(NAT), width=1.2), 55)[-1]
-    assert not classifier_table(target, {10: 1.0, 100: 2.0}).covers(wide)
+    assert not classifier_table(deployment, {10: 1.0, 100: 2.0}).covers(wide)
 
 
-def test_missing_layers_are_named(target):
+def test_missing_layers_are_named(deployment):
     """A network with layers that the table lacks is refused with each of them, never priced at zero."""
     layers = walk(NAT, largest(NAT), 10)
-    table = without(make_table(target, NAT), lambda layer: layer == layers[5])
+    table = without(make_table(deployment, NAT), lambda layer: layer == layers[5])
     message = rf"board \(onnxruntime, fp32, batch 1, 1 thread\) lacks \d+ rows?: {describe_layer(layers[5])}"
     with pytest.raises(CoverageError, match=message.replace("->", "-.")) as caught:
         table.predict(layers)
@@ -152,17 +152,17 @@ def test_missing_layers_are_named(target):
     assert set(table.missing(layers)) == {layers[5]}
 
 
-def test_many_missing_layers_are_counted(target):
+def test_many_missing_layers_are_counted(deployment):
     """Of many missing rows five are named and the others counted."""
-    table = without(make_table(target, NAT), lambda layer: layer.op == "block")
+    table = without(make_table(deployment, NAT), lambda layer: layer.op == "block")
     with pytest.raises(CoverageError, match=r"lacks 21 rows: (block [^;]+; ){5}and 16 more$"):
         table.predict(walk(NAT, largest(NAT), 10))
 
 
-def test_covered_resolutions(target):
+def test_covered_resolutions(deployment):
     """Only resolutions at which every layer of every width is covered count."""
     space = NAT.with_resolutions((192, 208, 224))
-    table = make_table(target, NAT)
+    table = make_table(deployment, NAT)
     assert table.covered_resolutions(space, 10) == (192, 224)
     wide = without(table, lambda layer: layer.op == "stem" and layer.out_channels == 24 and layer.in_size == 192)
     assert wide.covered_resolutions(space, 10) == (224,)
@@ -195,21 +195,21 @@ def test_statistics_scale_together():
     assert one.scaled(2.0) == LatencyStats(median_ms=2.0, p10_ms=1.0, p90_ms=4.0, mean_ms=2.4, std_ms=0.6, runs=7)
 
 
-def test_an_unknown_provenance_is_refused(target):
+def test_an_unknown_provenance_is_refused(deployment):
     """A table says how its rows came about, in one of the known words."""
     with pytest.raises(InputError, match=r"unknown provenance 'guessed' \(known: measured"):
-        LatencyTable(target=target, provenance="guessed", method="test", rows={})
+        LatencyTable(deployment=deployment, provenance="guessed", method="test", rows={})
 
 
-def test_targets_name_themselves(target):
-    """A target has a file of its own within its device's folder, and reads as a sentence's part."""
-    assert target.file_name == "onnxruntime-fp32-b1-t1.csv"
-    assert str(dataclasses.replace(target, threads=4)) == "board (onnxruntime, fp32, batch 1, 4 threads)"
+def test_targets_name_themselves(deployment):
+    """A deployment has a file of its own within its device's folder, and reads as a sentence's part."""
+    assert deployment.file_name == "onnxruntime-fp32-b1-t1.csv"
+    assert str(dataclasses.replace(deployment, threads=4)) == "board (onnxruntime, fp32, batch 1, 4 threads)"
 
 
-def test_a_folded_op_costs_nothing_of_its_own(target):
+def test_a_folded_op_costs_nothing_of_its_own(deployment):
     """Its time stands in other rows: it adds nothing and counts as covered, while other missing rows are refused."""
-    whole = make_table(target, SMALL)
+    whole = make_table(deployment, SMALL)
     bare = without(whole, lambda layer: layer.op == "pooling")
     folded = dataclasses.replace(bare, folded=("pooling",))
     layers = walk(SMALL, largest(SMALL), 10)
@@ -225,7 +225,7 @@ def test_a_folded_op_costs_nothing_of_its_own(target):
 
 
 @pytest.mark.parametrize(("folded", "said"), [("poling", "unknown folded op"), ("stem", "has rows of its own")])
-def test_folding_is_refused_where_it_makes_no_sense(target, folded, said):
+def test_folding_is_refused_where_it_makes_no_sense(deployment, folded, said):
     """An op that does not exist or has rows cannot be folded into others."""
     with pytest.raises(InputError, match=said):
-        dataclasses.replace(make_table(target, SMALL), folded=(folded,))
+        dataclasses.replace(make_table(deployment, SMALL), folded=(folded,))

@@ -79,7 +79,7 @@ def test_medians_outside_their_quantiles_are_found(table):
 def test_nothing_is_found_in_the_table_of_the_note10(shared_data):
     """The published table that is known to be good has no finding."""
     foreign = read_ofa(shared_data / "latency" / "note10", find_space("ofa-mbv3-w1.2"))
-    table = LatencyTable(target=DEVICE, provenance="imported", method="ofa-lut", rows=foreign.rows)
+    table = LatencyTable(deployment=DEVICE, provenance="imported", method="ofa-lut", rows=foreign.rows)
     assert check_rows(table) == []
     places = probable_places(table)
     assert {(space.name, resolution) for space, _, resolution in places} == {
@@ -140,7 +140,7 @@ def test_rows_of_another_device_are_found(table):
     """More than three rows that agree to the last digit are copied."""
     layers = list(table.rows)
     other = dataclasses.replace(
-        changed(table, lambda layer, ms: stats(ms * (1.0 if layer in layers[:4] else 1.1))), target=DEVICE
+        changed(table, lambda layer, ms: stats(ms * (1.0 if layer in layers[:4] else 1.1))), deployment=DEVICE
     )
     mine = changed(table, lambda layer, ms: stats(ms))
     (finding,) = equal_to_others(mine, {"other": other})

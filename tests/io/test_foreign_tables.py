@@ -8,7 +8,7 @@ import re
 import pytest
 
 from natdeploy.core.cost import space_layers
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.layers import walk
 from natdeploy.core.space import find_space
@@ -18,7 +18,7 @@ from natdeploy.io.subnets import read_architecture
 
 W12 = find_space("ofa-mbv3-w1.2")
 W10 = find_space("ofa-mbv3-w1.0").with_resolutions((192, 224))
-TARGET = Target(device="galaxy-note10", runtime="litert", precision="fp32", batch=1, threads=1)
+DEPLOYMENT = Deployment(device="galaxy-note10", runtime="litert", precision="fp32", batch=1, threads=1)
 OFA_OPS = {
     "stem": "Conv",
     "final_expand": "Conv_1",
@@ -115,7 +115,7 @@ def test_ofa_sums_are_the_published_latencies(shared_data):
     """The three networks that were published with the Note10 table take 30, 41 and 50 ms by it, within 3 %."""
     foreign = read_ofa(shared_data / "latency" / "note10", W12)
     assert foreign.resolutions == tuple(range(160, 225, 4))
-    table = LatencyTable(target=TARGET, provenance="imported", method=foreign.method, rows=foreign.rows)
+    table = LatencyTable(deployment=DEPLOYMENT, provenance="imported", method=foreign.method, rows=foreign.rows)
     published = json.loads((shared_data / "published_subnets" / "ofa_note10_subnets.json").read_text())
     assert [entry["published_latency_ms"] for entry in published] == [30, 41, 50]
     for entry in published:
@@ -155,7 +155,7 @@ def test_nsganet_tables_fold_pooling(nsganet):
     assert foreign.resolutions == (192, 224)
     assert foreign.folded == ("pooling",)
     table = LatencyTable(
-        target=TARGET, provenance="imported", method=foreign.method, rows=foreign.rows, folded=foreign.folded
+        deployment=DEPLOYMENT, provenance="imported", method=foreign.method, rows=foreign.rows, folded=foreign.folded
     )
     assert table.covered_resolutions(W10, 1000) == (192, 224)
     architecture = read_architecture("08011001440551052208877").architecture

@@ -7,7 +7,7 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.latency import Calibration, LatencyStats, LatencyTable, Validation
 from natdeploy.core.layers import Layer
 from natdeploy.errors import InputError, OutputError
@@ -15,7 +15,7 @@ from natdeploy.io.devices import find_device
 from natdeploy.io.table_store import choose_table, find_table, list_tables, table_path
 from natdeploy.io.tables import COLUMNS, parse_table, read_table, table_text, write_table
 
-TARGET = Target(device="host", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
+DEPLOYMENT = Deployment(device="host", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
 STEM = Layer(op="stem", in_size=32, in_channels=3, out_channels=8, kernel=3, stride=2, activation="h_swish")
 BLOCK = Layer(
     op="block",
@@ -41,7 +41,7 @@ def stats(median_ms: float) -> LatencyStats:
 def table() -> LatencyTable:
     """Return a table that uses every field."""
     return LatencyTable(
-        target=TARGET,
+        deployment=DEPLOYMENT,
         provenance="measured",
         method="in-context",
         rows={BLOCK: stats(0.25), STEM: stats(0.0123456)},
@@ -262,29 +262,29 @@ def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path, table):
 
 
 def test_the_users_tables_are_found_by_device_and_options(home, table):
-    """A table lies where its target says, and is found there."""
-    assert find_table(TARGET) is None
-    write_table(table_path(TARGET), table)
-    found = find_table(TARGET)
+    """A table lies where its deployment says, and is found there."""
+    assert find_table(DEPLOYMENT) is None
+    write_table(table_path(DEPLOYMENT), table)
+    found = find_table(DEPLOYMENT)
     assert found is not None
-    assert (found.path, found.packaged) == (table_path(TARGET), False)
+    assert (found.path, found.packaged) == (table_path(DEPLOYMENT), False)
     assert found.read() == table
-    assert [stored.target for stored in list_tables("host")] == [TARGET]
-    assert choose_table(find_device("host")).path == table_path(TARGET)
+    assert [stored.deployment for stored in list_tables("host")] == [DEPLOYMENT]
+    assert choose_table(find_device("host")).path == table_path(DEPLOYMENT)
 
 
 def test_the_only_table_that_fits_is_chosen(home, table):
     """Without a table of the defaults, a single other one will do; of several none is guessed."""
-    two = dataclasses.replace(TARGET, threads=2)
-    write_table(table_path(two), dataclasses.replace(table, target=two))
-    assert choose_table(find_device("host")).target == two
+    two = dataclasses.replace(DEPLOYMENT, threads=2)
+    write_table(table_path(two), dataclasses.replace(table, deployment=two))
+    assert choose_table(find_device("host")).deployment == two
     with pytest.raises(InputError, match=r"tables of host: host \(onnxruntime, fp32, batch 1, 2 threads\)"):
         choose_table(find_device("host"), threads=3)
-    three = dataclasses.replace(TARGET, threads=3)
-    write_table(table_path(three), dataclasses.replace(table, target=three))
+    three = dataclasses.replace(DEPLOYMENT, threads=3)
+    write_table(table_path(three), dataclasses.replace(table, deployment=three))
     with pytest.raises(InputError, match="there is no latency table of host"):
         choose_table(find_device("host"))
-    assert choose_table(find_device("host"), threads=3).target == three
+    assert choose_table(find_device("host"), threads=3).deployment == three
 
 
 def test_without_tables_the_message_says_how_to_make_one(home):
@@ -296,7 +296,7 @@ def test_without_tables_the_message_says_how_to_make_one(home):
 
 def test_a_table_in_the_place_of_another_is_refused(home, table):
     """What a file says and where it lies must agree."""
-    elsewhere = dataclasses.replace(TARGET, device="pixel-8")
+    elsewhere = dataclasses.replace(DEPLOYMENT, device="pixel-8")
     write_table(table_path(elsewhere), table)
     found = find_table(elsewhere)
     assert found is not None

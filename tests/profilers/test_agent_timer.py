@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from natdeploy.core.architecture import uniform
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, OutputError
@@ -38,7 +38,7 @@ SPACE = dataclasses.replace(
     SPACES["starter"], name="tiny", resolutions=(32, 48), kernels=(3,), expand_ratios=(3, 4), depths=(1, 2)
 )
 SHORT = Timing(warmup_runs=2, warmup_s=0.0, rounds=6, quiet_rounds=4, max_rounds=0, round_s=0.0, min_runs=2)
-TARGET = Target(device="board", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
+TARGET = Deployment(device="board", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
 
 
 class Clock:

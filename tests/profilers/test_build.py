@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 import pytest
 
 from natdeploy.core.cost import space_layers
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.export.onnx import OnnxExporter
-from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.tables import parse_table, table_text
 from natdeploy.profilers.budget import Budget
 from natdeploy.profilers.build import profile_device
@@ -78,11 +78,11 @@ def local_timer():
     return LocalTimer(runtime=OnnxRuntime(), threads=1, clock=Clock())
 
 
-def profiled(space, folder, *, target=None, existing=None, reporter=None, **options):
+def profiled(space, folder, *, deployment=None, existing=None, reporter=None, **options):
     """Profile this machine."""
-    target = target or target_of(find_device("host"))
+    deployment = deployment or find_deployment(find_device("host"))
     bench = Bench(timer=local_timer(), exporter=OnnxExporter(), clock=Clock(), reporter=reporter or Reporter(), seed=0)
-    return profile_device(space, target, bench, existing=existing, journal=folder / "rows.jsonl", **options)
+    return profile_device(space, deployment, bench, existing=existing, journal=folder / "rows.jsonl", **options)
 
 
 @pytest.fixture(scope="module")
@@ -208,20 +208,20 @@ def test_measurements_do_not_go_into_estimates(table, host, tmp_path):
     assert "--fresh" in str(caught.value.hint)
     nano = find_device("jetson-nano")
     with pytest.raises(InputError, match="measured latencies"):
-        estimate(SPACE, nano, target_of(nano), table, clock=Clock())
+        estimate(SPACE, nano, find_deployment(nano), table, clock=Clock())
 
 
 @pytest.mark.parametrize("options", [{"precision": "int8"}, {"batch": 4}])
 def test_what_the_method_cannot_measure_is_refused(host, tmp_path, options):
     """Other precisions and batches are named in the refusal."""
     with pytest.raises(InputError, match="cannot be measured layer by layer"):
-        profiled(SPACE, tmp_path, target=target_of(host, **options))
+        profiled(SPACE, tmp_path, deployment=find_deployment(host, **options))
 
 
 def test_an_estimate_covers_the_space_without_claiming_anything(host):
     """No interval, no validation, no machine: nothing was run."""
     nano = find_device("jetson-nano")
-    table = estimate(SPACE, nano, target_of(nano), None, clock=Clock())
+    table = estimate(SPACE, nano, find_deployment(nano), None, clock=Clock())
     assert table.covered_resolutions(SPACE, 10) == SPACE.resolutions
     assert (table.provenance, table.method) == ("estimated", "roofline")
     assert (table.validation, table.calibration, table.fingerprint, table.runtime_version) == (None,) * 4
@@ -231,9 +231,9 @@ def test_an_estimate_covers_the_space_without_claiming_anything(host):
 def test_an_estimate_adds_missing_rows_only(host):
     """The existing table is returned where it is complete, and added to where it is not."""
     nano = find_device("jetson-nano")
-    table = estimate(SPACE, nano, target_of(nano), None, clock=Clock())
-    assert estimate(SPACE, nano, target_of(nano), table, clock=Clock()) is table
-    wider = estimate(SPACE.with_resolutions((40,)), nano, target_of(nano), table, clock=Clock())
+    table = estimate(SPACE, nano, find_deployment(nano), None, clock=Clock())
+    assert estimate(SPACE, nano, find_deployment(nano), table, clock=Clock()) is table
+    wider = estimate(SPACE.with_resolutions((40,)), nano, find_deployment(nano), table, clock=Clock())
     assert wider.covered_resolutions(SPACE.with_resolutions((32, 40, 48)), 10) == (32, 40, 48)
 
 
@@ -241,10 +241,10 @@ def test_what_cannot_be_estimated_is_refused(host):
     """A device without figures, and figures for another use, give no estimate."""
     nano = find_device("jetson-nano")
     with pytest.raises(InputError, match="can only be measured"):
-        estimate(SPACE, host, target_of(host), None, clock=Clock())
+        estimate(SPACE, host, find_deployment(host), None, clock=Clock())
     with pytest.raises(InputError, match="no peak rate is known for precision int8"):
-        estimate(SPACE, nano, target_of(nano, precision="int8"), None, clock=Clock())
-    several = Target(device=nano.name, runtime=nano.runtime, precision="fp16", batch=8, threads=1)
+        estimate(SPACE, nano, find_deployment(nano, precision="int8"), None, clock=Clock())
+    several = Deployment(device=nano.name, runtime=nano.runtime, precision="fp16", batch=8, threads=1)
     with pytest.raises(InputError, match="figures of jetson-nano are for batch 1"):
         estimate(SPACE, nano, several, None, clock=Clock())
 

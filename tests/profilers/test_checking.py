@@ -9,7 +9,7 @@ import pytest
 
 from natdeploy.api.context import SilentReporter, SystemClock
 from natdeploy.core.cost import space_layers
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable, searchable_blocks
 from natdeploy.core.space import SPACES
 from natdeploy.profilers.checking import Checked, covered_spaces, measure_whole, with_errors
@@ -28,8 +28,8 @@ def table_of(*spaces) -> LatencyTable:
                 for layer in space_layers(space, width, resolution, CLASSIFIER_COUNTS):
                     ms = layer.madds / 1e6 + 0.001
                     rows[layer] = LatencyStats(median_ms=ms, p10_ms=ms, p90_ms=ms, mean_ms=ms, std_ms=0.0, runs=1)
-    target = Target(device="host", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
-    return LatencyTable(target=target, provenance="measured", method="in-context", rows=rows)
+    deployment = Deployment(device="host", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
+    return LatencyTable(deployment=deployment, provenance="measured", method="in-context", rows=rows)
 
 
 def test_all_known_spaces_that_a_table_covers_are_checked():
@@ -109,9 +109,9 @@ class MaddsExporter:
 
     format, suffix = "made up", ".model"
 
-    def write(self, network, target):
+    def write(self, network, deployment):
         """Write the sum over the layers."""
-        target.write_text(str(sum(layer.madds / 1e6 + 0.001 for layer in network.layers)))
+        deployment.write_text(str(sum(layer.madds / 1e6 + 0.001 for layer in network.layers)))
         return {}
 
 

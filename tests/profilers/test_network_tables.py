@@ -64,7 +64,7 @@ def test_a_fitted_table_says_what_it_rests_on():
     """Provenance, error on held-out networks, interval, and how many rows no network holds."""
     chosen, reporter = networks(100), Reporter()
     table = fit(chosen, measure(chosen), reporter=reporter)
-    assert (table.provenance, table.target) == ("fitted", BOARD)
+    assert (table.provenance, table.deployment) == ("fitted", BOARD)
     assert table.covered_resolutions(SPACE, 10) == SPACE.resolutions
     unmeasured = sum(stats.runs == 0 for stats in table.rows.values())
     assert table.conditions["rows_without_measurement"] == unmeasured > 0
@@ -104,7 +104,7 @@ def test_a_calibrated_table_predicts_the_other_device():
     truth = {"alpha": 1.0, "beta": 1.7, "gamma": 0.05}
     chosen, others = networks(30), networks(200, seed=1)
     table = calibrate_table(source, BOARD, chosen, measure(chosen, **truth), clock=SystemClock())
-    assert (table.provenance, table.target, table.rows) == ("calibrated", BOARD, source.rows)
+    assert (table.provenance, table.deployment, table.rows) == ("calibrated", BOARD, source.rows)
     assert (table.runtime_version, table.fingerprint) == (None, None)
     assert table.conditions["source_provenance"] == "measured"
     found = compare([table.predict(layers).latency_ms for layers in others], measure(others, **truth, seed=2))

@@ -9,7 +9,7 @@ import pytest
 
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.cost import space_layers
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.genotype import repair
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable
 from natdeploy.core.layers import walk
@@ -30,8 +30,8 @@ def table() -> LatencyTable:
                 rows[layer] = LatencyStats(
                     median_ms=value, p10_ms=value, p90_ms=value, mean_ms=value, std_ms=0.0, runs=1
                 )
-    target = Target(device="host", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
-    return LatencyTable(target=target, provenance="measured", method="in-context", rows=rows)
+    deployment = Deployment(device="host", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
+    return LatencyTable(deployment=deployment, provenance="measured", method="in-context", rows=rows)
 
 
 def test_chosen_networks_spread_evenly_over_the_whole_range(table):

@@ -11,7 +11,7 @@ import pytest
 
 from natdeploy.core import genotype
 from natdeploy.core.architecture import largest, smallest
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import POOLING, STEM, walk
 from natdeploy.core.space import SPACES
@@ -153,8 +153,10 @@ def test_a_space_is_profiled_with_litert_for_real(tmp_path):
     timing = Timing(warmup_runs=1, warmup_s=0.0, rounds=4, max_rounds=4, round_s=0.0005, min_runs=1, quiet_rounds=2)
     timer = LocalTimer(runtime=LitertRuntime(), threads=1, clock=Clock(), timing=timing)
     bench = Bench(timer=timer, exporter=TfliteDirectExporter(), clock=Clock(), reporter=Reporter(), seed=0)
-    target = Target(device="host", runtime="litert", precision="fp32", batch=1, threads=1)
-    table = profile_device(space, target, bench, existing=None, journal=tmp_path / "rows.jsonl", validate_networks=8)
+    deployment = Deployment(device="host", runtime="litert", precision="fp32", batch=1, threads=1)
+    table = profile_device(
+        space, deployment, bench, existing=None, journal=tmp_path / "rows.jsonl", validate_networks=8
+    )
     assert table.method == bench.method == "isolated+whole-networks"
     assert set(table.rows) == set(distinct_layers(space, 0.5, 32))
     assert all(stats.median_ms > 0 for stats in table.rows.values())

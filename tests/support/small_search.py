@@ -8,7 +8,7 @@ from sklearn import datasets
 
 from natdeploy import api
 from natdeploy.core.space import SPACES
-from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
 from natdeploy.testing.tables import made_up_table
@@ -40,9 +40,9 @@ def prepare(home: Path, patch: pytest.MonkeyPatch) -> None:
 
 def write_board_table(device: str, resolutions: tuple[int, ...] = (32, 40, 48)) -> None:
     """Write a made-up table of a board, which covers some resolutions."""
-    target = target_of(find_device(device))
+    deployment = find_deployment(find_device(device))
     space = SPACES["starter"].with_resolutions(resolutions)
-    write_table(table_path(target), made_up_table(space, target=target, provenance="estimated"))
+    write_table(table_path(deployment), made_up_table(space, deployment=deployment, provenance="estimated"))
 
 
 def small_search(**changes: object) -> api.SearchResult:

@@ -15,7 +15,7 @@ from natdeploy.api.results import jsonable
 from natdeploy.api.subnets import load_subnet
 from natdeploy.errors import InputError, NatdeployError
 from natdeploy.export.options import SUFFIXES, ExportOptions, require_format, require_taken
-from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.subnets import Subnet
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _measure(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
     runtime, device = find_format(name).runtime, find_device(job.options.device)
     if device.transport != "local":
         return measure_on_device(device, runtime.id, job, path)
-    target = target_of(device, runtime=runtime.id, precision=job.options.precision)
+    target = find_deployment(device, runtime=runtime.id, precision=job.options.precision)
     timer = host_timer(target, job.context.clock)
     with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
         paths = [path]

@@ -12,11 +12,11 @@ from natdeploy.api.latency.timers import (
     runtime_of,
 )
 from natdeploy.core.cost import space_layers
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyTable
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SearchSpace
-from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.table_store import choose_table, find_table
 from natdeploy.ports import Reporter
 
@@ -34,12 +34,12 @@ def table_for_search(
         chosen = choose_table(described).read()
         warn_of_estimates([chosen], context.reporter)
         return chosen
-    target = target_of(described)
-    stored = find_table(target)
+    deployment = find_deployment(described)
+    stored = find_table(deployment)
     table = stored.read() if stored is not None else None
     if table is None or table.missing(_wanted(space)):
         context.reporter.info(f"profiling {device} first: it has no complete latency table for {space.name}")
-    elif table.fingerprint in (_fingerprint(target), None):
+    elif table.fingerprint in (_fingerprint(deployment), None):
         # One without a fingerprint was imported or fitted by whoever knows the machine, and is not measured over.
         warn_of_estimates([table], context.reporter)
         return table
@@ -57,19 +57,19 @@ def warn_of_estimates(tables: Iterable[LatencyTable], reporter: Reporter) -> Non
     """Say of each device whose latencies are estimated that nothing was run there."""
     for table in tables:
         if table.provenance == ESTIMATED:
-            device = table.target.device
+            device = table.deployment.device
             reporter.warn(f"the latencies of {device} are estimated from its description: nothing was run there")
 
 
-def target_is_here(device: str) -> bool:
+def is_this_machine(device: str) -> bool:
     """Tell whether a device is this machine."""
     return find_device(device).transport == "local"
 
 
-def _fingerprint(target: Target) -> str:
+def _fingerprint(deployment: Deployment) -> str:
     from natdeploy.profilers.host import host_fingerprint
 
-    return host_fingerprint(runtime_of(target.runtime).version())
+    return host_fingerprint(runtime_of(deployment.runtime).version())
 
 
 def _wanted(space: SearchSpace) -> list[Layer]:

@@ -15,7 +15,7 @@ from natdeploy.api.latency.timers import (
 )
 from natdeploy.core.layers import walk
 from natdeploy.errors import InputError
-from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.subnets import read_with_classes
 from natdeploy.runtimes.model_input import require_file
 
@@ -58,10 +58,10 @@ def measure(
         raise InputError(msg)
     if own is not None and runtime is None:
         runtime = described.runtime if described.runtime in own else own[0]
-    target = target_of(described, runtime=runtime, threads=threads)
+    deployment = find_deployment(described, runtime=runtime, threads=threads)
     if own is not None:
         require_file(path)
-    with opened_timer(described, target, context, engines=suffix == _ENGINE_SUFFIX) as timer:
+    with opened_timer(described, deployment, context, engines=suffix == _ENGINE_SUFFIX) as timer:
         if own is not None:
             if suffix == _ENGINE_SUFFIX:
                 _require_same_tensorrt(path, timer)
@@ -69,8 +69,8 @@ def measure(
         else:
             read = read_with_classes(subject, supernet=supernet, width=width, classes=classes)
             layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
-            stats = _meter(timer, exporter_of(described, target), seed).measure([layers])[0]
-    return MeasureResult(device=device, runtime=target.runtime, stats=stats)
+            stats = _meter(timer, exporter_of(described, deployment), seed).measure([layers])[0]
+    return MeasureResult(device=device, runtime=deployment.runtime, stats=stats)
 
 
 def _require_same_tensorrt(engine: Path, timer: ModelTimer) -> None:

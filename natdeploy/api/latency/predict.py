@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from natdeploy.api.context import Context
-from natdeploy.api.latency.lookup import _fingerprint, target_is_here, warn_of_estimates
+from natdeploy.api.latency.lookup import _fingerprint, is_this_machine, warn_of_estimates
 from natdeploy.api.latency.results import PredictResult
 from natdeploy.core.layers import walk
 from natdeploy.errors import CoverageError
@@ -38,7 +38,7 @@ def predict(
     table = stored.read()
     reporter = (context or Context()).reporter
     warn_of_estimates([table], reporter)
-    if target_is_here(device) and table.fingerprint not in (_fingerprint(table.target), None):
+    if is_this_machine(device) and table.fingerprint not in (_fingerprint(table.deployment), None):
         reporter.warn(f"{stored.path}: measured on another machine or runtime ({table.fingerprint})")
     layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     try:
@@ -48,7 +48,7 @@ def predict(
         raise CoverageError(msg, hint=error.hint) from error
     return PredictResult(
         device=device,
-        runtime=table.target.runtime,
+        runtime=table.deployment.runtime,
         prediction=prediction,
         provenance=table.provenance,
         table=stored.path,

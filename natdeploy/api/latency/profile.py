@@ -13,12 +13,12 @@ from natdeploy.api.latency.timers import (
     exporter_of,
     opened_timer,
 )
-from natdeploy.core.device import Device, Target
+from natdeploy.core.device import Deployment, Device
 from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, MEASURED, LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import DeviceUnreachableError, InputError
 from natdeploy.files import require_writable
-from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.spaces import resolve_space
 from natdeploy.io.table_store import find_table, table_file
 from natdeploy.io.tables import read_table, replace_table, write_table
@@ -80,18 +80,20 @@ def profile(
     context = context or Context()
     space = resolve_space(supernet, resolutions, width)
     described = find_device(device)
-    target = target_of(described, runtime=runtime, precision=precision, batch=batch, threads=threads)
-    path = table_file(output, target)
-    stored = None if output is not None or fresh else find_table(target)
+    deployment = find_deployment(described, runtime=runtime, precision=precision, batch=batch, threads=threads)
+    path = table_file(output, deployment)
+    stored = None if output is not None or fresh else find_table(deployment)
     source = path if path.exists() and not fresh else stored.path if stored else None
-    existing = _existing(source, target, recheck=recheck)
+    existing = _existing(source, deployment, recheck=recheck)
     require_writable(path)
-    if target.precision in described.slow_precisions:
-        context.reporter.warn(f"{device} does not run {target.precision} any faster: it has no fast arithmetic for it")
+    if deployment.precision in described.slow_precisions:
+        context.reporter.warn(
+            f"{device} does not run {deployment.precision} any faster: it has no fast arithmetic for it"
+        )
     started = context.clock.seconds()
     with contextlib.ExitStack() as stack:
         try:
-            timer = stack.enter_context(opened_timer(described, target, context))
+            timer = stack.enter_context(opened_timer(described, deployment, context))
         except DeviceUnreachableError as error:
             kept = path if _is_measured(path) else source
             if kept is not None and _is_measured(kept):
@@ -100,14 +102,14 @@ def profile(
                 raise DeviceUnreachableError(error.message, hint=hint) from error
             if measured_only:
                 raise
-            table = _estimate(space, described, target, existing, reason=error, context=context)
+            table = _estimate(space, described, deployment, existing, reason=error, context=context)
         else:
             if stored is not None and stored.packaged and existing is not None and existing.provenance == ESTIMATED:
                 existing = None
-            bench = _bench(timer, exporter_of(described, target), context, seed)
+            bench = _bench(timer, exporter_of(described, deployment), context, seed)
             table = _measure(
                 space,
-                target,
+                deployment,
                 bench,
                 existing,
                 journal=_journal(path),
@@ -124,14 +126,16 @@ def profile(
     return ProfileResult(table=path, content=table, resolutions=covered, seconds=seconds)
 
 
-def _existing(source: Path | None, target: Target, *, recheck: bool) -> LatencyTable | None:
+def _existing(source: Path | None, deployment: Deployment, *, recheck: bool) -> LatencyTable | None:
     existing = read_table(source) if source is not None else None
-    if existing is not None and existing.target != target:
-        msg = f"{source}: holds the table of another target: {existing.target}"
-        raise InputError(msg, hint="choose another file with --output, or a folder: every target has its place in it")
+    if existing is not None and existing.deployment != deployment:
+        msg = f"{source}: holds the table of another deployment: {existing.deployment}"
+        raise InputError(
+            msg, hint="choose another file with --output, or a folder: every deployment has its place in it"
+        )
     if recheck and (existing is None or existing.provenance != MEASURED):
-        msg = f"there is no measured table of {target} whose check could be repeated"
-        raise InputError(msg, hint=f"make one with: natdeploy profile --device {target.device}")
+        msg = f"there is no measured table of {deployment} whose check could be repeated"
+        raise InputError(msg, hint=f"make one with: natdeploy profile --device {deployment.device}")
     return existing
 
 
@@ -151,7 +155,7 @@ def _warn_of_time(seconds: float, budget_s: float | None, reporter: Reporter) ->
 
 def _measure(
     space: SearchSpace,
-    target: Target,
+    deployment: Deployment,
     bench: Bench,
     existing: LatencyTable | None,
     *,
@@ -166,7 +170,7 @@ def _measure(
     budget = None if budget_s is None else Budget(budget_s, bench.clock)
     try:
         return profile_device(
-            space, target, bench, existing=existing, journal=journal, fresh=fresh, recheck=recheck, budget=budget
+            space, deployment, bench, existing=existing, journal=journal, fresh=fresh, recheck=recheck, budget=budget
         )
     except DeviceUnreachableError as error:
         hint = "; ".join(part for part in (error.hint, _GOES_ON) if part)
@@ -180,7 +184,7 @@ def _journal(path: Path) -> Path:
 def _estimate(
     space: SearchSpace,
     device: Device,
-    target: Target,
+    deployment: Deployment,
     existing: LatencyTable | None,
     *,
     reason: DeviceUnreachableError,
@@ -192,7 +196,7 @@ def _estimate(
         msg = f"{reason.message}; its description has no [roofline] figures to estimate from, it can only be measured"
         raise DeviceUnreachableError(msg, hint=reason.hint) from reason
     context.reporter.warn(f"{reason.message}; its latencies are estimated from its description, nothing is run")
-    return estimate(space, device, target, existing, clock=context.clock)
+    return estimate(space, device, deployment, existing, clock=context.clock)
 
 
 def _is_measured(path: Path) -> bool:

@@ -40,7 +40,7 @@ class TableResult(Result):
         document = {
             "ok": True,
             "table": str(self.table),
-            **jsonable(table.target),
+            **jsonable(table.deployment),
             "provenance": table.provenance,
             "method": table.method,
             "created": table.created,
@@ -97,13 +97,13 @@ class ProfileResult(Result):
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document of the result."""
-        target = self.content.target
+        deployment = self.content.deployment
         return {
             "ok": True,
             "table": str(self.table),
-            "device": target.device,
-            "runtime": target.runtime,
-            "precision": target.precision,
+            "device": deployment.device,
+            "runtime": deployment.runtime,
+            "precision": deployment.precision,
             "provenance": self.content.provenance,
             "rows": len(self.content.rows),
             "resolutions": list(self.resolutions),

@@ -54,7 +54,7 @@ def check_table(
     path = locate_table(table, runtime=runtime, precision=precision, batch=batch, threads=threads)
     content, errors = scan_table(path)
     findings = [*_of_rows(errors), *_missing(content, supernet, resolutions), *check_rows(content)]
-    findings += equal_to_others(content, tables_of_others(content.target.device))
+    findings += equal_to_others(content, tables_of_others(content.deployment.device))
     if measurements is not None:
         findings += _of_measurements(content, supernet, measurements)
     return CheckResult(table=path, findings=tuple(findings))
@@ -113,9 +113,9 @@ def tables_of_others(device: str) -> dict[str, LatencyTable]:
     """Return the tables of all devices but this one; those that cannot be read are for a check of their own."""
     found = {}
     for stored in list_tables():
-        if stored.target.device != device:
+        if stored.deployment.device != device:
             with contextlib.suppress(InputError):
-                found[str(stored.target)] = scan_table(stored.path)[0]
+                found[str(stored.deployment)] = scan_table(stored.path)[0]
     return found
 
 

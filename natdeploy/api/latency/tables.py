@@ -7,13 +7,13 @@ from pathlib import Path
 from natdeploy.api.context import Context
 from natdeploy.api.latency.results import TableResult
 from natdeploy.api.latency.table_checks import locate_table, tables_of_others
-from natdeploy.core.device import Target
+from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.core.table_checks import ERROR, check_rows, equal_to_others, probable_places
 from natdeploy.errors import CheckFailedError, InputError
 from natdeploy.files import require_writable
-from natdeploy.io.devices import find_device, load_devices, target_of
+from natdeploy.io.devices import find_deployment, find_device, load_devices
 from natdeploy.io.foreign_tables import FOREIGN_FORMATS
 from natdeploy.io.measurements import Measurement, read_measurements, resolutions_of
 from natdeploy.io.spaces import resolve_space
@@ -63,10 +63,12 @@ def import_table(
         msg = f"unknown format {format!r} (known: {', '.join(FOREIGN_FORMATS)})"
         raise InputError(msg)
     space = resolve_space(supernet)
-    target = target_of(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
+    deployment = find_deployment(
+        find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads
+    )
     foreign = read(source, space)
     table = LatencyTable(
-        target=target,
+        deployment=deployment,
         provenance="imported",
         method=foreign.method,
         rows=foreign.rows,
@@ -114,12 +116,14 @@ def fit_table(
     from natdeploy.profilers import network_tables
 
     context = context or Context()
-    target = target_of(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
+    deployment = find_deployment(
+        find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads
+    )
     measured, space = _measurements(measurements, supernet, resolutions)
-    _refuse_mixing(output, target, "fitted", fresh=fresh)
+    _refuse_mixing(output, deployment, "fitted", fresh=fresh)
     table = network_tables.fit_table(
         space,
-        target,
+        deployment,
         [entry.layers for entry in measured],
         [entry.latency_ms for entry in measured],
         reporter=context.reporter,
@@ -166,15 +170,17 @@ def calibrate_table(
     from natdeploy.profilers import network_tables
 
     context = context or Context()
-    target = target_of(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
+    deployment = find_deployment(
+        find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads
+    )
     other = read_table(locate_table(source, batch=batch if str(source) in load_devices() else None))
     measured, _ = _measurements(measurements, supernet, None)
-    _refuse_mixing(output, target, "calibrated", fresh=fresh)
+    _refuse_mixing(output, deployment, "calibrated", fresh=fresh)
     if other.provenance == "estimated":
-        context.reporter.warn(f"the latencies of {other.target} are estimated: nothing was run there")
+        context.reporter.warn(f"the latencies of {other.deployment} are estimated: nothing was run there")
     table = network_tables.calibrate_table(
         other,
-        target,
+        deployment,
         [entry.layers for entry in measured],
         [entry.latency_ms for entry in measured],
         clock=context.clock,
@@ -191,9 +197,9 @@ def _measurements(
     return measured, resolve_space(supernet, resolutions or resolutions_of(measured))
 
 
-def _refuse_mixing(output: Path | None, target: Target, provenance: str, *, fresh: bool) -> None:
+def _refuse_mixing(output: Path | None, deployment: Deployment, provenance: str, *, fresh: bool) -> None:
     """Find out before the work that its result could not be written."""
-    path = table_file(output, target)
+    path = table_file(output, deployment)
     if path.exists() and not fresh:
         check_provenance(path, read_table(path), provenance)
     require_writable(path)
@@ -202,12 +208,12 @@ def _refuse_mixing(output: Path | None, target: Target, provenance: str, *, fres
 def _store(
     table: LatencyTable, resolutions: tuple[int, ...], output: Path | None, *, fresh: bool, context: Context
 ) -> TableResult:
-    findings = [*check_rows(table), *equal_to_others(table, tables_of_others(table.target.device))]
+    findings = [*check_rows(table), *equal_to_others(table, tables_of_others(table.deployment.device))]
     for finding in findings:
         if finding.severity == ERROR:
             msg = f"the table is not written: {finding.explanation}"
             raise CheckFailedError(msg)
         context.reporter.warn(finding.explanation)
-    path = table_file(output, table.target)
+    path = table_file(output, table.deployment)
     replaced = replace_table(path, table, fresh=fresh)
     return TableResult(table=path, content=table, resolutions=resolutions, replaced=replaced, findings=tuple(findings))

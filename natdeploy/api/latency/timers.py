@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from natdeploy.api.context import Context
-from natdeploy.core.device import Device, Target
+from natdeploy.core.device import Deployment, Device
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.io.devices import find_device
 from natdeploy.io.locks import device_lock
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from natdeploy.runtimes.connection import Connection
 
 
-def host_meter(target: Target, *, seed: int, clock: Clock) -> NetworkMeter:
+def host_meter(deployment: Deployment, *, seed: int, clock: Clock) -> NetworkMeter:
     """Return a meter of whole networks on this machine."""
-    return _meter(host_timer(target, clock), exporter_of(find_device(target.device), target), seed)
+    return _meter(host_timer(deployment, clock), exporter_of(find_device(deployment.device), deployment), seed)
 
 
-def bench_of(target: Target, *, clock: Clock, reporter: Reporter, seed: int) -> Bench:
+def bench_of(deployment: Deployment, *, clock: Clock, reporter: Reporter, seed: int) -> Bench:
     """Return what measures the layers of networks on this machine."""
-    exporter = exporter_of(find_device(target.device), target)
-    return _bench(host_timer(target, clock), exporter, Context(reporter=reporter, clock=clock), seed)
+    exporter = exporter_of(find_device(deployment.device), deployment)
+    return _bench(host_timer(deployment, clock), exporter, Context(reporter=reporter, clock=clock), seed)
 
 
 def _meter(timer: ModelTimer, exporter: Exporter, seed: int) -> NetworkMeter:
@@ -49,12 +49,14 @@ TENSORRT = "tensorrt"
 
 
 @contextlib.contextmanager
-def opened_timer(device: Device, target: Target, context: Context, *, engines: bool = False) -> Iterator[ModelTimer]:
+def opened_timer(
+    device: Device, deployment: Deployment, context: Context, *, engines: bool = False
+) -> Iterator[ModelTimer]:
     """Connect to a device and yield what times model files there; no other job may run on it meanwhile.
 
     Args:
         device: The device.
-        target: How it is used.
+        deployment: How it is used.
         context: Clock, and where the connection is noted.
         engines: Whether all files are engines, which need no trtexec on a machine that has TensorRT's package.
 
@@ -65,15 +67,15 @@ def opened_timer(device: Device, target: Target, context: Context, *, engines: b
         OutputError: The device is full.
     """
     with device_lock(device):
-        if device.transport == "local" and (target.runtime != TENSORRT or (engines and not has_trtexec(device))):
-            yield host_timer(target, context.clock)
+        if device.transport == "local" and (deployment.runtime != TENSORRT or (engines and not has_trtexec(device))):
+            yield host_timer(deployment, context.clock)
         else:
             with connect(device) as connection:
                 context.connections.append(connection)
-                yield _remote_timer(connection, device, target)
+                yield _remote_timer(connection, device, deployment)
 
 
-def host_timer(target: Target, clock: Clock) -> ModelTimer:
+def host_timer(deployment: Deployment, clock: Clock) -> ModelTimer:
     """Return a timer of model files on this machine.
 
     Raises:
@@ -82,11 +84,11 @@ def host_timer(target: Target, clock: Clock) -> ModelTimer:
     from natdeploy.profilers.local_timer import LocalTimer
     from natdeploy.profilers.timing import timing_of
 
-    runtime = runtime_of(target.runtime)
-    return LocalTimer(runtime=runtime, threads=target.threads, clock=clock, timing=timing_of(runtime.id))
+    runtime = runtime_of(deployment.runtime)
+    return LocalTimer(runtime=runtime, threads=deployment.threads, clock=clock, timing=timing_of(runtime.id))
 
 
-def exporter_of(device: Device, target: Target) -> Exporter:
+def exporter_of(device: Device, deployment: Deployment) -> Exporter:
     """Return the writer of the files that a device's runtime takes.
 
     Raises:
@@ -95,9 +97,9 @@ def exporter_of(device: Device, target: Target) -> Exporter:
     from natdeploy.export.onnx import OnnxExporter
     from natdeploy.export.preflight import find_importer
 
-    if target.runtime not in {TENSORRT, "onnxruntime"}:
-        return _format(target.runtime).timing_exporter
-    return OnnxExporter(find_importer(device, runtime=target.runtime).opset)
+    if deployment.runtime not in {TENSORRT, "onnxruntime"}:
+        return _format(deployment.runtime).timing_exporter
+    return OnnxExporter(find_importer(device, runtime=deployment.runtime).opset)
 
 
 def runtime_of(name: str) -> Runtime:
@@ -121,26 +123,26 @@ def has_trtexec(device: Device) -> bool:
     return any(shutil.which(place) for place in ([own] if own else PLACES))
 
 
-def _remote_timer(connection: Connection, device: Device, target: Target) -> ModelTimer:
+def _remote_timer(connection: Connection, device: Device, deployment: Deployment) -> ModelTimer:
     from natdeploy.profilers.agent_timer import AgentTimer
     from natdeploy.profilers.benchmark_timer import BenchmarkModelTimer
     from natdeploy.profilers.timing import timing_of
     from natdeploy.profilers.trtexec_timer import TrtexecTimer
 
-    program = device.program if target.runtime == device.runtime else None
-    if target.runtime == TENSORRT:
-        return TrtexecTimer(transport=connection, precision=target.precision, program=program)
-    if target.runtime == "litert" and (device.transport == "adb" or program is not None):
-        return BenchmarkModelTimer(transport=connection, threads=target.threads, program=program)
+    program = device.program if deployment.runtime == device.runtime else None
+    if deployment.runtime == TENSORRT:
+        return TrtexecTimer(transport=connection, precision=deployment.precision, program=program)
+    if deployment.runtime == "litert" and (device.transport == "adb" or program is not None):
+        return BenchmarkModelTimer(transport=connection, threads=deployment.threads, program=program)
     if device.transport == "adb":
-        msg = f"{device.name}: {target.runtime} cannot be run over adb"
+        msg = f"{device.name}: {deployment.runtime} cannot be run over adb"
         raise InputError(msg, hint="use --runtime litert")
     return AgentTimer(
         transport=connection,
-        runtime=target.runtime,
-        threads=target.threads,
+        runtime=deployment.runtime,
+        threads=deployment.threads,
         python=device.python or "python3",
-        timing=timing_of(target.runtime),
+        timing=timing_of(deployment.runtime),
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from natdeploy.errors import InputError
-from natdeploy.search.settings import DEFAULT_PREDICTOR, PREDICTORS, STARTS, Operators, require_known
+from natdeploy.errors import InputError, require_known
+from natdeploy.search.settings import DEFAULT_PREDICTOR, PREDICTORS, STARTS, Operators
 
 _SHARES = {"weight_decay", "label_smoothing", "cutmix"}
 _LEAST = {

@@ -245,11 +245,11 @@ def _table_cells(table: LatencyTable) -> list[str]:
     checked = table.validation
     figures = (checked.mape_percent, checked.max_error_percent, checked.kendall_tau) if checked else (None,) * 3
     networks = str(checked.networks) if checked else "-"
-    target = table.target
+    deployment = table.deployment
     return [
-        target.device,
+        deployment.device,
         table.provenance,
-        f"{target.runtime} {target.precision}, {target.threads} thr.",
+        f"{deployment.runtime} {deployment.precision}, {deployment.threads} thr.",
         str(len(table.rows)),
         networks,
         *map(_number, figures),

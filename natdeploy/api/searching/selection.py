@@ -153,7 +153,7 @@ class Chooser:
             if device in known or find_device(device).transport != "local":
                 continue
             layers = walk(self.space, decode(self.space, genotype), self.classes)
-            meter = host_meter(table.target, seed=self.seed, clock=self.context.clock)
+            meter = host_meter(table.deployment, seed=self.seed, clock=self.context.clock)
             known[device] = meter.measure([layers])[0].median_ms
             event = {"device": device, "genotype": genotype.tolist(), "median_ms": known[device]}
             self.run.record("measured", event)

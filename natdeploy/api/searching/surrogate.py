@@ -19,7 +19,7 @@ from natdeploy.api.searching.selection import Chooser, Values, choice_names, met
 from natdeploy.core.genotype import Population, decode, initial
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace, find_space
-from natdeploy.errors import InputError
+from natdeploy.errors import InputError, require_known
 from natdeploy.io.runs import RunFolder, default_run_path
 from natdeploy.io.spaces import resolve_space
 from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, write_subnet
@@ -39,7 +39,7 @@ from natdeploy.search.objectives import (
     require_small,
     used_devices,
 )
-from natdeploy.search.settings import AUTO, PREDICTORS, require_known
+from natdeploy.search.settings import AUTO, PREDICTORS
 from natdeploy.search.training_free import Effort, search_without_training
 from natdeploy.version import __version__
 

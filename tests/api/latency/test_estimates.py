@@ -13,7 +13,7 @@ from natdeploy.api.searching.problem import require_reachable
 from natdeploy.cli import search_command
 from natdeploy.core.space import SPACES
 from natdeploy.errors import DeviceUnreachableError, InputError, TargetUnreachableError
-from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.table_store import find_table, table_path
 from natdeploy.io.tables import read_table, write_table
 from natdeploy.profilers.roofline import estimate
@@ -50,7 +50,7 @@ def reporter():
 
 def packaged_table(name):
     """Return the packaged table of a device's defaults."""
-    stored = find_table(target_of(find_device(name)))
+    stored = find_table(find_deployment(find_device(name)))
     assert stored is not None
     assert stored.packaged
     return stored.read()
@@ -62,7 +62,7 @@ def test_packaged_tables_are_what_the_descriptions_give(name):
     device, table = find_device(name), packaged_table(name)
     assert table.provenance == "estimated"
     for space in (SPACES["starter"], SPACES["nat"]):
-        assert estimate(space, device, table.target, table, clock=SystemClock()) is table
+        assert estimate(space, device, table.deployment, table, clock=SystemClock()) is table
         assert [table.covered_resolutions(space, count) for count in (10, 100, 1000)] == 3 * [space.resolutions]
 
 
@@ -78,7 +78,7 @@ def test_rows_are_added_to_the_users_own_copy(reporter):
     """`profile` goes on from the packaged table, in the user's folder; the package stays as it is."""
     before = packaged_table("jetson-nano")
     result = api.profile("jetson-nano", resolutions=(36,), context=api.Context(reporter=reporter))
-    assert result.table == table_path(before.target)
+    assert result.table == table_path(before.deployment)
     assert result.content.rows.items() > before.rows.items()
     assert "estimated from its description" in reporter.said[0]
     result.table.unlink()
@@ -130,7 +130,7 @@ def test_choices_print_the_mark(capsys):
             params=1,
             latency_ms={"b": latency},
             compared_with={},
-            subnet=table_path(target_of(find_device("host"))),
+            subnet=table_path(find_deployment(find_device("host"))),
             genotype=(0,),
         )
         search_command.show(
@@ -174,7 +174,7 @@ def test_an_output_that_is_not_a_csv_file_is_a_folder_with_a_place_for_each_targ
     """Tables of two devices written to one `--output` that was not there lie side by side."""
     for name in ("jetson-nano", "jetson-xavier-nx"):
         result = api.profile(name, resolutions=(32,), output=home / "tables")
-        assert result.table == home / "tables" / name / result.content.target.file_name
+        assert result.table == home / "tables" / name / result.content.deployment.file_name
         assert result.table.is_file()
 
 
@@ -183,21 +183,21 @@ def test_a_table_of_another_target_is_not_overwritten(home):
     path = home / "table.csv"
     api.profile("jetson-nano", resolutions=(32,), output=path)
     before = path.read_bytes()
-    with pytest.raises(InputError, match=r"table\.csv: holds the table of another target: jetson-nano"):
+    with pytest.raises(InputError, match=r"table\.csv: holds the table of another deployment: jetson-nano"):
         api.profile("jetson-xavier-nx", resolutions=(32,), output=path)
     assert path.read_bytes() == before
 
 
 def test_a_measured_table_is_never_replaced_by_an_estimate(home):
     """Profiling `server-cpu` without such a machine fails, names the measured table there is, and leaves it alone."""
-    target = target_of(find_device("server-cpu"))
-    write_table(table_path(target), made_up_table(SPACES["starter"], target=target, provenance="measured"))
-    before = table_path(target).read_bytes()
+    deployment = find_deployment(find_device("server-cpu"))
+    write_table(table_path(deployment), made_up_table(SPACES["starter"], deployment=deployment, provenance="measured"))
+    before = table_path(deployment).read_bytes()
     for fresh in (False, True):
         with pytest.raises(DeviceUnreachableError) as failed:
             api.profile("server-cpu", resolutions=(36,), fresh=fresh)
-        assert str(table_path(target)) in (failed.value.hint or "")
-    assert table_path(target).read_bytes() == before
+        assert str(table_path(deployment)) in (failed.value.hint or "")
+    assert table_path(deployment).read_bytes() == before
 
 
 def test_a_table_that_is_measured_or_estimated_anew_is_kept(reporter, home):

@@ -15,7 +15,7 @@ from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SPACES
 from natdeploy.errors import CoverageError, EvaluationError, InputError, InterruptedWorkError, TargetUnreachableError
 from natdeploy.files import Journal
-from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
@@ -36,7 +36,7 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NATDEPLOY_HOME", str(folder))
         patch.setattr(datasets, "load_digits", lambda *, return_X_y: (pixels[::6], labels[::6]))
-        write_table(table_path(target_of(find_device(NANO))), nano_table())
+        write_table(table_path(find_deployment(find_device(NANO))), nano_table())
         yield folder
 
 
@@ -55,7 +55,7 @@ def home(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def nano_table() -> LatencyTable:
     """A made-up table of jetson-nano."""
-    return made_up_table(SPACES["starter"], target=target_of(find_device(NANO)), provenance="estimated")
+    return made_up_table(SPACES["starter"], deployment=find_deployment(find_device(NANO)), provenance="estimated")
 
 
 def small_search(**changes: object) -> api.SearchResult:
@@ -145,12 +145,12 @@ def test_a_target_that_nothing_meets_is_refused_before_training(home: Path) -> N
 
 def test_resolutions_that_a_table_lacks_are_left_out_or_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table with a missing row takes its resolutions out of the search; when none is left the row is named."""
-    path, table = table_path(target_of(find_device(NANO))), nano_table()
+    path, table = table_path(find_deployment(find_device(NANO))), nano_table()
     lost = next(layer for layer in table.rows if layer.op == "stem" and layer.in_size == 48)
     kept = {layer: stats for layer, stats in table.rows.items() if layer != lost}
     monkeypatch.setenv("NATDEPLOY_HOME", str(home))
-    write_table(table_path(table.target), dataclasses.replace(table, rows=kept))
-    assert table_path(table.target) != path
+    write_table(table_path(table.deployment), dataclasses.replace(table, rows=kept))
+    assert table_path(table.deployment) != path
     said: list[str] = []
 
     class Listener(api.SilentReporter):

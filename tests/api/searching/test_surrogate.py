@@ -13,7 +13,7 @@ from natdeploy.core.genotype import decode, sample, to_encoding
 from natdeploy.core.pareto import non_dominated
 from natdeploy.core.space import SPACES
 from natdeploy.errors import CoverageError, InputError, TargetUnreachableError
-from natdeploy.io.devices import find_device, target_of
+from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
@@ -47,8 +47,8 @@ class Listener(api.SilentReporter):
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, which is the current one, with a table of jetson-nano in the user's data folder."""
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
-    target = target_of(find_device(NANO))
-    write_table(table_path(target), made_up_table(SPACE, target=target, provenance="imported"))
+    deployment = find_deployment(find_device(NANO))
+    write_table(table_path(deployment), made_up_table(SPACE, deployment=deployment, provenance="imported"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -252,8 +252,8 @@ def test_accuracies_that_teach_nothing_are_told(measured: Path) -> None:
 
 def test_an_imported_table_of_this_machine_is_used(measured: Path) -> None:
     """A table of the host that was not measured here is taken as it is, and nothing is profiled."""
-    target = target_of(find_device("host"))
-    write_table(table_path(target), made_up_table(SPACE, target=target, provenance="imported"))
+    deployment = find_deployment(find_device("host"))
+    write_table(table_path(deployment), made_up_table(SPACE, deployment=deployment, provenance="imported"))
     chosen = searched(measured, devices=("host",), targets=({"host": 40.0},)).chosen
     assert chosen.latency_ms["host"].provenance == "imported"
 
