@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import Population
-from natdeploy.core.latency import LatencyStats, Prediction
+from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import Layer
 from natdeploy.core.operators import ModelProfile
 from natdeploy.core.space import SearchSpace
@@ -195,18 +195,6 @@ class NetworkMeter(Protocol):
 
     def measure(self, networks: Sequence[tuple[Layer, ...]]) -> list[LatencyStats]:
         """Return the latency of each network, in order."""
-        ...
-
-
-class LatencyModel(Protocol):
-    """Something that predicts the latency of a network from its layers."""
-
-    def predict(self, layers: Sequence[Layer]) -> Prediction:
-        """Predict one network.
-
-        Raises:
-            CoverageError: A layer is not covered.
-        """
         ...
 
 

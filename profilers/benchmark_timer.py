@@ -16,7 +16,7 @@ from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.ports import Transport
 from natdeploy.profilers import board_facts
 from natdeploy.profilers.sent_files import SentFiles
-from natdeploy.runtimes.benchmark_model import BenchmarkRun, read_report, timing_arguments
+from natdeploy.runtimes.benchmark_model import BenchmarkRun, read_stats, timing_arguments
 from natdeploy.runtimes.connection import find_program
 from natdeploy.runtimes.tool_output import RunStats, latency_stats
 
@@ -95,7 +95,7 @@ class BenchmarkModelTimer:
         pinned = ["taskset", self._mask] if self._mask else []
         command = [*pinned, self._found, *timing_arguments(graph, self._run)]
         done = self.transport.run(command, timeout_s=_RUN_S)
-        return read_report(done.stdout + done.stderr, source=f"benchmark_model on {self.transport.name}").stats
+        return read_stats(done.stdout + done.stderr, source=f"benchmark_model on {self.transport.name}")
 
     @property
     def _run(self) -> BenchmarkRun:

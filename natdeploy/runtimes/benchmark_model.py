@@ -22,12 +22,6 @@ _OLD_TIMINGS = re.compile(
     rf"Average inference timings in us: Warmup: ({NUMBER}), Init: ({NUMBER}), Inference: ({NUMBER})"
 )
 _TIMINGS_START = re.compile(r"(?:Average i|I)nference timings in us:")
-_DELEGATION = re.compile(
-    r"Replacing ([0-9]{1,9})(?: out of ([0-9]{1,9}))? node\(s\) with delegate \((\w+)\) node, "
-    r"yielding ([0-9]{1,9}) partitions?\b"
-)
-_MEMORY = re.compile(rf"Memory footprint delta .*\(MB\): init=({NUMBER}) overall=({NUMBER})")
-_PEAK = re.compile(rf"Overall peak memory footprint \(MB\).*: ({NUMBER})")
 _IGNORED = re.compile(r"Unconsumed cmdline flags: *(\S.*)")
 _FAILED = re.compile(r"(?i)^(?:error\b|failed\b|could not\b|benchmarking failed|.*: not found$|.*no such file)")
 _SAME = 1e-5
@@ -68,76 +62,33 @@ class BenchmarkRun:
             raise InputError(msg)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Delegation:
-    """What a delegate took over.
-
-    Args:
-        delegate: Its name.
-        nodes: Nodes that it took.
-        of_nodes: Nodes of the model, None where this build does not tell.
-        partitions: Parts of the model that it took them in; more than one costs time at every border.
-    """
-
-    delegate: str
-    nodes: int
-    of_nodes: int | None
-    partitions: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class BenchmarkReport:
-    """What one call of benchmark_model measured.
-
-    Args:
-        stats: The runs that count.
-        init_ms: Loading and preparing the model.
-        first_ms: First run of all; None where an old build does not tell.
-        warmup_ms: Mean of the warm-up.
-        delegations: What delegates took over; none where the build does not tell.
-        memory_mb: Memory that was added from start to end, None where it is not told.
-        peak_memory_mb: Peak of memory, None where it was not watched.
-    """
-
-    stats: RunStats
-    init_ms: float
-    first_ms: float | None
-    warmup_ms: float
-    delegations: tuple[Delegation, ...]
-    memory_mb: float | None
-    peak_memory_mb: float | None
-
-
 def timing_arguments(graph: str, run: BenchmarkRun) -> list[str]:
     """Return the arguments that time the model file `graph`, without a profiler."""
-    return [*_arguments(graph, run), "--enable_op_profiling=false"]
+    return [
+        f"--graph={graph}",
+        f"--num_threads={run.threads}",
+        f"--warmup_runs={run.warmup_runs}",
+        f"--warmup_min_secs={run.warmup_min_s:g}",
+        f"--num_runs={run.runs}",
+        f"--min_secs={run.min_s:g}",
+        f"--max_secs={run.max_s:g}",
+        f"--use_xnnpack={str(run.xnnpack).lower()}",
+        "--enable_op_profiling=false",
+    ]
 
 
-def profiling_arguments(graph: str, run: BenchmarkRun, *, csv: str | None = None, max_events: int = 4096) -> list[str]:
-    """Return the arguments that time the operators of the model file `graph`.
-
-    Args:
-        graph: Model file on the device.
-        run: How it is run.
-        csv: File to write the operators to, with more digits than the table that is printed otherwise.
-        max_events: Operators of a run that the profiler has room for; what is beyond that would be lost.
-    """
-    arguments = [*_arguments(graph, run), "--enable_op_profiling=true", f"--max_profiling_buffer_entries={max_events}"]
-    return arguments if csv is None else [*arguments, f"--profiling_output_csv_file={csv}"]
-
-
-def read_report(text: str, *, source: str = "benchmark_model") -> BenchmarkReport:
-    """Read what benchmark_model printed for one model.
+def read_stats(text: str, *, source: str = "benchmark_model") -> RunStats:
+    """Read the statistics of the runs from what one call of benchmark_model printed.
 
     Args:
-        text: Both of its outputs, or its lines of an Android device's log.
+        text: Its stdout and stderr, or its lines of an Android device's log.
         source: Name of the text, for messages.
 
     Raises:
-        InputError: It failed, it did not finish, it ignored an option, there is more than one call's output, or the
-            figures contradict each other.
+        InputError: The program failed, did not finish or ignored an option; or the text holds the output of several
+            calls, or figures that contradict each other.
     """
-    lines = plain_lines(text)
+    lines = [_PREFIX.sub("", line) for line in text.splitlines()]
     _refuse_ignored(lines, source)
     closing = [place for place, line in enumerate(lines) if _TIMINGS_START.match(line)]
     if not closing:
@@ -145,32 +96,52 @@ def read_report(text: str, *, source: str = "benchmark_model") -> BenchmarkRepor
     if len(closing) > 1:
         msg = f"{source}, line {closing[1] + 1}: the output of more than one call"
         raise InputError(msg, hint="empty the device's log first, or read what the program itself prints")
-    init_us, first_us, warmup_us, mean_us = _timings(lines[closing[0]], f"{source}, line {closing[0] + 1}")
-    stats = _run_stats(lines[: closing[0]], mean_us, source)
-    memory = next((found for line in lines if (found := _MEMORY.match(line))), None)
-    peak = next((found for line in lines if (found := _PEAK.match(line))), None)
-    return BenchmarkReport(
-        stats=stats,
-        init_ms=init_us / 1e3,
-        first_ms=None if first_us is None else first_us / 1e3,
-        warmup_ms=warmup_us / 1e3,
-        delegations=tuple(_delegation(found) for line in lines if (found := _DELEGATION.match(line))),
-        memory_mb=float(memory[2]) if memory else None,
-        peak_memory_mb=float(peak[1]) if peak else None,
-    )
+    mean_us = _mean_us(lines[closing[0]], f"{source}, line {closing[0] + 1}")
+    return _run_stats(lines[: closing[0]], mean_us, source)
 
 
-def plain_lines(text: str) -> list[str]:
-    """Return the lines without what a logger puts before them."""
-    return [_PREFIX.sub("", line) for line in text.splitlines()]
+def _refuse_ignored(lines: Sequence[str], source: str) -> None:
+    for number, line in enumerate(lines, start=1):
+        if ignored := _IGNORED.match(line):
+            msg = f"{source}, line {number}: this build ignored options, so that it ran otherwise: {ignored[1]}"
+            raise InputError(msg, hint="use a newer benchmark_model")
 
 
-def stats_of(line: str, place: str) -> RunStats:
-    """Read a line of statistics in microseconds: `count=25 first=.. curr=.. min=.. max=.. avg=.. std=..`.
+def _no_result(lines: Sequence[str], source: str) -> InputError:
+    told = next((line.strip() for line in lines if _FAILED.match(line.strip())), None)
+    if told:
+        return InputError(f"{source}: benchmark_model failed: {told}")
+    msg = f"{source}: no line 'Inference timings in us: ..': benchmark_model did not finish"
+    return InputError(msg, hint="the output was cut short, or the program was killed")
 
-    Raises:
-        InputError: The line is damaged, or its figures contradict each other.
-    """
+
+def _mean_us(line: str, place: str) -> float:
+    """Return the mean of the runs, the last figure of the line of timings."""
+    found = _TIMINGS.fullmatch(line.strip()) or _OLD_TIMINGS.fullmatch(line.strip())
+    if found is None:
+        msg = f"{place}: unknown layout of the timings, or cut short: {line.strip()[:200]!r}"
+        raise InputError(msg)
+    return float(found.groups()[-1])
+
+
+def _run_stats(lines: Sequence[str], mean_us: float, source: str) -> RunStats:
+    """Return the statistics of the runs: the second line of them, after that of the warm-up."""
+    counted = [(number, line) for number, line in enumerate(lines, start=1) if line.startswith("count=")]
+    if len(counted) != 2:
+        msg = (
+            f"{source}: {len(counted)} lines of statistics before the timings, not one for warm-up and one for the runs"
+        )
+        raise InputError(msg)
+    number, line = counted[1]
+    stats = _read_stats_line(line, f"{source}, line {number}")
+    if abs(stats.mean_ms * 1e3 - mean_us) > _SAME * mean_us:
+        msg = f"{source}, line {number}: an average of {stats.mean_ms * 1e3:g} us, but the timings say {mean_us:g} us"
+        raise InputError(msg)
+    return stats
+
+
+def _read_stats_line(line: str, place: str) -> RunStats:
+    """Read a line of statistics in microseconds: `count=25 first=.. curr=.. min=.. max=.. avg=.. std=..`."""
     found = _COUNT.fullmatch(line.strip())
     figures = {name: float(value) / 1e3 for name, value in _FIGURE.findall(found[2])} if found else {}
     if found and set(figures) == {"curr"} and found[1] == "1":
@@ -192,68 +163,3 @@ def stats_of(line: str, place: str) -> RunStats:
     except InputError as error:
         msg = f"{place}: {error.message}"
         raise InputError(msg) from error
-
-
-def _arguments(graph: str, run: BenchmarkRun) -> list[str]:
-    return [
-        f"--graph={graph}",
-        f"--num_threads={run.threads}",
-        f"--warmup_runs={run.warmup_runs}",
-        f"--warmup_min_secs={run.warmup_min_s:g}",
-        f"--num_runs={run.runs}",
-        f"--min_secs={run.min_s:g}",
-        f"--max_secs={run.max_s:g}",
-        f"--use_xnnpack={str(run.xnnpack).lower()}",
-    ]
-
-
-def _refuse_ignored(lines: Sequence[str], source: str) -> None:
-    for number, line in enumerate(lines, start=1):
-        if ignored := _IGNORED.match(line):
-            msg = f"{source}, line {number}: this build ignored options, so that it ran otherwise: {ignored[1]}"
-            raise InputError(msg, hint="use a newer benchmark_model")
-
-
-def _no_result(lines: Sequence[str], source: str) -> InputError:
-    told = next((line.strip() for line in lines if _FAILED.match(line.strip())), None)
-    if told:
-        return InputError(f"{source}: benchmark_model failed: {told}")
-    msg = f"{source}: no line 'Inference timings in us: ..': benchmark_model did not finish"
-    return InputError(msg, hint="the output was cut short, or the program was killed")
-
-
-def _timings(line: str, place: str) -> tuple[float, float | None, float, float]:
-    """Return initialization, first run (None of old builds), mean of the warm-up and mean of the runs."""
-    if new := _TIMINGS.fullmatch(line.strip()):
-        init, first, warmup, mean = map(float, new.groups())
-        return init, first, warmup, mean
-    if old := _OLD_TIMINGS.fullmatch(line.strip()):
-        warmup, init, mean = map(float, old.groups())
-        return init, None, warmup, mean
-    msg = f"{place}: unknown layout of the timings, or cut short: {line.strip()[:200]!r}"
-    raise InputError(msg)
-
-
-def _run_stats(lines: Sequence[str], mean_us: float, source: str) -> RunStats:
-    """Return the statistics of the runs: the second line of them, after that of the warm-up."""
-    counted = [(number, line) for number, line in enumerate(lines, start=1) if line.startswith("count=")]
-    if len(counted) != 2:
-        msg = (
-            f"{source}: {len(counted)} lines of statistics before the timings, not one for warm-up and one for the runs"
-        )
-        raise InputError(msg)
-    number, line = counted[1]
-    stats = stats_of(line, f"{source}, line {number}")
-    if abs(stats.mean_ms * 1e3 - mean_us) > _SAME * mean_us:
-        msg = f"{source}, line {number}: an average of {stats.mean_ms * 1e3:g} us, but the timings say {mean_us:g} us"
-        raise InputError(msg)
-    return stats
-
-
-def _delegation(found: re.Match[str]) -> Delegation:
-    return Delegation(
-        delegate=found[3],
-        nodes=int(found[1]),
-        of_nodes=None if found[2] is None else int(found[2]),
-        partitions=int(found[4]),
-    )

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from natdeploy.core.latency import LatencyStats
 from natdeploy.errors import InputError
 from natdeploy.runtimes.tool_output import json_number, load_json
 from natdeploy.runtimes.trtexec import Version
@@ -101,20 +100,6 @@ def read_times(text: str, *, warmup_ms: float, version: Version, source: str = "
         msg = f"{source}: none of its {len(rows)} runs came after the warm-up of {warmup_ms:g} ms"
         raise InputError(msg, hint="give trtexec more time")
     return np.array(times, dtype=np.float64)
-
-
-def times_stats(times_ms: NDArray[np.float64]) -> LatencyStats:
-    """Return the statistics of the times of runs, in milliseconds.
-
-    Raises:
-        InputError: There are none.
-    """
-    if times_ms.size == 0:
-        msg = "no runs: nothing was measured"
-        raise InputError(msg)
-    p10, median, p90 = (float(value) for value in np.percentile(times_ms, [10, 50, 90]))
-    mean, std = float(times_ms.mean()), float(times_ms.std())
-    return LatencyStats(median_ms=median, p10_ms=p10, p90_ms=p90, mean_ms=mean, std_ms=std, runs=times_ms.size)
 
 
 def read_profile(text: str, *, source: str = "profile") -> list[LayerTime]:

@@ -11,7 +11,7 @@ from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.ports import Transport
 from natdeploy.runtimes.connection import find_program
 from natdeploy.runtimes.trtexec import TrtexecFlags, Version, build_arguments, format_version
-from natdeploy.runtimes.trtexec_log import read_log
+from natdeploy.runtimes.trtexec_log import require_success
 
 PLACES = ("trtexec", "/usr/src/tensorrt/bin/trtexec")
 HELP_S, RUN_S, BUILD_S = 120.0, 600.0, 3600.0
@@ -88,7 +88,7 @@ class TrtexecProgram:
         text = done.stdout + done.stderr
         if _NO_SPACE in text or (_NOT_SAVED.search(text) and self._is_full()):
             raise self.transport.cannot_write(_NO_SPACE, "what trtexec writes")
-        read_log(text, source=f"trtexec on {self.transport.name}", exit_code=done.exit_code)
+        require_success(text, source=f"trtexec on {self.transport.name}", exit_code=done.exit_code)
         return text
 
     def read(self, name: str) -> str:

@@ -5,13 +5,7 @@ from __future__ import annotations
 import pytest
 
 from natdeploy.errors import InputError
-from natdeploy.runtimes.benchmark_model import (
-    BenchmarkRun,
-    Delegation,
-    profiling_arguments,
-    read_report,
-    timing_arguments,
-)
+from natdeploy.runtimes.benchmark_model import BenchmarkRun, read_stats, timing_arguments
 from natdeploy.runtimes.tool_output import RunStats, latency_stats
 from tests.support.tool_outputs import TIMED, sample
 
@@ -35,19 +29,6 @@ def test_everything_that_changes_the_time_is_set():
     ]
 
 
-def test_operators_are_timed_in_a_pass_of_their_own():
-    """The same run with the profiler on, with room for every operator, into a file if wanted."""
-    arguments = profiling_arguments("m.tflite", BenchmarkRun(), csv="ops.csv")
-    assert arguments[:-4] == timing_arguments("m.tflite", BenchmarkRun())[:-2]
-    assert arguments[-4:] == [
-        "--use_xnnpack=true",
-        "--enable_op_profiling=true",
-        "--max_profiling_buffer_entries=4096",
-        "--profiling_output_csv_file=ops.csv",
-    ]
-    assert len(profiling_arguments("m.tflite", BenchmarkRun())) == len(arguments) - 1
-
-
 @pytest.mark.parametrize("change", [{"threads": 0}, {"warmup_runs": 0}, {"runs": 0}, {"min_s": 200.0}, {"min_s": -1.0}])
 def test_impossible_runs_are_refused(change):
     """No threads, no runs, or an end before the beginning."""
@@ -55,21 +36,18 @@ def test_impossible_runs_are_refused(change):
         BenchmarkRun(**change)
 
 
-def test_a_report_is_read():
-    """Statistics, delegation and memory of a constructed output."""
-    report = read_report(TIMED)
-    assert report.stats == RunStats(
+def test_statistics_are_read():
+    """Statistics of a constructed output."""
+    stats = read_stats(TIMED)
+    assert stats == RunStats(
         runs=50, mean_ms=2.0205, std_ms=0.08, min_ms=1.9, max_ms=2.6, p5_ms=1.95, median_ms=2.0, p95_ms=2.2
     )
-    assert (report.init_ms, report.first_ms, report.warmup_ms) == (5.5, 2.5, 2.2)
-    assert report.delegations == (Delegation(delegate="TfLiteXNNPackDelegate", nodes=8, of_nodes=10, partitions=3),)
-    assert (report.memory_mb, report.peak_memory_mb) == (7.25, None)
 
 
 def test_the_log_of_a_phone_is_read():
-    """Lines of logcat, with percentiles; XNNPACK took most of the model, in 19 parts."""
-    report = read_report(sample(ANDROID))
-    assert report.stats == RunStats(
+    """Lines of logcat, with percentiles."""
+    stats = read_stats(sample(ANDROID))
+    assert stats == RunStats(
         runs=25,
         mean_ms=145.528,
         std_ms=13.583,
@@ -79,38 +57,30 @@ def test_the_log_of_a_phone_is_read():
         median_ms=141.253,
         p95_ms=187.533,
     )
-    assert (report.init_ms, report.first_ms, report.warmup_ms) == (92.318, 235.158, 211.669)
-    assert report.delegations == (Delegation(delegate="TfLiteXNNPackDelegate", nodes=539, of_nodes=548, partitions=19),)
-    assert report.memory_mb == 73.4102
 
 
 def test_the_output_of_a_gpu_is_read():
-    """Averages alone, and the peak of memory; the delegate took the whole model."""
-    report = read_report(sample(GPU))
-    assert (report.stats.runs, report.stats.mean_ms, report.stats.median_ms) == (1694, 35.1349, None)
-    assert report.stats.typical_ms == 35.1349
-    assert report.delegations == (Delegation(delegate="TfLiteGpuDelegateV2", nodes=58, of_nodes=58, partitions=1),)
-    assert report.peak_memory_mb == 74.6641
+    """It has averages alone, no percentiles."""
+    stats = read_stats(sample(GPU))
+    assert (stats.runs, stats.mean_ms, stats.median_ms) == (1694, 35.1349, None)
+    assert stats.typical_ms == 35.1349
 
 
 def test_an_output_with_operators_is_read_too():
     """The tables have lines of statistics of their own."""
-    report = read_report(sample(LINUX))
-    assert (report.stats.runs, report.stats.mean_ms, report.stats.std_ms) == (64, 15.5176, 0.551)
-    assert (report.init_ms, report.first_ms, report.memory_mb) == (32.163, 19.834, 34.8281)
+    stats = read_stats(sample(LINUX))
+    assert (stats.runs, stats.mean_ms, stats.std_ms) == (64, 15.5176, 0.551)
 
 
 def test_old_layouts_are_read():
-    """Constructed: the timings of very old builds, delegation without the total, and a single run without spread."""
+    """Constructed: the timings of very old builds, and a single run without spread."""
     text = (
         "Replacing 8 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 1 partitions.\n"
         "count=1 curr=90000\ncount=1 curr=1.25e+06\n"
         "Average inference timings in us: Warmup: 90000, Init: 38467, Inference: 1.25e+06\n"
     )
-    report = read_report(text)
-    assert report.stats == RunStats(runs=1, mean_ms=1250, std_ms=0, min_ms=1250, max_ms=1250)
-    assert (report.warmup_ms, report.init_ms, report.first_ms) == (90, 38.467, None)
-    assert report.delegations[0].of_nodes is None
+    stats = read_stats(text)
+    assert stats == RunStats(runs=1, mean_ms=1250, std_ms=0, min_ms=1250, max_ms=1250)
 
 
 def test_several_calls_become_one_latency():
@@ -143,13 +113,13 @@ def test_several_calls_become_one_latency():
 def test_damaged_outputs_are_refused(old, new, message):
     """Other layouts, zeros, contradictions and options that were ignored."""
     with pytest.raises(InputError, match=message):
-        read_report(TIMED.replace(old, new))
+        read_stats(TIMED.replace(old, new))
 
 
 def test_the_output_of_two_calls_is_refused():
     """A device's log keeps earlier ones."""
     with pytest.raises(InputError, match="line 15: the output of more than one call"):
-        read_report(TIMED + TIMED)
+        read_stats(TIMED + TIMED)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +128,7 @@ def test_the_output_of_two_calls_is_refused():
 def test_a_failure_is_told_with_its_own_words(line):
     """The program says why."""
     with pytest.raises(InputError, match="benchmark_model failed: ") as caught:
-        read_report(f"INFO: STARTING!\n{line}\n")
+        read_stats(f"INFO: STARTING!\n{line}\n")
     assert line.removeprefix("ERROR: ").removeprefix("INFO: ") in caught.value.message
 
 
@@ -166,10 +136,10 @@ def test_a_failure_is_told_with_its_own_words(line):
 def test_an_output_cut_anywhere_is_refused_or_has_the_whole_figure(name):
     """Wherever it ends, it is refused, unless the closing line is there."""
     text = TIMED if name is None else sample(name)
-    whole = read_report(text).stats
+    whole = read_stats(text)
     for end in range(min(len(text), 3000)):
         try:
-            found = read_report(text[:end]).stats
+            found = read_stats(text[:end])
         except InputError:
             continue
         assert found == whole

@@ -11,43 +11,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from natdeploy.errors import InputError
-from natdeploy.runtimes.benchmark_model import read_report
-from natdeploy.runtimes.benchmark_profile import operator_profile as benchmark_operators
-from natdeploy.runtimes.benchmark_profile import read_operators
-from natdeploy.runtimes.litert_benchmark import read_result
+from natdeploy.runtimes.benchmark_model import read_stats
 from natdeploy.runtimes.tool_output import latency_stats
 from natdeploy.runtimes.trtexec import TrtexecFlags
-from natdeploy.runtimes.trtexec_files import read_layer_info, read_profile, read_times, times_stats
-from natdeploy.runtimes.trtexec_log import read_log
-from natdeploy.runtimes.trtexec_operators import operator_profile as engine_operators
+from natdeploy.runtimes.trtexec_files import read_layer_info, read_profile, read_times
+from natdeploy.runtimes.trtexec_operators import operator_profile
 from tests.support.tool_outputs import (
     HELP_10,
-    LITERT_RESULT,
-    OPERATORS,
-    OPERATORS_CSV,
     SAMPLES,
     TIMED,
-    TRTEXEC_LOG,
     exported_profile,
     exported_times,
 )
 
 Reader = Callable[[str], Iterable[float]]
 READERS: dict[str, Reader] = {
-    "trtexec log": lambda text: [read_log(text).compute.median_ms],
-    "trtexec times": lambda text: [times_stats(read_times(text, warmup_ms=1, version=(8, 2, 1))).median_ms],
-    "trtexec profile": lambda text: [engine_operators(read_profile(text)).times_us.sum()],
-    "benchmark_model": lambda text: [latency_stats([read_report(text).stats]).median_ms],
-    "op profile": lambda text: [benchmark_operators(read_operators(text)).times_us.sum()],
-    "litert-benchmark": lambda text: [read_result(text).stats.typical_ms],
+    "trtexec times": lambda text: read_times(text, warmup_ms=1, version=(8, 2, 1)),
+    "trtexec profile": lambda text: [operator_profile(read_profile(text)).times_us.sum()],
+    "benchmark_model": lambda text: [latency_stats([read_stats(text)]).median_ms],
 }
 WHOLE = {
-    "trtexec log": [TRTEXEC_LOG],
     "trtexec times": [exported_times([5.0, 4.0, 6.0], old=True), exported_times([5.0, 4.0])],
     "trtexec profile": [exported_profile({"/stem/conv/Conv": 1.5, "Reformatting CopyNode": 0.0, "/b/Gemm": 0.5})],
     "benchmark_model": [TIMED],
-    "op profile": [OPERATORS, OPERATORS_CSV.replace("Convolution (NHWC, F32)", "CONV_2D")],
-    "litert-benchmark": [LITERT_RESULT],
 }
 GARBAGE = st.text(max_size=300) | st.binary(max_size=300).map(lambda raw: raw.decode("utf-8", errors="replace"))
 # A busy machine may take long over any one text.
@@ -155,12 +141,8 @@ def test_every_sample_is_read_by_its_own_reader_alone():
     assert {name: by for name, by in readable.items() if by} == {
         "CONSTRUCTED_trtexec_exportTimes_8.0-8.2.json": ["trtexec times"],
         "CONSTRUCTED_trtexec_exportTimes_8.5plus.json": ["trtexec times"],
-        "litert_benchmark_2.3.0.result.json": ["litert-benchmark"],
         "tflite_benchmark_model_android_logcat_2026.txt": ["benchmark_model"],
         "tflite_benchmark_model_gpu_2023.txt": ["benchmark_model"],
         "tflite_benchmark_model_linux_x86_2024_op_profiling.txt": ["benchmark_model"],
-        "trtexec_10.9_unstable_tail.log": ["trtexec log"],
-        "trtexec_8.0.1_jetson_nano_b01.log": ["trtexec log"],
-        "trtexec_8.5_x86_tail.log": ["trtexec log"],
         "trtexec_exportProfile_8.5plus_median.json": ["trtexec profile"],
     }

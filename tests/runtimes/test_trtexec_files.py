@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 
 from natdeploy.errors import InputError
-from natdeploy.runtimes.trtexec_files import read_layer_info, read_profile, read_times, times_stats
+from natdeploy.runtimes.trtexec_files import read_layer_info, read_profile, read_times
 from tests.support.tool_outputs import exported_profile, exported_times, sample
 
 OLD_TIMES, NEW_TIMES = "CONSTRUCTED_trtexec_exportTimes_8.0-8.2.json", "CONSTRUCTED_trtexec_exportTimes_8.5plus.json"
@@ -27,15 +26,6 @@ def test_the_new_layout_of_times_is_read():
     """From 8.5 on the warm-up is not in the file, whatever the times at which runs began."""
     found = read_times(sample(NEW_TIMES), warmup_ms=1000, version=(8, 5, 2))
     assert found.tolist() == [39.9866, 39.9004, 40.0443, 40.0891, 39.9061]
-
-
-def test_times_become_a_latency():
-    """Median, p10 and p90 are of the runs."""
-    stats = times_stats(read_times(exported_times([1.0, 2.0, 3.0, 4.0, 5.0]), warmup_ms=1, version=(10, 3, 0)))
-    assert (stats.median_ms, stats.mean_ms, stats.runs) == (3, 3, 5)
-    assert (stats.p10_ms, stats.p90_ms) == pytest.approx((1.4, 4.6))
-    with pytest.raises(InputError, match="nothing was measured"):
-        times_stats(np.empty(0))
 
 
 @pytest.mark.parametrize("old", [True, False])
