@@ -22,6 +22,7 @@ from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats
 from natdeploy.core.layers import Layer, layer_names, walk
 from natdeploy.core.operators import ModelProfile, owners
 from natdeploy.core.space import SearchSpace
+from natdeploy.errors import InputError
 from natdeploy.ports import ModelTimer
 from natdeploy.profilers.model_files import ModelFiles
 
@@ -92,13 +93,21 @@ def layer_shares(layers: tuple[Layer, ...], profile: ModelProfile) -> dict[str, 
 
 
 def merge_rows(networks: Networks, whole: Sequence[LatencyStats], shares: Sequence[Mapping[str, float]]) -> Rows:
-    """Turn shares into rows: equal layers of one network are averaged, of several networks the median is taken."""
+    """Turn shares into rows: equal layers of one network are averaged, of several networks the median is taken.
+
+    Raises:
+        InputError: A layer has no share: the runtime counts its operators to those of other layers.
+    """
     found: dict[Layer, list[LatencyStats]] = defaultdict(list)
     for layers, stats, share in zip(networks, whole, shares, strict=True):
         repeated: dict[Layer, list[float]] = defaultdict(list)
         for layer, name in zip(layers, layer_names(layers), strict=True):
             repeated[layer].append(share[name])
         for layer, parts in repeated.items():
+            if not any(parts):
+                msg = f"the runtime's profile has no time of the layer {layer.op} at size {layer.in_size}"
+                hint = "measure whole networks instead, and make a table of them with: natdeploy tables fit"
+                raise InputError(msg, hint=hint)
             found[layer].append(stats.scaled(float(np.mean(parts))))
     return {layer: _median(rows) for layer, rows in found.items()}
 

@@ -12,6 +12,7 @@ from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats
 from natdeploy.core.layers import layer_names
 from natdeploy.core.operators import ModelProfile, Node
 from natdeploy.core.space import SPACES
+from natdeploy.errors import InputError
 from natdeploy.profilers.drift import Pass, join, level_ms
 from natdeploy.profilers.in_context import covering_networks, layer_shares, merge_rows
 
@@ -88,6 +89,15 @@ def test_rows_are_shares_of_the_time_without_a_profiler():
     assert rows[stem].median_ms == pytest.approx(2)
     only_first = next(layer for layer in networks[0] if all(layer not in other for other in networks[1:]))
     assert rows[only_first].median_ms == pytest.approx(1)
+
+
+def test_a_layer_without_time_is_named():
+    """A runtime that counts the operators of a layer to other layers cannot be profiled in context, and says so."""
+    layers = covering_networks(SPACES["starter"], 0.5, 32)[0]
+    shares = {**dict.fromkeys(layer_names(layers), 0.1), "pooling": 0.0}
+    with pytest.raises(InputError, match="no time of the layer pooling at size 1") as caught:
+        merge_rows([layers], [stats(0.4)], [shares])
+    assert "tables fit" in str(caught.value.hint)
 
 
 def test_the_rows_of_a_network_sum_to_its_time():

@@ -112,7 +112,7 @@ def trtexec(arguments: list[str]) -> str:
         return TRTEXEC_LOG
     ms = len(engine) / 1e5
     if "exportProfile" in options:
-        names = sorted(set(re.findall(rb"/(?:stem|blocks|final|feature|classifier)[\w./]*/[A-Z]\w*", engine)))
+        names = sorted(set(re.findall(rb"/(?:stem|blocks|final|pooling|feature|classifier)[\w./]*/[A-Z]\w*", engine)))
         layers = {name.decode(): ms / len(names) for name in names if not name.endswith(b"_0")}
         Path(options["exportProfile"]).write_text(exported_profile(layers, median=False), encoding="utf-8")
     else:
