@@ -88,21 +88,18 @@ def meanings(value: Any) -> dict[str, str]:  # noqa: ANN401
 
 
 def spaces() -> str:
-    """Return a table of every search space."""
+    """Return two tables of every search space: its sizes, and its layers."""
     from natdeploy.core.space import SPACES
 
-    rows = [
+    found = SPACES.values()
+    sizes = [[f"`{s.name}`", _list(s.widths), _sizes(s.resolutions), f"{s.size:.1e}"] for s in found]
+    layers = [[f"`{s.name}`", _list(s.depths), _list(s.kernels), _list(s.expand_ratios)] for s in found]
+    return "\n\n".join(
         [
-            f"`{s.name}`",
-            _list(s.widths),
-            _sizes(s.resolutions),
-            _list(s.kernels),
-            _list(s.expand_ratios),
-            f"{s.size:.1e}",
+            _table(["space", "widths", "resolutions", "architectures"], sizes),
+            _table(["space", "layers of a stage", "kernel sizes", "expand ratios"], layers),
         ]
-        for s in SPACES.values()
-    ]
-    return _table(["space", "widths", "resolutions", "kernels", "expand ratios", "architectures"], rows)
+    )
 
 
 def devices() -> str:
