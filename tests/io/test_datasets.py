@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from natdeploy.api import SilentReporter
 from natdeploy.errors import InputError
 from natdeploy.io import datasets
 from natdeploy.io.datasets import load_classes, load_task, resolved
+from natdeploy.testing.fakes import RecordingReporter, Step
 
 GREYS = {"cat": 40, "dog": 120, "eel": 200}
 
@@ -143,14 +143,9 @@ def test_a_class_of_one_image_is_trained_on(tmp_path):
 def test_classes_that_a_split_lacks_are_told(tmp_path):
     """A class too small for every split is named, once for each that it is missing from; larger ones are not."""
     make_folder(tmp_path, {"cat": 12, "dog": 1, "eel": 2})
-    told = []
-
-    class Reporter(SilentReporter):
-        def warn(self, message):
-            told.append(message)
-
-    load_task(str(tmp_path), 20, reporter=Reporter())
-    assert told == [
+    reporter = RecordingReporter()
+    load_task(str(tmp_path), 20, reporter=reporter)
+    assert reporter.warnings == [
         "the validation split has no image of dog, eel",
         "the test split has no image of dog",
     ]
@@ -277,17 +272,6 @@ def test_images_are_cropped_to_their_middle(tmp_path):
     assert train.images[:, :, 1:-1, 1:-1].min() > 225
 
 
-class Listener:
-    """A reporter that keeps the progress it is told."""
-
-    def __init__(self):
-        self.told = []
-
-    def progress(self, stage, done, total, detail=""):
-        """Keep it."""
-        self.told.append((stage, done, total))
-
-
 def colourful_folder(root):
     """Write three classes of 10 noisy images, with names of any kind."""
     rng = np.random.default_rng(0)
@@ -331,13 +315,14 @@ def test_a_damaged_file_that_was_left_unread_is_named_when_it_is_wanted(tmp_path
 def test_the_reading_of_many_images_is_told(tmp_path, monkeypatch):
     """Progress runs up to the number of images; of few images nothing is said."""
     colourful_folder(tmp_path)
-    listener = Listener()
-    load_task(str(tmp_path), 16, reporter=listener)
-    assert not listener.told
+    reporter = RecordingReporter()
+    load_task(str(tmp_path), 16, reporter=reporter)
+    assert not reporter.steps
     monkeypatch.setattr(datasets, "_LARGE", 30)
-    load_task(str(tmp_path), 16, reporter=listener)
-    assert listener.told[-1] == ("reading images", 30, 30)
-    assert [done for _, done, _ in listener.told] == sorted(done for _, done, _ in listener.told)
+    load_task(str(tmp_path), 16, reporter=reporter)
+    assert reporter.steps[-1] == Step(stage="reading images", done=30, total=30, detail="")
+    counts = [step.done for step in reporter.steps]
+    assert counts == sorted(counts)
 
 
 def test_classes_are_told_without_reading_images(tmp_path):

@@ -9,6 +9,7 @@ from torchvision import datasets
 from natdeploy.errors import InputError
 from natdeploy.io.datasets import load_classes, load_task
 from natdeploy.io.published_sets import PUBLISHED
+from natdeploy.testing.fakes import RecordingReporter
 from tests.support import tiny_sets
 from tests.support.http_server import served
 
@@ -35,24 +36,13 @@ def archive(tmp_path, monkeypatch):
     return path
 
 
-class Listener:
-    """A reporter that keeps what it is told."""
-
-    def __init__(self):
-        self.said = []
-
-    def info(self, message):
-        """Keep it."""
-        self.said.append(message)
-
-
 def test_a_missing_set_is_downloaded_once(root, archive, monkeypatch):
     """The archive is fetched, checked and unpacked into the set's folder; the next call needs no server."""
-    listener = Listener()
+    reporter = RecordingReporter()
     with served(archive.parent) as address:
         monkeypatch.setattr(datasets.DTD, "_URL", f"{address}/{archive.name}")
-        assert load_classes("dtd", reporter=listener) == tiny_sets.CLASSES
-    assert listener.said == [f"DTD is not in {root / 'dtd'}: downloading it"]
+        assert load_classes("dtd", reporter=reporter) == tiny_sets.CLASSES
+    assert reporter.said == [f"DTD is not in {root / 'dtd'}: downloading it"]
     assert [entry.name for entry in root.iterdir()] == ["dtd"]
     assert len(load_task("dtd", 16).test) == 9
 

@@ -11,26 +11,12 @@ from natdeploy.errors import InputError
 from natdeploy.io import supernet_weights
 from natdeploy.io.supernet_weights import find_weights, has_packaged, has_released, packaged_folder
 from natdeploy.supernet.checkpoints import write_state
+from natdeploy.testing.fakes import RecordingReporter
 from tests.support.http_server import SilentHandler, served
 
 STARTER, NAT = SPACES["starter"], SPACES["nat"]
 NAMES = ("ofa_mbv3_d234_e346_k357_w1.0", "ofa_mbv3_d234_e346_k357_w1.2")
 OFFLINE = "http://127.0.0.1:9/"
-
-
-class Listener:
-    """A reporter that keeps what it is told."""
-
-    def __init__(self):
-        self.said, self.stages = [], []
-
-    def info(self, message):
-        """Keep it."""
-        self.said.append(message)
-
-    def progress(self, stage, done, total, detail=""):
-        """Keep it."""
-        self.stages.append((stage, done, total))
 
 
 @pytest.fixture
@@ -104,14 +90,14 @@ def test_weights_that_changed_are_refused(packaged):
 
 def test_released_weights_are_downloaded_once(home, there, monkeypatch):
     """Both widths are fetched with progress and kept with their hashes; the next call needs no network."""
-    listener = Listener()
+    reporter = RecordingReporter()
     with served(there) as address:
         monkeypatch.setattr(supernet_weights, "RELEASED_ADDRESS", f"{address}/")
-        found = find_weights(NAT, "released", listener)
+        found = find_weights(NAT, "released", reporter)
     assert [file.width for file in found.files] == [1.0, 1.2]
     assert found.sha256 == tuple(sha256(there / name) for name in NAMES)
-    assert len(listener.said) == 2
-    assert {stage for stage, _, _ in listener.stages} == {f"downloading {name}" for name in NAMES}
+    assert len(reporter.said) == 2
+    assert {step.stage for step in reporter.steps} == {f"downloading {name}" for name in NAMES}
     kept = {path.name for path in (home / "weights").iterdir()}
     assert kept == {*NAMES, *(f"{name}.sha256" for name in NAMES)}
     monkeypatch.setattr(supernet_weights, "RELEASED_ADDRESS", OFFLINE)

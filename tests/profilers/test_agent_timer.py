@@ -6,13 +6,12 @@ import ast
 import dataclasses
 import shlex
 import sys
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from natdeploy.api.context import SystemClock
 from natdeploy.core.architecture import uniform
 from natdeploy.core.device import Deployment
 from natdeploy.core.layers import walk
@@ -31,6 +30,7 @@ from natdeploy.runtimes.connection import Connection, LocalLink
 from natdeploy.runtimes.litert import LitertRuntime
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 from natdeploy.runtimes.ssh import SshLink
+from natdeploy.testing.fakes import RecordingReporter
 from tests.support.ssh_server import ADDRESS, SshServer, ssh_server, write_program
 
 pytestmark = pytest.mark.device
@@ -39,39 +39,6 @@ SPACE = dataclasses.replace(
 )
 SHORT = Timing(warmup_runs=2, warmup_s=0.0, rounds=6, quiet_rounds=4, max_rounds=0, round_s=0.0, min_runs=2)
 TARGET = Deployment(device="board", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
-
-
-class Clock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """Return a fixed date."""
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-    def seconds(self) -> float:
-        """Return the time."""
-        return time.perf_counter()
-
-
-class Reporter:
-    """Keeps the steps of a profile, and cuts the connection before one of them."""
-
-    def __init__(self, cut=None) -> None:
-        self.steps: list[str] = []
-        self._cut = cut
-
-    def info(self, message: str) -> None:
-        """Drop the message."""
-
-    def warn(self, message: str) -> None:
-        """Drop the message."""
-
-    def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        """Keep a step."""
-        if detail:
-            self.steps.append(detail)
-        if done == 1 and self._cut is not None:
-            self._cut()
 
 
 @pytest.fixture(scope="module")
@@ -117,16 +84,18 @@ def timer_on(connection: Connection, **options) -> AgentTimer:
     )
 
 
-def profiled(timer, folder: Path, reporter: Reporter | None = None):
+def profiled(timer, folder: Path, reporter: RecordingReporter | None = None):
     """Profile a board over the small space."""
-    bench = Bench(timer=timer, exporter=OnnxExporter(), clock=Clock(), reporter=reporter or Reporter(), seed=0)
+    bench = Bench(
+        timer=timer, exporter=OnnxExporter(), clock=SystemClock(), reporter=reporter or RecordingReporter(), seed=0
+    )
     return profile_device(SPACE, TARGET, bench, existing=None, journal=folder / "rows.jsonl", validate_networks=2)
 
 
 def test_a_board_is_timed_as_this_machine_is(board, models):
     """Over ssh the same version, machine and operators are found as here, and the larger network is slower."""
     remote = timer_on(board)
-    local = LocalTimer(runtime=OnnxRuntime(), threads=1, clock=Clock(), timing=SHORT, profile_runs=8)
+    local = LocalTimer(runtime=OnnxRuntime(), threads=1, clock=SystemClock(), timing=SHORT, profile_runs=8)
     assert (remote.version(), remote.fingerprint()) == (local.version(), local.fingerprint())
     assert remote.protocol() == local.protocol()
     assert remote.conditions().keys() == local.conditions().keys()
@@ -143,14 +112,14 @@ def test_a_board_is_profiled_and_what_was_measured_before_a_cut_is_kept(running,
     """A connection that is cut costs the resolution that was being measured; the next call goes on from there."""
     monkeypatch.setenv("PATH", f"{running.folder / 'bin'}:/usr/bin:/bin")
     with Connection("board", SshLink(ADDRESS)) as connection:
-        first = Reporter(cut=running.cut)
+        first = RecordingReporter(lambda step: running.cut() if step.done == 1 else None)
         with pytest.raises(DeviceUnreachableError, match=r"board: the connection was cut"):
             profiled(timer_on(connection), tmp_path, first)
     with Connection("board", SshLink(ADDRESS)) as connection:
-        second = Reporter()
+        second = RecordingReporter()
         table = profiled(timer_on(connection), tmp_path, second)
-    assert first.steps == ["width 0.5, resolution 32", "width 0.5, resolution 48"]
-    assert second.steps == ["width 0.5, resolution 48"]
+    assert first.details == ["width 0.5, resolution 32", "width 0.5, resolution 48"]
+    assert second.details == ["width 0.5, resolution 48"]
     assert table.covered_resolutions(SPACE, 1000) == SPACE.resolutions
     assert (table.provenance, table.method, table.validation.networks) == ("measured", "in-context", 2)
 

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from natdeploy.profilers.budget import Budget, by_importance
-
-
-class Clock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.time_s = 100.0
-
-    def now(self) -> datetime:
-        """Return a fixed date."""
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-    def seconds(self) -> float:
-        """Return the time."""
-        return self.time_s
+from natdeploy.testing.fakes import FakeClock
 
 
 def passes(budget_s: float, full_pass_s: float, places: int) -> list[float]:
     """Return the efforts of the passes that a budget allows where a full pass takes `full_pass_s`."""
-    clock = Clock()
+    clock = FakeClock()
     budget, efforts = Budget(budget_s, clock), []
     while places:
         effort = budget.effort(places)
         if effort is None:
             break
-        clock.time_s += effort * full_pass_s
+        clock.advance(effort * full_pass_s)
         budget.spent(effort, effort * full_pass_s)
         efforts.append(effort)
         places -= 1
@@ -65,14 +49,14 @@ def test_some_layers_are_measured_whatever_the_budget():
 
 def test_the_rest_of_the_budget_is_for_whole_networks():
     """Twice as many networks as a pass has get the effort that the remaining time allows."""
-    clock = Clock()
+    clock = FakeClock()
     budget = Budget(100, clock)
     assert budget.check_effort(24, 12) == 0.2
     budget.spent(1.0, 40)
-    clock.time_s += 40
+    clock.advance(40)
     assert budget.check_effort(24, 12) == pytest.approx(60 / 80)
     assert budget.check_effort(12, 12) == 1.0
-    clock.time_s += 200
+    clock.advance(200)
     assert budget.check_effort(24, 12) == 0.2
 
 

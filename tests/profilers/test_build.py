@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
-from datetime import UTC, datetime
 
 import pytest
 
+from natdeploy.api.context import SystemClock
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS
@@ -24,46 +23,11 @@ from natdeploy.profilers.local_timer import LocalTimer
 from natdeploy.profilers.passes import Bench
 from natdeploy.profilers.roofline import estimate
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
+from natdeploy.testing.fakes import RecordingReporter
 
 SPACE = dataclasses.replace(
     SPACES["starter"], name="tiny", resolutions=(32, 48), kernels=(3,), expand_ratios=(3, 4), depths=(1, 2)
 )
-
-
-class Clock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """Return a fixed date."""
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-    def seconds(self) -> float:
-        """Return the time."""
-        return time.perf_counter()
-
-
-class Reporter:
-    """Keeps what it is told."""
-
-    def __init__(self, stop_before: int | None = None) -> None:
-        self.said: list[str] = []
-        self.steps: list[str] = []
-        self.stop_before = stop_before
-
-    def info(self, message: str) -> None:
-        """Keep a message."""
-        self.said.append(message)
-
-    def warn(self, message: str) -> None:
-        """Keep a warning."""
-        self.said.append(f"warning: {message}")
-
-    def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        """Keep a step; give up as a user does where asked for."""
-        if done == self.stop_before:
-            raise KeyboardInterrupt
-        if detail:
-            self.steps.append(detail)
 
 
 @pytest.fixture
@@ -73,22 +37,38 @@ def host(tmp_path, monkeypatch):
     return find_device("host")
 
 
+def stop_before(number):
+    """Return what stops the work before the step of this number, as a user does."""
+
+    def stop(step):
+        if step.done == number:
+            raise KeyboardInterrupt
+
+    return stop
+
+
 def local_timer():
     """Return the timer of this machine."""
-    return LocalTimer(runtime=OnnxRuntime(), threads=1, clock=Clock())
+    return LocalTimer(runtime=OnnxRuntime(), threads=1, clock=SystemClock())
 
 
 def profiled(space, folder, *, deployment=None, existing=None, reporter=None, **options):
     """Profile this machine."""
     deployment = deployment or find_deployment(find_device("host"))
-    bench = Bench(timer=local_timer(), exporter=OnnxExporter(), clock=Clock(), reporter=reporter or Reporter(), seed=0)
+    bench = Bench(
+        timer=local_timer(),
+        exporter=OnnxExporter(),
+        clock=SystemClock(),
+        reporter=reporter or RecordingReporter(),
+        seed=0,
+    )
     return profile_device(space, deployment, bench, existing=existing, journal=folder / "rows.jsonl", **options)
 
 
 @pytest.fixture(scope="module")
 def reporter():
     """Return what kept the messages of the real table's profile."""
-    return Reporter()
+    return RecordingReporter()
 
 
 @pytest.fixture(scope="module")
@@ -124,27 +104,27 @@ def test_a_profile_finds_the_larger_networks_slower(table):
 
 def test_a_complete_table_is_not_measured_again(table, host, tmp_path):
     """With nothing to add, the existing table is the result."""
-    reporter = Reporter()
+    reporter = RecordingReporter()
     assert profiled(SPACE, tmp_path, existing=table, reporter=reporter) is table
-    assert reporter.steps == []
+    assert reporter.details == []
 
 
 def test_the_check_alone_can_be_repeated(table, host, tmp_path):
     """Nothing is measured where nothing is lacking, unless the check is asked for: it leaves the rows as they are."""
     assert profiled(SPACE, tmp_path, existing=table, validate_networks=5) is table
-    reporter = Reporter()
+    reporter = RecordingReporter()
     found = profiled(SPACE, tmp_path, existing=table, recheck=True, reporter=reporter, validate_networks=4)
-    assert reporter.steps == []
+    assert reporter.details == []
     assert found.rows == table.rows
     assert found.validation.networks == 4
 
 
 def test_only_missing_rows_are_added(table, host, tmp_path):
     """A new resolution is measured; rows that exist keep their figures."""
-    reporter = Reporter()
+    reporter = RecordingReporter()
     wider = SPACE.with_resolutions((32, 40, 48))
     found = profiled(wider, tmp_path, existing=table, reporter=reporter, validate_networks=0)
-    assert reporter.steps == ["width 0.5, resolution 40"]
+    assert reporter.details == ["width 0.5, resolution 40"]
     assert {layer: found.rows[layer] for layer in table.rows} == table.rows
     assert found.covered_resolutions(wider, 10) == wider.resolutions
     assert (found.validation, found.calibration) == (None, None)
@@ -153,11 +133,11 @@ def test_only_missing_rows_are_added(table, host, tmp_path):
 def test_an_interrupted_profile_goes_on_where_it_stopped(host, tmp_path):
     """The finished resolution comes from the journal and is not measured twice."""
     with pytest.raises(KeyboardInterrupt):
-        profiled(SPACE, tmp_path, reporter=Reporter(stop_before=1), validate_networks=0)
+        profiled(SPACE, tmp_path, reporter=RecordingReporter(stop_before(1)), validate_networks=0)
     kept = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
-    reporter = Reporter()
+    reporter = RecordingReporter()
     table = profiled(SPACE, tmp_path, reporter=reporter, validate_networks=0)
-    assert reporter.steps == ["width 0.5, resolution 48"]
+    assert reporter.details == ["width 0.5, resolution 48"]
     first = {json.dumps(row["layer"], sort_keys=True): row["stats"]["median_ms"] for row in kept[1]["rows"]}
     ratios = {
         round(stats.median_ms / first[json.dumps(dataclasses.asdict(layer), sort_keys=True)], 2)
@@ -169,8 +149,8 @@ def test_an_interrupted_profile_goes_on_where_it_stopped(host, tmp_path):
 
 def test_a_budget_leaves_out_what_it_cannot_reach(tmp_path):
     """What it reached is a table with its error; the rest is named, and measured by the next call."""
-    reporter = Reporter()
-    budget = Budget(0.5, Clock())
+    reporter = RecordingReporter()
+    budget = Budget(0.5, SystemClock())
     table = profiled(SPACE, tmp_path, reporter=reporter, budget=budget, validate_networks=4)
     assert table.covered_resolutions(SPACE, 10) == (48,)
     assert table.validation.networks == 4
@@ -184,10 +164,10 @@ def test_a_budget_leaves_out_what_it_cannot_reach(tmp_path):
 def test_fresh_measures_everything_anew_but_once(table, host, tmp_path):
     """A fresh profile ignores table and finished journal, and goes on behind an interrupted fresh one."""
     with pytest.raises(KeyboardInterrupt):
-        profiled(SPACE, tmp_path, existing=table, fresh=True, reporter=Reporter(stop_before=1))
-    again, after = Reporter(), Reporter(stop_before=0)
+        profiled(SPACE, tmp_path, existing=table, fresh=True, reporter=RecordingReporter(stop_before(1)))
+    again, after = RecordingReporter(), RecordingReporter(stop_before(0))
     profiled(SPACE, tmp_path, existing=table, fresh=True, reporter=again, validate_networks=0)
-    assert again.steps == ["width 0.5, resolution 48"]
+    assert again.details == ["width 0.5, resolution 48"]
     with pytest.raises(KeyboardInterrupt):
         profiled(SPACE, tmp_path, fresh=True, reporter=after)
 
@@ -195,7 +175,7 @@ def test_fresh_measures_everything_anew_but_once(table, host, tmp_path):
 def test_a_table_of_another_machine_is_not_added_to(table, host, tmp_path):
     """The warning names the machine, and everything is measured anew."""
     foreign = dataclasses.replace(table, fingerprint="another machine")
-    reporter = Reporter(stop_before=0)
+    reporter = RecordingReporter(stop_before(0))
     with pytest.raises(KeyboardInterrupt):
         profiled(SPACE, tmp_path, existing=foreign, reporter=reporter)
     assert any("another machine" in message for message in reporter.said)
@@ -208,7 +188,7 @@ def test_measurements_do_not_go_into_estimates(table, host, tmp_path):
     assert "--fresh" in str(caught.value.hint)
     nano = find_device("jetson-nano")
     with pytest.raises(InputError, match="measured latencies"):
-        estimate(SPACE, nano, find_deployment(nano), table, clock=Clock())
+        estimate(SPACE, nano, find_deployment(nano), table, clock=SystemClock())
 
 
 @pytest.mark.parametrize("options", [{"precision": "int8"}, {"batch": 4}])
@@ -221,7 +201,7 @@ def test_what_the_method_cannot_measure_is_refused(host, tmp_path, options):
 def test_an_estimate_covers_the_space_without_claiming_anything(host):
     """No interval, no validation, no machine: nothing was run."""
     nano = find_device("jetson-nano")
-    table = estimate(SPACE, nano, find_deployment(nano), None, clock=Clock())
+    table = estimate(SPACE, nano, find_deployment(nano), None, clock=SystemClock())
     assert table.covered_resolutions(SPACE, 10) == SPACE.resolutions
     assert (table.provenance, table.method) == ("estimated", "roofline")
     assert (table.validation, table.calibration, table.fingerprint, table.runtime_version) == (None,) * 4
@@ -231,9 +211,9 @@ def test_an_estimate_covers_the_space_without_claiming_anything(host):
 def test_an_estimate_adds_missing_rows_only(host):
     """The existing table is returned where it is complete, and added to where it is not."""
     nano = find_device("jetson-nano")
-    table = estimate(SPACE, nano, find_deployment(nano), None, clock=Clock())
-    assert estimate(SPACE, nano, find_deployment(nano), table, clock=Clock()) is table
-    wider = estimate(SPACE.with_resolutions((40,)), nano, find_deployment(nano), table, clock=Clock())
+    table = estimate(SPACE, nano, find_deployment(nano), None, clock=SystemClock())
+    assert estimate(SPACE, nano, find_deployment(nano), table, clock=SystemClock()) is table
+    wider = estimate(SPACE.with_resolutions((40,)), nano, find_deployment(nano), table, clock=SystemClock())
     assert wider.covered_resolutions(SPACE.with_resolutions((32, 40, 48)), 10) == (32, 40, 48)
 
 
@@ -241,12 +221,12 @@ def test_what_cannot_be_estimated_is_refused(host):
     """A device without figures, and figures for another use, give no estimate."""
     nano = find_device("jetson-nano")
     with pytest.raises(InputError, match="can only be measured"):
-        estimate(SPACE, host, find_deployment(host), None, clock=Clock())
+        estimate(SPACE, host, find_deployment(host), None, clock=SystemClock())
     with pytest.raises(InputError, match="no peak rate is known for precision int8"):
-        estimate(SPACE, nano, find_deployment(nano, precision="int8"), None, clock=Clock())
+        estimate(SPACE, nano, find_deployment(nano, precision="int8"), None, clock=SystemClock())
     several = Deployment(device=nano.name, runtime=nano.runtime, precision="fp16", batch=8, threads=1)
     with pytest.raises(InputError, match="figures of jetson-nano are for batch 1"):
-        estimate(SPACE, nano, several, None, clock=Clock())
+        estimate(SPACE, nano, several, None, clock=SystemClock())
 
 
 def test_a_busy_machine_is_warned_about(monkeypatch):

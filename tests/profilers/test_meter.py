@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
-
 import numpy as np
 import torch
 
+from natdeploy.api.context import SystemClock
 from natdeploy.core.architecture import uniform
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
@@ -22,19 +20,7 @@ SPACE = SPACES["starter"]
 SHORT = Timing(warmup_runs=1, warmup_s=0.0, rounds=5, quiet_rounds=5, max_rounds=0, round_s=0.0, min_runs=2)
 
 
-class Clock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """Return a fixed date."""
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-    def seconds(self) -> float:
-        """Return the time."""
-        return time.perf_counter()
-
-
-TIMER = LocalTimer(runtime=OnnxRuntime(), threads=1, clock=Clock(), timing=SHORT)
+TIMER = LocalTimer(runtime=OnnxRuntime(), threads=1, clock=SystemClock(), timing=SHORT)
 
 
 class CountingExporter(OnnxExporter):

@@ -18,27 +18,11 @@ from natdeploy.core.layers import walk
 from natdeploy.core.space import find_space
 from natdeploy.errors import CoverageError, InputError
 from natdeploy.profilers.network_tables import calibrate_table, fit_table
+from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.tables import HOST, made_up_table
 
 SPACE = find_space("starter")
 BOARD = dataclasses.replace(HOST, device="board")
-
-
-class Reporter:
-    """Keeps warnings."""
-
-    def __init__(self):
-        self.warnings = []
-
-    def info(self, message):
-        """Drop the message."""
-
-    def warn(self, message):
-        """Keep the message."""
-        self.warnings.append(message)
-
-    def progress(self, stage, done, total, detail=""):
-        """Drop the news."""
 
 
 def networks(count, *, space=SPACE, seed=0):
@@ -57,12 +41,12 @@ def measure(chosen, *, alpha=0.0, beta=1.0, gamma=0.0, noise=0.02, seed=0):
 
 def fit(chosen, measured, *, space=SPACE, reporter=None):
     """Fit a table."""
-    return fit_table(space, BOARD, chosen, measured, reporter=reporter or Reporter(), clock=SystemClock())
+    return fit_table(space, BOARD, chosen, measured, reporter=reporter or RecordingReporter(), clock=SystemClock())
 
 
 def test_a_fitted_table_says_what_it_rests_on():
     """Provenance, error on held-out networks, interval, and how many rows no network holds."""
-    chosen, reporter = networks(100), Reporter()
+    chosen, reporter = networks(100), RecordingReporter()
     table = fit(chosen, measure(chosen), reporter=reporter)
     assert (table.provenance, table.deployment) == ("fitted", BOARD)
     assert table.covered_resolutions(SPACE, 10) == SPACE.resolutions
@@ -145,7 +129,7 @@ def test_repeated_networks_and_equal_latencies_are_refused():
     with pytest.raises(InputError, match="all networks have the same latency, 5 ms"):
         calibrate_table(source, BOARD, chosen, [5.0] * 30, clock=SystemClock())
     with pytest.raises(InputError, match="9 different networks are too few to fit"):
-        fit_table(SPACE, BOARD, 4 * nine, 4 * measure(nine), reporter=Reporter(), clock=SystemClock())
+        fit_table(SPACE, BOARD, 4 * nine, 4 * measure(nine), reporter=RecordingReporter(), clock=SystemClock())
 
 
 @pytest.fixture(scope="module")

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import gc
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from natdeploy.errors import InputError
 from natdeploy.profilers.timing import Timing, summarize, time_interleaved
+from natdeploy.testing.fakes import FakeClock
 
 
-class FakeClock:
+class TaskClock(FakeClock):
     """A clock that moves when something is run."""
 
     def __init__(self) -> None:
-        self.time_s = 0.0
+        super().__init__()
         self.log: list[int] = []
-
-    def now(self) -> datetime:
-        """Return a fixed date."""
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-    def seconds(self) -> float:
-        """Return the time."""
-        return self.time_s
 
     def task(self, number: int, durations_s):
         """Return a call that takes the next of `durations_s`, the last one for ever."""
@@ -33,12 +25,12 @@ class FakeClock:
 
         def call() -> None:
             self.log.append(number)
-            self.time_s += rest.pop(0) if len(rest) > 1 else rest[0]
+            self.advance(rest.pop(0) if len(rest) > 1 else rest[0])
 
         return call
 
 
-def timed(clock: FakeClock, *durations_s, **options):
+def timed(clock: TaskClock, *durations_s, **options):
     """Time tasks of the given durations."""
     calls = [clock.task(number, values) for number, values in enumerate(durations_s)]
     timing = Timing(**{"warmup_runs": 2, "warmup_s": 0.0, "rounds": 4, "quiet_rounds": 99, "max_rounds": 0, **options})
@@ -47,7 +39,7 @@ def timed(clock: FakeClock, *durations_s, **options):
 
 def test_each_call_gets_its_own_time():
     """The statistics of a steady call are its duration, in milliseconds."""
-    fast, slow = timed(FakeClock(), [0.001], [0.004], round_s=0.01, min_runs=2, max_runs=50)
+    fast, slow = timed(TaskClock(), [0.001], [0.004], round_s=0.01, min_runs=2, max_runs=50)
     assert (fast.median_ms, slow.median_ms) == (pytest.approx(1), pytest.approx(4))
     assert fast.std_ms == pytest.approx(0, abs=1e-5)
     assert (fast.runs, slow.runs) == (4 * 10, 4 * 2)
@@ -61,16 +53,16 @@ def test_short_runs_are_repeated_within_bounds():
 
 def test_warm_up_goes_by_count_and_by_time():
     """Slow first runs, and all runs before the warm-up's time is over, do not count."""
-    stats = timed(FakeClock(), [0.5, 0.3, *[0.001] * 2, 0.001], warmup_runs=4, rounds=2, min_runs=1, max_runs=1)
+    stats = timed(TaskClock(), [0.5, 0.3, *[0.001] * 2, 0.001], warmup_runs=4, rounds=2, min_runs=1, max_runs=1)
     assert stats[0].p90_ms == pytest.approx(1)
-    clock = FakeClock()
+    clock = TaskClock()
     timed(clock, [0.001], warmup_runs=1, warmup_s=0.05, rounds=1, min_runs=1, max_runs=1)
     assert len(clock.log) == pytest.approx(50 + 2, abs=1)
 
 
 def test_rounds_are_shuffled_and_interleaved():
     """Every round runs everything once, in an order that changes."""
-    clock = FakeClock()
+    clock = TaskClock()
     timed(clock, *[[0.001]] * 5, rounds=8, min_runs=1, max_runs=1)
     rounds = np.array(clock.log[2 * 5 :]).reshape(8, 5, 2)
     assert (rounds[..., 0] == rounds[..., 1]).all()
@@ -82,7 +74,7 @@ def test_rounds_are_shuffled_and_interleaved():
 def test_the_run_after_a_change_does_not_count():
     """The first run of a burst, which finds cold caches, leaves no trace."""
     durations = [0.001] * 2 + [9.0, 0.001] * 4
-    assert timed(FakeClock(), durations, min_runs=1, max_runs=1)[0].mean_ms == pytest.approx(1)
+    assert timed(TaskClock(), durations, min_runs=1, max_runs=1)[0].mean_ms == pytest.approx(1)
 
 
 def test_a_disturbed_minority_of_rounds_does_not_move_the_median():
@@ -104,17 +96,17 @@ def test_what_does_not_settle_gets_more_rounds():
     """A call whose quiet rounds lie apart is timed on until they agree, a steady one is not."""
     unsteady = [0.001] * 2 + [value for value in (0.009, 0.005, 0.003, 0.002) for _ in (0, 1)] + [0.001]
     options = {"rounds": 4, "quiet_rounds": 3, "min_runs": 1, "max_runs": 1}
-    steady, settled = timed(FakeClock(), [0.001], unsteady, **options, max_rounds=20)
+    steady, settled = timed(TaskClock(), [0.001], unsteady, **options, max_rounds=20)
     assert (steady.runs, settled.runs) == (4, 7)
     assert settled.median_ms == pytest.approx(1)
-    _, given_up = timed(FakeClock(), [0.001], unsteady, **options, max_rounds=6)
+    _, given_up = timed(TaskClock(), [0.001], unsteady, **options, max_rounds=6)
     assert given_up.runs == 6
 
 
 def test_a_call_that_takes_no_time_is_not_a_latency():
     """A clock that stands still is reported, never a latency of zero."""
     with pytest.raises(InputError, match="median_ms is 0"):
-        timed(FakeClock(), [0.0], max_runs=2)
+        timed(TaskClock(), [0.0], max_runs=2)
 
 
 def test_the_garbage_collector_is_off_while_timing_and_on_again_after():
@@ -128,14 +120,14 @@ def test_the_garbage_collector_is_off_while_timing_and_on_again_after():
 
     assert gc.isenabled()
     with pytest.raises(ZeroDivisionError):
-        time_interleaved([look], clock=FakeClock(), rng=np.random.default_rng(0), timing=Timing())
+        time_interleaved([look], clock=TaskClock(), rng=np.random.default_rng(0), timing=Timing())
     assert seen == [False] * 3
     assert gc.isenabled()
 
 
 def test_the_same_seed_gives_the_same_order():
     """Nothing but the generator decides the order."""
-    first, second = FakeClock(), FakeClock()
+    first, second = TaskClock(), TaskClock()
     timed(first, [0.001], [0.002], [0.003])
     timed(second, [0.001], [0.002], [0.003])
     assert first.log == second.log

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from natdeploy.api.context import SilentReporter, SystemClock
 from natdeploy.core import genotype
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.device import Deployment
@@ -122,37 +121,12 @@ def test_networks_that_correct_spread_over_sizes():
     assert {network[0].in_size for network in networks} == {48}
 
 
-class Clock:
-    """The machine's clock."""
-
-    def now(self):
-        """Return a fixed date."""
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-    def seconds(self):
-        """Return the time."""
-        return time.perf_counter()
-
-
-class Reporter:
-    """Listens to nothing."""
-
-    def info(self, message):
-        """Ignore a message."""
-
-    def warn(self, message):
-        """Ignore a warning."""
-
-    def progress(self, stage, done, total, detail=""):
-        """Ignore a step."""
-
-
 def test_a_space_is_profiled_with_litert_for_real(tmp_path):
     """Every layer gets a positive row, the table names the method, and its sums rank whole networks."""
     space = SPACES["starter"].with_resolutions((32,))
     timing = Timing(warmup_runs=1, warmup_s=0.0, rounds=4, max_rounds=4, round_s=0.0005, min_runs=1, quiet_rounds=2)
-    timer = LocalTimer(runtime=LitertRuntime(), threads=1, clock=Clock(), timing=timing)
-    bench = Bench(timer=timer, exporter=TfliteDirectExporter(), clock=Clock(), reporter=Reporter(), seed=0)
+    timer = LocalTimer(runtime=LitertRuntime(), threads=1, clock=SystemClock(), timing=timing)
+    bench = Bench(timer=timer, exporter=TfliteDirectExporter(), clock=SystemClock(), reporter=SilentReporter(), seed=0)
     deployment = Deployment(device="host", runtime="litert", precision="fp32", batch=1, threads=1)
     table = profile_device(
         space, deployment, bench, existing=None, journal=tmp_path / "rows.jsonl", validate_networks=8

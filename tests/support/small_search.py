@@ -1,12 +1,12 @@
 """Searches as small as can be: for one board with a made-up table, on a sixth of the digits."""
 
-import csv
 from pathlib import Path
 
 import pytest
 from sklearn import datasets
 
 from natdeploy import api
+from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SPACES
 from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.table_store import table_path
@@ -39,10 +39,14 @@ def prepare(home: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def write_board_table(device: str, resolutions: tuple[int, ...] = (32, 40, 48)) -> None:
-    """Write a made-up table of a board, which covers some resolutions."""
-    deployment = find_deployment(find_device(device))
+    """Write the made-up table of a board."""
+    write_table(table_path(find_deployment(find_device(device))), board_table(device, resolutions))
+
+
+def board_table(device: str, resolutions: tuple[int, ...] = (32, 40, 48)) -> LatencyTable:
+    """Return a made-up table of a board, which covers some resolutions."""
     space = SPACES["starter"].with_resolutions(resolutions)
-    write_table(table_path(deployment), made_up_table(space, deployment=deployment, provenance="estimated"))
+    return made_up_table(space, deployment=find_deployment(find_device(device)), provenance="estimated")
 
 
 def small_search(**changes: object) -> api.SearchResult:
@@ -50,9 +54,3 @@ def small_search(**changes: object) -> api.SearchResult:
     settings = {"devices": (BOARD,), "resolutions": (32,), "effort": EFFORT, "threads": 1, "seed": 5}
     settings |= {"from_scratch": "weights" not in changes, **changes}
     return api.search(**settings)  # type: ignore[arg-type]
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file."""
-    with path.open() as handle:
-        return list(csv.DictReader(handle))

@@ -20,24 +20,7 @@ from natdeploy.export.parity import compute_reference
 from natdeploy.io.datasets import load_task
 from natdeploy.io.subnets import read_subnet
 from natdeploy.runtimes.litert_delegation import Delegation
-
-
-class Heard:
-    """A reporter that remembers."""
-
-    def __init__(self):
-        self.said = []
-
-    def info(self, message):
-        """Remember a message."""
-        self.said.append(message)
-
-    def warn(self, message):
-        """Remember a warning."""
-        self.said.append(f"warning: {message}")
-
-    def progress(self, stage, done, total, detail=""):
-        """Forget progress."""
+from natdeploy.testing.fakes import RecordingReporter
 
 
 @pytest.fixture(autouse=True)
@@ -48,15 +31,15 @@ def home(tmp_path, monkeypatch, exports_on_one_thread):
 
 def export(subnet, folder, formats=("onnx",), **options):
     """Export into `folder`; return the result and what was said."""
-    heard = Heard()
+    reporter = RecordingReporter()
     result = api.export(
         subnet,
         formats,
         options=api.ExportOptions(**options),
         output=folder / "out",
-        context=api.Context(reporter=heard),
+        context=api.Context(reporter=reporter),
     )
-    return result.exports[0], heard.said
+    return result.exports[0], reporter.said
 
 
 def changed(subnet, folder, **keys):
@@ -186,7 +169,7 @@ def test_subnet_without_a_task_is_calibrated_with_given_images(digits_subnet, tm
         Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
     subnet = read_subnet(changed(digits_subnet, tmp_path, task=None))
     options = api.ExportOptions(precision="int8", calibration=str(tmp_path / "images"))
-    images = ExportImages(subnet, options=options, seed=0, reporter=Heard())
+    images = ExportImages(subnet, options=options, seed=0, reporter=RecordingReporter())
     calibration = images.calibration()
     assert calibration.images.shape == (3, 3, 32, 32)
     assert calibration.images.mean(axis=(0, 2, 3)) == pytest.approx([0, 0, 0], abs=1e-3)
@@ -213,8 +196,8 @@ def test_noise_differs_from_image_to_image():
 )
 def test_what_int8_costs_is_said(outside, latency_ms, expected):
     """Where XNNPACK does not run all of an int8 file, or it is slower than fp32, a warning says so with figures."""
-    heard = Heard()
-    job = types.SimpleNamespace(options=api.ExportOptions(precision="int8"), context=api.Context(reporter=heard))
+    reporter = RecordingReporter()
+    job = types.SimpleNamespace(options=api.ExportOptions(precision="int8"), context=api.Context(reporter=reporter))
     exported = types.SimpleNamespace(
         artifact="net.tflite",
         delegation=Delegation(partitions=9, operators=40, outside=outside),
@@ -222,8 +205,8 @@ def test_what_int8_costs_is_said(outside, latency_ms, expected):
         fp32_latency_ms=0.39,
     )
     run._warn(exported, job)
-    assert len(heard.said) == len(expected)
-    assert all(part in line for part, line in zip(expected, heard.said, strict=True))
+    assert len(reporter.said) == len(expected)
+    assert all(part in line for part, line in zip(expected, reporter.said, strict=True))
 
 
 def test_given_images_check_a_subnet_without_a_task(tmp_path):
@@ -231,6 +214,6 @@ def test_given_images_check_a_subnet_without_a_task(tmp_path):
     bare = tmp_path / "bare.json"
     bare.write_text(json.dumps(smallest(SPACES["starter"]).to_json()))
     options = api.ExportOptions(precision="int8", calibration="digits")
-    images = ExportImages(read_subnet(bare), options=options, seed=0, reporter=Heard())
+    images = ExportImages(read_subnet(bare), options=options, seed=0, reporter=RecordingReporter())
     assert images.checked_on == "calibration images"
     assert images.check.shape == (32, 3, 32, 32)

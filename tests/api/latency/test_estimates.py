@@ -17,22 +17,12 @@ from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.table_store import find_table, table_path
 from natdeploy.io.tables import read_table, write_table
 from natdeploy.profilers.roofline import estimate
+from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.tables import made_up_table
 from tests.support.stand_ins import write_adb_stand_in
 
 PACKAGED = ("jetson-nano", "jetson-orin-nano", "pixel-8", "raspberry-pi-5")
 ENCODING = "08011001440551052208877"
-
-
-class Warnings(api.SilentReporter):
-    """Keeps the warnings."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def warn(self, message: str) -> None:
-        """Keep a warning."""
-        self.said.append(message)
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +34,8 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def reporter():
-    """Return a reporter that keeps warnings."""
-    return Warnings()
+    """Return a reporter that keeps what it is told."""
+    return RecordingReporter()
 
 
 def packaged_table(name):
@@ -71,7 +61,9 @@ def test_a_search_for_an_unconnected_board_begins_at_once_and_warns(reporter):
     context = api.Context(reporter=reporter)
     table = table_for_search(SPACES["starter"], "jetson-nano", width=None, seed=0, context=context)
     assert table.provenance == "estimated"
-    assert reporter.said == ["the latencies of jetson-nano are estimated from its description: nothing was run there"]
+    assert reporter.warnings == [
+        "the latencies of jetson-nano are estimated from its description: nothing was run there"
+    ]
 
 
 def test_rows_are_added_to_the_users_own_copy(reporter):
@@ -80,7 +72,7 @@ def test_rows_are_added_to_the_users_own_copy(reporter):
     result = api.profile("jetson-nano", resolutions=(36,), context=api.Context(reporter=reporter))
     assert result.table == table_path(before.deployment)
     assert result.content.rows.items() > before.rows.items()
-    assert "estimated from its description" in reporter.said[0]
+    assert "estimated from its description" in reporter.warnings[0]
     result.table.unlink()
     assert packaged_table("jetson-nano") == before
 
@@ -105,7 +97,7 @@ def test_predictions_of_estimates_say_so(reporter):
     """`predict` gives the provenance in its result, and a warning."""
     result = api.predict(ENCODING, "raspberry-pi-5", context=api.Context(reporter=reporter))
     assert result.to_json()["provenance"] == "estimated"
-    assert "raspberry-pi-5 are estimated" in reporter.said[0]
+    assert "raspberry-pi-5 are estimated" in reporter.warnings[0]
 
 
 def test_a_target_that_an_estimate_misses_is_answered_with_the_mark():
@@ -165,7 +157,7 @@ def test_a_device_without_figures_can_only_be_measured(home, monkeypatch):
 def test_a_precision_that_brings_nothing_is_warned_about(reporter):
     """A processor without fast arithmetic for a precision is not left to disappoint."""
     api.profile("server-cpu", precision="int8", resolutions=(32,), context=api.Context(reporter=reporter))
-    assert reporter.said[0].startswith("server-cpu does not run int8 any faster")
+    assert reporter.warnings[0].startswith("server-cpu does not run int8 any faster")
     with pytest.raises(InputError, match="no peak rate is known for precision fp16"):
         api.profile("server-cpu", precision="fp16", resolutions=(32,))
 

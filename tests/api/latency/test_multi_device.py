@@ -11,21 +11,7 @@ from natdeploy import api
 from natdeploy.errors import DeviceUnreachableError, InputError
 from natdeploy.io.devices import find_device
 from natdeploy.io.locks import device_lock
-
-
-class Reporter(api.SilentReporter):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def info(self, message: str) -> None:
-        """Keep a message."""
-        self.said.append(message)
-
-    def warn(self, message: str) -> None:
-        """Keep a warning."""
-        self.said.append(f"warning: {message}")
+from natdeploy.testing.fakes import RecordingReporter
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +33,7 @@ def test_remote_devices_run_at_once_and_this_machine_after_them():
         done.append(device)
         return device
 
-    reporter = Reporter()
+    reporter = RecordingReporter()
     devices = ("host", "jetson-nano", "pixel-8")
     result = api.profile_devices(devices, work, context=api.Context(reporter=reporter))
     assert result.profiles == devices
@@ -64,7 +50,7 @@ def test_one_that_fails_stops_no_other():
             raise off
         return device
 
-    reporter = Reporter()
+    reporter = RecordingReporter()
     result = api.profile_devices(("pixel-8", "jetson-nano"), work, context=api.Context(reporter=reporter))
     assert [failure.device for failure in result.failures] == ["pixel-8"]
     assert result.failures[0].to_json() == {
@@ -73,7 +59,7 @@ def test_one_that_fails_stops_no_other():
         "error": {"code": "device-unreachable", "message": "it is off", "hint": "switch it on"},
     }
     assert result.profiles[1] == "jetson-nano"
-    assert "warning: pixel-8: failed: it is off" in reporter.said
+    assert "pixel-8: failed: it is off" in reporter.warnings
 
 
 @pytest.mark.parametrize(

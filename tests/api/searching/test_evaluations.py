@@ -14,7 +14,9 @@ from natdeploy.core.genotype import encode, sample
 from natdeploy.core.space import SPACES
 from natdeploy.errors import EvaluationError, InputError
 from natdeploy.io.runs import RunFolder
+from natdeploy.ports import Reporter
 from natdeploy.testing.accuracy import made_up_accuracy
+from natdeploy.testing.fakes import RecordingReporter
 
 SPACE = SPACES["nat"]
 ROWS = sample(SPACE, 5, np.random.default_rng(0))
@@ -40,24 +42,13 @@ class Flaky:
         return float(made_up_accuracy(row[None])[0])
 
 
-class Listener(api.SilentReporter):
-    """Keeps warnings."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def warn(self, message: str) -> None:
-        """Keep it."""
-        self.said.append(message)
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     """A new run."""
     return RunFolder.create(tmp_path / "run", {})
 
 
-def evaluations(run: RunFolder, evaluator: Flaky, reporter: api.SilentReporter | None = None) -> Evaluations:
+def evaluations(run: RunFolder, evaluator: Flaky, reporter: Reporter | None = None) -> Evaluations:
     """Return what is tested."""
     return Evaluations(run, SPACE, evaluator, api.Context(reporter=reporter or api.SilentReporter()))
 
@@ -89,13 +80,13 @@ def test_a_failure_is_tried_again(run: RunFolder) -> None:
 @pytest.mark.parametrize("failure", [RuntimeError("broken"), math.nan, math.inf, -0.5, 7.0, OSError(), MemoryError()])
 def test_what_always_fails_never_becomes_a_number(failure: object, run: RunFolder) -> None:
     """After all attempts there is no value, the others have theirs, a warning says why; the journal has no number."""
-    listener = Listener()
-    found = evaluations(run, Flaky({2: [failure] * 99}), listener).top1(0, ROWS)
+    reporter = RecordingReporter()
+    found = evaluations(run, Flaky({2: [failure] * 99}), reporter).top1(0, ROWS)
     assert np.isnan(found).tolist() == [False, False, True, False, False]
     assert len(run.recorded("failed")) == ATTEMPTS
     assert ROWS[2].tolist() not in [event["genotype"] for event in run.recorded("evaluated")]
-    assert len(listener.said) == 1
-    assert " ".join(map(str, ROWS[2])) in listener.said[0]
+    assert len(reporter.warnings) == 1
+    assert " ".join(map(str, ROWS[2])) in reporter.warnings[0]
 
 
 def test_attempts_are_counted_over_interruptions(run: RunFolder) -> None:

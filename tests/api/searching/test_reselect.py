@@ -11,7 +11,8 @@ from natdeploy import api, cli
 from natdeploy.errors import CoverageError, InputError, TargetUnreachableError
 from natdeploy.supernet.checkpoints import read_state
 from natdeploy.supernet.training import ElasticTrainer
-from tests.support.small_search import BOARD, OTHER, prepare, rows, small_search, write_board_table
+from tests.support.csv_files import rows
+from tests.support.small_search import BOARD, OTHER, prepare, small_search, write_board_table
 
 
 @pytest.fixture(scope="module")

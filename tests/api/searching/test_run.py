@@ -1,18 +1,14 @@
 """The search through the API: files, determinism, resume, decision."""
 
-import csv
 import dataclasses
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sklearn import datasets
 
 from natdeploy import api
 from natdeploy.core.architecture import Architecture, largest, smallest
-from natdeploy.core.latency import LatencyTable
-from natdeploy.core.space import SPACES
 from natdeploy.errors import CoverageError, EvaluationError, InputError, InterruptedWorkError, TargetUnreachableError
 from natdeploy.files import Journal
 from natdeploy.io.devices import find_deployment, find_device
@@ -21,22 +17,17 @@ from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
 from natdeploy.search.training_free import Effort
 from natdeploy.supernet.evaluation import SubnetEvaluator
-from natdeploy.testing.tables import made_up_table
-
-EFFORT = {"warmup_epochs": 1, "plain_epochs": 1, "adapt_epochs": 1, "initial": 6, "iterations": 1, "candidates": 2}
-SMALL = {**EFFORT, "members": 5, "population": 12, "generations": 3, "batch": 128, "recalibration_images": 64}
-NANO = "jetson-nano"
+from natdeploy.testing.fakes import RecordingReporter
+from tests.support.csv_files import rows
+from tests.support.small_search import BOARD, EFFORT, board_table, prepare, small_search
 
 
 @pytest.fixture(scope="module")
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A data folder with a table of jetson-nano; the digits are every sixth of them meanwhile."""
+    """A data folder with a table of a board; the digits are every sixth of them meanwhile."""
     folder = tmp_path_factory.mktemp("home")
-    pixels, labels = datasets.load_digits(return_X_y=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NATDEPLOY_HOME", str(folder))
-        patch.setattr(datasets, "load_digits", lambda *, return_X_y: (pixels[::6], labels[::6]))
-        write_table(table_path(find_deployment(find_device(NANO))), nano_table())
+        prepare(folder, patch)
         yield folder
 
 
@@ -53,27 +44,9 @@ def home(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
-def nano_table() -> LatencyTable:
-    """A made-up table of jetson-nano."""
-    return made_up_table(SPACES["starter"], deployment=find_deployment(find_device(NANO)), provenance="estimated")
-
-
-def small_search(**changes: object) -> api.SearchResult:
-    """Search as little as can be searched, from random weights."""
-    settings = {"devices": (NANO,), "resolutions": (32,), "effort": SMALL, "threads": 1, "seed": 5}
-    settings |= {"from_scratch": True, **changes}
-    return api.search(**settings)  # type: ignore[arg-type]
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file."""
-    with path.open() as handle:
-        return list(csv.DictReader(handle))
-
-
 def test_search_leaves_everything_that_a_run_needs(home: Path) -> None:
     """A search writes settings, tables, archive, front, choice, report, and its choice as ./subnet.json too."""
-    result = small_search(targets=({NANO: 1.5},))
+    result = small_search(targets=({BOARD: 1.5},))
     names = {path.name for path in result.run.iterdir()}
     assert names >= {
         "run.toml", "latency_tables", "archive.csv", "front.csv", "subnet.json", "subnet.safetensors", "journal.jsonl",
@@ -89,16 +62,16 @@ def test_search_leaves_everything_that_a_run_needs(home: Path) -> None:
     assert own.weights is not None
     assert alias.weights.resolve() == own.weights.resolve()
     assert "plotly" in (result.run / "report.html").read_text().lower()
-    assert result.chosen.latency_ms[NANO].predicted <= 1.5
+    assert result.chosen.latency_ms[BOARD].predicted <= 1.5
     assert result.chosen.top1_source == "test"
-    assert result.chosen.latency_ms[NANO].measured is None
+    assert result.chosen.latency_ms[BOARD].measured is None
 
 
 def test_one_choice_for_each_target(home: Path) -> None:
     """Several targets give several choices from one front, and a tighter one never a more accurate one."""
-    result = small_search(targets=({NANO: 0.8}, {NANO: 5.0}))
+    result = small_search(targets=({BOARD: 0.8}, {BOARD: 5.0}))
     tight, loose = result.choices
-    assert tight.latency_ms[NANO].predicted <= 0.8
+    assert tight.latency_ms[BOARD].predicted <= 0.8
     assert tight.validation_top1 <= loose.validation_top1
     assert tight.subnet != loose.subnet
     assert read_subnet(loose.subnet).architecture.resolution == 32
@@ -139,26 +112,21 @@ def test_the_seed_decides_everything(whole: api.SearchResult, home: Path) -> Non
 def test_a_target_that_nothing_meets_is_refused_before_training(home: Path) -> None:
     """When the cheapest architecture misses the target, the search stops at once and leaves no run."""
     with pytest.raises(TargetUnreachableError, match=r"the nearest takes 0\.\d+ ms"):
-        small_search(targets=({NANO: 0.001},), output=home / "run")
+        small_search(targets=({BOARD: 0.001},), output=home / "run")
     assert not (home / "run").exists()
 
 
 def test_resolutions_that_a_table_lacks_are_left_out_or_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table with a missing row takes its resolutions out of the search; when none is left the row is named."""
-    path, table = table_path(find_deployment(find_device(NANO))), nano_table()
+    path, table = table_path(find_deployment(find_device(BOARD))), board_table(BOARD)
     lost = next(layer for layer in table.rows if layer.op == "stem" and layer.in_size == 48)
     kept = {layer: stats for layer, stats in table.rows.items() if layer != lost}
     monkeypatch.setenv("NATDEPLOY_HOME", str(home))
     write_table(table_path(table.deployment), dataclasses.replace(table, rows=kept))
     assert table_path(table.deployment) != path
-    said: list[str] = []
-
-    class Listener(api.SilentReporter):
-        def warn(self, message: str) -> None:
-            said.append(message)
-
-    result = small_search(resolutions=(32, 48), context=api.Context(reporter=Listener()))
-    assert any("48" in message and "left out" in message for message in said)
+    reporter = RecordingReporter()
+    result = small_search(resolutions=(32, 48), context=api.Context(reporter=reporter))
+    assert any("48" in message and "left out" in message for message in reporter.warnings)
     assert {row["resolution"] for row in rows(result.run / "archive.csv")} == {"32"}
     with pytest.raises(CoverageError, match="stem 48x48"):
         small_search(resolutions=(48,))
@@ -212,10 +180,10 @@ def test_a_run_is_never_overwritten(whole: api.SearchResult, home: Path) -> None
 @pytest.mark.parametrize(("preset", "kept"), [("paper", 7), ("released", 8), ("best", 8)])
 def test_every_preset_runs(preset: str, kept: int, home: Path) -> None:
     """Each preset searches in its own way, here with little effort; a capped archive keeps so many architectures."""
-    effort = {**SMALL, "fitted": 6, **({"archive": kept} if preset == "paper" else {})}
-    result = small_search(preset=preset, effort=effort, targets=({NANO: 1.5},))
+    effort = {**EFFORT, "fitted": 6, **({"archive": kept} if preset == "paper" else {})}
+    result = small_search(preset=preset, effort=effort, targets=({BOARD: 1.5},))
     assert len(rows(result.run / "archive.csv")) == kept
-    assert result.chosen.latency_ms[NANO].predicted <= 1.5
+    assert result.chosen.latency_ms[BOARD].predicted <= 1.5
     assert f"preset {preset}" in result.report.read_text()
 
 
@@ -250,7 +218,7 @@ def test_archives_of_several_runs_are_searched_together(whole: api.SearchResult,
     other = small_search(seed=6, output=home / "other")
     files = {"one": whole.run / "archive.csv", "two": other.run / "archive.csv"}
     together = api.search_predicted(
-        files, supernet="starter", devices=(NANO,), effort=Effort(population=12, predictions=2000)
+        files, supernet="starter", devices=(BOARD,), effort=Effort(population=12, predictions=2000)
     )
     assert set(together.chosen.top1_by_task) == {"one", "two"}
     assert {row["resolution"] for row in together.front} == {32}

@@ -1,6 +1,5 @@
 """The search without training, through the API and the command line."""
 
-import csv
 import json
 from pathlib import Path
 
@@ -19,28 +18,15 @@ from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
 from natdeploy.search.training_free import Effort
 from natdeploy.testing.accuracy import made_up_accuracy
+from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.tables import made_up_table
+from tests.support.csv_files import rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 NANO, SUPERNET = "jetson-nano", "ofa-mbv3-w1.2"
 SPACE = SPACES[SUPERNET].with_resolutions((192, 224))
 EFFORT = Effort(population=20, generations=5, starts=1, predictions=3000)
-
-
-class Listener(api.SilentReporter):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def info(self, message: str) -> None:
-        """Keep it."""
-        self.said.append(message)
-
-    def warn(self, message: str) -> None:
-        """Keep it."""
-        self.said.append(message)
 
 
 @pytest.fixture
@@ -69,12 +55,6 @@ def searched(accuracy: Path | dict[str, Path], **changes: object) -> api.SearchR
     """Search as little as can be searched."""
     settings = {"supernet": SUPERNET, "devices": (NANO,), "predictor": "ridge", "effort": EFFORT, **changes}
     return api.search_predicted(accuracy, **settings)  # type: ignore[arg-type]
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file."""
-    with path.open() as handle:
-        return list(csv.DictReader(handle))
 
 
 def test_one_front_and_a_choice_for_each_target(measured: Path, home: Path) -> None:
@@ -108,9 +88,9 @@ def test_the_front_holds_nothing_that_is_dominated(measured: Path) -> None:
 def test_the_error_of_a_fitted_predictor_is_told(measured: Path) -> None:
     """What is fitted to measured accuracies says how good it is on those that it has not seen."""
     for predictor in ("ridge", "auto"):
-        listener = Listener()
-        searched(measured, predictor=predictor, context=api.Context(reporter=listener))
-        told = next(line for line in listener.said if "predictor" in line)
+        reporter = RecordingReporter()
+        searched(measured, predictor=predictor, context=api.Context(reporter=reporter))
+        told = next(line for line in reporter.said if "predictor" in line)
         assert "60 architectures; cross-validated: Kendall tau 0." in told
         assert "points of top-1" in told
 
@@ -123,9 +103,9 @@ def test_the_seed_decides(measured: Path, home: Path) -> None:
 
 def test_resolutions_that_the_file_does_not_know_are_named(measured: Path) -> None:
     """Sizes beyond the file's are left out with a warning, and refused where none is left."""
-    listener = Listener()
-    result = searched(measured, resolutions=(192, 240), context=api.Context(reporter=listener))
-    assert any("240 are left out" in line for line in listener.said)
+    reporter = RecordingReporter()
+    result = searched(measured, resolutions=(192, 240), context=api.Context(reporter=reporter))
+    assert any("240 are left out" in line for line in reporter.said)
     assert {row["resolution"] for row in result.front} == {192}
     with pytest.raises(CoverageError, match=r"nothing of resolutions 240 \(its own: 192, 224\)"):
         searched(measured, resolutions=(240,))
@@ -241,13 +221,13 @@ def test_accuracies_that_teach_nothing_are_told(measured: Path) -> None:
     for scaled in (np.full(len(top1), 0.75), (top1 - top1.min()) / np.ptp(top1)):
         text = [f"{encoding},{value:.5f}" for encoding, value in zip(encodings, scaled, strict=True)]
         measured.write_text("\n".join([names, *text]) + "\n")
-        listener = Listener()
+        reporter = RecordingReporter()
         if np.ptp(scaled) == 0:
             with pytest.raises(InputError, match=r"measured\.csv: all 60 .* nothing to learn"):
                 searched(measured)
         else:
-            searched(measured, context=api.Context(reporter=listener))
-            assert any("above 100 %" in line for line in listener.said)
+            searched(measured, context=api.Context(reporter=reporter))
+            assert any("above 100 %" in line for line in reporter.said)
 
 
 def test_an_imported_table_of_this_machine_is_used(measured: Path) -> None:
@@ -283,8 +263,8 @@ def tasks(home: Path) -> dict[str, Path]:
 
 def test_twelve_objectives(tasks: dict[str, Path]) -> None:
     """Multiply-adds and eleven accuracies make one front, nothing of which is dominated; the report shows them all."""
-    listener = Listener()
-    result = searched(tasks, devices=(), objectives=("madds",), context=api.Context(reporter=listener))
+    reporter = RecordingReporter()
+    result = searched(tasks, devices=(), objectives=("madds",), context=api.Context(reporter=reporter))
     names = [f"top1:{task}" for task in TASKS]
     values = np.array([[-row[name] for name in names] + [row["madds"]] for row in result.front])
     assert result.front_size == len(values) >= 10
@@ -294,7 +274,7 @@ def test_twelve_objectives(tasks: dict[str, Path]) -> None:
     assert result.chosen.top1 == max(row["top1"] for row in result.front)
     assert list(result.chosen.top1_by_task) == list(TASKS)
     assert result.chosen.top1 == pytest.approx(np.mean(list(result.chosen.top1_by_task.values())))
-    assert any("hypervolume" in line and "12 objectives (by sampling)" in line for line in listener.said)
+    assert any("hypervolume" in line and "12 objectives (by sampling)" in line for line in reporter.said)
     report = result.report.read_text()
     assert "parcoords" in report
     assert all(f"top-1 {task}" in report for task in TASKS)

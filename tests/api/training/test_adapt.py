@@ -20,6 +20,7 @@ from natdeploy.supernet.checkpoints import read_state, write_state
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer
+from natdeploy.testing.fakes import RecordingReporter, Step
 from tests.support.torchrun import torchrun
 
 SMALL = {"data": "images", "epochs": 2, "batch": 8, "samples": 1, "resolutions": (32,), "threads": 1, "seed": 4}
@@ -84,13 +85,12 @@ def written_row(folder: Path) -> Path:
 def test_adaptation_that_was_interrupted_resumes_to_the_same_weights(folder: Path) -> None:
     """A run stopped after its first epoch and resumed ends in equal weights, even when what it began with is gone."""
 
-    class StopAfterFirst(api.SilentReporter):
-        def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
-            if stage == "adaptation" and total == 2:
-                raise KeyboardInterrupt
+    def stop_after_first(step: Step) -> None:
+        if step.stage == "adaptation" and step.total == 2:
+            raise KeyboardInterrupt
 
     with pytest.raises(InterruptedWorkError, match="interrupted") as stopped:
-        adapt("stopped", context=api.Context(reporter=StopAfterFirst()))
+        adapt("stopped", context=api.Context(reporter=RecordingReporter(stop_after_first)))
     assert "natdeploy adapt --resume stopped" in str(stopped.value.hint)
     whole = adapt("whole")
     (folder / "w.safetensors").unlink()

@@ -15,6 +15,7 @@ from natdeploy.errors import InputError, InterruptedWorkError
 from natdeploy.files import Journal
 from natdeploy.supernet.checkpoints import read_state
 from natdeploy.supernet.supernet import Supernet
+from natdeploy.testing.fakes import RecordingReporter, Step
 
 SMALL = {"epochs": 2, "plain_epochs": 1, "batch": 8, "samples": 2, "resolutions": (32,), "threads": 1, "seed": 4}
 
@@ -59,13 +60,12 @@ def test_pretraining_that_was_interrupted_resumes_to_the_same_weights(
 ) -> None:
     """A run stopped after its first epoch and resumed ends in weights equal to the last bit."""
 
-    class StopAfterFirst(api.SilentReporter):
-        def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
-            if stage == "pretraining" and total == 2:
-                raise KeyboardInterrupt
+    def stop_after_first(step: Step) -> None:
+        if step.stage == "pretraining" and step.total == 2:
+            raise KeyboardInterrupt
 
     with pytest.raises(InterruptedWorkError, match="interrupted") as stopped:
-        pretrain(images, tmp_path / "run", context=api.Context(reporter=StopAfterFirst()))
+        pretrain(images, tmp_path / "run", context=api.Context(reporter=RecordingReporter(stop_after_first)))
     assert f"--resume {tmp_path / 'run'}" in (stopped.value.hint or "")
     resumed = api.resume_pretraining(tmp_path / "run")
     expected, found = read_state(whole.weights), read_state(resumed.weights)
