@@ -1,4 +1,4 @@
-"""The form of a network that exporters write."""
+"""Folding BatchNorm into convolutions, which exporters do before they convert a network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from natdeploy.supernet.network import ConvUnit, Network
 def fold_batchnorm(network: Network) -> Network:
     """Return a copy of `network` on the CPU, in evaluation mode, each BatchNorm folded into its convolution.
 
-    Converters fold too, but a third of litert-torch's time goes into it, and folded weights keep their names here.
+    Converters fold too, but folding takes a third of litert-torch's time, and here the folded weights keep their names.
     """
     copied = copy.deepcopy(network).cpu().eval()
     for unit in copied.modules():

@@ -1,4 +1,4 @@
-"""The script that builds an engine on a device which cannot be reached from here: a POSIX shell is enough there."""
+"""The script that builds an engine on a device that cannot be reached from here. It needs only a POSIX shell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from natdeploy.files import atomic_path
 
 _SUFFIX, _SOURCE_SUFFIX = ".build.sh", ".tensorrt.onnx"
 _TEMPLATE = r"""#!/bin/sh
-# Builds a TensorRT engine of the ONNX file beside this script, on the device that is to run it.
+# Builds a TensorRT engine from the ONNX file beside this script, on the device that will run it.
 # Usage: sh THIS_SCRIPT [TRTEXEC]
 set -u
 trtexec=${{1:-}}
@@ -108,7 +108,7 @@ else
     fail 2 "this trtexec has no --fp16: from TensorRT 11 on, an engine has the precision of the ONNX file"
 fi
 """
-# From version 11 on the ONNX file alone says that it is int8; before, this has to be allowed too.
+# Since version 11 the ONNX file alone decides that the engine is int8. Before, trtexec must allow it too.
 _INT8 = """if knows --int8; then
     set -- "$@" --int8
 fi
@@ -117,33 +117,33 @@ _OPTIONS = {"fp32": _FULL, "fp16": _HALF, "int8": _INT8}
 
 
 def source_path(engine: Path) -> Path:
-    """Return where the ONNX file goes that an engine is built of: `<name>.tensorrt.onnx` beside it."""
+    """Return the path of the ONNX file from which an engine is built: `<name>.tensorrt.onnx` beside it."""
     return engine.with_suffix(_SOURCE_SUFFIX)
 
 
 def script_path(onnx: Path) -> Path:
-    """Return where the script of an ONNX file goes: `<name>.build.sh` beside it."""
+    """Return the path of the script of an ONNX file: `<name>.build.sh` beside it."""
     return engine_path(onnx).with_suffix(_SUFFIX)
 
 
 def engine_path(onnx: Path) -> Path:
-    """Return the engine that the script of an ONNX file builds: `<name>.engine` beside it."""
+    """Return the path of the engine that the script builds: `<name>.engine` beside the ONNX file."""
     return onnx.with_name(onnx.name.removesuffix(_SOURCE_SUFFIX).removesuffix(".onnx") + ".engine")
 
 
 def write_build_script(onnx: Path, *, precision: str, workspace_mib: int) -> Path:
-    """Write the script that builds `<name>.engine` of an ONNX file, and return its path.
+    """Write the script that builds `<name>.engine` from an ONNX file, and return its path.
 
-    It chooses options by what the device's trtexec lists, writes the engine under a temporary name, and names it only
-    where the build passed.
+    The script uses the options that the trtexec of the device lists. It writes the engine under a temporary name and
+    renames it only if the build passed.
 
     Raises:
         InputError: The name of the file begins with a dash.
         OutputError: The script cannot be written.
     """
     if onnx.name.startswith("-"):
-        msg = f"{onnx}: a name that begins with '-' is an option to programs on the device"
-        raise InputError(msg, hint="give another name with --output")
+        msg = f"{onnx}: programs on the device would take a name that begins with '-' for an option"
+        raise InputError(msg, hint="choose another name with --output")
     path = script_path(onnx)
     names = {
         "onnx": onnx.name,

@@ -1,4 +1,4 @@
-"""TensorRT engines: built of an ONNX file by the TensorRT that is to run them, on its own device."""
+"""TensorRT engines, built from an ONNX file on the device that will run them, by its own TensorRT."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class EngineBuilder(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of what builds."""
+        """Name of the program or package that builds."""
         ...
 
     @property
     def sets_precision(self) -> bool:
-        """Whether the build sets the precision; where not, the ONNX file itself has to be of it."""
+        """Whether the build sets the precision. If not, the ONNX file must already have it."""
         ...
 
     def version(self) -> str:
@@ -31,19 +31,19 @@ class EngineBuilder(Protocol):
         ...
 
     def build(self, onnx: Path, output_path: Path) -> str:
-        """Build an engine of an ONNX file into the file `output_path` and return the log."""
+        """Build an engine from an ONNX file, write it to `output_path`, and return the log."""
         ...
 
 
 class EngineExporter:
-    """Writes the engine of an ONNX file; implements `natdeploy.ports.Exporter`.
+    """Builds an engine from an ONNX file; implements `natdeploy.ports.Exporter`.
 
-    Engines are plain: what TensorRT wrote and nothing else, so that every program that takes engines takes them.
+    The file is what TensorRT wrote and nothing else, so that every program that takes engines takes it.
 
     Args:
-        builder: The TensorRT that is to run the engine.
-        onnx: The ONNX file, written of the network that the engine is asked of.
-        written: What its exporter said of it.
+        builder: The TensorRT that will run the engine.
+        onnx: The ONNX file of the network.
+        written: What the ONNX exporter returned for it.
         precision: Lowest precision that layers may use.
         built_for: Device and fingerprint that the engine is built for.
     """
@@ -75,10 +75,10 @@ class EngineExporter:
         return ".engine"
 
     def write(self, network: Network, output_path: Path) -> Mapping[str, Any]:  # noqa: ARG002, it is in the ONNX file
-        """Build the engine into `output_path`, keep the log and return what the manifest says of the file.
+        """Build the engine into `output_path`, keep the log, and return what the manifest says about the file.
 
         Raises:
-            DeviceUnreachableError: The connection to the device is lost, or the time is over.
+            DeviceUnreachableError: The connection to the device was lost, or the build took too long.
             InputError: The build failed; the message says why.
             OutputError: The device, or the place of `output_path`, is full.
         """

@@ -1,4 +1,4 @@
-"""Who writes the files of a format, and who opens them again to check them."""
+"""The formats that can be written here: their exporters, and the runtimes that check their files."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Format:
     """How a format is written and run.
 
     Args:
-        exporter: Writer of files for users.
-        timing_exporter: Writer of files that are only to be timed: the same operators, in less time.
-        runtime: What the files are checked with.
+        exporter: Writes files for users.
+        timing_exporter: Writes files that are only timed. They have the same operators and take less time to write.
+        runtime: Runs the files, to check them.
     """
 
     exporter: Exporter
@@ -42,7 +42,7 @@ def list_formats() -> Mapping[str, Format]:
 def find_format(name: str) -> Format:
     """Return the format called `name`.
 
-    Engines are not among them: only what built an engine can run it.
+    TensorRT engines are not listed: only the TensorRT that built an engine can run it.
 
     Raises:
         InputError: There is none; the hint names the nearest.
@@ -54,16 +54,16 @@ def find_format(name: str) -> Format:
 def make_exporter(
     name: str, options: ExportOptions, calibration: QuantizationCalibration | None = None, *, symmetric: bool = False
 ) -> Exporter:
-    """Return the writer of files of a format as the options have them.
+    """Return the exporter that writes files of a format with these options.
 
     Args:
         name: Name of the format.
         options: Options that the format takes.
-        calibration: Images that int8 ranges are taken from.
-        symmetric: Whether int8 ONNX files are quantized as TensorRT needs it.
+        calibration: Images from which int8 ranges are computed.
+        symmetric: Whether int8 ONNX files are quantized symmetrically, as TensorRT requires.
 
     Raises:
-        InputError: The format cannot be written so.
+        InputError: The format cannot be written with these options.
     """
     from natdeploy.export.onnx import DEFAULT_OPSET, OnnxExporter
     from natdeploy.export.tflite import TfliteExporter
@@ -80,7 +80,7 @@ def make_exporter(
 
 
 def fp32_exporter(name: str, options: ExportOptions) -> Exporter:
-    """Return the writer of fp32 files that are timed beside those of `options`."""
+    """Return the exporter of the fp32 files whose latency is compared with that of `options`."""
     if name == "onnx":
         plain = dataclasses.replace(options, precision="fp32", calibration=None, int8_input=False)
         return make_exporter(name, plain)

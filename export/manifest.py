@@ -1,4 +1,4 @@
-"""The manifest of an exported file: what a program that uses the file has to know."""
+"""The manifest of an exported file: what a program must know to use the file."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _SUFFIX = ".manifest.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
-    """What the caller of an export knows of the network.
+    """What the caller of an export knows about the network.
 
     Args:
         subnet: Path of the subnet's file, or its architecture under the keys `w, r, d, e, ks`.
-        mean: Mean of each input channel that images are normalized with; None where no task is known.
-        std: Standard deviation, likewise.
-        labels: Name of each class, in the order of the logits; None where unknown.
-        checked_on: What the parity check ran on: `task images` or `noise`.
-        random_weights: Whether the network has random weights: good to measure, useless to deploy.
-        normalize_inside: Whether the file takes pixels, 0 to 255, and normalizes them itself.
-        softmax_inside: Whether the file gives probabilities instead of logits.
+        mean: Mean of each input channel, for normalization; None without a task.
+        std: Standard deviation of each input channel; None without a task.
+        labels: Name of each class, in the order of the logits; None if unknown.
+        checked_on: Images of the parity check: `task images`, `calibration images` or `noise`.
+        random_weights: Whether the network has random weights, which are good to measure and useless to deploy.
+        normalize_inside: Whether the file takes pixels between 0 and 255 and normalizes them itself.
+        softmax_inside: Whether the file returns probabilities instead of logits.
     """
 
     subnet: str | Mapping[str, Any]
@@ -43,9 +43,9 @@ class Description:
 
 
 def manifest_path(artifact: Path) -> Path:
-    """Return where the manifest of `artifact` goes: `<name>.manifest.json` beside it.
+    """Return the path of the manifest of `artifact`: `<name>.manifest.json` beside it.
 
-    Where that already describes another file which is still there, `<name>.<suffix>.manifest.json`.
+    If that manifest describes another file that still exists, the path is `<name>.<suffix>.manifest.json`.
     """
     own = artifact.with_name(artifact.name + _SUFFIX)
     shared = artifact.with_suffix(_SUFFIX)
@@ -68,14 +68,14 @@ def format_manifest(
 
     Args:
         artifact: Final name of the file.
-        content: Where its content lies now.
+        content: File that holds its content now.
         format_name: Name of its format.
-        description: What the caller knows of the network.
-        written: What the exporter says of the file.
-        tools: Versions of what opened the file.
+        description: What the caller knows about the network.
+        written: What the exporter returned for the file.
+        tools: Versions of the runtimes that opened the file.
         parity: Comparison with the network.
-        latency: Measured latency with the fingerprint of the machine; None where not measured.
-        accuracy: Hits of the network and of the file; None where they were not counted.
+        latency: Measured latency with the fingerprint of the machine; None if not measured.
+        accuracy: Top-1 of the network and of the file; None if not measured.
     """
     data = content.read_bytes()
     subnet = description.subnet
@@ -108,7 +108,7 @@ def format_manifest(
 
 
 def tool_version(artifact: Path, tool: str) -> str | None:
-    """Return the version of a tool by the manifest of a file; None where no manifest describes just this content."""
+    """Return the version of a tool from the manifest of a file; None if no manifest describes this very content."""
     content = _read(manifest_path(artifact))
     if content.get("sha256") != hashlib.sha256(artifact.read_bytes()).hexdigest():
         return None

@@ -1,7 +1,7 @@
-"""ONNX files, written through PyTorch's TorchScript exporter.
+"""ONNX files, written by PyTorch's TorchScript exporter.
 
-That exporter names operators after the module they come from and reaches every opset that the runtimes of older
-devices need; the newer one cannot go below opset 18.
+That exporter names operators after their modules and writes the low opsets that older devices need. The newer one does
+not go below opset 18.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class OnnxExporter:
     """Writes a network as one ONNX file: `n x 3 x r x r` float32 images to `n x classes` float32 outputs.
 
     Args:
-        opset: Operator set that the file must use.
-        batch: Images that one call takes, n; any number where None.
-        precision: What the file computes in: `fp32`, `fp16` or `int8`.
-        calibration: Images that int8 ranges are taken from.
-        symmetric: Whether int8 activations are signed and symmetric, and only convolutions and linear layers quantized,
-            as TensorRT needs it; else they are unsigned, which x86 processors are quicker at.
+        opset: Operator set that the file uses.
+        batch: Images per call, n; None for any number.
+        precision: Precision in which the file computes: `fp32`, `fp16` or `int8`.
+        calibration: Images from which int8 ranges are computed.
+        symmetric: Whether int8 activations are signed and symmetric, and only convolutions and linear layers are
+            quantized, as TensorRT requires. Otherwise they are unsigned, which is faster on x86 processors.
 
     Raises:
-        InputError: The exporter has no such opset, or int8 needs a later one.
+        InputError: The exporter does not know the opset, or int8 needs a later one.
     """
 
     def __init__(
@@ -82,15 +82,15 @@ class OnnxExporter:
         return ".onnx"
 
     def write(self, network: Network, output_path: Path) -> Mapping[str, Any]:
-        """Write `network` to `output_path` and return what the manifest says of the file.
+        """Write `network` to `output_path` and return what the manifest says about the file.
 
-        The network itself stays as it is; the file holds it in evaluation mode.
+        The network is not changed. The file holds it in evaluation mode.
 
         Raises:
             MissingRuntimeError: The package `onnx`, or for int8 and fp16 `onnxruntime`, is not installed.
-            InputError: Images to calibrate int8 with are missing or of another shape, or the batch exceeds the memory.
+            InputError: Calibration images are missing or have another shape, or a batch does not fit into memory.
             OutputError: The file cannot be written.
-            CheckFailedError: The model is not valid ONNX, or not of the opset asked for.
+            CheckFailedError: The model is not valid ONNX, or has another opset.
         """
         onnx = _package()
         _require_memory(network, self._batch or 1)
@@ -126,11 +126,11 @@ def find_opset(model: ModelProto) -> int | None:
 
 
 def _require_memory(network: Network, batch: int) -> None:
-    """Check that a batch fits into memory: the exporter runs one, and the system kills what takes too much."""
+    """Check that a batch fits into memory: the exporter runs one, and the system would kill the process."""
     needed, available = batch * max(layer.peak_memory_bytes for layer in network.layers), available_bytes()
     if batch > 1 and needed > available:
         msg = f"a batch of {batch} images needs {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are free here"
-        raise InputError(msg, hint="a file of --batch dynamic takes any number of images")
+        raise InputError(msg, hint="use --batch dynamic: such a file takes any number of images")
 
 
 def _convert(network: Network, opset: int, batch: int | None) -> bytes:
@@ -152,7 +152,7 @@ def _convert(network: Network, opset: int, batch: int | None) -> bytes:
 
 
 def _share_initializers(model: ModelProto) -> None:
-    """Drop the Identity nodes with which the exporter stores equal weights once."""
+    """Remove the Identity nodes that the exporter adds to store equal weights only once."""
     stored = {item.name for item in model.graph.initializer}
     kept, renamed = [], {}
     for node in model.graph.node:
@@ -181,7 +181,7 @@ def _sign(onnx: ModuleType, model: ModelProto, precision: str) -> None:
 def _check(onnx: ModuleType, model: ModelProto, opset: int) -> None:
     written = find_opset(model)
     if written != opset:
-        msg = f"the exporter wrote opset {written}, opset {opset} was asked for"
+        msg = f"the exporter wrote opset {written} instead of {opset}"
         raise CheckFailedError(msg)
     try:
         onnx.checker.check_model(model, full_check=True)

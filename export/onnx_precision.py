@@ -1,6 +1,6 @@
-"""ONNX models of narrower numbers: fp16 and int8, by ONNX Runtime's own converters.
+"""ONNX models of lower precision: fp16 and int8, by the converters of ONNX Runtime.
 
-Input and output stay float32, so that an app feeds and reads the same whatever the file computes in.
+Input and output stay float32, so that an app can use files of every precision in the same way.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LEAST_INT8_OPSET = 13
 _TENSORRT_OPERATORS = ["Conv", "Gemm", "MatMul"]
-# Biases stay float, and weights too, with both operators behind them: TensorRT takes neither int32 nor int8 constants.
+# Biases stay float. Weights stay float too, followed by both operators: TensorRT takes no int32 or int8 constants.
 _TENSORRT_OPTIONS = {
     "ActivationSymmetric": True,
     "AddQDQPairToWeight": True,
@@ -36,7 +36,7 @@ _TENSORRT_OPTIONS = {
 
 
 def to_fp16(model: ModelProto) -> ModelProto:
-    """Return `model` with weights and values of fp16 between its float32 input and output.
+    """Return `model` with fp16 weights and activations between its float32 input and output.
 
     Raises:
         MissingRuntimeError: ONNX Runtime is not installed.
@@ -45,20 +45,21 @@ def to_fp16(model: ModelProto) -> ModelProto:
         converted = package.convert_float_to_float16(model, keep_io_types=True)
     with _quiet_package("quantization.onnx_model") as package:
         editor = package.ONNXModel(converted)
-        editor.topological_sort()  # the converter appends what it adds at the end
+        editor.topological_sort()  # the converter appends its nodes at the end
     result: ModelProto = editor.model
     return result
 
 
 def to_int8(model: ModelProto, images: Images, *, batch: int, symmetric: bool) -> ModelProto:
-    """Return `model` with int8 weights by channel and 8-bit values, as pairs of quantizing and dequantizing operators.
+    """Return `model` with int8 weights, quantized per channel, and 8-bit activations, as QuantizeLinear pairs (QDQ).
 
     Args:
-        model: Model of float32.
-        images: `n x 3 x r x r` images that the ranges of the values are taken from.
-        batch: Images that one call of the model takes.
-        symmetric: Signed values around zero in convolutions and linear layers alone, as TensorRT takes them. Else they
-            are unsigned, and weights keep to 7 bits: x86 processors without VNNI would overflow with 8.
+        model: Float32 model.
+        images: `n x 3 x r x r` images from which activation ranges are computed.
+        batch: Images per call of the model.
+        symmetric: Whether activations are signed with zero point 0, and only convolutions and linear layers are
+            quantized, as TensorRT requires. Otherwise activations are unsigned and weights use 7 bits, since x86
+            processors without VNNI would overflow with 8.
 
     Raises:
         MissingRuntimeError: ONNX Runtime is not installed.
@@ -66,11 +67,11 @@ def to_int8(model: ModelProto, images: Images, *, batch: int, symmetric: bool) -
     import onnx
 
     with _quiet_package("quantization") as package, tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
-        source, output_path = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        source, quantized_path = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         onnx.save_model(model, source)
         package.quantize_static(
             source,
-            output_path,
+            quantized_path,
             _Reader(model.graph.input[0].name, images, batch),
             op_types_to_quantize=_TENSORRT_OPERATORS if symmetric else None,
             per_channel=True,
@@ -79,13 +80,13 @@ def to_int8(model: ModelProto, images: Images, *, batch: int, symmetric: bool) -
             weight_type=package.QuantType.QInt8,
             extra_options=_TENSORRT_OPTIONS if symmetric else {},
         )
-        quantized = onnx.load_model(output_path)
+        quantized = onnx.load_model(quantized_path)
     _keep_used_domains(quantized)
     return quantized
 
 
 class _Reader:
-    """Gives one batch of images after the other; a last one that is not full begins again from the front."""
+    """Returns one batch of images after another. A last batch that is not full is filled from its own start."""
 
     def __init__(self, name: str, images: Images, batch: int) -> None:
         starts = range(0, len(images), batch)
@@ -94,13 +95,13 @@ class _Reader:
         )
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """Return the next batch by the name of the input, None behind the last."""
+        """Return the next batch by the name of the input; None after the last."""
         return next(self._batches, None)
 
 
 @contextlib.contextmanager
 def _quiet_package(name: str) -> Iterator[ModuleType]:
-    """Yield a part of ONNX Runtime, and leave no trace of it in the process or on its outputs."""
+    """Yield a module of ONNX Runtime, silence it, and undo what it changes in the process."""
     path = list(sys.path)
     with unchanged_process(), quiet(stderr=True):
         try:
@@ -112,7 +113,7 @@ def _quiet_package(name: str) -> Iterator[ModuleType]:
 def _import_part(name: str) -> ModuleType:
     try:
         folder = importlib.import_module("onnxruntime.transformers").__path__[0]
-        sys.path.append(folder)  # the modules there import one another by bare names, those of quantization too
+        sys.path.append(folder)  # the modules there, and those of quantization, import one another by bare names
         return importlib.import_module(f"onnxruntime.{name}")
     except ImportError as error:
         msg = "ONNX Runtime is not installed"
@@ -120,7 +121,7 @@ def _import_part(name: str) -> ModuleType:
 
 
 def _keep_used_domains(model: ModelProto) -> None:
-    """Drop operator sets that no operator is from: other parsers stumble over them."""
+    """Remove operator sets without operators, which some parsers refuse."""
     used = {node.domain for node in model.graph.node}
     kept = [item for item in model.opset_import if item.domain in used]
     del model.opset_import[:]

@@ -1,4 +1,4 @@
-"""The formats that `export` knows, the options of an export, and which formats take which of them."""
+"""The formats that `export` knows, the options of an export, and the formats that take each option."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from natdeploy.errors import InputError, require_known
 
 SUFFIXES: Mapping[str, str] = MappingProxyType({"onnx": ".onnx", "tflite": ".tflite", "tensorrt": ".engine"})
 FORMATS = tuple(SUFFIXES)
-# Options that not every format takes; those that are not here go with all of them.
+# Options that only some formats take. Every format takes the others.
 TAKEN_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"batch": ("onnx",), "opset": ("onnx",), "int8_input": ("tflite",), "no_build": ("tensorrt",)}
 )
@@ -23,16 +23,16 @@ class ExportOptions:
     """How a subnet is written.
 
     Args:
-        precision: What the file computes in: `fp32`, `fp16` or `int8`.
-        calibration: Name or folder of the images that int8 ranges are taken from; the train images of the subnet's
-            task where None.
-        normalize_inside: Whether the file takes plain pixels, 0 to 255, and normalizes them itself.
-        softmax_inside: Whether the file gives probabilities instead of logits.
-        batch: Images that one call takes, or `dynamic`.
-        opset: ONNX operator set; the format's or the device's own where None.
+        precision: Precision in which the file computes: `fp32`, `fp16` or `int8`.
+        calibration: Name or folder of the images from which int8 ranges are computed. None: train images of the
+            subnet's task.
+        normalize_inside: Whether the file takes pixels between 0 and 255 and normalizes them itself.
+        softmax_inside: Whether the file returns probabilities instead of logits.
+        batch: Images per call, or `dynamic`.
+        opset: ONNX operator set. None: the default of the format or the device.
         int8_input: Whether the file takes int8 values instead of float32.
-        device: Name of the device that is to run the file.
-        no_build: Whether an engine is only prepared, to be built on the device by a script.
+        device: Name of the device that will run the file.
+        no_build: Whether to write only what the device needs to build an engine, and no engine.
 
     Raises:
         InputError: A value is not valid, or belongs to another precision.
@@ -71,16 +71,16 @@ def require_format(name: str) -> None:
     """Check the name of a format.
 
     Raises:
-        InputError: There is none of this name; the hint names the nearest.
+        InputError: No format has this name. The hint suggests the closest one.
     """
     require_known("format", name, FORMATS)
 
 
 def require_taken(format_name: str, options: ExportOptions) -> None:
-    """Check that a format takes all the options that are given.
+    """Check that a format takes every option that differs from its default.
 
     Raises:
-        InputError: It does not take one of them; the message says which formats do.
+        InputError: It does not take one of them. The message lists the formats that do.
     """
     for name in options.list_given():
         formats = TAKEN_BY.get(name, FORMATS)
@@ -91,5 +91,5 @@ def require_taken(format_name: str, options: ExportOptions) -> None:
 
 
 def format_option(name: str) -> str:
-    """Return an option as the command line calls it."""
+    """Return the name of an option on the command line."""
     return "--" + name.replace("_", "-")

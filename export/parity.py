@@ -1,4 +1,4 @@
-"""Whether an exported file computes what the network computes."""
+"""Checking that an exported file computes what the network computes."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Labelled = tuple[Images, NDArray[np.int64]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """How far the outputs of a file may be from those of the network; None sets no limit.
+    """How far the outputs of a file may differ from those of the network; None sets no limit.
 
     Args:
-        relative_error: Errors must stay under this share of the largest absolute output, and the largest output of each
-            input must have the same place, ties excepted.
+        relative_error: Errors must stay below this share of the largest absolute output, and the predicted class of
+            each input must be the same, except for ties.
         cosine: The cosine similarity of each input's outputs must be above this.
         overall_cosine: The cosine similarity of the outputs of all inputs together must be above this.
     """
@@ -45,23 +45,23 @@ class Limits:
 LIMITS: Mapping[str, Limits] = MappingProxyType(
     {"fp32": Limits(relative_error=1e-4), "fp16": Limits(cosine=0.999), "int8": Limits(overall_cosine=0.95)}
 )
-# Random weights amplify rounding as no trained network does: similarity says nothing of an int8 file of them.
+# Random weights amplify rounding far more than trained ones: for an int8 file of them, similarity says nothing.
 _RANDOM_INT8 = Limits()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Parity:
-    """Comparison of a file's outputs with the network's.
+    """Comparison of the outputs of a file with those of the network.
 
-    Figures are NaN where the outputs cannot be compared: not finite, or of different shapes.
+    Figures are NaN if the outputs cannot be compared: values that are not finite, or different shapes.
 
     Args:
-        inputs: Images compared.
+        inputs: Number of images compared.
         max_abs_error: Largest absolute difference of two logits.
-        relative_error: The same, relative to the largest absolute logit of the network.
+        relative_error: The same, divided by the largest absolute logit of the network.
         cosine: Smallest cosine similarity over the inputs.
-        top1_agreement: Share of inputs whose largest logit has the same place, ties included, between 0 and 1.
-        reason: Why the comparison failed, or was not made; None where it passed.
+        top1_agreement: Share of inputs with the same predicted class, ties included, between 0 and 1.
+        reason: Why the comparison failed or was not made; None if it passed.
     """
 
     inputs: int
@@ -73,17 +73,17 @@ class Parity:
 
     @classmethod
     def not_run(cls, reason: str) -> Parity:
-        """Return the outcome where the runtime gives no outputs that could be compared."""
+        """Return the outcome for a runtime that returns no outputs."""
         nan = math.nan
         return cls(inputs=0, max_abs_error=nan, relative_error=nan, cosine=nan, top1_agreement=nan, reason=reason)
 
     @property
     def passed(self) -> bool | None:
-        """Whether the file computes what the network computes; None where nothing could be compared."""
+        """Whether the file computes what the network computes; None if nothing could be compared."""
         return self.reason is None if self.inputs else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return all fields, figures that are not finite as None."""
+        """Return all fields; figures that are not finite become None."""
         fields = {**dataclasses.asdict(self), "passed": self.passed}
         return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in fields.items()}
 
@@ -96,12 +96,12 @@ class Parity:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Accuracy:
-    """Share of the task's validation images whose class is found, between 0 and 1.
+    """Top-1 on validation images of the task, between 0 and 1.
 
     Args:
-        images: Images looked at.
-        before: By the network.
-        after: By the file.
+        images: Number of images.
+        before: Top-1 of the network.
+        after: Top-1 of the file.
     """
 
     images: int
@@ -110,7 +110,7 @@ class Accuracy:
 
     @property
     def reason(self) -> str | None:
-        """Why the file is not good enough: it loses 2 points or more, and more than one image; None where it is."""
+        """Why the file is refused: it loses 2 points or more, and more than one image. None if it is good enough."""
         lost = self.before - self.after
         if lost < _MOST_LOST or round(lost * self.images) <= 1:
             return None
@@ -121,12 +121,12 @@ class Accuracy:
 
 
 def find_limits(precision: str, *, random_weights: bool) -> Limits:
-    """Return how far the outputs of a file may be from those of its network, where no hits are counted."""
+    """Return how far the outputs of a file may differ from those of its network if top-1 is not measured."""
     return _RANDOM_INT8 if random_weights and precision == "int8" else LIMITS[precision]
 
 
 def require_images(network: Network, images: Images) -> None:
-    """Check that `images` are what a comparison with `network` needs.
+    """Check that `images` can be used to compare a file with `network`.
 
     Raises:
         InputError: They are fewer than 2, not of the network's input size, or not finite.
@@ -136,12 +136,12 @@ def require_images(network: Network, images: Images) -> None:
         msg = f"parity needs at least 2 images, [n, 3, {size}, {size}], not {list(images.shape)}"
         raise InputError(msg)
     if not np.isfinite(images).all():
-        msg = "parity needs images of finite numbers"
+        msg = "parity needs images whose values are finite"
         raise InputError(msg)
 
 
 def check_parity(network: Network, session: Session, images: Images, *, limits: Limits = LIMITS["fp32"]) -> Parity:
-    """Compare an opened file with the network that it was written from, on `n x 3 x r x r` images.
+    """Compare an opened file with the network it was written from, on `n x 3 x r x r` images.
 
     Raises:
         InputError: The images are too few, of another size, or not finite.
@@ -151,12 +151,12 @@ def check_parity(network: Network, session: Session, images: Images, *, limits: 
 
 
 def check_accuracy(network: Network, session: Session, batches: Iterable[Labelled]) -> Accuracy:
-    """Count the hits of the network and of an opened file that was written from it.
+    """Measure top-1 of the network and of an opened file that was written from it.
 
     Args:
         network: The network.
-        session: The file.
-        batches: `n x 3 x r x r` images and `n` labels each; one at least.
+        session: The opened file.
+        batches: At least one batch of `n x 3 x r x r` images and `n` labels.
     """
     images = before = after = 0
     for pixels, labels in batches:
@@ -167,7 +167,7 @@ def check_accuracy(network: Network, session: Session, batches: Iterable[Labelle
 
 
 def compute_reference(network: Network, images: Images) -> Outputs:
-    """Return the `n x classes` logits that `network` gives in evaluation mode; the network stays as it is."""
+    """Return the `n x classes` logits of `network` in evaluation mode, without changing the network."""
     evaluated = _copy_in_eval_mode(network)
     chunks = np.split(images, range(_CHUNK_IMAGES, len(images), _CHUNK_IMAGES))
     with torch.inference_mode():
@@ -175,7 +175,7 @@ def compute_reference(network: Network, images: Images) -> Outputs:
 
 
 def _copy_in_eval_mode(network: Network) -> Network:
-    """Return the network itself where running it leaves it as it is: copies of large ones take a while."""
+    """Return a copy in evaluation mode on the CPU; the network itself if it is already there, since copying is slow."""
     training = any(part.training for part in network.modules())
     if training or any(values.device.type != "cpu" for values in network.parameters()):
         return copy.deepcopy(network).cpu().eval()
@@ -183,22 +183,22 @@ def _copy_in_eval_mode(network: Network) -> Network:
 
 
 def explain_unfit_reference(reference: Outputs) -> str | None:
-    """Return why no file could be compared with these `n x classes` outputs of a network; None where one can."""
+    """Return why no file can be compared with these `n x classes` outputs of a network; None if one can."""
     if not np.isfinite(reference).all():
-        return "the outputs of the network are not all finite numbers"
-    # outputs that vary by little more than what is tolerated could be matched by a file that ignores its input
+        return "some outputs of the network are not finite"
+    # A file that ignores its input would match outputs that vary by little more than the tolerance.
     if np.ptp(reference, axis=0).max() <= _LEAST_VARIATION * _TIE * np.abs(reference).max():
-        return "the outputs of the network do not vary between the inputs, so that nothing can be compared"
+        return "the outputs of the network do not vary between the inputs, so nothing can be compared"
     return None
 
 
 def compare(reference: Outputs, outputs: Outputs, *, limits: Limits = LIMITS["fp32"]) -> Parity:
-    """Compare `n x classes` outputs of a file with the network's.
+    """Compare `n x classes` outputs of a file with those of the network.
 
     Args:
         reference: Outputs of the network.
         outputs: Outputs of the file.
-        limits: How far they may be apart.
+        limits: How far they may differ.
     """
     reason = _explain_incomparable(reference, outputs)
     if reason is not None:
@@ -224,10 +224,10 @@ def compare(reference: Outputs, outputs: Outputs, *, limits: Limits = LIMITS["fp
 
 def _explain_incomparable(reference: Outputs, outputs: Outputs) -> str | None:
     if reference.shape != outputs.shape:
-        return f"the file gives outputs of shape {list(outputs.shape)}, the network {list(reference.shape)}"
+        return f"the outputs of the file have shape {list(outputs.shape)}, those of the network {list(reference.shape)}"
     reason = explain_unfit_reference(reference)
     if reason is None and not np.isfinite(outputs).all():
-        return "the outputs of the file are not all finite numbers"
+        return "some outputs of the file are not finite"
     return reason
 
 
@@ -238,7 +238,7 @@ def _explain_large_error(relative_error: float, agreement: float, limits: Limits
     if relative_error >= limit:
         return f"the largest error is {relative_error:.3g} of the largest logit, the limit is {limit:g}"
     if agreement < 1:
-        return f"the largest logit has the same place for {agreement:.1%} of the inputs only"
+        return f"the predicted class is the same for only {agreement:.1%} of the inputs"
     return None
 
 
@@ -251,13 +251,13 @@ def _explain_distance(expected: NDArray[np.float64], actual: NDArray[np.float64]
     if cosine <= limit:
         what = "cosine similarity of all outputs together" if whole else "smallest cosine similarity"
         return f"the {what} is {cosine:.4g}, it must be above {limit:g}"
-    # Outputs that are all alike are similar to those of a file that ignores its input: such a file must not pass.
+    # If all outputs are alike, a file that ignores its input has similar ones. Such a file must not pass.
     constant = np.broadcast_to(expected.mean(axis=0), expected.shape)
     if similarity(expected, constant) <= limit:
         return None
     left = float(((actual - expected) ** 2).sum() / ((constant - expected) ** 2).sum())
     if left > 1 - _LEAST_EXPLAINED:
-        return f"the errors are {left:.0%} of what tells the outputs of one input from those of another"
+        return f"the errors are {left:.0%} of the variance of the outputs between inputs"
     return None
 
 

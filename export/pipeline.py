@@ -1,4 +1,4 @@
-"""From a network to a file that is known to compute the same: write, check, measure, and only then name it."""
+"""Exporting a network: write a file, check it, measure it, and only then give it its name."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class Exported:
         artifact: The file.
         manifest: Its manifest.
         size_bytes: Size of the file.
-        seconds: Time that the export took, check and measurement included.
+        seconds: Duration of the export, including check and measurement.
         parity: Comparison with the network.
-        latency_ms: Measured median latency; None where not measured.
-        precision: What the file computes in.
-        accuracy: Hits of the network and of the file; None where they were not counted.
+        latency_ms: Measured median latency; None if not measured.
+        precision: Precision in which the file computes.
+        accuracy: Top-1 of the network and of the file; None if not measured.
         delegation: How XNNPACK runs a TFLite file; None for other formats.
-        fp32_latency_ms: Latency of the same network in fp32, measured beside; None where not measured.
-        device: Where the latency was measured.
-        extra_files: Further files that were written: the log of a build, or the script that makes one.
+        fp32_latency_ms: Latency of the same network in fp32, measured in turns with it; None if not measured.
+        device: Device on which the latency was measured.
+        extra_files: Further files that were written: the log of a build, or the script that builds an engine.
     """
 
     format: str
@@ -83,28 +83,28 @@ def export_network(
     threads: int = 1,
     clock_seconds: Callable[[], float] = time.perf_counter,
 ) -> Exported:
-    """Write `network` to `output_path`, with its manifest, once the file is known to compute the same.
+    """Write `network` to `output_path` with its manifest, if the file computes what the network computes.
 
-    A file that does not is kept as `<output_path>.rejected`; whatever goes wrong, an earlier `output_path` and its
-    manifest stay as they are.
+    A file that does not is kept as `<output_path>.rejected`. On any error, an earlier `output_path` and its manifest
+    stay as they were.
 
     Args:
-        network: The network; it stays as it is.
+        network: The network; it is not changed.
         exporter: Writes the file.
         runtime: Opens the file for the check.
         output_path: Final name of the file.
-        images: `n x 3 x r x r` images for the check, normalized as the network needs them, at least 2.
-        description: What the manifest says beside.
+        images: At least 2 `n x 3 x r x r` images for the check, in the form that the file takes.
+        description: What else the manifest says.
         latency: Measures a file and returns `median_ms`, further figures and the fingerprint of the machine; or
             returns None. `fp32_median_ms` is that of the same network in fp32.
-        validation: Labelled images; where they are given, the file is held to the hits on them instead of to the
-            similarity of its outputs.
+        validation: Labelled images. If given, the file is checked by its top-1 on them instead of by the similarity of
+            its outputs.
         threads: Threads of the runtime during the check.
         clock_seconds: Monotonic time in seconds.
 
     Raises:
-        CheckFailedError: The file does not compute what the network computes, or nothing could tell: the network's
-            own outputs are not finite, or do not vary between the images.
+        CheckFailedError: The file does not compute what the network computes; or this cannot be decided, because the
+            outputs of the network are not finite or do not vary between the images.
         InputError: The images do not fit the network, or `threads` is below 1.
         MissingRuntimeError: A package that the format needs is not installed.
         OutputError: The file cannot be written.
@@ -161,12 +161,12 @@ class _Check:
 
 
 def _compute_fit_reference(network: Network, images: Images, output_path: Path) -> Outputs:
-    """Return the network's outputs, which are looked at before minutes go into a file of broken weights."""
+    """Return the outputs of the network, checked before minutes are spent on a file of broken weights."""
     reference = compute_reference(network, images)
     reason = explain_unfit_reference(reference)
     if reason is not None:
         msg = f"{output_path} is not written: {reason}"
-        hint = "either the subnet itself does not work, or the images that it is checked on are all alike"
+        hint = "either the subnet is broken, or all images of the check are alike"
         raise CheckFailedError(msg, hint=hint)
     return reference
 
@@ -174,14 +174,14 @@ def _compute_fit_reference(network: Network, images: Images, output_path: Path) 
 def _check(
     network: Network, content: Path, output_path: Path, *, runtime: Runtime, check: _Check, threads: int
 ) -> tuple[Parity, Accuracy | None]:
-    """Compare the file with the network; one that fails leaves its temporary name for `<output_path>.rejected`."""
+    """Compare the file with the network. A file that fails is renamed to `<output_path>.rejected`."""
     try:
         session = runtime.open(content, threads=threads)
         parity = compare(check.reference, session.run(check.images), limits=check.limits)
     except NoOutputsError as error:
         return Parity.not_run(error.message), None
     except InputError as error:
-        _reject(content, output_path, f"{runtime.id} does not run it: {error.message}")
+        _reject(content, output_path, f"{runtime.id} cannot run it: {error.message}")
     if parity.reason is not None:
         _reject(content, output_path, f"{parity.reason} ({parity})")
     if check.validation is None:

@@ -1,4 +1,4 @@
-"""A network with what an app would otherwise have to do around it: normalization before, softmax behind."""
+"""Normalization before a network and softmax after it, so that an app has to do neither."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MeanStd = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 class WithPrePostProcessing(Network):
-    """The same network, sharing its weights, of plain pixels or to probabilities.
+    """A network that shares the weights of another one, and takes pixels or returns probabilities.
 
     Args:
         network: The network.
-        mean_std: Mean and standard deviation of each input channel, of pixels between 0 and 1, which images of pixels
-            between 0 and 255 are normalized with; None where images come normalized.
-        softmax: Whether probabilities come out instead of logits.
+        mean_std: Mean and standard deviation of each input channel, for pixels between 0 and 1. Inputs are then pixels
+            between 0 and 255. With None, inputs are already normalized.
+        softmax: Whether outputs are probabilities instead of logits.
     """
 
     def __init__(self, network: Network, *, mean_std: MeanStd | None, softmax: bool) -> None:
@@ -37,7 +37,7 @@ class WithPrePostProcessing(Network):
 
 
 def add_pre_post_processing(network: Network, *, mean_std: MeanStd | None = None, softmax: bool = False) -> Network:
-    """Return `network` with what is to be inside the file; the network itself where that is nothing."""
+    """Return `network` with normalization and softmax added; the network itself if neither is wanted."""
     if mean_std is None and not softmax:
         return network
     return WithPrePostProcessing(network, mean_std=mean_std, softmax=softmax)
@@ -49,7 +49,7 @@ def outputs_probabilities(network: Network) -> bool:
 
 
 def _normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Conv2d:
-    """Return the normalization as one depthwise convolution, which every runtime is quick at and quantizes well."""
+    """Return the normalization as one depthwise convolution, which every runtime computes fast and quantizes well."""
     means, stds = torch.tensor(mean), torch.tensor(std)
     unit = nn.Conv2d(3, 3, 1, groups=3)
     with torch.no_grad():

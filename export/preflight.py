@@ -1,4 +1,4 @@
-"""Whether a device's runtime imports an ONNX file, told from the graph alone, before any device is touched."""
+"""Checking from the graph alone whether the runtime of a device can import an ONNX file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
 TENSORRT = "tensorrt"
-# The first opset that has an operator; below it, exporters write simpler ones in its place.
+# The first opset that has each operator. Below it, exporters write simpler operators instead.
 _SINCE = {"HardSwish": 14, "LayerNormalization": 17, "Mish": 18, "GroupNormalization": 18, "Gelu": 20}
 _REDUCTIONS = ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare")
 _QUANTIZING = ("QuantizeLinear", "DequantizeLinear")
@@ -28,13 +28,13 @@ _SHOWN = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Importer:
-    """What imports an ONNX file on a device, and what it does not import.
+    """The part of a runtime that imports ONNX files on a device, with its limits.
 
     Args:
-        name: Name for messages: runtime and device.
-        max_opset: Highest opset; None where it is not limited.
-        missing: Operators that it lacks whatever its release imports.
-        release: Release of TensorRT's parser; None where it is another runtime or nobody has said.
+        name: Runtime and device, for messages.
+        max_opset: Highest opset; None for no limit.
+        missing: Operators that it lacks, whatever its release imports.
+        release: Release of TensorRT's parser; None for another runtime or an unknown version.
     """
 
     name: str
@@ -43,27 +43,27 @@ class Importer:
     release: ParserRelease | None = None
 
     def imports(self, operator: str) -> bool:
-        """Tell whether an operator of the standard set is imported."""
+        """Tell whether it imports an operator of the standard set."""
         return operator not in self.missing and (self.release is None or operator in self.release.operators)
 
     @property
     def limited(self) -> bool:
-        """Whether there is anything that it does not import."""
+        """Whether any limit is known."""
         return self.release is not None or self.max_opset is not None or bool(self.missing)
 
     @property
     def opset(self) -> int:
-        """The opset to write: the usual one, or the highest below it that needs no operator which is missing."""
+        """The opset to write: the default, or the highest below it that needs no missing operator."""
         avoiding = [since - 1 for operator, since in _SINCE.items() if not self.imports(operator)]
         return min([DEFAULT_OPSET, *avoiding, *([self.max_opset] if self.max_opset else [])])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """Something in a graph that is not imported.
+    """A part of a graph that cannot be imported.
 
     Args:
-        what: The place and what is wrong there.
+        what: Where it is and what is wrong.
         way_out: What to do about it.
     """
 
@@ -72,11 +72,11 @@ class Problem:
 
 
 class ImportableExporter:
-    """An exporter of ONNX files that a device imports; implements `natdeploy.ports.Exporter`.
+    """An exporter whose ONNX files a device can import; implements `natdeploy.ports.Exporter`.
 
     Args:
         exporter: Writes the files.
-        importer: What has to import them.
+        importer: Imports them on the device.
     """
 
     def __init__(self, exporter: Exporter, importer: Importer) -> None:
@@ -94,10 +94,10 @@ class ImportableExporter:
         return self._exporter.suffix
 
     def write(self, network: Network, output_path: Path) -> Mapping[str, Any]:
-        """Write `network` to `output_path`, check the graph and return what the manifest says of the file.
+        """Write `network` to `output_path`, check the graph, and return what the manifest says about the file.
 
         Raises:
-            CheckFailedError: The device does not import the file.
+            CheckFailedError: The device cannot import the file.
             MissingRuntimeError: The package `onnx` is not installed.
             OutputError: The file cannot be written.
         """
@@ -108,15 +108,15 @@ class ImportableExporter:
 
 
 def find_importer(device: Device, *, runtime: str | None = None, version: str | None = None) -> Importer:
-    """Return what imports ONNX files on a device.
+    """Return the importer of ONNX files on a device.
 
     Args:
-        device: The device; its own limits hold for every runtime.
-        runtime: Runtime; the device's default where None.
-        version: Version of TensorRT there; the one of its description where None.
+        device: The device. Its own limits apply to every runtime.
+        runtime: Runtime. None: the default of the device.
+        version: Version of TensorRT on it. None: the version in its description.
 
     Raises:
-        InputError: The version of TensorRT is not known.
+        InputError: The version of TensorRT is older than all known ones.
     """
     runtime = runtime or device.runtime
     version = version or device.tensorrt
@@ -127,7 +127,7 @@ def find_importer(device: Device, *, runtime: str | None = None, version: str | 
             missing=frozenset(device.missing_operators),
         )
     release = parser_release(version)
-    # A board that was upgraded is not held to the limits that its description gives the older version.
+    # The limits in the description belong to the version named there. They do not apply to a board that was upgraded.
     upgraded = device.tensorrt is not None and release.first > parser_release(device.tensorrt).first
     own = [device.max_opset] if device.max_opset is not None and not upgraded else []
     return Importer(
@@ -139,7 +139,7 @@ def find_importer(device: Device, *, runtime: str | None = None, version: str | 
 
 
 def parser_release(version: str) -> ParserRelease:
-    """Return the release of the parser that a version of TensorRT has.
+    """Return the parser release of a version of TensorRT.
 
     Raises:
         InputError: The version is older than all known ones.
@@ -154,10 +154,10 @@ def parser_release(version: str) -> ParserRelease:
 
 
 def require_importable(model: ModelProto, importer: Importer) -> None:
-    """Check that a graph is imported.
+    """Check that a graph can be imported.
 
     Raises:
-        CheckFailedError: It is not; the message names node, operator and version, the hint the way out.
+        CheckFailedError: It cannot. The message names node, operator and version; the hint says what to do.
     """
     problems = list(find_problems(model, importer))
     if not problems:
@@ -169,12 +169,12 @@ def require_importable(model: ModelProto, importer: Importer) -> None:
 
 
 def find_problems(model: ModelProto, importer: Importer) -> Iterator[Problem]:
-    """Yield what of a graph is not imported: its opset, then node by node, then its weights."""
+    """Yield what prevents the import of a graph: first its opset, then its nodes, then its weights."""
     opset = find_opset(model)
     if importer.max_opset is not None and (opset is None or opset > importer.max_opset):
         yield Problem(
-            what=f"it has opset {opset}, and {importer.max_opset} is the highest that is imported",
-            way_out=f"leave --opset out, or give --opset {importer.opset}",
+            what=f"it has opset {opset}; the highest that can be imported is {importer.max_opset}",
+            way_out=f"omit --opset, or use --opset {importer.opset}",
         )
     constants = {item.name: item for item in model.graph.initializer}
     for node in model.graph.node:
@@ -187,7 +187,7 @@ def _find_node_problems(node: NodeProto, importer: Importer, constants: Mapping[
     operator = node.op_type
     place = f"node {node.name or node.output[0]} ({operator})"
     if node.domain not in {"", "ai.onnx"} and importer.release is not None:
-        yield Problem(what=f"{place} is of domain {node.domain}", way_out="use operators of the standard set alone")
+        yield Problem(what=f"{place} is of domain {node.domain}", way_out="use only operators of the standard set")
     elif not importer.imports(operator):
         yield Problem(what=f"{place} has no importer", way_out=_suggest_replacement(operator))
     elif importer.release is not None:
@@ -199,7 +199,7 @@ def _find_tensorrt_problems(
 ) -> Iterator[Problem]:
     if node.op_type in _REDUCTIONS and len(node.input) > 1 and node.input[1]:
         if not release.reduce_axes_input:
-            yield Problem(what=f"{place} takes its axes as an input", way_out="export with opset 17 or lower")
+            yield Problem(what=f"{place} takes its axes as an input", way_out="export with --opset 17 or lower")
         elif node.input[1] not in constants:
             yield Problem(what=f"{place} computes its axes", way_out="make the axes a constant")
     if node.op_type in _QUANTIZING and len(node.input) > 2 and node.input[2]:
@@ -215,7 +215,7 @@ def _find_weight_problems(weights: Iterable[TensorProto]) -> Iterator[Problem]:
     for weight in weights:
         if weight.data_location == weight.EXTERNAL:
             yield Problem(
-                what=f"weight {weight.name} lies in another file", way_out="write one file, without external data"
+                what=f"weight {weight.name} is stored in another file", way_out="write one file, without external data"
             )
 
 
@@ -223,7 +223,7 @@ def _suggest_replacement(operator: str) -> str:
     since = _SINCE.get(operator)
     if since is None:
         return "use a device with a newer runtime, or a network without this operator"
-    return f"export with opset {since - 1} or lower, which is made of simpler operators"
+    return f"export with --opset {since - 1} or lower, which uses simpler operators"
 
 
 def _any_nonzero(tensor: TensorProto) -> bool:

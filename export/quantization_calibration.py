@@ -1,4 +1,4 @@
-"""The images that ranges of int8 values are taken from."""
+"""The images from which the ranges of int8 values are computed."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class QuantizationCalibration:
-    """Images that a network is calibrated with.
+    """Images that calibrate the int8 quantization of a network.
 
     Args:
-        images: `n x 3 x r x r` images, as the network takes them.
-        source: What they are, for people.
+        images: `n x 3 x r x r` images, in the form that the network takes.
+        source: Description of the images, for people.
     """
 
     images: Images
     source: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a manifest says of them: source, number, and the hash of their values."""
+        """Return the entry of a manifest: source, number of images, and SHA-256 of their values."""
         digest = hashlib.sha256(np.ascontiguousarray(self.images).tobytes()).hexdigest()
         return {"source": self.source, "images": len(self.images), "sha256": digest}
 
@@ -36,10 +36,10 @@ class QuantizationCalibration:
 def require_quantization_calibration(
     calibration: QuantizationCalibration | None, network: Network
 ) -> QuantizationCalibration:
-    """Check that there are images which `network` can be calibrated with.
+    """Return the calibration if `network` can use it.
 
     Raises:
-        InputError: There are none, or they are of another shape, or not finite.
+        InputError: There are no images, their shape does not fit, or a value is not finite.
     """
     if calibration is None or not len(calibration.images):
         msg = "int8 needs images to calibrate with"

@@ -1,7 +1,7 @@
-"""The ONNX operators that TensorRT's parser imports, by release; of those, what an operator asks for.
+"""The ONNX operators that TensorRT's parser imports, by release.
 
-By the support matrices and change logs of onnx-tensorrt. Where they contradict the importers, an operator counts as
-missing: HardSwish is in the matrix of 8.5, and its own documents of that release deny it.
+Source: the support matrices and change logs of onnx-tensorrt. Where they disagree, an operator counts as missing: the
+matrix of 8.5 lists HardSwish, while the documents of that release say that it is not supported.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _10_0 = "Gelu Hardmax Mish"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ParserRelease:
-    """What the parser of a release imports.
+    """The operators that the parser of a release imports.
 
     Args:
-        first: First version of TensorRT that has it.
+        first: First version of TensorRT that has this parser.
         max_opset: Highest opset.
         operators: Operators.
-        reduce_axes_input: Whether the axes of a reduction may be an input, as from opset 18 on; they must be constant.
+        reduce_axes_input: Whether the axes of a reduction may be a (constant) input, as opset 18 and later write them.
     """
 
     first: Release

@@ -1,4 +1,4 @@
-"""TFLite files, written through litert-torch."""
+"""TFLite files, written by litert-torch."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from natdeploy.supernet.network import Network
 class TfliteExporter:
     """Writes a network as one TFLite file of fixed batch 1: `1 x r x r x 3` images to `1 x classes` logits.
 
-    Channels last is what the runtime computes in; a file that takes channels first transposes every image.
+    The runtime computes with channels last. A file that takes channels first would transpose every image.
 
     Args:
-        precision: What the file computes in: `fp32`, `fp16` or `int8`.
-        calibration: Images that int8 ranges are taken from.
-        int8_input: Whether a file of int8 takes int8 values instead of float32.
+        precision: Precision in which the file computes: `fp32`, `fp16` or `int8`.
+        calibration: Images from which int8 ranges are computed.
+        int8_input: Whether an int8 file takes int8 values instead of float32.
     """
 
     def __init__(
@@ -55,20 +55,20 @@ class TfliteExporter:
         return ".tflite"
 
     def write(self, network: Network, output_path: Path) -> Mapping[str, Any]:
-        """Write `network` to `output_path` and return what the manifest says of the file.
+        """Write `network` to `output_path` and return what the manifest says about the file.
 
-        The network itself stays as it is; the file holds it in evaluation mode. What the packages below
-        write to stdout and stderr meanwhile is thrown away, in the whole process.
+        The network is not changed. The file holds it in evaluation mode. During the conversion, everything that the
+        process writes to stdout and stderr is discarded.
 
         Raises:
             MissingRuntimeError: The package `litert-torch`, or for int8 and fp16 `ai-edge-quantizer`, is not installed.
-            InputError: Images to calibrate int8 with are missing, or of another shape.
+            InputError: Calibration images are missing or have another shape.
             OutputError: The file cannot be written.
         """
         calibration = (
             require_quantization_calibration(self._calibration, network) if self._precision == "int8" else None
         )
-        require_writable(output_path)  # before a conversion of half a minute, not behind it
+        require_writable(output_path)  # before a conversion of half a minute, not after it
         with writing(output_path), tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
             plain = Path(folder, "float.tflite")
             _convert(network, plain)
@@ -103,7 +103,7 @@ def _convert(network: Network, output_path: Path) -> None:
 
 
 def _input(path: Path) -> dict[str, Any]:
-    """Return what a manifest says of the input of a file; one of int8 holds `value / scale + zero_point`."""
+    """Return what a manifest says about the input of a file. An int8 input is `value / scale + zero_point`."""
     details = open_interpreter(path, threads=1).get_input_details()[0]
     dtype = np.dtype(details["dtype"]).name
     described = {"name": "args_0", "shape": details["shape"].tolist(), "layout": "NHWC", "dtype": dtype}
@@ -115,7 +115,7 @@ def _input(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _quiet_converter() -> Iterator[ModuleType]:
-    """Yield litert-torch with its progress turned off, and leave no trace of it in the process."""
+    """Yield litert-torch with its progress bars off, and undo what it changes in the process."""
     with unchanged_process(), quiet(stderr=True):
         package = _package()
         shown = package.config.show_progress

@@ -1,8 +1,8 @@
-"""TFLite files of networks that are only to be timed, written without a converter.
+"""TFLite files that are only timed, written without a converter.
 
-litert-torch takes seconds for each file, which is too long for the many files that a profile needs. What is written
-here are the operators that litert-torch makes of these networks, in the same order and with the same options, so that
-the files take as long to run.
+litert-torch takes seconds for each file, which is too slow for the many files of a profile. This module writes the
+operators that litert-torch would write, in the same order and with the same options, so that the files take as long to
+run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LARGE = 20.0
 
 
 class TfliteDirectExporter:
-    """Writes a network, or a run of its layers after a stem, as a TFLite file of fixed batch 1."""
+    """Writes a network, or some of its layers after a stem, as a TFLite file of fixed batch 1."""
 
     @property
     def format(self) -> str:
@@ -38,7 +38,7 @@ class TfliteDirectExporter:
         return ".tflite"
 
     def write(self, network: Network, output_path: Path) -> Mapping[str, Any]:
-        """Write `network` to `output_path` and return what a manifest says of such a file.
+        """Write `network` to `output_path` and return what a manifest says about the file.
 
         Raises:
             MissingRuntimeError: The package `ai-edge-litert` is not installed.
@@ -93,7 +93,7 @@ def _append_hard_swish(file: TfliteFile, _: nn.Hardswish) -> None:
 
 
 def _append_mish(file: TfliteFile, _: nn.Mish) -> None:
-    """Append `x tanh(softplus(x))`, with `x` itself for the softplus of what is large."""
+    """Append `x tanh(softplus(x))`, where the softplus of a large `x` is `x` itself."""
     source, shape = file.result, file.shape
     powers = file.append("EXP", [source], shape, "ExpOptions")
     added = file.append("ADD", [powers, file.constant(np.array(1.0, np.float32))], shape, "AddOptions")
@@ -104,7 +104,7 @@ def _append_mish(file: TfliteFile, _: nn.Mish) -> None:
 
 
 def _append_squeeze_excite(file: TfliteFile, unit: SqueezeExcite) -> None:
-    """Append the unit; its hard sigmoid is a bias of 3 more, a ReLU6 and a sixth."""
+    """Append the unit. Its hard sigmoid adds 3 to the bias, applies ReLU6, and divides by 6."""
     source, shape = file.result, file.shape
     _append_pooling(file, unit.pool)
     for conv, added_bias, fused in ((unit.reduce, 0.0, "RELU"), (unit.expand, 3.0, "RELU6")):
@@ -115,7 +115,7 @@ def _append_squeeze_excite(file: TfliteFile, unit: SqueezeExcite) -> None:
 
 
 def _append_pooling(file: TfliteFile, _: nn.AdaptiveAvgPool2d) -> None:
-    """Append the mean over the map; over a single pixel there is nothing to do."""
+    """Append the mean over the feature map, unless the map is a single pixel."""
     batch, height, width, channels = file.shape
     if height * width > 1:
         axes = file.constant(np.array([2, 1], np.int32))
@@ -123,14 +123,14 @@ def _append_pooling(file: TfliteFile, _: nn.AdaptiveAvgPool2d) -> None:
 
 
 def _append_linear(file: TfliteFile, linear: nn.Linear) -> None:
-    """Append the classifier; a bias that is zero is left out."""
+    """Append the classifier, without its bias if that is zero."""
     bias = _array(linear.bias)
     inputs = [file.result, file.constant(_array(linear.weight)), file.constant(bias) if bias.any() else NO_TENSOR]
     file.append("FULLY_CONNECTED", inputs, (1, linear.out_features), "FullyConnectedOptions")
 
 
 def _fold_unit(unit: ConvUnit) -> tuple[Tensor, Tensor]:
-    """Return weights and bias of a unit's convolution with its BatchNorm, if it has one, in them."""
+    """Return weight and bias of the convolution of a unit, with its BatchNorm folded in if it has one."""
     conv, norm = unit.conv, unit.bn
     if norm is None:
         return conv.weight, torch.zeros(conv.out_channels)
@@ -166,7 +166,7 @@ def _append_convolution(file: TfliteFile, conv: nn.Conv2d, weight: Tensor, bias:
 
 
 def _append_padding(file: TfliteFile, added: int) -> None:
-    """Pad the map by `added` on all sides: the format's own padding adds less before than behind at an odd sum."""
+    """Pad the map by `added` on all sides: the padding of the format adds less before than after if the sum is odd."""
     batch, height, width, channels = file.shape
     widths = file.constant(np.array([[0, 0], [added, added], [added, added], [0, 0]], np.int32))
     file.append("PAD", [file.result, widths], (batch, height + 2 * added, width + 2 * added, channels), "PadOptions")

@@ -1,4 +1,4 @@
-"""TFLite files of narrower numbers, by ai-edge-quantizer: weights of fp16, or int8 throughout."""
+"""TFLite files of lower precision, by ai-edge-quantizer: fp16 weights, or int8 throughout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SIGNATURE, _EVERY_OPERATOR = "serving_default", ".*"
 
 
 def to_fp16(source: Path) -> bytes:
-    """Return a float32 file with weights of fp16: half the size, and float32 arithmetic where a runtime has no other.
+    """Return a float32 file with fp16 weights: half the size. Runtimes without fp16 arithmetic compute in float32.
 
     Raises:
         MissingRuntimeError: The package `ai-edge-quantizer` is not installed.
@@ -37,11 +37,11 @@ def to_fp16(source: Path) -> bytes:
 
 
 def to_int8(source: Path, images: Images, *, int8_input: bool) -> bytes:
-    """Return a float32 file with int8 weights by channel and int8 values; its output stays float32.
+    """Return a float32 file with int8 weights, quantized per channel, and int8 activations; its output stays float32.
 
     Args:
-        source: File of one input, `args_0`, of channels last.
-        images: `n x 3 x r x r` images that the ranges of the values are taken from.
+        source: File with one input, `args_0`, with channels last.
+        images: `n x 3 x r x r` images from which activation ranges are computed.
         int8_input: Whether the file takes int8 values.
 
     Raises:
@@ -64,7 +64,7 @@ def to_int8(source: Path, images: Images, *, int8_input: bool) -> bytes:
 
 @contextlib.contextmanager
 def _quantizer() -> Iterator[ModuleType]:
-    """Yield ai-edge-quantizer, and leave no trace of it in the process or on its outputs."""
+    """Yield ai-edge-quantizer, silence it, and undo what it changes in the process."""
     with unchanged_process(), quiet(stderr=True):
         try:
             package = importlib.import_module("ai_edge_quantizer")

@@ -1,4 +1,4 @@
-"""Looking at subnets, and building their networks with their weights."""
+"""Inspecting subnets, and building their networks with their weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LayerCost:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InspectResult(Result):
-    """Layers and costs of a subnet; genotype and encoding are None where the space's lists lack the resolution."""
+    """Layers and costs of a subnet. Genotype and encoding are None if the space does not list the resolution."""
 
     supernet: str
     architecture: Mapping[str, Any]
@@ -56,10 +56,10 @@ def inspect(
     classes: int | None = None,
     weights: Path | None = None,
 ) -> InspectResult:
-    """Return the layers of a subnet and what they cost.
+    """Return the layers of a subnet and their costs.
 
     Raises:
-        InputError: The subnet is not valid, or `weights` do not fit it; names left over or missing are listed.
+        InputError: The subnet is not valid, or `weights` do not fit it. The message lists unexpected or missing names.
     """
     read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes, weights=weights)
     layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
@@ -106,10 +106,10 @@ def load_subnet(
 ) -> tuple[Subnet, Network]:
     """Return a subnet and its network, a plain `torch.nn.Module` in evaluation mode.
 
-    A bare architecture without `weights` gets seeded random ones, and a warning says so.
+    A bare architecture without `weights` gets seeded random weights, with a warning.
 
     Raises:
-        InputError: The subnet is not valid, or its weights do not fit; names left over or missing are listed.
+        InputError: The subnet is not valid, or its weights do not fit. The message lists unexpected or missing names.
     """
     from natdeploy.supernet.checkpoints import load_network_weights
     from natdeploy.supernet.initialize import random_weights
@@ -121,7 +121,7 @@ def load_subnet(
     layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     network = build_network(layers, dropout=read.dropout)
     if read.weights is None:
-        context.reporter.warn(f"{read.source} has no weights: it gets random ones, good to measure, useless to deploy")
+        context.reporter.warn(f"{read.source} has no weights and gets random ones: good to measure, useless to deploy")
         return read, random_weights(network, seed)
     load_network_weights(network, read.weights)
     return read, network

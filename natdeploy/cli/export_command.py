@@ -25,14 +25,16 @@ if TYPE_CHECKING:
     "--calibration",
     metavar="NAME|FOLDER",
     default=None,
-    help="Images that int8 ranges are taken from.  [default: train images of the subnet's task]",
+    help="Images from which int8 ranges are computed.  [default: train images of the subnet's task]",
 )
-@click.option("--normalize-inside", is_flag=True, help="The file takes pixels, 0 to 255, and normalizes them itself.")
-@click.option("--softmax-inside", is_flag=True, help="The file gives probabilities instead of logits.")
-@click.option("--batch", default="1", help="Images in one call, or dynamic (onnx).")
+@click.option(
+    "--normalize-inside", is_flag=True, help="The file takes pixels between 0 and 255 and normalizes them itself."
+)
+@click.option("--softmax-inside", is_flag=True, help="The file returns probabilities instead of logits.")
+@click.option("--batch", default="1", help="Images per call, or dynamic (onnx).")
 @click.option("--opset", type=int, default=None, help="ONNX operator set (onnx).  [default: 17]")
 @click.option("--int8-input", is_flag=True, help="The file takes int8 values instead of float32 (tflite).")
-@click.option("--no-build", is_flag=True, help="Only write what the device builds its engine of (tensorrt).")
+@click.option("--no-build", is_flag=True, help="Write only what the device needs to build its engine (tensorrt).")
 @options.subnet_options
 @options.own_weights_option
 @options.output_option
@@ -51,7 +53,7 @@ def command(  # noqa: PLR0917
     json: bool,  # noqa: FBT001
     **how: Any,  # noqa: ANN401
 ) -> None:
-    """Write SUBNET as a file that is checked to compute the same, with its manifest beside it."""
+    """Write SUBNET as a file, check that the file computes the same, and write its manifest beside it."""
 
     def work(context: Context) -> ExportResult:
         from natdeploy import api
@@ -80,17 +82,17 @@ def show(result: ExportResult) -> None:
         print_line(f"  {_compared(parity)}")
         if accuracy is not None:
             print_line(
-                f"  top-1 on {accuracy.images} validation images: {accuracy.before:.4f} before, "
-                f"{accuracy.after:.4f} in the file"
+                f"  top-1 on {accuracy.images} validation images: {accuracy.before:.4f} of the subnet, "
+                f"{accuracy.after:.4f} of the file"
             )
         if delegation is not None:
             print_line(f"  {delegation}")
         plain = exported.fp32_latency_ms
-        beside = "" if plain is None else f" (fp32: {milliseconds(plain)})"
+        fp32 = "" if plain is None else f" (fp32: {milliseconds(plain)})"
         where = "this machine" if exported.device == "host" else exported.device
         measured = exported.latency_ms
         latency = "latency not measured" if measured is None else f"{milliseconds(measured)} on {where}"
-        print_line(f"  {latency}{beside}; manifest {exported.manifest}")
+        print_line(f"  {latency}{fp32}; manifest {exported.manifest}")
         for path in exported.extra_files:
             print_line(f"  {path}")
 

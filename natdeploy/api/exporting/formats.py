@@ -1,4 +1,4 @@
-"""What the device that is to run a file means for exporting it: which operators it may hold, and where it is timed."""
+"""What the device means for an export: which operators a file may have, and where its latency is measured."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 def make_device_exporter(
     name: str, options: ExportOptions, device: Device, calibration: QuantizationCalibration | None = None
 ) -> Exporter:
-    """Return the writer of files of a format that `device` takes.
+    """Return the exporter of files that `device` can run.
 
-    An ONNX file gets the opset of the device, int8 the way it needs it, and its graph is checked against what the
-    device imports.
+    An ONNX file gets the opset and the kind of int8 quantization that the device needs. Its graph is checked against
+    what the device can import.
 
     Raises:
-        InputError: The format cannot be written so.
+        InputError: The format cannot be written with these options.
     """
     from natdeploy.export.formats import make_exporter
     from natdeploy.export.preflight import ImportableExporter, find_importer
@@ -43,12 +43,12 @@ def make_device_exporter(
 
 
 def measure_on_device(device: Device, runtime: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
-    """Return the latency of a file on a device, with its fingerprint; None, with a warning, where it cannot be run.
+    """Return the latency of a file on a device, with its fingerprint; None, with a warning, if it cannot be run.
 
     Args:
         device: The device.
-        runtime: What runs the file on this machine; the device's own where that takes ONNX files too.
-        job: What is exported.
+        runtime: Runtime that runs the file here. A device with TensorRT runs ONNX files by its own.
+        job: The export.
         path: The file.
     """
     runtime = device.runtime if runtime == "onnxruntime" and device.runtime == TENSORRT else runtime

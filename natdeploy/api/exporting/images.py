@@ -1,4 +1,4 @@
-"""The images of an export: to compare outputs on, to calibrate with and to count hits on."""
+"""The images of an export: to compare outputs, to calibrate int8, and to measure top-1."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _CHECK, _CALIBRATION, _VALIDATION, _STATISTICS = range(4)
 
 
 class ExportImages:
-    """Images of the subnet's task where they can be read, else seeded noise.
+    """Images of the subnet's task if they can be read, otherwise seeded noise.
 
-    All of them come as the exported file takes them: normalized, or as pixels where it normalizes itself.
+    All images have the form that the exported file takes: normalized, or pixels if the file normalizes them.
 
     Args:
         subnet: The subnet.
-        options: How it is written.
-        seed: Seed of the choice of images, and of noise.
-        reporter: Told where noise stands in for images.
+        options: How the file is written.
+        seed: Seed for the choice of images and for noise.
+        reporter: Receives a message when noise replaces images.
     """
 
     def __init__(self, subnet: Subnet, *, options: ExportOptions, seed: int, reporter: Reporter) -> None:
@@ -50,25 +50,25 @@ class ExportImages:
         self._size = subnet.architecture.resolution
         self._task = self._readable_task()
         if options.normalize_inside and subnet.task is None:
-            msg = f"{subnet.source}: names no task, whose mean and std --normalize-inside needs"
+            msg = f"{subnet.source}: names no task, and --normalize-inside needs the mean and std of one"
             raise InputError(msg)
 
     @property
     def mean_std(self) -> MeanStd | None:
-        """Mean and standard deviation of the task's channels, of pixels between 0 and 1; None without a task."""
+        """Mean and standard deviation of each channel, for pixels between 0 and 1; None without a task."""
         task = self._subnet.task
         return None if task is None else (tuple(task["mean"]), tuple(task["std"]))
 
     @property
     def checked_on(self) -> str:
-        """What `check` is: `task images`, `calibration images` where the task has none, or `noise`."""
+        """Source of `check`: `task images`, `calibration images` if the task has none, or `noise`."""
         if self._task is not None:
             return "task images"
         return "noise" if self._options.calibration is None else "calibration images"
 
     @functools.cached_property
     def check(self) -> Images:
-        """`n x 3 x r x r` images to compare outputs on."""
+        """`n x 3 x r x r` images on which outputs are compared."""
         if self._options.calibration is not None and self._task is None:
             return self._read(self._options.calibration, CHECK_IMAGES, _CHECK)
         if self._task is None:
@@ -78,18 +78,20 @@ class ExportImages:
         return self._to_model_input(self._task.prepare(split.subset(chosen).pixels(), self._size))
 
     def calibration(self) -> QuantizationCalibration:
-        """Return the images that int8 ranges are taken from.
+        """Return the images from which int8 ranges are computed.
 
         Raises:
-            InputError: The images that were asked for cannot be read.
+            InputError: The images of `--calibration` cannot be read.
         """
         data = self._options.calibration
         if data is not None:
-            # A file that goes with an app tells nothing of this machine's folders.
+            # A manifest that ships with an app must not name the folders of this machine.
             read = self._read(data, CALIBRATION_IMAGES, _CALIBRATION)
             return QuantizationCalibration(images=read, source=Path(data).name)
         if self._task is None:
-            self._reporter.warn("int8 ranges are taken from seeded noise: give images with --calibration to deploy it")
+            self._reporter.warn(
+                "int8 ranges are computed from seeded noise: give images with --calibration before you deploy the file"
+            )
             return QuantizationCalibration(images=self._make_noise(CALIBRATION_IMAGES, _CALIBRATION), source="noise")
         split = self._task.train
         chosen = self._rng(_CALIBRATION).permutation(len(split))[:CALIBRATION_IMAGES]
@@ -97,7 +99,7 @@ class ExportImages:
         return QuantizationCalibration(images=self._to_model_input(images), source=f"train images of {self._task.name}")
 
     def validation(self) -> Iterator[Labelled] | None:
-        """Return validation images with their labels, in parts; None where hits on them would mean nothing."""
+        """Return batches of validation images with labels; None without a task or trained weights."""
         if self._task is None or self._subnet.weights is None:
             return None
         return self._validation(self._task)
@@ -114,13 +116,13 @@ class ExportImages:
         described = self._subnet.task
         if described is None:
             self._reporter.info(
-                f"{self._subnet.source} names no task: the exported file is checked on {self._replacement}"
+                f"{self._subnet.source} names no task, so the exported file is checked on {self._replacement}"
             )
             return None
         try:
             task = load_task(described["dataset"], self._size, memory_bytes=0, download=False)
             if list(task.classes) != list(described["classes"]):
-                msg = f"{described['dataset']}: its classes are not those of the subnet"
+                msg = f"{described['dataset']}: its classes are not the classes of the subnet"
                 raise InputError(msg)
         except NatdeployError as error:
             reason = error.message
@@ -137,7 +139,9 @@ class ExportImages:
     def _read(self, data: str, count: int, purpose: int) -> Images:
         read = load_calibration_images(data, self._size, count=count, rng=self._rng(purpose))
         if purpose == _CHECK and len(read.pixels) < _LEAST_CHECKED:
-            msg = f"--calibration {data}: holds one image, and the file is checked on them too, which takes two"
+            msg = (
+                f"--calibration {data}: holds one image, but the file is also checked on these images, which takes two"
+            )
             raise InputError(msg)
         mean, std = self.mean_std or channel_statistics(read.pixels)
         return self._to_model_input(normalized(read.pixels, self._size, mean, std, read.interpolation))
@@ -146,7 +150,7 @@ class ExportImages:
         return np.random.default_rng([self._seed, purpose])
 
     def make_statistics_noise(self) -> Images:
-        """Return normalized noise that BatchNorm statistics of random weights are taken from."""
+        """Return normalized noise from which the BatchNorm statistics of random weights are computed."""
         return make_noise(_STATISTICS_IMAGES, self._size, self._rng(_STATISTICS))
 
     def _make_noise(self, count: int, purpose: int) -> Images:
@@ -156,7 +160,7 @@ class ExportImages:
         return self._undo_normalization(np.ascontiguousarray(images.numpy()))
 
     def _undo_normalization(self, images: Images) -> Images:
-        """Undo the normalization where the file does it itself."""
+        """Return pixels if the file normalizes them itself, otherwise the images as they are."""
         if not self._options.normalize_inside or self.mean_std is None:
             return images
         mean, std = (np.array(values, np.float32).reshape(3, 1, 1) for values in self.mean_std)
@@ -165,9 +169,9 @@ class ExportImages:
 
 
 def make_noise(count: int, size: int, rng: np.random.Generator) -> Images:
-    """Return `count x 3 x size x size` images of fine and coarse noise, each of its own colour.
+    """Return `count x 3 x size x size` images of fine and coarse noise, each with a colour of its own.
 
-    Fine noise alone looks the same to a network in every image: its outputs would hardly vary.
+    With fine noise alone, all images look the same to a network, and its outputs hardly vary.
     """
     places = np.arange(size) * _GRAIN // size
     coarse = rng.standard_normal((count, 3, _GRAIN, _GRAIN))[:, :, places[:, None], places]

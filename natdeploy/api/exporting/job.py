@@ -1,4 +1,4 @@
-"""What the writers of all export formats work on."""
+"""The work of an export: what every format writes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ExportJob:
-    """What the writers of all formats work on.
+    """A subnet that is being exported.
 
     Args:
         subnet: The subnet.
-        network: Its network as the file has to compute it, with what the options put inside.
-        images: Images to check and to calibrate with.
+        network: Its network, including the normalization and softmax that the options add.
+        images: Images for the check and for calibration.
         options: How it is written.
-        seed: Seed of the choice of images and of the order of measurements.
+        seed: Seed for the choice of images and the order of measurements.
         context: Reporter and clock.
     """
 
@@ -37,7 +37,7 @@ class ExportJob:
 
 
 def describe_subnet(job: ExportJob) -> Description:
-    """Return what a manifest says of the subnet of an export."""
+    """Return what the manifest says about the subnet of an export."""
     from natdeploy.export.manifest import Description
 
     task = job.subnet.task or {}

@@ -38,22 +38,22 @@ def export(
     seed: int = 0,
     context: Context | None = None,
 ) -> ExportResult:
-    """Export a subnet, checked against the torch network on real images of its task.
+    """Export a subnet, and check each file against the torch network on images of its task.
 
     Args:
         subnet: The subnet.
         formats: Formats to write.
-        options: How they are written; fp32 and one image a call where None.
-        output: File, or folder; beside the subnet where None.
-        supernet: Space of a bare architecture.
-        width: Width of an architecture whose file has none.
-        classes: Outputs of the classifier of a bare architecture.
+        options: How they are written. None: fp32, one image per call.
+        output: File or folder. None: beside the subnet.
+        supernet: Search space of a bare architecture.
+        width: Width multiplier of an architecture whose file has none.
+        classes: Number of classes of a bare architecture.
         weights: Weight file of a bare architecture or a `net.config`.
-        seed: Seed of the weights of a bare architecture, and of the choice of images.
+        seed: Seed for the weights of a bare architecture and for the choice of images.
         context: Reporter and clock.
 
     Raises:
-        CheckFailedError: A file does not compute what the subnet computes; it is kept as `*.rejected` only.
+        CheckFailedError: A file does not compute what the subnet computes. It is kept only as `*.rejected`.
         InputError: The subnet, a format, an option or the data is not valid.
         MissingRuntimeError: A package that a format needs is not installed.
         OutputError: A file cannot be written.
@@ -84,11 +84,11 @@ def export(
 
 
 def _writer(name: str, options: ExportOptions) -> Writer:
-    """Return what writes a format: the one place where the formats part ways.
+    """Return the function that writes a format. Only here do the formats differ.
 
     Raises:
-        InputError: The format cannot be written as the options have it.
-        MissingRuntimeError: Nothing that writes the format can be used here.
+        InputError: The format cannot be written with these options.
+        MissingRuntimeError: A package that writes the format is not installed.
     """
     from natdeploy.api.exporting.formats import make_device_exporter
     from natdeploy.api.exporting.tensorrt import make_engine_writer
@@ -111,7 +111,7 @@ def _job(subnet: Subnet, network: Network, options: ExportOptions, seed: int, co
 
     images = ExportImages(subnet, options=options, seed=seed, reporter=context.reporter)
     if subnet.weights is None:
-        # Of weights that mean nothing, the outputs have to be in a range that every precision can hold.
+        # With random weights, the outputs must still be in a range that every precision can represent.
         recalibrate(network, [torch.from_numpy(images.make_statistics_noise())])
     inside = add_pre_post_processing(
         network,
@@ -122,7 +122,7 @@ def _job(subnet: Subnet, network: Network, options: ExportOptions, seed: int, co
 
 
 def _write_here(name: str, job: ExportJob, output_path: Path) -> Exported:
-    """Write a file that this machine can run, check it and measure it."""
+    """Write a file that this machine can run, check it, and measure it."""
     from natdeploy.api.exporting.formats import make_device_exporter
     from natdeploy.export.formats import find_format
     from natdeploy.export.pipeline import export_network
@@ -144,7 +144,7 @@ def _write_here(name: str, job: ExportJob, output_path: Path) -> Exported:
 
 
 def _measure(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
-    """Return the latency of a file on its device; here, one that is not fp32 is timed beside one that is, in turns."""
+    """Return the latency of a file on its device. Here, a file that is not fp32 is timed in turns with an fp32 one."""
     from natdeploy.api.exporting.formats import measure_on_device
     from natdeploy.export.formats import find_format, fp32_exporter
     from natdeploy.profilers.host import host_fingerprint
@@ -170,13 +170,13 @@ def _measure(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
 
 
 def _warn(exported: Exported, job: ExportJob) -> None:
-    """Say where a narrower precision does not pay here, and why."""
+    """Warn if a lower precision is no faster here, and say why."""
     warn = job.context.reporter.warn
     delegation = exported.delegation
     if job.options.precision == "int8" and delegation is not None and delegation.outside:
         kinds = ", ".join(f"{count} {kind}" for kind, count in delegation.outside.items())
         warn(
-            f"{exported.artifact}: XNNPACK does not run all of the int8 network: {kinds} stay outside and cut it "
+            f"{exported.artifact}: XNNPACK does not run the whole int8 network: {kinds} stay outside and split it "
             f"into {delegation.partitions} parts"
         )
     plain_ms = exported.fp32_latency_ms
@@ -193,7 +193,7 @@ def _require_apart(output_path: Path, sources: Sequence[Path]) -> None:
     taken = {source.resolve() for source in sources}
     for path in (output_path, manifest_path(output_path)):
         if path.resolve() in taken:
-            msg = f"{path}: would overwrite what is exported"
+            msg = f"{path}: this output would overwrite the subnet"
             raise InputError(msg, hint="choose another --output")
 
 
@@ -204,9 +204,9 @@ def _target(subnet: Path, suffix: str, output: Path | None, count: int) -> Path:
     if output.is_dir() or not output.suffix:
         return output / name
     if count > 1:
-        msg = f"--output {output} is one file; {count} formats need a folder"
-        raise InputError(msg, hint="a new folder whose name has a dot has to be made first")
+        msg = f"--output {output} is a file, but {count} formats need a folder"
+        raise InputError(msg, hint="for a folder whose name has a dot, create it first")
     if output.suffix != suffix:
-        msg = f"--output {output}: a file of this format ends in {suffix}"
-        raise InputError(msg, hint="a new folder whose name has a dot has to be made first")
+        msg = f"--output {output}: the name of a file of this format must end in {suffix}"
+        raise InputError(msg, hint="for a folder whose name has a dot, create it first")
     return output

@@ -1,7 +1,7 @@
-"""Exporting engines of TensorRT: built where they are to run, or prepared to be built there.
+"""Exporting TensorRT engines: built where they will run, or prepared to be built there.
 
-On this machine trtexec comes first, the package second: trtexec is what boards have too, and a build in a process of
-its own that runs out of memory, or crashes, does not take the command with it.
+On this machine, trtexec is preferred to the Python package. Boards have trtexec too, and it builds in a process of its
+own: a build that crashes or runs out of memory does not end the command.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LOG_SUFFIX = ".build.log"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _Site:
-    """A TensorRT that is open: it builds, runs and times engines."""
+    """An opened TensorRT that builds, runs and times engines."""
 
     builder: EngineBuilder
     runtime: Runtime
@@ -47,7 +47,7 @@ class _Site:
 
 
 def make_engine_writer(device: Device, options: ExportOptions) -> Callable[[ExportJob, Path], Exported]:
-    """Return what writes engines for a device, or prepares them.
+    """Return the function that writes engines for a device, or prepares them.
 
     Raises:
         InputError: The device cannot run the precision, or its version of TensorRT is not known.
@@ -64,15 +64,15 @@ def make_engine_writer(device: Device, options: ExportOptions) -> Callable[[Expo
 
 
 def prepare_engine(device: Device, job: ExportJob, output_path: Path) -> Exported:
-    """Write the ONNX file of an engine, checked on this machine, and the script that builds the engine of it.
+    """Write the ONNX file of an engine, checked on this machine, and the script that builds the engine from it.
 
     Args:
-        device: The device that is to build.
-        job: What is exported.
-        output_path: The engine that the script is to write; both files lie beside it.
+        device: The device that will build the engine.
+        job: The export.
+        output_path: The engine that the script will write; both files are written beside it.
 
     Raises:
-        CheckFailedError: The device does not import the file, or it does not compute what the subnet computes.
+        CheckFailedError: The device cannot import the file, or the file does not compute what the subnet computes.
         OutputError: A file cannot be written.
     """
     from natdeploy.api.exporting.job import describe_subnet
@@ -97,7 +97,7 @@ def prepare_engine(device: Device, job: ExportJob, output_path: Path) -> Exporte
 
 
 def workspace_mib(device: Device) -> int:
-    """Return the most memory that a layer may use for itself: an eighth of a device's, 500 MiB of a Jetson Nano's."""
+    """Return the largest workspace of a layer: an eighth of the memory of the device (500 MiB on a Jetson Nano)."""
     memory_gb = device.memory_gb or 4.0
     return max(_LEAST_WORKSPACE_MIB, min(_MOST_WORKSPACE_MIB, round(memory_gb * _MIB_A_GB)))
 
@@ -113,7 +113,7 @@ def _build(device: Device, job: ExportJob, output_path: Path) -> Exported:
 
 
 class _Model:
-    """The ONNX file of a job, written for what a device is described as, and again where it is something else."""
+    """The ONNX file of a job, written for the TensorRT in the description, and again if the device has another one."""
 
     def __init__(self, device: Device, job: ExportJob, path: Path) -> None:
         from natdeploy.export.preflight import find_importer
@@ -124,7 +124,7 @@ class _Model:
         self.written = self._write()
 
     def fit(self, importer: Importer, *, narrow: bool) -> None:
-        """Write the file for `importer`, where it is not already; `narrow` files are of the job's precision."""
+        """Write the file for `importer` unless it already is; `narrow` files have the precision of the job."""
         if self._state != (importer, narrow):
             self._state = importer, narrow
             self.written = self._write()
@@ -152,7 +152,7 @@ def _export(site: _Site, device: Device, job: ExportJob, model: _Model, output_p
 
     version = site.builder.version()
     if device.tensorrt is not None and not f"{version}.".startswith(f"{device.tensorrt}."):
-        job.context.reporter.warn(f"{device.name} has TensorRT {version}, its description says {device.tensorrt}")
+        job.context.reporter.warn(f"{device.name} has TensorRT {version}, but its description says {device.tensorrt}")
     narrow = job.options.precision == "int8" or not site.builder.sets_precision
     model.fit(find_importer(device, runtime=TENSORRT, version=version), narrow=narrow)
     place = {"device": device.name, "fingerprint": site.timer.fingerprint()}
@@ -176,7 +176,7 @@ def _export(site: _Site, device: Device, job: ExportJob, model: _Model, output_p
 
 
 def _select_labelled(job: ExportJob) -> list[Labelled] | None:
-    """Return a few validation images to count hits on; None where hits would mean nothing."""
+    """Return a few labelled validation images; None without a task or trained weights."""
     parts = job.images.validation()
     if parts is None:
         return None
@@ -200,7 +200,7 @@ def _measure(timer: ModelTimer, device: Device, job: ExportJob, path: Path) -> M
 
 @contextlib.contextmanager
 def _open_site(device: Device, job: ExportJob) -> Iterator[_Site]:
-    """Open the TensorRT of a device; no other job may run there meanwhile."""
+    """Open the TensorRT of a device, and keep other jobs from it meanwhile."""
     with device_lock(device):
         if device.transport == "local" and not has_trtexec(device):
             yield _package_site(device, job)
@@ -246,7 +246,7 @@ def _package_site(device: Device, job: ExportJob) -> _Site:
 def _prepare_instead(
     error: DeviceUnreachableError | MissingRuntimeError, device: Device, job: ExportJob, output_path: Path
 ) -> DeviceUnreachableError | MissingRuntimeError:
-    """Write what the engine can be built of elsewhere, and return the error that says so, and how to go on."""
+    """Write what the device needs to build the engine, and return an error that says so and how to continue."""
     prepared = prepare_engine(device, job, output_path)
     onnx, script = prepared.artifact, prepared.extra_files[0]
     msg = f"{error.message}; no engine was built, but {onnx}, its manifest and {script} were written"

@@ -99,7 +99,7 @@ def test_normalization_needs_a_task(tmp_path):
     """Without a task nobody knows mean and std: a clear error, and nothing is written."""
     bare = tmp_path / "bare.json"
     bare.write_text(json.dumps(smallest(SPACES["starter"]).to_json()))
-    with pytest.raises(InputError, match=r"bare.json: names no task, whose mean and std --normalize-inside needs"):
+    with pytest.raises(InputError, match=r"bare.json: names no task, and --normalize-inside needs the mean and std"):
         export(bare, tmp_path, normalize_inside=True)
     assert not (tmp_path / "out").exists()
 
@@ -109,7 +109,7 @@ def test_what_is_exported_is_not_overwritten(digits_subnet, tmp_path):
     for name, output in (("net.manifest.json", "net.onnx"), ("net.onnx", "net.onnx")):
         (tmp_path / name).write_bytes(changed(digits_subnet, tmp_path).read_bytes())
         before = (tmp_path / name).read_bytes()
-        with pytest.raises(InputError, match=f"{name}: would overwrite what is exported"):
+        with pytest.raises(InputError, match=f"{name}: this output would overwrite the subnet"):
             api.export(tmp_path / name, output=tmp_path / output)
         assert (tmp_path / name).read_bytes() == before
         (tmp_path / name).unlink()
@@ -132,7 +132,7 @@ def test_without_images_noise_is_used_and_said(digits_subnet, tmp_path):
     exported, said = export(subnet, tmp_path, precision="int8")
     manifest = json.loads(exported.manifest.read_text())
     assert any("cannot be read" in line and "checked on seeded noise" in line for line in said)
-    assert any("int8 ranges are taken from seeded noise" in line for line in said)
+    assert any("int8 ranges are computed from seeded noise" in line for line in said)
     assert (manifest["calibration"]["source"], manifest["parity"]["checked_on"]) == ("noise", "noise")
     assert exported.accuracy is None
 
@@ -141,7 +141,7 @@ def test_images_of_other_classes_are_not_those_of_the_task(digits_subnet, tmp_pa
     """A data set of the same name with other classes is not used: its labels would count for nothing."""
     task = {**json.loads(digits_subnet.read_text())["task"], "classes": [f"class {number}" for number in range(10)]}
     exported, said = export(changed(digits_subnet, tmp_path, task=task), tmp_path)
-    assert any("its classes are not those of the subnet" in line for line in said)
+    assert any("its classes are not the classes of the subnet" in line for line in said)
     assert json.loads(exported.manifest.read_text())["parity"]["checked_on"] == "noise"
 
 
@@ -189,7 +189,7 @@ def test_noise_differs_from_image_to_image():
 @pytest.mark.parametrize(
     ("outside", "latency_ms", "expected"),
     [
-        ({"HARD_SWISH": 8}, 0.97, ["8 HARD_SWISH stay outside and cut it into 9 parts", "0.97 ms against 0.39 ms"]),
+        ({"HARD_SWISH": 8}, 0.97, ["8 HARD_SWISH stay outside and split it into 9 parts", "0.97 ms against 0.39 ms"]),
         ({}, 0.97, ["0.97 ms against 0.39 ms"]),
         ({}, 0.3, []),
     ],

@@ -184,7 +184,7 @@ def test_a_board_that_is_not_as_described_is_told(board, export):
     board.becomes(without="--exportOutput")
     code, _, told = export("--device", "other")
     assert code == 0
-    assert "other has TensorRT 8.0.1, its description says 8.2.1" in told
+    assert "other has TensorRT 8.0.1, but its description says 8.2.1" in told
 
 
 def test_options_are_those_of_the_boards_trtexec(board, export):
@@ -250,7 +250,7 @@ def test_outputs_that_are_no_numbers_are_rejected(board, export):
     board.becomes(run=f'case "$*" in *exportOutput=*) {_garbage("nan")}; esac')
     code, result, _ = export("--device", "here", "--precision", "fp16")
     assert code == 1
-    assert "the outputs of the file are not all finite numbers" in result["error"]["message"]
+    assert "some outputs of the file are not finite" in result["error"]["message"]
 
 
 def test_a_trtexec_that_gives_no_outputs_leaves_the_engine_unchecked(board, work, export):
