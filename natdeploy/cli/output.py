@@ -13,10 +13,12 @@ import click
 
 from natdeploy.errors import OutputError
 
+_NO_LIMIT = 10_000
+
 
 @contextlib.contextmanager
 def clean_stdout() -> Iterator[None]:
-    """Send everything that the work prints, libraries in C++ included, to stderr: stdout is for the result."""
+    """Send everything that is printed meanwhile, also by C++ libraries, to stderr. Stdout is for the result."""
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
@@ -40,7 +42,7 @@ def print_line(text: str = "") -> None:
     """Print a line to stdout.
 
     Raises:
-        OutputError: stdout cannot be written, on a full disk for instance.
+        OutputError: stdout cannot be written, for example because a disk is full.
     """
     try:
         click.echo(text)
@@ -54,25 +56,33 @@ def print_line(text: str = "") -> None:
 
 
 def drop_stdout() -> None:
-    """Send what stdout still holds, and all that follows, nowhere: it cannot be written any more."""
+    """Discard what stdout still holds and all that follows, because it can no longer be written."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; columns of numbers go to the right."""
-    columns = list(zip(*rows, strict=True))
-    widths = [max(len(cell) for cell in (head, *column)) for head, column in zip(heads, columns, strict=True)]
-    numeric = [
-        all(cell.replace(".", "").replace("-", "").isdigit() or cell == "-" for cell in column) for column in columns
-    ]
-    for row in [heads, *rows]:
-        cells = [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        ]
-        print_line("  ".join(cells).rstrip())
+    """Print a table without borders; columns of numbers are aligned to the right."""
+    from rich import console, table
+    from rich.text import Text
+
+    made = table.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    for place, head in enumerate(heads):
+        numeric = all(_is_number(row[place]) for row in rows)
+        made.add_column(Text(head), justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        made.add_row(*map(Text, row))
+    # Wide enough that nothing is cut off: a terminal wraps lines itself, and a file has no width.
+    writer = console.Console(width=_NO_LIMIT, color_system=None)
+    with writer.capture() as printed:
+        writer.print(made)
+    for line in printed.get().splitlines():
+        print_line(line.rstrip())
+
+
+def _is_number(cell: str) -> bool:
+    return cell == "-" or cell.replace(".", "").replace("-", "").isdigit()
 
 
 def milliseconds(value: float | None) -> str:
-    """Return a latency for people."""
+    """Return a latency as text for people."""
     return "-" if value is None else f"{value:.4g} ms"

@@ -1,4 +1,4 @@
-"""How commands tell on stderr how they are getting on: a bar on a terminal, plain lines elsewhere."""
+"""How commands report progress on stderr: a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _QUIET_S = 5.0
 
 
 class PlainReporter:
-    """Lines on stderr, few of them; implements `natdeploy.ports.Reporter`."""
+    """Prints a few lines to stderr; implements `natdeploy.ports.Reporter`."""
 
     def __init__(self) -> None:
         self._stage, self._started, self._said = "", 0.0, 0.0
 
     def info(self, message: str) -> None:
-        """Say something that a user wants to know."""
+        """Print a message."""
         click.echo(message, err=True)
 
     def warn(self, message: str) -> None:
-        """Say something that a user must know."""
+        """Print a warning."""
         click.echo(f"warning: {message}", err=True)
 
     def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        """Say how far a stage is: at its end, and every few seconds before."""
+        """Print how far a stage is, every few seconds and at its end."""
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._started, self._said = stage, now, now
@@ -43,7 +43,7 @@ class PlainReporter:
 
 
 class BarReporter:
-    """A progress bar on a terminal, with the time left; implements `natdeploy.ports.Reporter`."""
+    """Shows a progress bar with the remaining time on a terminal; implements `natdeploy.ports.Reporter`."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -54,15 +54,15 @@ class BarReporter:
         self._stage = ""
 
     def info(self, message: str) -> None:
-        """Say something that a user wants to know."""
+        """Print a message."""
         self._console.print(message, markup=False, soft_wrap=True)
 
     def warn(self, message: str) -> None:
-        """Say something that a user must know."""
+        """Print a warning."""
         self._console.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
 
     def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        """Move the bar."""
+        """Update the bar."""
         if self._bar is None or stage != self._stage:
             self.close()
             self._bar, self._stage = self._new_bar(), stage
@@ -74,7 +74,7 @@ class BarReporter:
             self.close()
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Stop the bar and leave it as it is."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -93,6 +93,6 @@ class BarReporter:
 
 
 def make_reporter() -> PlainReporter | BarReporter:
-    """Return the reporter that fits where stderr goes."""
+    """Return a progress bar if stderr is a terminal, otherwise plain lines."""
     plain = not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"
     return PlainReporter() if plain else BarReporter()
