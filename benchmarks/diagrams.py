@@ -106,7 +106,7 @@ def draw_loop() -> Figure:
         Box(
             x=right, y=65, lines=("3  evolve", "predicted top-1 against costs,", "evaluate the candidates"), colour=BLUE
         ),
-        Box(x=left, y=65, lines=("4  adapt", "train subnets drawn from the", "marginals of the front"), colour=ORANGE),
+        Box(x=left, y=65, lines=("4  adapt", "train subnets drawn like the", "best of the archive"), colour=ORANGE),
     ]
     steps = [dataclasses.replace(step, width=250, height=88) for step in steps]
     warm_up = Box(x=115, y=380, lines=("warm up", "train the supernet"))
