@@ -15,6 +15,8 @@ _FOLDERS = ("natdeploy", "profilers", "export", "tests", "benchmarks", "docs", "
 _SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
+OTHER_PROGRAMS = {"--exportOutput"}  # of trtexec
+
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
@@ -56,6 +58,22 @@ def test_options_of_commands_exist(page):
     """Every command line of a page names a command, and only options that the command has."""
     wrong = {" ".join(words): unknown for words in commands_of(page.read_text()) if (unknown := unknown_options(words))}
     assert not wrong
+
+
+def all_options(command=cli):
+    """Return the options of a command and of all below it."""
+    found = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)} | {"--help"}
+    context = command.make_context("natdeploy", [], resilient_parsing=True)
+    below = command.list_commands(context) if hasattr(command, "list_commands") else []
+    return found.union(*(all_options(command.get_command(context, name)) for name in below))
+
+
+@each_page
+def test_options_in_prose_exist(page):
+    """Every option that a page names on its own is one of natdeploy's, or of a program that is known here."""
+    spans = _SPAN.findall(_FENCE.sub("", page.read_text()))
+    named = {re.match(r"--[\w-]+", span).group() for span in spans if re.match(r"--\w", span)}
+    assert not sorted(named - all_options() - OTHER_PROGRAMS)
 
 
 @each_page
