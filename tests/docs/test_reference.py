@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,9 @@ from natdeploy import api
 from natdeploy.api.searching.presets import PRESETS
 from natdeploy.core.space import SPACES
 from natdeploy.errors import NatdeployError
-from natdeploy.io import devices, table_header
+from natdeploy.export import manifest
+from natdeploy.export.parity import Parity
+from natdeploy.io import devices, subnets, table_header
 from natdeploy.io.tables import COLUMNS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -139,11 +142,51 @@ def test_keys_of_device_descriptions_are_documented() -> None:
 
 def test_keys_and_columns_of_latency_tables_are_documented() -> None:
     """The page on latency tables has a row for every header key and every column."""
-    text = (DOCS / "reference" / "file-formats" / "latency-table.md").read_text()
+    text = _format_page("latency-table")
     header, columns = text.split("## Header")[1].split("## Columns")
     models = (table_header._HeaderKeys, table_header._ValidationKeys, table_header._CalibrationKeys)
     assert _first_column(header) == {name for model in models for name in model.model_fields}
     assert _first_column(columns.split("## ")[0]) == set(COLUMNS)
+
+
+def test_keys_of_subnets_are_documented() -> None:
+    """The page on subnets has a row for every key of the file and of its architecture."""
+    file, architecture = _format_page("subnet").split("| key of `architecture`")
+    assert _first_column(file) == set(subnets._File.model_fields)
+    # `wid` is read for Once-for-All's files, where it is always null.
+    assert _first_column(architecture.split("## ")[0]) == set(subnets._Architecture.model_fields) - {"wid"}
+
+
+def test_keys_of_manifests_are_documented(tmp_path: Path) -> None:
+    """The page on manifests has a row for every key of a manifest and of its comparison."""
+    (tmp_path / "net.onnx").write_bytes(b"content")
+    text = manifest.format_manifest(
+        tmp_path / "net.onnx",
+        tmp_path / "net.onnx",
+        format_name="onnx",
+        description=manifest.Description(subnet="subnet.json"),
+        written={"input": {}, "output": {}, "versions": {}},
+        tools={},
+        parity=Parity.not_run("no images"),
+        latency=None,
+    )
+    keys = json.loads(text)
+    whole, parity = _format_page("manifest").split("| key of `parity`")
+    assert _first_column(whole) == set(keys)
+    assert _first_column(parity) == set(keys["parity"])
+
+
+def test_events_of_journals_are_documented() -> None:
+    """The page on run folders has a row for every kind of event that a run records, and for no other."""
+    sources = "\n".join(path.read_text() for path in (DOCS.parent / "natdeploy" / "api").rglob("*.py"))
+    recorded = set(re.findall(r"\.record\(\s*\"(\w+)\"", sources))
+    listed = _rows(_format_page("run-folder").split("## journal.jsonl")[1])[2:]
+    assert recorded
+    assert {row[0].strip("`") for row in listed} == recorded
+
+
+def _format_page(name: str) -> str:
+    return (DOCS / "reference" / "file-formats" / f"{name}.md").read_text()
 
 
 def _rows(table: str) -> list[list[str]]:
