@@ -1,6 +1,6 @@
-"""Top-1 on the test images of a finished run's front: with the supernet as it was before adaptation, and after.
+"""Prints the top-1 on the test images of a finished run's front, with the supernet before adaptation and after it.
 
-The warm-up is trained again from the run's seed, which gives the very weights that adaptation began with.
+The benchmark repeats the warm-up from the seed of the run, which gives the weights that adaptation began with.
 Run: python benchmarks/adaptation.py RUN
 """
 

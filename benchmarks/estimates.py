@@ -1,8 +1,8 @@
-"""How far estimates are from a real latency table: that of the Galaxy Note10 which once-for-all published.
+"""Prints how far estimates are from a real latency table: the one of the Galaxy Note10 that Once-for-All published.
 
-The coefficients of `galaxy-note10` come from the resolutions in `FITTED` of the same table; the others are held out.
-Prints the fit made again, and for each resolution the agreement over random networks of the shipped description, beside
-that of plain multiply-adds.
+The coefficients of `galaxy-note10` come from the resolutions in `FITTED` of the same table. The others are held out.
+The benchmark repeats the fit. For each resolution it prints how well the shipped description and plain multiply-adds
+agree with the table over random networks.
 
 Run: NATDEPLOY_SHARED_DATA=FOLDER python benchmarks/estimates.py
 """

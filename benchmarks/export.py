@@ -1,7 +1,9 @@
-"""Time, size, parity and latency of exports: `python benchmarks/export.py`.
+"""Prints time, size, parity and latency of exports.
 
-Every row is exported in a fresh process, so that the time holds what a user waits for: import of the
-converter, conversion, check on 8 images of noise, and measurement of the latency on one thread.
+Each row is exported in a fresh process. Its time is what a user waits for: import of the converter, conversion, check
+on 8 images of noise, and measurement of the latency on one thread.
+
+Run: python benchmarks/export.py
 """
 
 import concurrent.futures

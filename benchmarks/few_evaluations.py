@@ -1,9 +1,9 @@
-"""What few true evaluations find: the search, its `paper` form, NSGA-II without a predictor, and random sampling.
+"""Prints what few true evaluations find: the search, its `paper` form, NSGA-II without predictor, random sampling.
 
-The landscape is OFA's pretrained predictor, which stands for the truth, and OFA's latency table of the Note10. All
-begin with the same 100 architectures and then evaluate 8 more, 30 times. Printed is the hypervolume relative to the
-box between the best values and the reference point of 20,000 random architectures. What a journal holds
-is not run again.
+OFA's pretrained predictor stands for the true accuracy, and OFA's table of the Note10 gives the latency. All begin
+with the same 100 architectures and then evaluate 8 more, 30 times. The figure is the hypervolume, relative to the box
+between the best values and the reference point of 20,000 random architectures. Runs that a journal holds are not
+repeated.
 Run: python benchmarks/few_evaluations.py PREDICTOR.pth LATENCY_FOLDER [--seeds 10] [--journal FILE] [--plot FILE.svg]
 """
 

@@ -1,18 +1,18 @@
-"""Prints what adaptation with a search is worth beside fine-tuning networks one by one, for several seeds.
+"""Prints what adaptation with a search is worth, compared with fine-tuning networks one by one, for several seeds.
 
-Four architectures are taken from the front of a search by top-1 and multiply-adds, evenly over its multiply-adds. Each
-is tested on the test images as a subnet of the adapted supernet, and as
+The benchmark takes four architectures from the front of a search, spread evenly over its multiply-adds. Each is tested
+on the test images as a subnet of the adapted supernet, and also as
 
 - fine-tuned: taken out of the given weights and trained alone on a quarter of the training images that the search
   used. An image counts once for every network that a step trains on it.
 - not adapted: taken out of the given weights, BatchNorm recalibrated, with a linear classifier fitted to its features.
 - scratch: torchvision's MobileNetV3-small instead, from random weights, on as many images as a fine-tuning.
 
-With `rank` for the first argument it prints instead how the top-1 of random subnets of the adapted supernet agrees
-with that of the same architectures fine-tuned alone for as many epochs as the supernet was trained.
+With `rank` as the first argument it prints instead how well the top-1 of random subnets of the adapted supernet agrees
+with that of the same architectures after each was fine-tuned alone, for as many epochs as the supernet was trained.
 
 Run: python benchmarks/fine_tuning.py [rank] DATA WEIGHTS FOLDER [SEEDS] with SEEDS such as 0,1,2
-Finished searches in FOLDER are read, not made again; so are lines of its results.jsonl.
+Finished searches in FOLDER and lines of its results.jsonl are read and not made again.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How quick training and evaluation are on a GPU, beside the largest network alone as a plain one.
+"""Prints how fast training and evaluation are on a GPU, compared with the largest network as a plain one.
 
-Images are noise in memory; all train with the same batches, in bfloat16 and channels last. A step of elastic training
-is the largest network, the smallest and a random one. Without CUDA graphs every kernel is launched by the CPU.
+Images are noise in memory. All train with the same batches, in bfloat16 and channels last. A step of elastic training
+trains the largest network, the smallest and a random one. Without CUDA graphs the CPU launches every kernel.
 
-Run, where there is a GPU: python benchmarks/gpu_training.py [SUPERNET ...]
+Run on a machine with a GPU: python benchmarks/gpu_training.py [SUPERNET ...]
 """
 
 from __future__ import annotations

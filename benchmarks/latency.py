@@ -1,7 +1,8 @@
 """Prints how long a profile of this machine takes, how far its predictions are off, and how often its bound holds.
 
-Run as `python benchmarks/latency.py [RUNTIME [NETWORKS]]`, with a runtime of this machine (`onnxruntime`, `litert`).
-The networks of this benchmark are used in no fit: a table's own correction comes from others.
+The networks of this benchmark are in no fit: the correction of a table comes from others. RUNTIME is a runtime of this
+machine, `onnxruntime` or `litert`.
+Run: python benchmarks/latency.py [RUNTIME [NETWORKS]]
 """
 
 from __future__ import annotations

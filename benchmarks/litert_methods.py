@@ -1,10 +1,10 @@
-"""Prints how far the ways to measure layers are off on whole networks, and how long they take, for both runtimes.
+"""Prints how far each way of measuring layers is off on whole networks, and how long it takes, for both runtimes.
 
-Run as `python benchmarks/litert_methods.py [RUNTIME [SPACE [NETWORKS [REPEATS]]]]`: runtime `litert` or `onnxruntime`,
-space `ofa-mbv3-w1.0` (at resolution 224) or `starter` (at 48). With `files` for the runtime it compares the files of
-the direct writer with those of the converter instead. All models of all methods are timed in turns in one pass, and
-all methods are scored on the same networks, which are in no fit. The method of differences, whose many networks take
-minutes, is left out unless the last argument is `differences`.
+All models of all methods are timed in turns in one session. All methods are scored on the same networks, which are in
+no fit. RUNTIME is `litert` or `onnxruntime`; SPACE is `ofa-mbv3-w1.0` (at resolution 224) or `starter` (at 48). With
+`files` as RUNTIME the benchmark compares instead the files of the direct writer with those of the converter. The
+method of differences, whose many networks take minutes, runs only if the last argument is `differences`.
+Run: python benchmarks/litert_methods.py [RUNTIME [SPACE [NETWORKS [REPEATS]]]]
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A search with the twelve objectives of the NAT paper: multiply-adds and the top-1 of eleven data sets.
+"""Prints a search with the twelve objectives of the NAT paper: multiply-adds and the top-1 of eleven data sets.
 
-The accuracies are made up, 100 rows a data set: each data set needs other layers, and more of everything helps. What a
-predictor is fitted to, how the front is found and what is chosen within 400 million multiply-adds is what
-`natdeploy search --accuracy TASK=FILE --max-madds 400M` does.
-Printed are its size and time, and for each objective the range on the front and the chosen architecture's value.
+The accuracies are made up, 100 rows for each data set: each data set needs other layers, and more of everything helps.
+Predictors, front and choice within 400 million multiply-adds are those of
+`natdeploy search --accuracy TASK=FILE --max-madds 400M`. Printed are the size of the front, the time, and for each
+objective its range on the front and the value of the chosen architecture.
 Run: python benchmarks/many_objectives.py [PLOT.svg]
 """
 

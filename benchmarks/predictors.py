@@ -1,7 +1,7 @@
-"""Kendall tau and RMSE of every accuracy predictor on measured ImageNet top-1 that it has not seen.
+"""Prints Kendall tau and RMSE of every accuracy predictor on measured ImageNet top-1 that it has not seen.
 
-The data are the OFA-MobileNetV3 subnets (width 1.0, resolution 224) that DyNAS-T measured: Intel Labs, BSD-3-Clause.
-Rows are drawn at random for fitting, and the predictors are scored on all others; means of ten draws.
+The data are the OFA-MobileNetV3 subnets (width 1.0, resolution 224) that DyNAS-T measured (Intel Labs, BSD-3-Clause).
+Each predictor is fitted to rows drawn at random and scored on all others. Figures are means of ten draws.
 Run: python benchmarks/predictors.py FOLDER_OF_CSV_FILES [DRAWS]
 """
 

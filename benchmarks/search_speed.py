@@ -1,6 +1,6 @@
-"""How quick the parts of a search are: the RBF ensemble against a loop over scipy's interpolator, evolution, one step.
+"""Prints how fast the parts of a search are: the RBF ensemble and scipy's interpolator, evolution, and one step.
 
-What costs of a million architectures take is printed by `cost.py`.
+`cost.py` prints how long the costs of a million architectures take.
 Run: python benchmarks/search_speed.py
 """
 

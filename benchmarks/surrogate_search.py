@@ -1,10 +1,10 @@
-"""Search without training against a plain evolutionary search, at several latency limits.
+"""Prints a search without training beside a plain evolutionary search, at several latency limits.
 
-The accuracy is that of OFA's pretrained predictor, the latency that of OFA's table of the Note10. The baseline is an
-evolutionary search as OFA describes it: population 100, 500 generations, parents the best quarter, one half of the
-children by mutation (each gene anew with probability 0.1), the other by crossover, all beyond the limit rejected.
-Each target is searched for with five seeds; the least and the mean stand beside the best of all of them and of two
-searches 20 times as long.
+OFA's pretrained predictor gives the accuracy, and OFA's table of the Note10 the latency. The baseline is an
+evolutionary search as OFA describes it: population 100, 500 generations, the best quarter as parents, one half of the
+children by mutation (each gene anew with probability 0.1), the other by crossover; everything beyond the limit is
+rejected. Each target is searched with five seeds. Printed are the least and the mean of them, and the best of all of
+them and of two searches 20 times as long.
 Run: python benchmarks/surrogate_search.py PREDICTOR.pth LATENCY_FOLDER [BASELINE_RUNS]
 """
 

@@ -1,8 +1,8 @@
-"""How quick elastic training and the evaluation of an archive are, beside a straightforward way to do the same.
+"""Prints how fast elastic training and the evaluation of an archive are, compared with a straightforward way.
 
 The straightforward way takes every subnet out of a deep copy of the supernet, in torch's usual memory layout and
-without inference mode, and reads and resizes the image files each time that they are wanted. It does not even put the
-gradients of a subnet back into the supernet, which it would have to. Images are made-up JPEG files.
+without inference mode. It reads and resizes the image files each time. It does not put the gradients of a subnet back
+into the supernet, although it would have to. Images are made-up JPEG files.
 
 Run: python benchmarks/training_speed.py [THREADS]
 """

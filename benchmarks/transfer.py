@@ -1,7 +1,8 @@
-"""Prints how well a table fitted on one GPU, calibrated with a few networks of another, predicts that other.
+"""Prints how well a table that is fitted on one GPU and calibrated with a few networks of another predicts the other.
 
-The data are 5,000 networks of the OFA-MobileNetV3 space measured on two GPUs (HELP, Lee et al., NeurIPS 2021), in
-`latency/help` of the shared data. Run as `python benchmarks/transfer.py [FOLDER OF THE SHARED DATA]`.
+The data are 5,000 networks of the OFA-MobileNetV3 space that were measured on two GPUs (HELP, Lee et al., NeurIPS
+2021), in `latency/help` of FOLDER, by default the folder that NATDEPLOY_SHARED_DATA names.
+Run: python benchmarks/transfer.py [FOLDER]
 """
 
 from __future__ import annotations

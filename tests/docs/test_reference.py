@@ -121,6 +121,13 @@ def test_an_unknown_marker_ends_the_build(hook: ModuleType) -> None:
         hook.on_page_markdown("<!-- generated: species -->")
 
 
+def test_benchmarks_that_pages_name_exist() -> None:
+    """Every benchmark that a page gives as the command behind its figures is in the repository."""
+    named = {name for page in DOCS.rglob("*.md") for name in re.findall(r"benchmarks/\w+\.py", page.read_text())}
+    assert named
+    assert not [name for name in sorted(named) if not (DOCS.parent / name).is_file()]
+
+
 def test_every_public_name_of_the_api_has_one_place() -> None:
     """Each name that `natdeploy.api` exports stands on exactly one page of the reference."""
     pages = "\n".join(path.read_text() for path in (DOCS / "reference" / "python").glob("*.md"))
