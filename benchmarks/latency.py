@@ -15,18 +15,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from host_setup import make_host_setup
 
-from natdeploy.api.context import SystemClock
-from natdeploy.api.latency.timers import bench_of
-from natdeploy.core.calibration import calibrate, compare
-from natdeploy.core.latency import LatencyTable, Validation, searchable_blocks
+from natdeploy.core.latency import LatencyTable, Validation, count_searchable_blocks
+from natdeploy.core.latency_correction import fit_correction_with_interval
 from natdeploy.core.space import SearchSpace, find_space
+from natdeploy.core.table_errors import compute_errors
 from natdeploy.io.devices import find_deployment, find_device
-from natdeploy.profilers.build import profile_device
-from natdeploy.profilers.checking import Networks
 from natdeploy.profilers.meter import Meter
-from natdeploy.profilers.passes import Bench
-from natdeploy.profilers.validation import random_networks, spread_networks
+from natdeploy.profilers.setup import ProfilingSetup
+from natdeploy.profilers.table_building import profile_device
+from natdeploy.profilers.validation_networks import choose_spread_networks, draw_random_networks
+from natdeploy.profilers.whole_network_validation import Networks
 
 SPACES = (find_space("ofa-mbv3-w1.0").with_resolutions((224,)), find_space("starter"))
 SPLITS, CALIBRATING = 20, 2 / 3
@@ -54,28 +54,28 @@ class Stopwatch:
         print(f"{stage} {done}/{total} {detail}", file=sys.stderr)
 
 
-def profiled(space: SearchSpace, runtime: str, seed: int) -> tuple[LatencyTable, Bench, float]:
+def profiled(space: SearchSpace, runtime: str, seed: int) -> tuple[LatencyTable, ProfilingSetup, float]:
     """Return a table, what measured it, and the seconds that a resolution took."""
     reporter = Stopwatch()
     deployment = find_deployment(find_device("host"), runtime=runtime)
-    bench = bench_of(deployment, clock=SystemClock(), reporter=reporter, seed=seed)
+    setup = make_host_setup(deployment, reporter, seed)
     with tempfile.TemporaryDirectory() as folder:
-        table = profile_device(space, deployment, bench, existing=None, journal=Path(folder) / "rows.jsonl")
-    return table, bench, reporter.rows_s / len(space.resolutions)
+        table = profile_device(space, deployment, setup, existing=None, journal=Path(folder) / "rows.jsonl")
+    return table, setup, reporter.rows_s / len(space.resolutions)
 
 
 def bound(table: LatencyTable, networks: Networks, measured_ms: Sequence[float], seed: int) -> tuple[float, float]:
     """Return the share of networks below the upper bound and its mean excess, over random splits."""
     sums = np.array([table.sum_ms(layers) for layers in networks])
-    blocks = np.array([searchable_blocks(layers) for layers in networks])
+    blocks = np.array([count_searchable_blocks(layers) for layers in networks])
     truth, rng = np.array(measured_ms), np.random.default_rng(seed)
     count = round(len(networks) * CALIBRATING)
     held, excess = [], []
     for _ in range(SPLITS):
         order = rng.permutation(len(networks))
         own, others = order[:count], order[count:]
-        correction, _ = calibrate(sums[own].tolist(), blocks[own].tolist(), truth[own].tolist())
-        corrected = dataclasses.replace(table, calibration=correction)
+        correction, _ = fit_correction_with_interval(sums[own].tolist(), blocks[own].tolist(), truth[own].tolist())
+        corrected = dataclasses.replace(table, latency_correction=correction)
         upper = np.array([corrected.predict(networks[place]).upper_ms for place in others])
         held.append(float((truth[others] <= upper).mean()))
         excess.append(correction.upper_ratio - 1)
@@ -92,21 +92,21 @@ def describe(name: str, checked: Validation) -> str:
 
 def report(space: SearchSpace, runtime: str, count: int, seed: int = 0) -> None:
     """Print the part of the table that is about one space."""
-    table, bench, seconds = profiled(space, runtime, seed)
+    table, setup, seconds = profiled(space, runtime, seed)
     drawn = np.random.default_rng(seed + 1000)
-    spread = spread_networks(space, table, count, drawn)
-    networks = [*spread, *random_networks(space, 2 * count, drawn)]
-    measured = Meter(exporter=bench.exporter, timer=bench.timer, seed=seed).measure(networks)
+    spread = choose_spread_networks(space, table, count, drawn)
+    networks = [*spread, *draw_random_networks(space, 2 * count, drawn)]
+    measured = Meter(exporter=setup.exporter, timer=setup.timer, seed=seed).measure(networks)
     measured_ms = [stats.median_ms for stats in measured]
     predicted = [table.predict(layers).latency_ms for layers in networks]
     sums = [table.sum_ms(layers) for layers in networks]
     resolutions = ", ".join(map(str, space.resolutions))
     print(f"{space.name} at {resolutions}, {runtime} ({table.method}): {seconds:.1f} s a resolution")
     print("                           networks  MAPE %  max %  within 5 %  Spearman  Kendall")
-    print(describe("spread over the range", compare(predicted[:count], measured_ms[:count])))
-    print(describe("random", compare(predicted[count:], measured_ms[count:])))
-    print(describe("spread, plain sums", compare(sums[:count], measured_ms[:count])))
-    print(describe("random, plain sums", compare(sums[count:], measured_ms[count:])))
+    print(describe("spread over the range", compute_errors(predicted[:count], measured_ms[:count])))
+    print(describe("random", compute_errors(predicted[count:], measured_ms[count:])))
+    print(describe("spread, plain sums", compute_errors(sums[:count], measured_ms[:count])))
+    print(describe("random, plain sums", compute_errors(sums[count:], measured_ms[count:])))
     share, excess = bound(table, networks, measured_ms, seed)
     print(
         f"  90 % bound over {SPLITS} splits: holds for {100 * share:.1f} %, {100 * excess:.1f} % above the prediction; "

@@ -18,27 +18,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from host_setup import make_host_setup
 from scipy.optimize import nnls
 
-from natdeploy.api.context import SystemClock
-from natdeploy.api.latency.timers import bench_of
 from natdeploy.core import genotype
 from natdeploy.core.architecture import Architecture
-from natdeploy.core.calibration import compare
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats
 from natdeploy.core.layers import BLOCK, CLASSIFIER, STEM, Layer, walk
 from natdeploy.core.space import SearchSpace, find_space
+from natdeploy.core.table_errors import compute_errors
 from natdeploy.export.tflite import TfliteExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
 from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.ports import ModelTimer
-from natdeploy.profilers.correction import correct
-from natdeploy.profilers.in_context import covering_networks, layer_shares, merge_rows
-from natdeploy.profilers.isolated import SHORTEST_MS, distinct_layers, isolated_models, isolated_rows
+from natdeploy.profilers.corrected import NETWORKS, draw_correcting_networks
+from natdeploy.profilers.in_context import compute_layer_shares, make_covering_networks, merge_rows
+from natdeploy.profilers.isolated import SHORTEST_MS, list_distinct_layers, make_isolated_models, make_isolated_rows
 from natdeploy.profilers.model_files import ModelFiles
-from natdeploy.profilers.passes import Bench
-from natdeploy.profilers.validation import spread_networks
-from natdeploy.profilers.whole_networks import NETWORKS, correcting_networks
+from natdeploy.profilers.row_correction import correct_rows
+from natdeploy.profilers.setup import ProfilingSetup
+from natdeploy.profilers.validation_networks import choose_spread_networks
 from natdeploy.testing.tables import made_up_table
 
 Model = tuple[Layer, ...]
@@ -179,24 +178,24 @@ def total(rows: Rows, network: Model, fixed: Fixed = (0.0, 1.0)) -> float:
 
 
 def methods(
-    bench: Bench, files: ModelFiles, space: SearchSpace, checking: Sequence[Model], *, differences: bool
+    setup: ProfilingSetup, files: ModelFiles, space: SearchSpace, checking: Sequence[Model], *, differences: bool
 ) -> tuple[Timed, Iterator[tuple[str, Rows, Fixed, float]]]:
     """Time everything, and yield each method with its rows, constant and factor, and seconds."""
     width, resolution = space.widths[0], space.resolutions[0]
-    layers = distinct_layers(space, width, resolution)
-    alone = isolated_models(layers)
+    layers = list_distinct_layers(space, width, resolution)
+    alone = make_isolated_models(layers)
     chains = pairs(layers)
     two = [two for _, two in chains.values()]
-    covering = covering_networks(space, width, resolution)
-    correcting = correcting_networks(space, width, resolution, NETWORKS, seed=SEED)
+    covering = make_covering_networks(space, width, resolution)
+    correcting = draw_correcting_networks(space, width, resolution, NETWORKS, seed=SEED)
     differing = exchanges(layers, plain(space, resolution)) if differences else None
     further = differing.models if differing else []
-    timed = time_all(bench.timer, files, [*alone, *two, *covering, *correcting, *further, *checking])
-    return timed, _scored(bench, files, layers, timed, alone, chains, covering, correcting, differing)
+    timed = time_all(setup.timer, files, [*alone, *two, *covering, *correcting, *further, *checking])
+    return timed, _scored(setup, files, layers, timed, alone, chains, covering, correcting, differing)
 
 
 def _scored(
-    bench: Bench,
+    setup: ProfilingSetup,
     files: ModelFiles,
     layers: Sequence[Layer],
     timed: Timed,
@@ -208,17 +207,17 @@ def _scored(
 ) -> Iterator[tuple[str, Rows, Fixed, float]]:
     none = (0.0, 1.0)
     measured = [timed.ms(network) for network in correcting]
-    if bench.timer.tells_operators:
+    if setup.timer.tells_operators:
         started = time.perf_counter()
-        profiles = bench.timer.operators([files.path(network) for network in covering], seed=SEED)
+        profiles = setup.timer.operators([files.path(network) for network in covering], seed=SEED)
         taken = time.perf_counter() - started
-        shares = [layer_shares(network, profile) for network, profile in zip(covering, profiles, strict=True)]
+        shares = [compute_layer_shares(network, profile) for network, profile in zip(covering, profiles, strict=True)]
         found = merge_rows(covering, [timed.stats[network] for network in covering], shares)
         inside = _medians(found)
         yield "in-context", inside, none, timed.cost_s(covering) + taken
         fixed = line(inside, correcting, measured)
         yield "in-context, and a line", inside, fixed, timed.cost_s(covering, correcting) + taken
-    isolated = _medians(isolated_rows(layers, timed.stats))
+    isolated = _medians(make_isolated_rows(layers, timed.stats))
     bare = {layer: timed.ms(model) for layer, model in zip(layers, alone[1::2], strict=True)}
     chained = isolated | {
         layer: max(timed.ms(two) - timed.ms(one), SHORTEST_MS) for layer, (one, two) in chains.items()
@@ -228,20 +227,25 @@ def _scored(
     yield "isolated, nothing taken off", bare, none, timed.cost_s(alone)
     yield "isolated", isolated, none, timed.cost_s(alone)
     yield "isolated, and a line", isolated, line(isolated, correcting, measured), together
-    yield "isolated+whole-networks", correct(isolated, correcting, measured), none, together
+    yield "isolated+whole-networks", correct_rows(isolated, correcting, measured), none, together
     yield "pairs", chained, none, timed.cost_s(alone, two)
     yield "pairs, and a line", chained, line(chained, correcting, measured), timed.cost_s(alone, two, correcting)
-    yield "pairs+whole-networks", correct(chained, correcting, measured), none, timed.cost_s(alone, two, correcting)
+    yield (
+        "pairs+whole-networks",
+        correct_rows(chained, correcting, measured),
+        none,
+        timed.cost_s(alone, two, correcting),
+    )
     whole = [*covering, *correcting]
     every = [timed.ms(network) for network in whole]
     yield "whole networks, least squares", solved(whole, every), none, timed.cost_s(whole)
     yield (
         "isolated+covering networks",
-        correct(isolated, covering, every[: len(covering)]),
+        correct_rows(isolated, covering, every[: len(covering)]),
         none,
         timed.cost_s(alone, covering),
     )
-    yield "isolated+both", correct(isolated, whole, every), none, timed.cost_s(alone, whole)
+    yield "isolated+both", correct_rows(isolated, whole, every), none, timed.cost_s(alone, whole)
     if differing is not None:
         yield "differences", differing.rows(timed), none, timed.cost_s(differing.models)
 
@@ -250,23 +254,23 @@ def _medians(rows: Mapping[Layer, LatencyStats]) -> Rows:
     return {layer: stats.median_ms for layer, stats in rows.items()}
 
 
-def host_bench(runtime: str) -> Bench:
+def prepare(runtime: str) -> ProfilingSetup:
     """Return what measures this machine."""
     deployment = find_deployment(find_device("host"), runtime=runtime)
-    return bench_of(deployment, clock=SystemClock(), reporter=Silent(), seed=SEED)
+    return make_host_setup(deployment, Silent(), SEED)
 
 
 def measure(runtime: str, name: str, networks: int, *, differences: bool) -> None:
     """Print the table of a runtime and space."""
     resolution = SPACES[name]
     space = find_space(name).with_resolutions((resolution,))
-    bench = host_bench(runtime)
+    setup = prepare(runtime)
     # spread by arithmetic alone, so that no method has a say in what it is scored on
-    checking = spread_networks(space, made_up_table(space), networks, np.random.default_rng(SEED + 1))
+    checking = choose_spread_networks(space, made_up_table(space), networks, np.random.default_rng(SEED + 1))
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
-        files = ModelFiles(bench.exporter, Path(folder), seed=SEED)
-        timed, scored = methods(bench, files, space, checking, differences=differences)
+        files = ModelFiles(setup.exporter, Path(folder), seed=SEED)
+        timed, scored = methods(setup, files, space, checking, differences=differences)
         rows = list(scored)
     truth = [timed.ms(network) for network in checking]
     unsteady = np.median(
@@ -276,7 +280,7 @@ def measure(runtime: str, name: str, networks: int, *, differences: bool) -> Non
     print(f"\n{runtime}, {name} at {resolution}: {networks} networks in no fit, {span}; load {load:.2f} before")
     print("method                          MAPE %  max %  within 5 %   tau       s")
     for method, found, fixed, seconds in rows:
-        result = compare([max(total(found, network, fixed), SHORTEST_MS) for network in checking], truth)
+        result = compute_errors([max(total(found, network, fixed), SHORTEST_MS) for network in checking], truth)
         print(
             f"{method:30} {result.mape_percent:7.2f} {result.max_error_percent:6.1f} {result.within_5_percent:11.2f} "
             f"{result.kendall_tau:5.3f} {seconds:7.1f}",
@@ -287,9 +291,7 @@ def measure(runtime: str, name: str, networks: int, *, differences: bool) -> Non
 def compare_files() -> None:
     """Print how long the files of both writers take to run."""
     space = find_space("starter").with_resolutions((48,))
-    bench = bench_of(
-        find_deployment(find_device("host"), runtime="litert"), clock=SystemClock(), reporter=Silent(), seed=SEED
-    )
+    setup = prepare("litert")
     print("direct ms  converted ms  ratio")
     for row in genotype.sample(space, 3, np.random.default_rng(SEED)):
         layers = walk(space, genotype.decode(space, row), CLASSIFIER_COUNTS[0])
@@ -298,7 +300,7 @@ def compare_files() -> None:
             for index, exporter in enumerate((TfliteDirectExporter(), TfliteExporter())):
                 (Path(folder) / str(index)).mkdir()
                 paths.append(ModelFiles(exporter, Path(folder) / str(index), seed=SEED).path(layers))
-            direct, converted = (stats.median_ms for stats in bench.timer.time(paths, seed=SEED))
+            direct, converted = (stats.median_ms for stats in setup.timer.time(paths, seed=SEED))
         print(f"{direct:9.3f} {converted:13.3f} {direct / converted:6.3f}", flush=True)
 
 

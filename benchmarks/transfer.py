@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from natdeploy.api.context import SilentReporter, SystemClock
-from natdeploy.core.calibration import compare
 from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyTable, Validation
-from natdeploy.core.launch_bound import latency_causes
+from natdeploy.core.launch_bound import explain_latency
 from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import find_space
+from natdeploy.core.table_errors import compute_errors
 from natdeploy.io.subnets import read_architecture
 from natdeploy.profilers.network_tables import calibrate_table, fit_table
 
@@ -74,7 +74,7 @@ def transfers(
         truth = np.array(measured[seen:])
         assert calibrated.validation is not None
         upper = np.array([prediction.upper_ms for prediction in found])
-        scored = compare([prediction.latency_ms for prediction in found], truth)
+        scored = compute_errors([prediction.latency_ms for prediction in found], truth)
         yield calibrated.validation, scored, float((truth <= upper).mean())
 
 
@@ -82,12 +82,12 @@ def line(supernet: str, batch: int, networks: Networks, latencies: dict[str, lis
     """Return one line of the table."""
     source, other = latencies[f"2080ti_{batch}_ms"], latencies[f"titan_xp_{batch}_ms"]
     table = fit(networks[:FIT], source[:FIT], supernet, batch)
-    own = compare([table.predict(layers).latency_ms for layers in networks[FIT:]], source[FIT:])
+    own = compute_errors([table.predict(layers).latency_ms for layers in networks[FIT:]], source[FIT:])
     stated, scored, covered = zip(*transfers(table, networks, other), strict=True)
     mape = statistics.mean(result.mape_percent for result in scored)
     worst = max(result.mape_percent for result in scored)
     tau = statistics.mean(result.kendall_tau for result in scored)
-    bound = "launch-bound" if latency_causes(networks[:FIT], source[:FIT]).launch_bound else ""
+    bound = "launch-bound" if explain_latency(networks[:FIT], source[:FIT]).launch_bound else ""
     return (
         f"{supernet:14} {batch:5} {own.mape_percent:9.2f} {own.kendall_tau:8.3f} {mape:11.2f} {worst:10.2f} {tau:9.3f} "
         f"{statistics.mean(result.mape_percent for result in stated):12.2f} {statistics.mean(covered):9.3f}  {bound}"

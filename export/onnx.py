@@ -22,7 +22,7 @@ from natdeploy.export.pre_post_processing import outputs_probabilities
 from natdeploy.export.quantization_calibration import QuantizationCalibration, require_quantization_calibration
 from natdeploy.files import writing
 from natdeploy.machine import available_bytes
-from natdeploy.runtimes.quiet import quiet
+from natdeploy.runtimes.quiet import silence
 from natdeploy.supernet.network import Network
 from natdeploy.version import __version__
 
@@ -137,7 +137,7 @@ def _convert(network: Network, opset: int, batch: int | None) -> bytes:
     size = network.input_size
     names = INPUT_NAME, PROBABILITIES_NAME if outputs_probabilities(network) else OUTPUT_NAME
     written = io.BytesIO()
-    with quiet():
+    with silence():
         torch.onnx.export(
             fold_batchnorm(network),
             (torch.zeros(batch or 1, 3, size, size),),

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from natdeploy.errors import MissingRuntimeError
 from natdeploy.ports import Images
-from natdeploy.runtimes.quiet import quiet, unchanged_process
+from natdeploy.runtimes.quiet import restore_process_state, silence
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -103,7 +103,7 @@ class _Reader:
 def _quiet_package(name: str) -> Iterator[ModuleType]:
     """Yield a module of ONNX Runtime, silence it, and undo what it changes in the process."""
     path = list(sys.path)
-    with unchanged_process(), quiet(stderr=True):
+    with restore_process_state(), silence(stderr=True):
         try:
             yield _import_part(name)
         finally:

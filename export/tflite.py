@@ -21,8 +21,8 @@ from natdeploy.export.quantization_calibration import QuantizationCalibration, r
 from natdeploy.export.tflite_precision import to_fp16, to_int8
 from natdeploy.files import require_writable, writing
 from natdeploy.runtimes.litert import open_interpreter
-from natdeploy.runtimes.litert_delegation import delegation_of
-from natdeploy.runtimes.quiet import quiet, unchanged_process
+from natdeploy.runtimes.litert_delegation import read_delegation
+from natdeploy.runtimes.quiet import restore_process_state, silence
 from natdeploy.supernet.network import Network
 
 
@@ -79,7 +79,7 @@ class TfliteExporter:
             "opset": None,
             "precision": self._precision,
             "calibration": None if calibration is None else calibration.to_json(),
-            "delegation": dataclasses.asdict(delegation_of(output_path)),
+            "delegation": dataclasses.asdict(read_delegation(output_path)),
             "versions": self._versions(),
         }
 
@@ -116,7 +116,7 @@ def _input(path: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def _quiet_converter() -> Iterator[ModuleType]:
     """Yield litert-torch with its progress bars off, and undo what it changes in the process."""
-    with unchanged_process(), quiet(stderr=True):
+    with restore_process_state(), silence(stderr=True):
         package = _package()
         shown = package.config.show_progress
         package.config.show_progress = False

@@ -11,7 +11,7 @@ from types import ModuleType
 from natdeploy.errors import MissingRuntimeError
 from natdeploy.machine import usable_cores
 from natdeploy.ports import Images
-from natdeploy.runtimes.quiet import quiet, unchanged_process
+from natdeploy.runtimes.quiet import restore_process_state, silence
 
 _SIGNATURE, _EVERY_OPERATOR = "serving_default", ".*"
 
@@ -65,7 +65,7 @@ def to_int8(source: Path, images: Images, *, int8_input: bool) -> bytes:
 @contextlib.contextmanager
 def _quantizer() -> Iterator[ModuleType]:
     """Yield ai-edge-quantizer, silence it, and undo what it changes in the process."""
-    with unchanged_process(), quiet(stderr=True):
+    with restore_process_state(), silence(stderr=True):
         try:
             package = importlib.import_module("ai_edge_quantizer")
             for part in ("algorithm_manager", "qtyping", "quantizer", "recipe_manager"):

@@ -18,7 +18,7 @@ from natdeploy.core.latency import LatencyStats
 from natdeploy.core.operators import ModelProfile
 from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, NatdeployError
 from natdeploy.ports import Finished, Transport
-from natdeploy.profilers.sent_files import SentFiles
+from natdeploy.profilers.remote_file_cache import RemoteFileCache
 from natdeploy.profilers.timing import Timing, summarize
 from natdeploy.runtimes import agent
 from natdeploy.runtimes.onnx_profile import read_profile
@@ -93,21 +93,21 @@ class AgentTimer:
     def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
         """Return the latency of each model file, all of them timed interleaved."""
         job = {"command": "time", "timing": dataclasses.asdict(self.timing)}
-        answers = self._ask({**job, "paths": self._files.place(paths), "seed": seed}, self.limit_s)
+        answers = self._ask({**job, "paths": self._files.upload(paths), "seed": seed}, self.limit_s)
         return [_stats(answer["rounds"], self.timing) for answer in answers]
 
     def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:
         """Return the operator times of each ONNX file."""
         job = {"command": "operators", "runs": self.profile_warmup_runs + self.profile_runs}
-        answers = self._ask({**job, "paths": self._files.place(paths), "seed": seed}, self.limit_s)
+        answers = self._ask({**job, "paths": self._files.upload(paths), "seed": seed}, self.limit_s)
         profiles = [_profile(answer) for answer in answers]
         return [
             dataclasses.replace(profile, times_us=profile.times_us[self.profile_warmup_runs :]) for profile in profiles
         ]
 
     @functools.cached_property
-    def _files(self) -> SentFiles:
-        return SentFiles(self.transport)
+    def _files(self) -> RemoteFileCache:
+        return RemoteFileCache(self.transport)
 
     @functools.cached_property
     def _program(self) -> str:

@@ -15,7 +15,7 @@ from natdeploy.core.operators import ModelProfile
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.ports import Transport
 from natdeploy.profilers import board_facts
-from natdeploy.profilers.sent_files import SentFiles
+from natdeploy.profilers.remote_file_cache import RemoteFileCache
 from natdeploy.runtimes.benchmark_model import BenchmarkRun, read_stats, timing_arguments
 from natdeploy.runtimes.connection import find_program
 from natdeploy.runtimes.tool_output import RunStats, latency_stats
@@ -61,12 +61,12 @@ class BenchmarkModelTimer:
 
     def fingerprint(self) -> str:
         """Return what tells the device and its runtime from others as far as latency goes."""
-        return board_facts.fingerprint(self.transport, self.version())
+        return board_facts.read_fingerprint(self.transport, self.version())
 
     def conditions(self) -> dict[str, Any]:
         """Return what may change on the device from one measurement to the next, and which cores are used."""
         mask = {"core_mask": self._mask} if self._mask else {}
-        return {**board_facts.conditions(self.transport), **mask}
+        return {**board_facts.read_conditions(self.transport), **mask}
 
     def protocol(self) -> dict[str, Any]:
         """Return how it times, as plain values."""
@@ -78,7 +78,7 @@ class BenchmarkModelTimer:
 
     def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
         """Return the latency of each model file."""
-        graphs = self._files.place(paths)
+        graphs = self._files.upload(paths)
         rng = np.random.default_rng(seed)
         calls: list[list[RunStats]] = [[] for _ in graphs]
         for _ in range(self.rounds):
@@ -102,12 +102,12 @@ class BenchmarkModelTimer:
         return BenchmarkRun(threads=self.threads, warmup_runs=5, warmup_min_s=0.2, runs=20, min_s=0.3)
 
     @functools.cached_property
-    def _files(self) -> SentFiles:
-        return SentFiles(self.transport)
+    def _files(self) -> RemoteFileCache:
+        return RemoteFileCache(self.transport)
 
     @functools.cached_property
     def _mask(self) -> str | None:
-        return board_facts.big_core_mask(self.transport, self.threads)
+        return board_facts.find_big_core_mask(self.transport, self.threads)
 
     @functools.cached_property
     def _found(self) -> str:

@@ -33,12 +33,12 @@ exit 0
 """
 
 
-def conditions(transport: Transport) -> dict[str, Any]:
-    """Return what may change from one measurement to the next, as `natdeploy.runtimes.agent.conditions` does."""
-    return conditions_of(_facts(transport))
+def read_conditions(transport: Transport) -> dict[str, Any]:
+    """Return what may change from one measurement to the next, as `natdeploy.runtimes.agent.read_conditions` does."""
+    return parse_conditions(_facts(transport))
 
 
-def fingerprint(transport: Transport, runtime_version: str) -> str:
+def read_fingerprint(transport: Transport, runtime_version: str) -> str:
     """Return what tells the device and its runtime from others as far as latency goes."""
     facts = dict(reversed(_facts(transport)))
     parts = [facts.get("chip", "unknown chip"), f"{facts.get('cores', '?')} cores", facts.get("machine", "")]
@@ -47,16 +47,16 @@ def fingerprint(transport: Transport, runtime_version: str) -> str:
     return "; ".join([*parts, f"runtime {runtime_version}"])
 
 
-def big_core_mask(transport: Transport, threads: int) -> str | None:
+def find_big_core_mask(transport: Transport, threads: int) -> str | None:
     """Return the mask for `taskset` of the fastest cores, None where the device does not tell how fast they are.
 
     Those of the next class join where there are fewer of them than threads.
     """
     found = {int(key[4:]): int(value) for key, value in _facts(transport) if re.fullmatch(r"core\d+", key)}
-    return mask_of(found, threads)
+    return make_core_mask(found, threads)
 
 
-def conditions_of(facts: list[tuple[str, str]]) -> dict[str, Any]:
+def parse_conditions(facts: list[tuple[str, str]]) -> dict[str, Any]:
     """Return the conditions among the facts of a device."""
     known = dict(reversed(facts))
     found: dict[str, Any] = {key: known[key] for key in ("chip", "system", "governor", "power_mode") if key in known}
@@ -72,7 +72,7 @@ def conditions_of(facts: list[tuple[str, str]]) -> dict[str, Any]:
     return found
 
 
-def mask_of(core_khz: dict[int, int], threads: int) -> str | None:
+def make_core_mask(core_khz: dict[int, int], threads: int) -> str | None:
     """Return the mask of the fastest cores, from the highest clock of each core."""
     if not core_khz:
         return None

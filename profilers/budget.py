@@ -29,7 +29,7 @@ class Budget:
         self._started = clock.seconds()
         self._full_s: list[float] = []
 
-    def effort(self, places: int) -> float | None:
+    def choose_effort(self, places: int) -> float | None:
         """Return the effort for the next of `places` that wait, between 0.2 and 1; None where no time is left for it.
 
         Nothing is known of the first pass, so it is made with the least effort, whatever it takes.
@@ -39,15 +39,15 @@ class Budget:
         affordable = self._left_s(_FOR_ROWS) / self._full_pass_s
         return None if affordable < _LEAST_EFFORT else min(max(affordable / places, _LEAST_EFFORT), 1.0)
 
-    def spent(self, effort: float, seconds: float) -> None:
+    def record(self, effort: float, seconds: float) -> None:
         """Note that a pass with `effort` took `seconds`."""
         self._full_s.append(seconds / effort)
 
-    def check_effort(self, networks: int, networks_a_pass: int) -> float:
-        """Return the effort, between 0.2 and 1, for timing `networks` where a pass times `networks_a_pass`."""
+    def choose_check_effort(self, networks: int, networks_a_session: int) -> float:
+        """Return the effort, between 0.2 and 1, for timing `networks` where a pass times `networks_a_session`."""
         if not self._full_s:
             return _LEAST_EFFORT
-        full_s = self._full_pass_s * networks / networks_a_pass
+        full_s = self._full_pass_s * networks / networks_a_session
         return min(max(self._left_s(1.0) / full_s, _LEAST_EFFORT), 1.0)
 
     @property
@@ -58,7 +58,7 @@ class Budget:
         return self._seconds * share - (self._clock.seconds() - self._started)
 
 
-def by_importance(places: Sequence[Place]) -> list[Place]:
+def sort_by_importance(places: Sequence[Place]) -> list[Place]:
     """Return widths and resolutions in an order in which every beginning of the list covers the range well.
 
     At each width the resolution in the middle comes first, then always the one that is farthest from those before;

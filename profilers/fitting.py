@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from scipy import linalg, optimize, sparse
 from threadpoolctl import threadpool_limits
 
-from natdeploy.core.calibration import fold_masks
 from natdeploy.core.latency import LatencyStats
+from natdeploy.core.latency_correction import make_fold_masks
 from natdeploy.core.layers import Layer
 from natdeploy.errors import InputError
-from natdeploy.profilers.roofline import operators
+from natdeploy.profilers.roofline import list_operators
 
 Values = NDArray[np.float64]
 MIN_NETWORKS = 20
@@ -74,7 +74,7 @@ def _fit_rows(networks: Sequence[Sequence[Layer]], measured_ms: Sequence[float],
     layers = list(dict.fromkeys([*(layer for network in networks for layer in network), *wanted]))
     problem = _Problem(layers, networks, np.asarray(measured_ms, dtype=np.float64))
     held_out = np.empty((len(_STRENGTHS), len(networks)))
-    for part in fold_masks(len(networks), _FOLDS):
+    for part in make_fold_masks(len(networks), _FOLDS):
         for place, row_ms in enumerate(problem.solve(~part, _STRENGTHS)):
             held_out[place, part] = problem.counts[part] @ row_ms
     errors = np.abs(held_out / problem.measured - 1).mean(axis=1)
@@ -160,7 +160,7 @@ def _counts(layers: Sequence[Layer], networks: Sequence[Sequence[Layer]]) -> spa
 
 def _features(layers: Sequence[Layer]) -> Values:
     """Return of each layer its operators, the numbers that they move, and their multiply-adds by kind."""
-    launched = [operators(layer) for layer in layers]
+    launched = [list_operators(layer) for layer in layers]
     kinds = sorted({operator.kind for each in launched for operator in each})
     columns = [[len(each) for each in launched], [sum(operator.elements for operator in each) for each in launched]]
     columns += [[sum(o.madds for o in each if o.kind == kind) for each in launched] for kind in kinds]

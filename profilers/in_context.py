@@ -31,7 +31,7 @@ Rows = dict[Layer, LatencyStats]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class InContext:
+class InContextProfiler:
     """Profiles a width and resolution in context; implements `natdeploy.ports.Profiler`.
 
     Args:
@@ -53,15 +53,15 @@ class InContext:
         self, space: SearchSpace, width: float, resolution: int, references: Networks
     ) -> tuple[Rows, list[LatencyStats]]:
         """Return the rows of all layers of this width and resolution, and the latency of `references` meanwhile."""
-        networks = covering_networks(space, width, resolution)
+        networks = make_covering_networks(space, width, resolution)
         paths = [self.files.path(layers) for layers in networks]
         whole = self.timer.time([*paths, *map(self.files.path, references)], seed=self.seed)
         profiles = self.timer.operators(paths, seed=self.seed)
-        shares = [layer_shares(layers, profile) for layers, profile in zip(networks, profiles, strict=True)]
+        shares = [compute_layer_shares(layers, profile) for layers, profile in zip(networks, profiles, strict=True)]
         return merge_rows(networks, whole[: len(networks)], shares), whole[len(networks) :]
 
 
-def covering_networks(space: SearchSpace, width: float, resolution: int) -> list[tuple[Layer, ...]]:
+def make_covering_networks(space: SearchSpace, width: float, resolution: int) -> list[tuple[Layer, ...]]:
     """Return networks of full depth which together hold every layer of this width and resolution.
 
     There are as many as pairs of kernel and expand ratio; from one network to the next, every slot goes on to the
@@ -82,7 +82,7 @@ def covering_networks(space: SearchSpace, width: float, resolution: int) -> list
     return networks
 
 
-def layer_shares(layers: tuple[Layer, ...], profile: ModelProfile) -> dict[str, float]:
+def compute_layer_shares(layers: tuple[Layer, ...], profile: ModelProfile) -> dict[str, float]:
     """Return for each layer's name its share of the operators' time."""
     names = layer_names(layers)
     found = owners(profile.nodes, lambda node: _layer_of(node, set(names)), last=names[-1])
@@ -108,7 +108,7 @@ def merge_rows(networks: Networks, whole: Sequence[LatencyStats], shares: Sequen
                 msg = f"the runtime's profile has no time of the layer {layer.op} at size {layer.in_size}"
                 hint = "measure whole networks instead, and make a table of them with: natdeploy tables fit"
                 raise InputError(msg, hint=hint)
-            found[layer].append(stats.scaled(float(np.mean(parts))))
+            found[layer].append(stats.scale(float(np.mean(parts))))
     return {layer: _median(rows) for layer, rows in found.items()}
 
 

@@ -23,7 +23,7 @@ _EMPTY = Layer(op=STEM, in_size=1, in_channels=3, out_channels=8)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Isolated:
+class IsolatedProfiler:
     """Profiles the layers of a width and resolution one by one; implements `natdeploy.ports.Profiler`.
 
     Args:
@@ -45,17 +45,17 @@ class Isolated:
         self, space: SearchSpace, width: float, resolution: int, references: Sequence[Model]
     ) -> tuple[Rows, list[LatencyStats]]:
         """Return the rows of all layers of this width and resolution, and the latency of `references` meanwhile."""
-        layers = distinct_layers(space, width, resolution)
-        timed = time_models(self.timer, self.files, [*isolated_models(layers), *references], seed=self.seed)
-        return isolated_rows(layers, timed), [timed[layers] for layers in references]
+        layers = list_distinct_layers(space, width, resolution)
+        timed = time_models(self.timer, self.files, [*make_isolated_models(layers), *references], seed=self.seed)
+        return make_isolated_rows(layers, timed), [timed[layers] for layers in references]
 
 
-def distinct_layers(space: SearchSpace, width: float, resolution: int) -> list[Layer]:
+def list_distinct_layers(space: SearchSpace, width: float, resolution: int) -> list[Layer]:
     """Return every layer of a width and resolution once."""
     return list(dict.fromkeys(space_layers(space, width, resolution, CLASSIFIER_COUNTS)))
 
 
-def isolated_models(layers: Sequence[Layer]) -> list[Model]:
+def make_isolated_models(layers: Sequence[Layer]) -> list[Model]:
     """Return the models of single layers, and those of the carriers alone."""
     return [model for layer in layers for model in (_carrier(layer), _alone(layer))]
 
@@ -68,18 +68,18 @@ def time_models(
     return dict(zip(distinct, timer.time([files.path(model) for model in distinct], seed=seed), strict=True))
 
 
-def isolated_rows(layers: Sequence[Layer], timed: Mapping[Model, LatencyStats]) -> Rows:
+def make_isolated_rows(layers: Sequence[Layer], timed: Mapping[Model, LatencyStats]) -> Rows:
     """Return what each layer takes beyond its carrier; one that takes nothing gets the shortest time there is."""
     rows = {}
     for layer in layers:
         stats = timed[_alone(layer)]
-        rows[layer] = at_median(stats, stats.median_ms - timed[_carrier(layer)].median_ms)
+        rows[layer] = scale_to_median(stats, stats.median_ms - timed[_carrier(layer)].median_ms)
     return rows
 
 
-def at_median(stats: LatencyStats, median_ms: float) -> LatencyStats:
+def scale_to_median(stats: LatencyStats, median_ms: float) -> LatencyStats:
     """Return `stats` scaled to a median in milliseconds, to the nanosecond."""
-    figures = dataclasses.asdict(stats.scaled(max(median_ms, SHORTEST_MS) / stats.median_ms))
+    figures = dataclasses.asdict(stats.scale(max(median_ms, SHORTEST_MS) / stats.median_ms))
     return LatencyStats(**{name: value if name == "runs" else round(value, 6) for name, value in figures.items()})
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.operators import ModelProfile
 from natdeploy.ports import Clock, Images, Runtime
-from natdeploy.profilers import host
 from natdeploy.profilers.timing import Timing, time_interleaved
+from natdeploy.runtimes import agent
 from natdeploy.runtimes.onnx_profile import profile_model
 
 _TIMING = Timing()
@@ -57,11 +57,11 @@ class LocalTimer:
 
     def fingerprint(self) -> str:
         """Return what tells this machine and runtime from others as far as latency goes."""
-        return host.host_fingerprint(self.version())
+        return agent.make_fingerprint(self.version())
 
     def conditions(self) -> dict[str, Any]:
         """Return what may change from one measurement to the next."""
-        return host.conditions()
+        return agent.read_conditions()
 
     def protocol(self) -> dict[str, Any]:
         """Return how it times, as plain values."""

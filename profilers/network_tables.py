@@ -6,13 +6,19 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from natdeploy.core.calibration import COVERAGE, Coefficients, calibrate, compare, conformal_interval
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Deployment
-from natdeploy.core.latency import Calibration, LatencyTable, searchable_blocks
-from natdeploy.core.launch_bound import LatencyCauses, latency_causes
+from natdeploy.core.latency import LatencyCorrection, LatencyTable, count_searchable_blocks
+from natdeploy.core.latency_correction import (
+    COVERAGE,
+    CorrectionTerms,
+    compute_conformal_interval,
+    fit_correction_with_interval,
+)
+from natdeploy.core.launch_bound import LatencyCauses, explain_latency
 from natdeploy.core.layers import CLASSIFIER, Layer
 from natdeploy.core.space import SearchSpace
+from natdeploy.core.table_errors import compute_errors
 from natdeploy.errors import InputError
 from natdeploy.ports import Clock, Reporter
 from natdeploy.profilers.fitting import MIN_NETWORKS, Fitted, fit_rows
@@ -47,13 +53,13 @@ def fit_table(
     _require_different(networks, measured_ms, MIN_NETWORKS, "fit")
     wanted = _measured_layers(space, networks)
     fitted = fit_rows(networks, measured_ms, wanted)
-    causes = latency_causes(networks, measured_ms)
+    causes = explain_latency(networks, measured_ms)
     unseen = [layer for layer in fitted.unseen if layer in set(wanted)]
     if unseen:
         reporter.warn(
             f"{len(unseen)} of {len(wanted)} rows are in no measured network: they rest on the prior and on rows alike"
         )
-    lower, upper = conformal_interval(fitted.predicted_ms, measured_ms)
+    lower, upper = compute_conformal_interval(fitted.predicted_ms, measured_ms)
     return LatencyTable(
         deployment=deployment,
         provenance="fitted",
@@ -61,8 +67,10 @@ def fit_table(
         rows={layer: fitted.rows[layer] for layer in wanted},
         created=clock.now().isoformat(timespec="seconds"),
         conditions=_conditions(networks, causes) | _fit_conditions(fitted, len(unseen)),
-        validation=compare(fitted.predicted_ms, measured_ms),
-        calibration=Calibration(lower_ratio=lower, upper_ratio=upper, coverage=COVERAGE, networks=len(networks)),
+        validation=compute_errors(fitted.predicted_ms, measured_ms),
+        latency_correction=LatencyCorrection(
+            lower_ratio=lower, upper_ratio=upper, coverage=COVERAGE, networks=len(networks)
+        ),
     )
 
 
@@ -84,9 +92,9 @@ def calibrate_table(
     """
     _require_different(networks, measured_ms, MIN_TO_CALIBRATE, "calibrate")
     sums = [source.predict(layers).latency_ms for layers in networks]
-    blocks = [searchable_blocks(layers) for layers in networks]
-    correction, checked = calibrate(sums, blocks, measured_ms)
-    causes = latency_causes(networks, measured_ms)
+    blocks = [count_searchable_blocks(layers) for layers in networks]
+    correction, checked = fit_correction_with_interval(sums, blocks, measured_ms)
+    causes = explain_latency(networks, measured_ms)
     return dataclasses.replace(
         source,
         deployment=deployment,
@@ -98,7 +106,7 @@ def calibrate_table(
         conditions=_conditions(networks, causes) | _source_conditions(source, networks),
         validation=checked,
         random_validation=None,
-        calibration=_after(source.calibration, correction),
+        latency_correction=_after(source.latency_correction, correction),
     )
 
 
@@ -112,11 +120,11 @@ def _require_different(networks: Networks, measured_ms: Sequence[float], least: 
         raise InputError(msg)
 
 
-def _after(first: Calibration | None, second: Calibration) -> Calibration:
+def _after(first: LatencyCorrection | None, second: LatencyCorrection) -> LatencyCorrection:
     """Return the one correction of sums that `second`, after `first`, amounts to."""
-    before = Coefficients()
+    before = CorrectionTerms()
     if first is not None:
-        before = Coefficients(alpha_ms=first.alpha_ms, beta=first.beta, gamma_ms=first.gamma_ms)
+        before = CorrectionTerms(alpha_ms=first.alpha_ms, beta=first.beta, gamma_ms=first.gamma_ms)
     return dataclasses.replace(
         second,
         alpha_ms=second.alpha_ms + second.beta * before.alpha_ms,

@@ -39,7 +39,7 @@ class Operator:
     elements: int
 
 
-def operators(layer: Layer) -> list[Operator]:
+def list_operators(layer: Layer) -> list[Operator]:
     """Return the operators of `layer` in the order in which they run."""
     if layer.op == BLOCK:
         return list(_block_operators(layer))
@@ -57,12 +57,12 @@ def estimate_layer(layer: Layer, roofline: Roofline, precision: str) -> LatencyS
     if precision not in roofline.peak_gmadds:
         msg = f"no peak rate is known for precision {precision} (known: {', '.join(roofline.peak_gmadds)})"
         raise InputError(msg)
-    total_ms = sum(_operator_ms(operator, roofline, precision) for operator in operators(layer))
+    total_ms = sum(_operator_ms(operator, roofline, precision) for operator in list_operators(layer))
     value = round(total_ms, 6)
     return LatencyStats(median_ms=value, p10_ms=value, p90_ms=value, mean_ms=value, std_ms=0.0, runs=0)
 
 
-def estimate(
+def estimate_table(
     space: SearchSpace,
     device: Device,
     deployment: Deployment,

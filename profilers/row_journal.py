@@ -1,4 +1,4 @@
-"""The journal of a profile: what has been measured survives a kill."""
+"""The journal of a profile: a kill loses no finished session."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import Layer
 from natdeploy.files import Journal
-from natdeploy.profilers.drift import Pass
+from natdeploy.profilers.sessions import MeasurementSession
 
 _START, _ROWS, _END = "start", "rows", "end"
 
 
 class RowJournal:
-    """Passes of measurements in a journal, kept for one deployment on one machine.
+    """The measurement sessions of one deployment on one machine, in a journal.
 
-    The passes of an interrupted profile are used again if they are of the same deployment and machine. A fresh profile
-    uses only those of another fresh profile that did not reach its end.
+    The sessions of an interrupted profile are used again if they are of the same deployment and machine. A fresh
+    profile uses only those of another fresh profile that did not reach its end.
 
     Args:
         journal: The file.
-        key: What tells deployments and machines apart.
-        reference: What tells reference networks apart.
+        key: Identity of the deployment and the machine.
+        reference: Identity of the reference networks.
         fresh: Whether everything is measured anew.
     """
 
@@ -34,22 +34,29 @@ class RowJournal:
             journal.remove()
 
     @property
-    def passes(self) -> list[Pass]:
-        """The passes so far, oldest first."""
+    def sessions(self) -> list[MeasurementSession]:
+        """The sessions so far, oldest first."""
         return [self._read(event) for event in self._journal.events if event["kind"] == _ROWS]
 
-    def append(self, measured: Pass) -> None:
-        """Keep a pass; it is on the disk when this returns."""
+    def append(self, session: MeasurementSession) -> None:
+        """Keep a session; it is on the disk when this returns."""
         if not self._journal.events:
             self._journal.append(self._start)
         rows = [
             {"layer": dataclasses.asdict(layer), "stats": dataclasses.asdict(stats)}
-            for layer, stats in measured.rows.items()
+            for layer, stats in session.rows.items()
         ]
-        self._journal.append({"kind": _ROWS, "reference": self._reference, "level_ms": measured.level_ms, "rows": rows})
+        self._journal.append(
+            {
+                "kind": _ROWS,
+                "reference": self._reference,
+                "reference_latency_ms": session.reference_latency_ms,
+                "rows": rows,
+            }
+        )
 
     def end(self) -> None:
-        """Note that the profile is complete."""
+        """Record that the profile is complete."""
         if self._journal.events:
             self._journal.append({"kind": _END})
 
@@ -60,6 +67,9 @@ class RowJournal:
         ended = events[-1]["kind"] == _END
         return not self._start["fresh"] or (bool(events[0]["fresh"]) and not ended)
 
-    def _read(self, event: dict[str, Any]) -> Pass:
+    def _read(self, event: dict[str, Any]) -> MeasurementSession:
         rows = {Layer(**row["layer"]): LatencyStats(**row["stats"]) for row in event["rows"]}
-        return Pass(rows=rows, level_ms=event["level_ms"] if event["reference"] == self._reference else None)
+        return MeasurementSession(
+            rows=rows,
+            reference_latency_ms=event["reference_latency_ms"] if event["reference"] == self._reference else None,
+        )

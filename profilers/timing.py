@@ -59,7 +59,7 @@ class Timing:
         return dataclasses.replace(self, rounds=rounds, max_rounds=max(rounds, round(self.max_rounds * effort)))
 
 
-def timing_of(runtime: str) -> Timing:
+def choose_timing(runtime: str) -> Timing:
     """Return how much is run with a runtime: less of each model where a profile times ten times as many of them."""
     if runtime == "litert":
         return Timing(warmup_runs=2, warmup_s=0.02, rounds=12, max_rounds=18, min_runs=1)

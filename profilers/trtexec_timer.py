@@ -14,7 +14,7 @@ from natdeploy.core.latency import LatencyStats
 from natdeploy.core.operators import ModelProfile
 from natdeploy.ports import Transport
 from natdeploy.profilers import board_facts
-from natdeploy.profilers.sent_files import SentFiles
+from natdeploy.profilers.remote_file_cache import RemoteFileCache
 from natdeploy.profilers.timing import Times, summarize
 from natdeploy.runtimes.trtexec import (
     EngineRun,
@@ -73,11 +73,11 @@ class TrtexecTimer:
 
     def fingerprint(self) -> str:
         """Return what tells the device and its TensorRT from others as far as latency goes."""
-        return board_facts.fingerprint(self.transport, f"TensorRT {self.version()}")
+        return board_facts.read_fingerprint(self.transport, f"TensorRT {self.version()}")
 
     def conditions(self) -> dict[str, Any]:
         """Return what may change on the device from one measurement to the next."""
-        return board_facts.conditions(self.transport)
+        return board_facts.read_conditions(self.transport)
 
     def protocol(self) -> dict[str, Any]:
         """Return how it times, as plain values."""
@@ -119,7 +119,7 @@ class TrtexecTimer:
 
     def _engines(self, paths: Sequence[Path]) -> list[str]:
         """Build an engine of each file, once, and remove those that are not needed any more."""
-        models = self._files.place(paths)
+        models = self._files.upload(paths)
         for model in set(self._built) - set(models):
             self.transport.run(["rm", "-f", "--", self._built.pop(model)], timeout_s=RUN_S)
         for model in models:
@@ -135,8 +135,8 @@ class TrtexecTimer:
         return engine
 
     @functools.cached_property
-    def _files(self) -> SentFiles:
-        return SentFiles(self.transport)
+    def _files(self) -> RemoteFileCache:
+        return RemoteFileCache(self.transport)
 
     @functools.cached_property
     def _built(self) -> dict[str, str]:

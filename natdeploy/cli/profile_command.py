@@ -106,9 +106,11 @@ def show(result: ProfileResult) -> None:
         print_line(describe_errors("networks spread over the range", table.validation))
     if table.random_validation is not None:
         print_line(describe_errors("random networks", table.random_validation))
-    if table.calibration is not None:
-        share = 100 * (table.calibration.upper_ratio - 1)
-        print_line(f"upper bound: {share:+.1f} % of the prediction, {100 * table.calibration.coverage:.0f} % coverage")
+    if table.latency_correction is not None:
+        share = 100 * (table.latency_correction.upper_ratio - 1)
+        print_line(
+            f"upper bound: {share:+.1f} % of the prediction, {100 * table.latency_correction.coverage:.0f} % coverage"
+        )
     print_line(f"table: {result.table}")
     print_line("next: natdeploy search --target-latency 20ms" + _device_option(table.deployment.device))
 

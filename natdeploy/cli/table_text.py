@@ -9,7 +9,7 @@ from natdeploy.cli.output import print_line
 
 if TYPE_CHECKING:
     from natdeploy.api import TableResult
-    from natdeploy.api.latency.results import Calibration, Validation
+    from natdeploy.api.latency.results import LatencyCorrection, Validation
 
 _PROVENANCE = {
     "measured": "measured layer by layer on the device",
@@ -53,15 +53,15 @@ def _lines(result: TableResult) -> Iterator[str]:
         yield f"error over {error_text(table.validation)}"
     if table.random_validation is not None:
         yield f"error over plainly random {error_text(table.random_validation)}"
-    if table.calibration is not None:
-        yield from _correction(table.calibration)
+    if table.latency_correction is not None:
+        yield from _correction(table.latency_correction)
     yield from _conditions(table.conditions)
     if result.replaced is not None:
         yield f"the table before: {result.replaced}"
     yield f"table: {result.table}"
 
 
-def _correction(found: Calibration) -> Iterator[str]:
+def _correction(found: LatencyCorrection) -> Iterator[str]:
     if (found.alpha_ms, found.beta, found.gamma_ms) != (0.0, 1.0, 0.0):
         yield f"prediction: {found.beta:.4g} x sum {found.gamma_ms:+.4g} ms x blocks {found.alpha_ms:+.4g} ms"
     yield (

@@ -44,7 +44,7 @@ class LatencyStats:
             msg = f"runs is {self.runs}"
             raise InputError(msg)
 
-    def scaled(self, factor: float) -> LatencyStats:
+    def scale(self, factor: float) -> LatencyStats:
         """Return the statistics of something that takes `factor` times as long."""
         times = {name: getattr(self, name) * factor for name in ("median_ms", "p10_ms", "p90_ms", "mean_ms", "std_ms")}
         return LatencyStats(**times, runs=self.runs)
@@ -72,7 +72,7 @@ class Validation:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Calibration:
+class LatencyCorrection:
     """Correction `alpha_ms + beta * sum + gamma_ms * blocks` of a table's sums, and the interval around the result.
 
     Args:
@@ -119,7 +119,7 @@ class LatencyTable:
         conditions: Clocks, load, warm-up, rounds and the like, as recorded.
         validation: Comparison with whole networks; None where there is none.
         random_validation: Comparison with plainly random networks, where `validation` is on chosen ones; else None.
-        calibration: Correction and interval; None where there is none.
+        latency_correction: Correction and interval; None where there is none.
         folded: Ops that have no row of their own because other rows hold their time; they add nothing to a sum.
 
     Raises:
@@ -136,7 +136,7 @@ class LatencyTable:
     conditions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     validation: Validation | None = None
     random_validation: Validation | None = None
-    calibration: Calibration | None = None
+    latency_correction: LatencyCorrection | None = None
     folded: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -146,7 +146,7 @@ class LatencyTable:
             raise InputError(msg)
 
     def layer_ms(self, layer: Layer) -> float:
-        """Return the median latency of `layer`, in milliseconds, before any calibration.
+        """Return the median latency of `layer`, in milliseconds, before any correction.
 
         A classifier whose count of classes has no row is interpolated linearly between the nearest counts, and
         extrapolated above the largest when there are two. Where all rows are of larger counts, the smallest
@@ -171,16 +171,16 @@ class LatencyTable:
             return True
         return layer.op == CLASSIFIER and self._classifier_ms(layer) is not None
 
-    def missing(self, layers: Iterable[Layer]) -> list[Layer]:
+    def find_missing(self, layers: Iterable[Layer]) -> list[Layer]:
         """Return the layers that the table does not cover, in order."""
         return [layer for layer in layers if not self.covers(layer)]
 
-    def covered_resolutions(self, space: SearchSpace, classes: int) -> tuple[int, ...]:
+    def find_covered_resolutions(self, space: SearchSpace, classes: int) -> tuple[int, ...]:
         """Return the resolutions of `space` of which the table covers every layer, at every width."""
         return tuple(
             resolution
             for resolution in space.resolutions
-            if not any(self.missing(space_layers(space, width, resolution, [classes])) for width in space.widths)
+            if not any(self.find_missing(space_layers(space, width, resolution, [classes])) for width in space.widths)
         )
 
     def predict(self, layers: Sequence[Layer]) -> Prediction:
@@ -189,14 +189,14 @@ class LatencyTable:
         Raises:
             CoverageError: The table does not cover all of them; the message names what is missing.
         """
-        missing = self.missing(layers)
+        missing = self.find_missing(layers)
         if missing:
             raise _not_covered(self.deployment, missing)
         total = self.sum_ms(layers)
-        correction = self.calibration
+        correction = self.latency_correction
         if correction is None:
             return Prediction(latency_ms=total, lower_ms=None, upper_ms=None, coverage=None)
-        value = correction.alpha_ms + correction.beta * total + correction.gamma_ms * searchable_blocks(layers)
+        value = correction.alpha_ms + correction.beta * total + correction.gamma_ms * count_searchable_blocks(layers)
         return Prediction(
             latency_ms=value,
             lower_ms=value * correction.lower_ratio,
@@ -205,7 +205,7 @@ class LatencyTable:
         )
 
     def sum_ms(self, layers: Iterable[Layer]) -> float:
-        """Return the sum over `layers` of their median latencies, in milliseconds, before any calibration.
+        """Return the sum over `layers` of their median latencies, in milliseconds, before any correction.
 
         Raises:
             CoverageError: The table does not cover a layer.
@@ -213,7 +213,7 @@ class LatencyTable:
         return sum(self.layer_ms(layer) for layer in layers)
 
     def compile(self, space: SearchSpace, classes: int) -> CostArray:
-        """Compile the predicted latency, calibration included, of every architecture of `space`.
+        """Compile the predicted latency, correction included, of every architecture of `space`.
 
         Raises:
             CoverageError: The table does not cover the space; the message names what is missing.
@@ -224,11 +224,11 @@ class LatencyTable:
             for width in space.widths
             for layer in space_layers(space, width, resolution, [classes])
         ]
-        missing = self.missing(wanted)
+        missing = self.find_missing(wanted)
         if missing:
             raise _not_covered(self.deployment, missing)
         array = compile_cost(space, classes, self.layer_ms)
-        correction = self.calibration
+        correction = self.latency_correction
         if correction is None:
             return array
         blocks = array.blocks * correction.beta
@@ -238,7 +238,7 @@ class LatencyTable:
     @property
     def upper_ratio(self) -> float:
         """Upper bound of a latency relative to its prediction; 1 where the table has no interval."""
-        return self.calibration.upper_ratio if self.calibration else 1.0
+        return self.latency_correction.upper_ratio if self.latency_correction else 1.0
 
     def _check_folded(self) -> None:
         for op in self.folded:
@@ -280,7 +280,7 @@ def refuse_mixing(existing: LatencyTable | None, provenance: str) -> None:
         raise InputError(msg, hint="replace it with --fresh")
 
 
-def searchable_blocks(layers: Iterable[Layer]) -> int:
+def count_searchable_blocks(layers: Iterable[Layer]) -> int:
     """Return how many of a network's blocks a search chooses: all but the fixed one."""
     return sum(layer.op == BLOCK for layer in layers) - 1
 

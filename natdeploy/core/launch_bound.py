@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from natdeploy.core.calibration import spearman
 from natdeploy.core.layers import BLOCK, Layer
+from natdeploy.core.table_errors import compute_spearman
 
 _RESOLUTION_EFFECT = 0.5
 
@@ -42,7 +42,7 @@ class LatencyCauses:
         )
 
 
-def latency_causes(networks: Sequence[Sequence[Layer]], measured: Sequence[float]) -> LatencyCauses:
+def explain_latency(networks: Sequence[Sequence[Layer]], measured: Sequence[float]) -> LatencyCauses:
     """Find what explains the latencies (ms) of whole networks.
 
     Source: on GPUs driven one operator at a time, batch 1 is explained by depth and not by resolution (HELP, Lee et
@@ -54,7 +54,7 @@ def latency_causes(networks: Sequence[Sequence[Layer]], measured: Sequence[float
     return LatencyCauses(
         depth_error_percent=round(_line_error(blocks, measured), 2),
         work_error_percent=round(_line_error(work, measured), 2),
-        resolution_rho=round(spearman(sizes, measured), 3) if len(set(sizes)) > 1 else None,
+        resolution_rho=round(compute_spearman(sizes, measured), 3) if len(set(sizes)) > 1 else None,
     )
 
 

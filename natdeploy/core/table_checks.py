@@ -17,7 +17,7 @@ import numpy as np
 
 from natdeploy.core.cost import space_layers
 from natdeploy.core.latency import LatencyStats, LatencyTable, describe_layer
-from natdeploy.core.launch_bound import latency_causes
+from natdeploy.core.launch_bound import explain_latency
 from natdeploy.core.layers import BLOCK, STEM, Layer, stem_layers
 from natdeploy.core.space import SPACES, SearchSpace
 
@@ -58,11 +58,11 @@ def check_rows(table: LatencyTable) -> list[TableFinding]:
     return [*found, *flat, *_launch_bound(table)]
 
 
-def missing_rows(table: LatencyTable, places: Sequence[tuple[SearchSpace, float, int]]) -> list[TableFinding]:
+def find_missing_rows(table: LatencyTable, places: Sequence[tuple[SearchSpace, float, int]]) -> list[TableFinding]:
     """Look for layers without a row at these spaces, widths and resolutions; one count of classes is enough."""
     missing: dict[Layer, None] = {}
     for space, width, resolution in places:
-        missing.update(dict.fromkeys(table.missing(space_layers(space, width, resolution, [_CLASSES]))))
+        missing.update(dict.fromkeys(table.find_missing(space_layers(space, width, resolution, [_CLASSES]))))
     if not missing:
         return []
     where = ", ".join(dict.fromkeys(f"{space.name} at r = {resolution}" for space, _, resolution in places))
@@ -70,7 +70,7 @@ def missing_rows(table: LatencyTable, places: Sequence[tuple[SearchSpace, float,
     return [TableFinding(code="missing-rows", severity=ERROR, explanation=text, rows=_named(missing))]
 
 
-def probable_places(table: LatencyTable) -> list[tuple[SearchSpace, float, int]]:
+def find_probable_places(table: LatencyTable) -> list[tuple[SearchSpace, float, int]]:
     """Return the spaces, widths and resolutions that the table seems meant for.
 
     It has half of their layers, and the stem or the block behind it: later ones are those of other resolutions too.
@@ -90,10 +90,10 @@ def _seems_covered(table: LatencyTable, space: SearchSpace, width: float, resolu
     if not any(layer in table.rows for layer in stem_layers(space, width, resolution)):
         return False
     layers = space_layers(space, width, resolution, [])
-    return len(table.missing(layers)) <= _PROBABLE_SHARE * len(layers)
+    return len(table.find_missing(layers)) <= _PROBABLE_SHARE * len(layers)
 
 
-def equal_to_others(table: LatencyTable, others: Mapping[str, LatencyTable]) -> list[TableFinding]:
+def find_copied_rows(table: LatencyTable, others: Mapping[str, LatencyTable]) -> list[TableFinding]:
     """Look for rows that a table of another device has too, to the last digit.
 
     Tables that are meant to share rows are left out: estimates with the same figures, and a correction of the other.
@@ -120,7 +120,7 @@ def check_measurements(
     if _are_sums(table, networks, measured_ms):
         text = "the 'measured' latencies are exact sums over layers: no device was run, they prove nothing of a table"
         found.append(TableFinding(code="exact-sums", severity=ERROR, explanation=text))
-    causes = latency_causes(networks, measured_ms)
+    causes = explain_latency(networks, measured_ms)
     if causes.launch_bound:
         text = f"the measured latency is launch-bound: {causes}; {_ONLY_DEPTH}"
         found.append(TableFinding(code="launch-bound", severity=WARNING, explanation=text))
@@ -240,7 +240,7 @@ def _same(stats: LatencyStats, other: LatencyStats | None) -> bool:
 
 def _are_sums(table: LatencyTable, networks: Sequence[Sequence[Layer]], measured_ms: Sequence[float]) -> bool:
     truth = np.asarray(measured_ms, dtype=np.float64)
-    covered = [not table.missing(layers) for layers in networks]
+    covered = [not table.find_missing(layers) for layers in networks]
     if all(covered) and len(networks) > 2:
         sums = np.array([sum(table.layer_ms(layer) for layer in layers) for layers in networks])
         ratio = truth / sums

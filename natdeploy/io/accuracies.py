@@ -10,7 +10,7 @@ from pathlib import Path
 from natdeploy.core.architecture import Architecture, check_member
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
-from natdeploy.io.measurements import ARCHITECTURE_COLUMNS, csv_rows, require_columns
+from natdeploy.io.measurements import ARCHITECTURE_COLUMNS, read_csv_rows, require_columns
 from natdeploy.io.subnets import read_architecture
 
 _TOP1 = "top1"
@@ -35,7 +35,7 @@ def read_accuracies(path: Path, space: SearchSpace) -> list[MeasuredAccuracy]:
     Raises:
         InputError: The file is not such a table, or a row is not valid; the message names file, line and reason.
     """
-    rows = list(csv_rows(path, _check_names))
+    rows = list(read_csv_rows(path, _check_names))
     found = [_entry(row, place, space) for row, place in rows]
     if not found:
         msg = f"{path}: there are no architectures in it"

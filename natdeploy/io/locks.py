@@ -15,7 +15,7 @@ from natdeploy.io.home import home_folder
 
 
 @contextlib.contextmanager
-def device_lock(device: Device) -> Iterator[None]:
+def lock_device(device: Device) -> Iterator[None]:
     """Keep other jobs away from a device meanwhile, known by where it is and not by its name.
 
     Raises:

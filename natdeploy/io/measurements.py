@@ -44,19 +44,21 @@ def read_measurements(path: Path, space: SearchSpace) -> list[Measurement]:
     Raises:
         InputError: The file is not such a table, or a row is not valid; the message names file, line and reason.
     """
-    found = [_measurement(row, place, space) for row, place in csv_rows(path, require_columns(_LATENCY))]
+    found = [_measurement(row, place, space) for row, place in read_csv_rows(path, require_columns(_LATENCY))]
     if not found:
         msg = f"{path}: there are no measurements in it"
         raise InputError(msg)
     return found
 
 
-def resolutions_of(measurements: Sequence[Measurement]) -> tuple[int, ...]:
+def list_resolutions(measurements: Sequence[Measurement]) -> tuple[int, ...]:
     """Return the resolutions that were measured, ascending."""
     return tuple(sorted({entry.architecture.resolution for entry in measurements}))
 
 
-def csv_rows(path: Path, check_names: Callable[[Sequence[str], Path], None]) -> Iterator[tuple[dict[str, str], str]]:
+def read_csv_rows(
+    path: Path, check_names: Callable[[Sequence[str], Path], None]
+) -> Iterator[tuple[dict[str, str], str]]:
     """Yield the rows of a CSV file by its column names, each with its place for messages; `#` lines are comments.
 
     Args:

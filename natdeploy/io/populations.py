@@ -10,7 +10,7 @@ import numpy as np
 from natdeploy.core.genotype import Population, encode, repair
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
-from natdeploy.io.measurements import ARCHITECTURE_COLUMNS, csv_rows
+from natdeploy.io.measurements import ARCHITECTURE_COLUMNS, read_csv_rows
 from natdeploy.io.subnets import read_architecture
 
 _RUN_COLUMNS = ("genotype", "resolution", "width")
@@ -26,7 +26,7 @@ def read_population(path: Path, space: SearchSpace) -> Population:
         InputError: The file is not such a table, or a row is not of the space and its resolutions; the message names
             file, line and reason.
     """
-    rows = [_genotype(row, place, space) for row, place in csv_rows(path, _check_names)]
+    rows = [_genotype(row, place, space) for row, place in read_csv_rows(path, _check_names)]
     if not rows:
         msg = f"{path}: there are no architectures in it"
         raise InputError(msg)

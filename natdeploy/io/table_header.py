@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from natdeploy.core.device import Deployment
-from natdeploy.core.latency import Calibration, LatencyTable, Validation
+from natdeploy.core.latency import LatencyCorrection, LatencyTable, Validation
 from natdeploy.errors import InputError
 
 FORMAT = "natdeploy.latency-table/1"
@@ -64,7 +64,7 @@ class _HeaderKeys(BaseModel):
     calibration: _CalibrationKeys | None
 
 
-def header_of(table: LatencyTable) -> dict[str, Any]:
+def make_header(table: LatencyTable) -> dict[str, Any]:
     """Return the header of `table` as plain values, in the order of its file."""
     return {
         "format": FORMAT,
@@ -82,7 +82,7 @@ def header_of(table: LatencyTable) -> dict[str, Any]:
         "folded": list(table.folded),
         "validation": dataclasses.asdict(table.validation) if table.validation else None,
         "random_validation": dataclasses.asdict(table.random_validation) if table.random_validation else None,
-        "calibration": dataclasses.asdict(table.calibration) if table.calibration else None,
+        "calibration": dataclasses.asdict(table.latency_correction) if table.latency_correction else None,
     }
 
 
@@ -164,7 +164,7 @@ def _table(header: _HeaderKeys) -> LatencyTable:
         conditions=header.conditions,
         validation=_validation(header.validation),
         random_validation=_validation(header.random_validation),
-        calibration=Calibration(**header.calibration.model_dump()) if header.calibration else None,
+        latency_correction=LatencyCorrection(**header.calibration.model_dump()) if header.calibration else None,
         folded=tuple(header.folded),
     )
 

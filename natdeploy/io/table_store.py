@@ -115,7 +115,7 @@ def _tables_in(folder: Path, *, packaged: bool) -> Iterator[StoredTable]:
         yield StoredTable(path=path, deployment=deployment, packaged=packaged)
 
 
-def table_file(output: Path | None, deployment: Deployment) -> Path:
+def resolve_table_file(output: Path | None, deployment: Deployment) -> Path:
     """Return the file that a table goes into: `output`, a place in it where it is a folder, else the user's own.
 
     What is not there yet is a file if it is called `*.csv`, and a folder otherwise.

@@ -21,7 +21,7 @@ from natdeploy.core.latency import LatencyStats, LatencyTable
 from natdeploy.core.layers import OPS, Layer
 from natdeploy.errors import InputError
 from natdeploy.files import atomic_path, read_text, write_text
-from natdeploy.io.table_header import FORMAT, header_of, read_header
+from natdeploy.io.table_header import FORMAT, make_header, read_header
 
 _LAYER_FIELDS = tuple(field.name for field in dataclasses.fields(Layer))
 _STATS_FIELDS = tuple(field.name for field in dataclasses.fields(LatencyStats))
@@ -59,7 +59,7 @@ def write_table(path: Path, table: LatencyTable, *, fresh: bool = False) -> None
     """
     if not fresh and path.exists():
         check_provenance(path, read_table(path), table.provenance)
-    write_text(path, table_text(table))
+    write_text(path, format_table(table))
 
 
 def replace_table(path: Path, table: LatencyTable, *, fresh: bool = False) -> Path | None:
@@ -92,9 +92,9 @@ def check_provenance(path: Path, existing: LatencyTable, provenance: str) -> Non
         raise InputError(msg, hint="replace the table with --fresh, or write elsewhere with --output")
 
 
-def table_text(table: LatencyTable) -> str:
+def format_table(table: LatencyTable) -> str:
     """Return the text of a table's file."""
-    header = yaml.safe_dump(header_of(table), sort_keys=False, allow_unicode=True, width=110)
+    header = yaml.safe_dump(make_header(table), sort_keys=False, allow_unicode=True, width=110)
     out = io.StringIO()
     out.writelines(f"# {line}\n" for line in header.splitlines())
     writer = csv.writer(out, lineterminator="\n")

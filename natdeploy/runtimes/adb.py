@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from natdeploy.errors import DeviceUnreachableError, InputError, NatdeployError
-from natdeploy.runtimes.connection import not_installed
+from natdeploy.runtimes.connection import make_not_installed_error
 
 ANY = "any"
 BASE = "/data/local/tmp/natdeploy"
@@ -98,7 +98,7 @@ def _list() -> dict[str, str]:
     try:
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=_LIST_S, check=False)
     except FileNotFoundError as error:
-        raise not_installed(arguments[0]) from error
+        raise make_not_installed_error(arguments[0]) from error
     except subprocess.TimeoutExpired as error:
         msg = f"adb does not answer within {_LIST_S:g} s"
         raise DeviceUnreachableError(msg, hint=_RESTART) from error

@@ -48,7 +48,7 @@ Call = Callable[[], object]
 Rounds = List["np.ndarray[Any, np.dtype[np.float64]]"]
 
 
-def chip() -> str:
+def read_chip() -> str:
     """Return the processor's name."""
     for line in _read(Path("/proc/cpuinfo")).splitlines():
         key, _, value = line.partition(":")
@@ -57,17 +57,17 @@ def chip() -> str:
     return platform.processor() or platform.machine()
 
 
-def serial() -> str:
+def read_serial() -> str:
     """Return the serial number of a board, empty where it has none to read."""
     return next((found for found in (_read(path).strip("\0 \n") for path in _SERIALS) if found), "")
 
 
-def conditions() -> dict[str, Any]:
+def read_conditions() -> dict[str, Any]:
     """Return what may change from one measurement to the next, as far as it can be read here.
 
     Load average, governor and clock of the first core, and the temperature of the hottest zone.
     """
-    found: dict[str, Any] = {"chip": chip(), "system": platform.platform(), "cores": os.cpu_count()}
+    found: dict[str, Any] = {"chip": read_chip(), "system": platform.platform(), "cores": os.cpu_count()}
     if hasattr(os, "getloadavg"):
         found["load_average"] = round(os.getloadavg()[0], 2)
     governor = _read(_CPU / "scaling_governor").strip()
@@ -83,11 +83,12 @@ def conditions() -> dict[str, Any]:
     return found
 
 
-def fingerprint(runtime_version: str) -> str:
+def make_fingerprint(runtime_version: str) -> str:
     """Return what tells this machine from others as far as latency goes: processor, cores, system, serial, runtime."""
-    parts = [chip(), f"{os.cpu_count()} cores", f"{platform.system()} {platform.machine()}"]
-    if serial():
-        parts.append(f"serial {serial()}")
+    parts = [read_chip(), f"{os.cpu_count()} cores", f"{platform.system()} {platform.machine()}"]
+    serial = read_serial()
+    if serial:
+        parts.append(f"serial {serial}")
     return "; ".join([*parts, f"runtime {runtime_version}"])
 
 
@@ -268,7 +269,7 @@ def _run(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     runtime = _Onnx(job["threads"]) if job["runtime"] == "onnxruntime" else _Litert(job["threads"])
     if job["command"] == "info":
         version = runtime.version()
-        yield {"version": version, "fingerprint": fingerprint(version), "conditions": conditions()}
+        yield {"version": version, "fingerprint": make_fingerprint(version), "conditions": read_conditions()}
     elif job["command"] == "operators":
         for path in job["paths"]:
             yield _Onnx(job["threads"]).profile(path, job["seed"], job["runs"])

@@ -26,13 +26,13 @@ def connect(device: Device, *, patience_s: float = 30.0) -> Connection:
     if device.transport == "local":
         return Connection(device.name, LocalLink(), patience_s=patience_s)
     if device.address is None:
-        raise not_connected(device)
+        raise make_not_connected_error(device)
     if device.transport == "adb":
         return Connection(device.name, AdbLink(serial=find_serial(device.address)), patience_s=patience_s)
     return Connection(device.name, SshLink(device.address, device.port), patience_s=patience_s)
 
 
-def not_connected(device: Device) -> DeviceUnreachableError:
+def make_not_connected_error(device: Device) -> DeviceUnreachableError:
     """Return the error of a device of which nobody has said where it is."""
     example = "user@host" if device.transport == "ssh" else "SERIAL"
     msg = f"{device.name} is not connected: no {device.transport} address of it is known"

@@ -222,7 +222,7 @@ class Connection:
                 arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0
             )
         except FileNotFoundError as error:
-            raise not_installed(arguments[0]) from error
+            raise make_not_installed_error(arguments[0]) from error
 
     def _read_folder(self, patience_s: float) -> str:
         """Wait for the keeper to say where its folder is; it may come after greetings of the device."""
@@ -288,7 +288,7 @@ class Connection:
         try:
             return subprocess.run(arguments, input=stdin, capture_output=True, timeout=timeout_s, check=False)
         except FileNotFoundError as error:
-            raise not_installed(arguments[0]) from error
+            raise make_not_installed_error(arguments[0]) from error
 
 
 class LocalLink:
@@ -328,7 +328,7 @@ def find_program(transport: Transport, candidates: Sequence[str]) -> str | None:
     return done.stdout.strip() if done.exit_code == 0 else None
 
 
-def not_installed(program: str) -> MissingRuntimeError:
+def make_not_installed_error(program: str) -> MissingRuntimeError:
     """Return the error of a program that this machine lacks."""
     packages = {"ssh": "openssh-client", "adb": "adb"}
     msg = f"the program {program} is not installed on this machine"

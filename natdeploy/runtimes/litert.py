@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.ports import Images
 from natdeploy.runtimes.model_input import model_input, require_file, require_threads
-from natdeploy.runtimes.quiet import quiet
+from natdeploy.runtimes.quiet import silence
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -133,7 +133,7 @@ def open_interpreter(path: Path, *, threads: int) -> Interpreter:
     package = _package()
     require_file(path)
     try:
-        with quiet(stderr=True):
+        with silence(stderr=True):
             interpreter: Interpreter = package.Interpreter(model_path=str(path), num_threads=threads)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
@@ -148,7 +148,7 @@ def open_interpreter(path: Path, *, threads: int) -> Interpreter:
 def _package() -> ModuleType:
     for name in _PACKAGES:
         try:
-            with quiet(stderr=True):
+            with silence(stderr=True):
                 return importlib.import_module(f"{name}.interpreter")
         except ImportError:
             continue

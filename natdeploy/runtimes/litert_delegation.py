@@ -34,7 +34,7 @@ class Delegation:
         return f"{self.operators} operators: XNNPACK runs {parts}{left}"
 
 
-def delegation_of(path: Path) -> Delegation:
+def read_delegation(path: Path) -> Delegation:
     """Return how LiteRT runs a TFLite file.
 
     Raises:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet(*, stderr: bool = False) -> Iterator[None]:
+def silence(*, stderr: bool = False) -> Iterator[None]:
     """Throw away what is written to stdout meanwhile, by Python or below it; Python's warnings too.
 
     Applies to the whole process, other threads included.
@@ -32,7 +32,7 @@ def quiet(*, stderr: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def unchanged_process() -> Iterator[None]:
+def restore_process_state() -> Iterator[None]:
     """Put environment variables and the handlers and level of the root logger back as they were."""
     environment = dict(os.environ)
     root = logging.getLogger()

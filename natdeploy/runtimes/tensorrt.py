@@ -17,7 +17,7 @@ from natdeploy.errors import InputError
 from natdeploy.ports import Images
 from natdeploy.runtimes.gpu_memory import Memory, TorchMemory, Values
 from natdeploy.runtimes.model_input import ModelInput, model_input, require_file, require_threads
-from natdeploy.runtimes.tensorrt_package import Log, package, version_of
+from natdeploy.runtimes.tensorrt_package import Log, get_version, import_tensorrt
 
 
 class TensorrtRuntime:
@@ -51,7 +51,7 @@ class TensorrtRuntime:
         Raises:
             MissingRuntimeError: None is.
         """
-        return version_of(package())
+        return get_version(import_tensorrt())
 
     def open(self, path: Path, *, threads: int) -> TensorrtSession:
         """Open an engine.
@@ -61,7 +61,7 @@ class TensorrtRuntime:
             NoOutputsError: Nothing here hands out memory of the GPU.
             InputError: The file is missing, or is not an engine of this TensorRT and GPU.
         """
-        trt = package()
+        trt = import_tensorrt()
         require_file(path)
         require_threads(threads)
         memory, log = self._memory(), Log()
@@ -69,7 +69,7 @@ class TensorrtRuntime:
         engine = runtime.deserialize_cuda_engine(path.read_bytes())
         context = None if engine is None else engine.create_execution_context()
         if context is None:
-            what = f"{path}: not a model that TensorRT {version_of(trt)} takes"
+            what = f"{path}: not a model that TensorRT {get_version(trt)} takes"
             raise log.failure(what)
         return TensorrtSession(path, memory, context, _tensors(trt, engine), kept=(runtime, engine))
 

@@ -13,7 +13,7 @@ from natdeploy.core.device import PRECISIONS
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.files import writing
 from natdeploy.runtimes.model_input import require_file
-from natdeploy.runtimes.tensorrt_package import INSTALL, Log, package, version_of
+from natdeploy.runtimes.tensorrt_package import INSTALL, Log, get_version, import_tensorrt
 
 
 class TensorrtBuilder:
@@ -46,7 +46,7 @@ class TensorrtBuilder:
         Raises:
             MissingRuntimeError: TensorRT is not installed.
         """
-        return self._precision == "fp32" or hasattr(package().BuilderFlag, self._precision.upper())
+        return self._precision == "fp32" or hasattr(import_tensorrt().BuilderFlag, self._precision.upper())
 
     def version(self) -> str:
         """Return the version that is installed.
@@ -54,7 +54,7 @@ class TensorrtBuilder:
         Raises:
             MissingRuntimeError: None is.
         """
-        return version_of(package())
+        return get_version(import_tensorrt())
 
     def build(self, onnx: Path, target: Path) -> str:
         """Build an engine of an ONNX file into the file `target` and return the log.
@@ -64,7 +64,7 @@ class TensorrtBuilder:
             MissingRuntimeError: TensorRT is not installed, or finds no GPU.
             OutputError: The engine cannot be written.
         """
-        trt = package()
+        trt = import_tensorrt()
         require_file(onnx)
         log = Log()
         logger = log.logger(trt)
@@ -73,14 +73,14 @@ class TensorrtBuilder:
         parser = trt.OnnxParser(network, logger)
         if not parser.parse(onnx.read_bytes()):
             log.lines += [f"[TRT] [E] {parser.get_error(number).desc()}" for number in range(parser.num_errors)]
-            what = f"TensorRT {version_of(trt)} cannot import {onnx.name}"
+            what = f"TensorRT {get_version(trt)} cannot import {onnx.name}"
             raise log.failure(what)
         config = builder.create_builder_config()
         _limit_workspace(trt, config, self._workspace_mib)
         _set_precision(trt, config, self._precision if self.sets_precision else "fp32")
         plan = builder.build_serialized_network(network, config)
         if plan is None:
-            what = f"TensorRT {version_of(trt)} built no engine of {onnx.name}"
+            what = f"TensorRT {get_version(trt)} built no engine of {onnx.name}"
             raise log.failure(what)
         with writing(target):
             target.write_bytes(bytes(memoryview(plan)))

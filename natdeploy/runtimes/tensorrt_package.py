@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from natdeploy.errors import InputError, MissingRuntimeError
-from natdeploy.runtimes.trtexec_log import reason_in
+from natdeploy.runtimes.trtexec_log import find_reason
 
 INSTALL = "pip install tensorrt (it needs an NVIDIA GPU), or put TensorRT's trtexec on PATH"
 _LETTERS = {"INTERNAL_ERROR": "F", "ERROR": "E", "WARNING": "W", "INFO": "I", "VERBOSE": "V"}
@@ -30,14 +30,14 @@ class Log:
 
     def failure(self, what: str) -> InputError:
         """Return the error of something that failed, with the reason that was said."""
-        known = reason_in("\n".join(self.lines))
+        known = find_reason("\n".join(self.lines))
         if known is not None:
             return InputError(f"{what}: {known[1]}", hint=known[2])
         errors = [line for line in self.lines if line.startswith(("[TRT] [E] ", "[TRT] [F] "))]
         return InputError(f"{what}: {errors[0][10:] if errors else 'it does not say why'}")
 
 
-def package() -> Any:  # noqa: ANN401
+def import_tensorrt() -> Any:  # noqa: ANN401
     """Return the package.
 
     Raises:
@@ -53,6 +53,6 @@ def package() -> Any:  # noqa: ANN401
         raise MissingRuntimeError(msg, hint=INSTALL) from error
 
 
-def version_of(trt: Any) -> str:  # noqa: ANN401
+def get_version(trt: Any) -> str:  # noqa: ANN401
     """Return the version of the package."""
     return str(trt.__version__)

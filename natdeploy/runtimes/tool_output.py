@@ -51,7 +51,7 @@ class RunStats:
             raise InputError(msg)
         percentiles = [value for value in (self.p5_ms, self.median_ms, self.p95_ms) if value is not None]
         for ordered in ([self.min_ms, *percentiles, self.max_ms], [self.min_ms, self.mean_ms, self.max_ms]):
-            if not in_order(ordered):
+            if not are_in_order(ordered):
                 shown = ", ".join(f"{value:g}" for value in ordered)
                 msg = f"times of {shown} ms: they are positive and increase from the fastest to the slowest run"
                 raise InputError(msg)
@@ -85,7 +85,7 @@ def latency_stats(calls: Sequence[RunStats]) -> LatencyStats:
     )
 
 
-def in_order(values: Sequence[float]) -> bool:
+def are_in_order(values: Sequence[float]) -> bool:
     """Tell whether `values` are positive and do not decrease, by more than what printing rounds off."""
     finite = all(math.isfinite(value) and value > 0 for value in values)
     return finite and all(low <= high * (1 + _PRINTED) for low, high in itertools.pairwise(values))

@@ -57,7 +57,7 @@ class TrtexecFlags:
             what = "lists no options" if not known else f"does not list {', '.join(missing)}"
             msg = f"trtexec --help: not the help of a usable trtexec: it {what}"
             raise InputError(msg, hint=_OTHER_TRTEXEC)
-        return cls(known=known, version=version_in(text))
+        return cls(known=known, version=find_version(text))
 
     def first(self, *flags: str) -> str | None:
         """Return the first of `flags` that this trtexec knows, None if it knows none of them."""
@@ -207,7 +207,7 @@ def writes_layer_info(flags: TrtexecFlags) -> bool:
     return "--exportLayerInfo" in flags.known
 
 
-def version_in(text: str) -> Version | None:
+def find_version(text: str) -> Version | None:
     """Return the version that the last `[TensorRT v8201]` of `text` stands for, None where there is none."""
     tags = _TAG.findall(text)
     if not tags:

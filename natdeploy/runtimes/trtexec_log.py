@@ -83,7 +83,7 @@ def _is_warning(line: str) -> bool:
     return prefix is not None and prefix[1] in "VW"
 
 
-def reason_in(text: str) -> tuple[int, str, str] | None:
+def find_reason(text: str) -> tuple[int, str, str] | None:
     """Return the number of the line that tells why TensorRT failed, the reason and a hint; None where none is known."""
     telling = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if not _is_warning(line)]
     for pattern, reason, hint in _KNOWN:
@@ -95,7 +95,7 @@ def reason_in(text: str) -> tuple[int, str, str] | None:
 
 
 def _failure(lines: list[str], errors: list[int], source: str, exit_code: int) -> InputError:
-    known = reason_in("\n".join(lines))
+    known = find_reason("\n".join(lines))
     if known is not None:
         number, reason, hint = known
         return InputError(f"{source}, line {number}: trtexec failed: {reason}", hint=hint)

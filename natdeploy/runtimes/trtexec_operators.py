@@ -52,7 +52,7 @@ def operator_profile(layers: Sequence[LayerTime], infos: Sequence[LayerInfo] = (
     return ModelProfile(nodes=nodes, times_us=np.array([times], dtype=np.float64) * 1e3)
 
 
-def module_of(name: str) -> str | None:
+def find_module(name: str) -> str | None:
     """Return the module that an ONNX node's name begins with, None where it names none.
 
     `/stem/conv/Conv` is of `stem`, `/blocks/blocks.3/depthwise/conv/Conv` of `blocks.3`: a list's members are told by
@@ -96,13 +96,13 @@ def _one_module(name: str, parts: Sequence[str]) -> list[str]:
         msg = f"layer {name!r} does not tell which part of the network it computes"
         hint = "build the engine with --profilingVerbosity=detailed and give the layer info, or fit whole networks"
         raise InputError(msg, hint=hint)
-    modules = sorted({module_of(part) or part for part in parts})
-    if len(modules) > 1 or not module_of(parts[0]):
+    modules = sorted({find_module(part) or part for part in parts})
+    if len(modules) > 1 or not find_module(parts[0]):
         msg = f"layer {name!r} computes several modules at once ({', '.join(modules)}): its time cannot be split"
         raise InputError(msg, hint="fit a table to the times of whole networks instead")
     return list(parts)
 
 
 def _named_first(parts: Sequence[str]) -> list[str]:
-    first = next((part for part in parts if module_of(part)), parts[0])
+    first = next((part for part in parts if find_module(part)), parts[0])
     return [first, *(part for part in parts if part != first)]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from natdeploy.core.calibration import fit_calibration
+from natdeploy.core.latency_correction import fit_correction
 from natdeploy.core.pareto import non_dominated
 from natdeploy.errors import TargetUnreachableError
 
@@ -52,7 +52,7 @@ class Candidates:
         """
         places = list(measured)
         truth, before = np.array([measured[place] for place in places]), self.latency_ms[device]
-        fitted = fit_calibration(before[places].tolist(), [blocks[place] for place in places], truth.tolist())
+        fitted = fit_correction(before[places].tolist(), [blocks[place] for place in places], truth.tolist())
         latency = fitted.apply(before, blocks)
         above = np.maximum(self.upper_ms[device] / before, (truth / latency[places]).max())
         upper = latency * above

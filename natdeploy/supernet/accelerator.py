@@ -33,7 +33,7 @@ def precision(device: torch.device) -> contextlib.AbstractContextManager[None]:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Return `tensor` on `device`; nobody waits for a GPU that is still busy."""
     if device.type != "cuda" or tensor.is_cuda:
         return tensor.to(device)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from natdeploy.errors import InputError
 from natdeploy.supernet import images as storage
-from natdeploy.supernet.accelerator import CPU, sent
+from natdeploy.supernet.accelerator import CPU, to_device
 from natdeploy.supernet.images import Images
 
 Interpolation = Literal["bilinear", "bicubic"]
@@ -99,7 +99,7 @@ class Task:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the prepared images and the labels at the indices of each part of a split, on `device`."""
         for part, pixels in zip(parts, storage.batches(split.images, parts), strict=True):
-            yield self.prepare(sent(pixels, device), resolution), sent(split.labels[part], device)
+            yield self.prepare(to_device(pixels, device), resolution), to_device(split.labels[part], device)
 
     def description(self) -> dict[str, object]:
         """Return what a subnet file says of the task."""
@@ -124,7 +124,7 @@ def normalized(
         x = nnf.interpolate(x, size=(resolution, resolution), mode=interpolation, antialias=True)
         # Cubic curves swing beyond the range of the pixels between them.
         x = x.clamp(0, 1) if interpolation == "bicubic" else x
-    means, stds = (sent(torch.tensor(values), x.device).view(3, 1, 1) for values in (mean, std))
+    means, stds = (to_device(torch.tensor(values), x.device).view(3, 1, 1) for values in (mean, std))
     return ((x - means) / stds).contiguous(memory_format=torch.channels_last)
 
 
@@ -164,9 +164,9 @@ def train_batches(
     for part, where, pixels in zip(parts, own, storage.batches(task.train.images, own), strict=True):
         resolution = resolutions[int(torch.randint(len(resolutions), (1,), generator=generator))]
         amounts = torch.rand(len(part), 4, generator=generator)[rank::count]
-        prepared = task.prepare(sent(pixels, device), resolution)
-        augmented = _augment(prepared, sent(amounts, device), flip=task.flip)
-        labels = sent(task.train.labels[where], device)
+        prepared = task.prepare(to_device(pixels, device), resolution)
+        augmented = _augment(prepared, to_device(amounts, device), flip=task.flip)
+        labels = to_device(task.train.labels[where], device)
         # Drawn last, and only where it is asked for, so that other trainings draw what they always have.
         if cutmix and float(torch.rand((), generator=generator)) < cutmix:
             seed = int(torch.randint(2**62, (1,), generator=generator))

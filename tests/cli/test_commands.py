@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "work"
 
 
-def table_file(folder: Path, device: str = "host") -> Path:
+def resolve_table_file(folder: Path, device: str = "host") -> Path:
     """Write a made-up table of the host where it is looked for, and return its path."""
     path = folder.parent / "home" / "latency_tables" / device / HOST.file_name
     write_table(path, made_up_table(SPACES["starter"]))
@@ -88,7 +88,7 @@ def write_subnet(folder: Path, content: object) -> None:
 def test_bad_usage(arguments: str, code: int, said: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Bad usage ends with its exit code and a message that says what is wrong, and writes nothing."""
     if arguments.startswith("search"):
-        table_file(folder)
+        resolve_table_file(folder)
     assert cli.run(arguments.split()) == code
     captured = capsys.readouterr()
     assert said in captured.err
@@ -137,7 +137,7 @@ def test_bad_subnet_file(content: object, said: str, folder: Path, capsys: pytes
 )
 def test_bad_table_file(old: str, new: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A latency table with a wrong version, figure or column is named with its line, and is never used."""
-    path = table_file(folder)
+    path = resolve_table_file(folder)
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
@@ -150,7 +150,7 @@ def test_bad_table_file(old: str, new: str, said: str, folder: Path, capsys: pyt
 
 def test_missing_row_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A layer without a row is refused by its name, never priced at zero."""
-    path = table_file(folder)
+    path = resolve_table_file(folder)
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(line for line in lines if not line.startswith("pooling,1,")))
     write_subnet(folder, ARCHITECTURE)

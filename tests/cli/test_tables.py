@@ -118,7 +118,7 @@ def test_import_writes_a_table_that_predicts(run, lut):
     deployment = dataclasses.replace(HOST, device="board")
     table = read_table(table_path(deployment))
     assert table.deployment == deployment
-    assert table.covered_resolutions(SPACE, 10) == (48,)
+    assert table.find_covered_resolutions(SPACE, 10) == (48,)
 
 
 def test_import_takes_the_options_of_a_table(run, lut, tmp_path):

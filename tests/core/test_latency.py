@@ -8,7 +8,7 @@ import pytest
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.cost import space_layers
 from natdeploy.core.genotype import decode, sample
-from natdeploy.core.latency import CLASSIFIER_COUNTS, Calibration, LatencyStats, LatencyTable, describe_layer
+from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyCorrection, LatencyStats, LatencyTable, describe_layer
 from natdeploy.core.layers import CLASSIFIER, walk
 from natdeploy.core.space import SPACES
 from natdeploy.errors import CoverageError, InputError
@@ -27,13 +27,15 @@ def layer_cost(layer):
     return 0.01 + layer.madds * 1e-7 + layer.kernel * 1e-3 + layer.in_size * 1e-4
 
 
-def make_table(deployment, space, *, classes=CLASSIFIER_COUNTS, cost=layer_cost, calibration=None):
+def make_table(deployment, space, *, classes=CLASSIFIER_COUNTS, cost=layer_cost, correction=None):
     """Return a table that covers a space."""
     layers = [
         layer for r in space.resolutions for width in space.widths for layer in space_layers(space, width, r, classes)
     ]
     rows = {layer: stats(cost(layer)) for layer in layers}
-    return LatencyTable(deployment=deployment, provenance="measured", method="test", rows=rows, calibration=calibration)
+    return LatencyTable(
+        deployment=deployment, provenance="measured", method="test", rows=rows, latency_correction=correction
+    )
 
 
 def without(table, dropped):
@@ -41,13 +43,13 @@ def without(table, dropped):
     return dataclasses.replace(table, rows={layer: row for layer, row in table.rows.items() if not dropped(layer)})
 
 
-CALIBRATION = Calibration(
+CORRECTION = LatencyCorrection(
     alpha_ms=0.7, beta=1.3, gamma_ms=-0.02, lower_ratio=0.9, upper_ratio=1.2, coverage=0.95, networks=20
 )
 
 
 def test_a_network_takes_the_sum_of_its_layers(deployment):
-    """Without a calibration the prediction is the sum, and has no interval."""
+    """Without a correction the prediction is the sum, and has no interval."""
     layers = walk(NAT, largest(NAT), 10)
     prediction = make_table(deployment, NAT).predict(layers)
     assert prediction.latency_ms == pytest.approx(sum(layer_cost(layer) for layer in layers), rel=1e-12)
@@ -58,7 +60,7 @@ def test_a_calibration_corrects_the_sum(deployment):
     """The prediction is alpha + beta x sum + gamma x searchable blocks, with an interval around it."""
     layers = walk(NAT, smallest(NAT), 10)
     plain = make_table(deployment, NAT).predict(layers).latency_ms
-    prediction = make_table(deployment, NAT, calibration=CALIBRATION).predict(layers)
+    prediction = make_table(deployment, NAT, correction=CORRECTION).predict(layers)
     value = 0.7 + 1.3 * plain - 0.02 * 10
     assert prediction.latency_ms == pytest.approx(value, rel=1e-12)
     assert prediction.lower_ms == pytest.approx(0.9 * value, rel=1e-12)
@@ -66,12 +68,12 @@ def test_a_calibration_corrects_the_sum(deployment):
     assert prediction.coverage == 0.95
 
 
-@pytest.mark.parametrize("calibration", [None, CALIBRATION], ids=["plain", "calibrated"])
+@pytest.mark.parametrize("correction", [None, CORRECTION], ids=["plain", "calibrated"])
 @pytest.mark.parametrize("space", [NAT, SMALL], ids=lambda space: space.name)
 @pytest.mark.parametrize("classes", [10, 47, 1000])
-def test_the_compiled_table_predicts_the_same(deployment, space, calibration, classes):
+def test_the_compiled_table_predicts_the_same(deployment, space, correction, classes):
     """Compiled for a space, the table gives each architecture what it predicts of its layers."""
-    table = make_table(deployment, space, calibration=calibration)
+    table = make_table(deployment, space, correction=correction)
     rows = sample(space, 40, np.random.default_rng(0))
     expected = [table.predict(walk(space, decode(space, row), classes)).latency_ms for row in rows]
     np.testing.assert_allclose(table.compile(space, classes)(rows), expected, rtol=1e-12)
@@ -79,8 +81,8 @@ def test_the_compiled_table_predicts_the_same(deployment, space, calibration, cl
 
 def test_the_cheapest_of_a_calibrated_table_is_the_cheapest(deployment):
     """Also where each block is credited so much that deeper networks are quicker, the quickest is found."""
-    calibration = dataclasses.replace(CALIBRATION, gamma_ms=-1.0)
-    array = make_table(deployment, SMALL, calibration=calibration).compile(SMALL, 10)
+    correction = dataclasses.replace(CORRECTION, gamma_ms=-1.0)
+    array = make_table(deployment, SMALL, correction=correction).compile(SMALL, 10)
     genotype, latency_ms = array.cheapest(SMALL)
     assert latency_ms <= array(sample(SMALL, 5000, np.random.default_rng(0))).min()
     assert array(genotype[None])[0] == pytest.approx(latency_ms, rel=1e-12)
@@ -88,9 +90,9 @@ def test_the_cheapest_of_a_calibrated_table_is_the_cheapest(deployment):
 
 
 def test_the_upper_bound_is_relative(deployment):
-    """The ratio of bound and prediction is the calibration's, and 1 without one."""
+    """The ratio of bound and prediction is the correction's, and 1 without one."""
     assert make_table(deployment, SMALL).upper_ratio == 1.0
-    assert make_table(deployment, SMALL, calibration=CALIBRATION).upper_ratio == 1.2
+    assert make_table(deployment, SMALL, correction=CORRECTION).upper_ratio == 1.2
 
 
 def classifier_table(deployment, times):
@@ -149,7 +151,7 @@ def test_missing_layers_are_named(deployment):
         table.compile(NAT.with_resolutions((224,)), 10)
     with pytest.raises(CoverageError, match="lacks 1 row"):
         table.layer_ms(layers[5])
-    assert set(table.missing(layers)) == {layers[5]}
+    assert set(table.find_missing(layers)) == {layers[5]}
 
 
 def test_many_missing_layers_are_counted(deployment):
@@ -163,13 +165,13 @@ def test_covered_resolutions(deployment):
     """Only resolutions at which every layer of every width is covered count."""
     space = NAT.with_resolutions((192, 208, 224))
     table = make_table(deployment, NAT)
-    assert table.covered_resolutions(space, 10) == (192, 224)
+    assert table.find_covered_resolutions(space, 10) == (192, 224)
     wide = without(table, lambda layer: layer.op == "stem" and layer.out_channels == 24 and layer.in_size == 192)
-    assert wide.covered_resolutions(space, 10) == (224,)
-    assert wide.covered_resolutions(dataclasses.replace(space, widths=(1.0,)), 10) == (192, 224)
+    assert wide.find_covered_resolutions(space, 10) == (224,)
+    assert wide.find_covered_resolutions(dataclasses.replace(space, widths=(1.0,)), 10) == (192, 224)
     headless = without(table, lambda layer: layer.op == CLASSIFIER and layer.out_channels != 10)
-    assert headless.covered_resolutions(space, 10) == (192, 224)
-    assert headless.covered_resolutions(space, 11) == ()
+    assert headless.find_covered_resolutions(space, 10) == (192, 224)
+    assert headless.find_covered_resolutions(space, 11) == ()
 
 
 @pytest.mark.parametrize("field", ["median_ms", "p10_ms", "p90_ms", "mean_ms", "std_ms"])
@@ -192,7 +194,7 @@ def test_a_median_of_zero_is_refused():
 def test_statistics_scale_together():
     """Something that takes twice as long has all figures doubled, and as many runs."""
     one = LatencyStats(median_ms=1.0, p10_ms=0.5, p90_ms=2.0, mean_ms=1.2, std_ms=0.3, runs=7)
-    assert one.scaled(2.0) == LatencyStats(median_ms=2.0, p10_ms=1.0, p90_ms=4.0, mean_ms=2.4, std_ms=0.6, runs=7)
+    assert one.scale(2.0) == LatencyStats(median_ms=2.0, p10_ms=1.0, p90_ms=4.0, mean_ms=2.4, std_ms=0.6, runs=7)
 
 
 def test_an_unknown_provenance_is_refused(deployment):
@@ -218,7 +220,7 @@ def test_a_folded_op_costs_nothing_of_its_own(deployment):
     assert folded.covers(pooling)
     expected = whole.predict(layers).latency_ms - layer_cost(pooling)
     assert folded.predict(layers).latency_ms == pytest.approx(expected, rel=1e-12)
-    assert folded.covered_resolutions(SMALL, 10) == SMALL.resolutions
+    assert folded.find_covered_resolutions(SMALL, 10) == SMALL.resolutions
     stemless = dataclasses.replace(without(bare, lambda layer: layer.op == "stem"), folded=("pooling",))
     with pytest.raises(CoverageError, match="lacks 1 row: stem"):
         stemless.predict(layers)

@@ -14,9 +14,9 @@ from natdeploy.core.space import find_space
 from natdeploy.core.table_checks import (
     check_measurements,
     check_rows,
-    equal_to_others,
-    missing_rows,
-    probable_places,
+    find_copied_rows,
+    find_missing_rows,
+    find_probable_places,
 )
 from natdeploy.io.foreign_tables import read_ofa
 from natdeploy.testing.tables import HOST, made_up_table
@@ -63,9 +63,9 @@ def networks(count, seed=0):
 def test_nothing_is_found_in_a_good_table(table):
     """A table whose rows follow the work is free of findings."""
     assert check_rows(table) == []
-    assert missing_rows(table, probable_places(table)) == []
+    assert find_missing_rows(table, find_probable_places(table)) == []
     other = changed(table, lambda layer, ms: stats(1.01 * ms))
-    assert equal_to_others(table, {"other": other}) == []
+    assert find_copied_rows(table, {"other": other}) == []
 
 
 def test_medians_outside_their_quantiles_are_found(table):
@@ -81,29 +81,29 @@ def test_nothing_is_found_in_the_table_of_the_note10(shared_data):
     foreign = read_ofa(shared_data / "latency" / "note10", find_space("ofa-mbv3-w1.2"))
     table = LatencyTable(deployment=DEVICE, provenance="imported", method="ofa-lut", rows=foreign.rows)
     assert check_rows(table) == []
-    places = probable_places(table)
+    places = find_probable_places(table)
     assert {(space.name, resolution) for space, _, resolution in places} == {
         ("ofa-mbv3-w1.2", resolution) for resolution in range(160, 225, 4)
     }
-    assert missing_rows(table, places) == []
+    assert find_missing_rows(table, places) == []
 
 
 def test_missing_rows_are_named(table):
     """Resolutions of which the table has most layers must be whole; others only where they are asked for."""
     lost = next(layer for layer in table.rows if layer.op == BLOCK and layer.kernel == 5)
     partial = changed(table, lambda layer, ms: None if layer == lost else stats(ms))
-    (finding,) = missing_rows(partial, probable_places(partial))
+    (finding,) = find_missing_rows(partial, find_probable_places(partial))
     assert (finding.code, finding.severity, len(finding.rows)) == ("missing-rows", "error", 1)
     assert "kernel 5" in finding.rows[0]
-    assert missing_rows(partial, [(SPACE, 0.5, 64)])[0].rows
+    assert find_missing_rows(partial, [(SPACE, 0.5, 64)])[0].rows
 
 
 def test_a_table_without_classifier_misses_it(table):
     """One count of classes is enough, none is not."""
     headless = changed(table, lambda layer, ms: None if layer.op == "classifier" else stats(ms))
-    assert "classifier" in missing_rows(headless, probable_places(headless))[0].rows[0]
+    assert "classifier" in find_missing_rows(headless, find_probable_places(headless))[0].rows[0]
     one = changed(table, lambda layer, ms: None if (layer.op, layer.out_channels) == ("classifier", 10) else stats(ms))
-    assert missing_rows(one, probable_places(one)) == []
+    assert find_missing_rows(one, find_probable_places(one)) == []
 
 
 @pytest.mark.parametrize("field", ["kernel", "mid_channels", "in_size"])
@@ -143,19 +143,19 @@ def test_rows_of_another_device_are_found(table):
         changed(table, lambda layer, ms: stats(ms * (1.0 if layer in layers[:4] else 1.1))), deployment=DEVICE
     )
     mine = changed(table, lambda layer, ms: stats(ms))
-    (finding,) = equal_to_others(mine, {"other": other})
+    (finding,) = find_copied_rows(mine, {"other": other})
     assert (finding.code, finding.severity, len(finding.rows)) == ("equal-to-other", "error", 4)
     assert "other" in finding.explanation
     fewer = changed(table, lambda layer, ms: stats(ms * (1.0 if layer in layers[:3] else 1.1)))
-    assert equal_to_others(mine, {"other": fewer}) == []
+    assert find_copied_rows(mine, {"other": fewer}) == []
 
 
 def test_tables_that_may_share_rows_are_not_called_copies(table):
     """A calibrated table keeps the rows of its source; estimates may rest on the same figures."""
-    assert equal_to_others(dataclasses.replace(table, provenance="calibrated"), {"source": table}) == []
+    assert find_copied_rows(dataclasses.replace(table, provenance="calibrated"), {"source": table}) == []
     estimate = dataclasses.replace(table, provenance="estimated")
-    assert equal_to_others(estimate, {"twin": estimate}) == []
-    assert codes(equal_to_others(table, {"twin": estimate})) == ["equal-to-other"]
+    assert find_copied_rows(estimate, {"twin": estimate}) == []
+    assert codes(find_copied_rows(table, {"twin": estimate})) == ["equal-to-other"]
 
 
 def test_latencies_that_ignore_resolution_are_found(table):
@@ -205,4 +205,4 @@ def test_an_empty_table_is_no_reason_to_fail(table):
     """Where no row could be read there is nothing more to find."""
     empty = dataclasses.replace(table, rows={})
     assert check_rows(empty) == []
-    assert probable_places(empty) == []
+    assert find_probable_places(empty) == []

@@ -15,7 +15,7 @@ from natdeploy.core.space import SPACES
 from natdeploy.errors import MissingRuntimeError
 from natdeploy.export.tflite import TfliteExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
-from natdeploy.profilers.isolated import distinct_layers, isolated_models
+from natdeploy.profilers.isolated import list_distinct_layers, make_isolated_models
 from natdeploy.runtimes.litert import LitertRuntime
 from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import build_network
@@ -130,8 +130,8 @@ def test_a_classifier_without_bias_has_none_in_the_file(tmp_path):
 def test_single_layers_compute_what_their_modules_compute(tmp_path, resolution, step):
     """Layers of each kind can be written alone behind a stem, whatever the size of their maps."""
     space = SPACES["starter"]
-    layers = distinct_layers(space, 0.5, resolution)
-    for model in dict.fromkeys(isolated_models([*layers[:-8:step], *layers[-8:]])):
+    layers = list_distinct_layers(space, 0.5, resolution)
+    for model in dict.fromkeys(make_isolated_models([*layers[:-8:step], *layers[-8:]])):
         network = random_weights(build_network(model), 0)
         described = TfliteDirectExporter().write(network, tmp_path / "layer.tflite")
         images = noise_images(network, 1)

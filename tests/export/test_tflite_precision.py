@@ -15,7 +15,7 @@ from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.export.tflite import TfliteExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
 from natdeploy.runtimes.litert import LitertRuntime, open_interpreter
-from natdeploy.runtimes.litert_delegation import delegation_of
+from natdeploy.runtimes.litert_delegation import read_delegation
 from natdeploy.testing.exporters import with_stdout
 from natdeploy.testing.networks import noise_images, tiny_network
 
@@ -97,7 +97,7 @@ def test_delegation_is_counted(network, tmp_path):
     """Of a float file XNNPACK runs everything, in one part; what it leaves of another is named and counted."""
     plain = tmp_path / "plain.tflite"
     described = write(network, plain)
-    whole = delegation_of(plain)
+    whole = read_delegation(plain)
     assert (whole.partitions, whole.outside) == (1, {})
     assert whole.operators > 10
     assert described["delegation"] == dataclasses.asdict(whole)

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from natdeploy.api.latency.timers import runtime_of
+from natdeploy.api.latency.timers import find_runtime
 from natdeploy.core.space import SPACES
 from natdeploy.io.tables import write_table
-from natdeploy.profilers.host import host_fingerprint
+from natdeploy.runtimes.agent import make_fingerprint
 from natdeploy.testing.tables import HOST, made_up_table
 
 pytestmark = pytest.mark.integration
@@ -38,7 +38,7 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with a latency table of this machine, so that every search uses the same one, and some images."""
-    fingerprint = host_fingerprint(runtime_of("onnxruntime").version())
+    fingerprint = make_fingerprint(find_runtime("onnxruntime").version())
     table = made_up_table(SPACES["starter"], fingerprint=fingerprint)
     write_table(tmp_path / "home" / "latency_tables" / "host" / HOST.file_name, table)
     pixels, labels = load_digits(return_X_y=True)

@@ -13,8 +13,8 @@ import pytest
 
 from natdeploy import cli
 from natdeploy.io.devices import find_device
-from natdeploy.io.locks import device_lock
-from natdeploy.profilers.build import profile_device
+from natdeploy.io.locks import lock_device
+from natdeploy.profilers.table_building import profile_device
 from tests.support.ssh_server import ADDRESS, SshServer, free_port, ssh_server, write_program
 from tests.support.stand_ins import write_adb_stand_in
 
@@ -118,7 +118,7 @@ def test_a_device_that_does_not_answer_is_estimated_or_exits_4(natdeploy, device
 def test_a_device_that_is_in_use_is_refused(natdeploy, subnet, environment, monkeypatch):
     """A second job on a device is refused with the process that is there; another device is free."""
     monkeypatch.setenv("NATDEPLOY_HOME", environment["NATDEPLOY_HOME"])
-    with device_lock(find_device("board")):
+    with lock_device(find_device("board")):
         done = natdeploy("measure", str(subnet), "--device", "board")
     assert done.returncode == 2
     assert f"board is busy: process {os.getpid()} measures there" in done.stderr

@@ -157,7 +157,7 @@ def test_nsganet_tables_fold_pooling(nsganet):
     table = LatencyTable(
         deployment=DEPLOYMENT, provenance="imported", method=foreign.method, rows=foreign.rows, folded=foreign.folded
     )
-    assert table.covered_resolutions(W10, 1000) == (192, 224)
+    assert table.find_covered_resolutions(W10, 1000) == (192, 224)
     architecture = read_architecture("08011001440551052208877").architecture
     layers = walk(W10, architecture, 10)
     assert table.predict(layers).latency_ms == pytest.approx(sum(cost(x) for x in layers if x.op != "pooling"))

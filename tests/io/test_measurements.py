@@ -9,7 +9,7 @@ import pytest
 from natdeploy.core.layers import walk
 from natdeploy.core.space import find_space
 from natdeploy.errors import InputError
-from natdeploy.io.measurements import read_measurements, resolutions_of
+from natdeploy.io.measurements import list_resolutions, read_measurements
 from natdeploy.io.subnets import read_architecture
 
 NAT = find_space("nat")
@@ -53,7 +53,7 @@ def test_architectures_are_read_in_every_layout(tmp_path):
     found = read_measurements(write(tmp_path, "architecture,latency_ms", *rows), find_space("ofa-mbv3-w1.2"))
     assert [entry.latency_ms for entry in found] == [1, 2, 3]
     assert [sum(entry.architecture.depths) for entry in found] == [10, 10, 10]
-    assert resolutions_of(found) == (128, 132)
+    assert list_resolutions(found) == (128, 132)
 
 
 @pytest.mark.parametrize(

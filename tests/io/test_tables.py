@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from natdeploy.core.device import Deployment
-from natdeploy.core.latency import Calibration, LatencyStats, LatencyTable, Validation
+from natdeploy.core.latency import LatencyCorrection, LatencyStats, LatencyTable, Validation
 from natdeploy.core.layers import Layer
 from natdeploy.errors import InputError, OutputError
 from natdeploy.io.devices import find_device
 from natdeploy.io.table_store import choose_table, find_table, list_tables, table_path
-from natdeploy.io.tables import COLUMNS, parse_table, read_table, table_text, write_table
+from natdeploy.io.tables import COLUMNS, format_table, parse_table, read_table, write_table
 
 DEPLOYMENT = Deployment(device="host", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
 STEM = Layer(op="stem", in_size=32, in_channels=3, out_channels=8, kernel=3, stride=2, activation="h_swish")
@@ -65,7 +65,7 @@ def table() -> LatencyTable:
             spearman_rho=0.98,
             kendall_tau=0.9,
         ),
-        calibration=Calibration(lower_ratio=0.97, upper_ratio=1.04, coverage=0.9, networks=20),
+        latency_correction=LatencyCorrection(lower_ratio=0.97, upper_ratio=1.04, coverage=0.9, networks=20),
         folded=("pooling",),
     )
 
@@ -106,9 +106,9 @@ def test_a_table_without_optional_fields_survives_too(table):
         fingerprint=None,
         conditions={},
         validation=None,
-        calibration=None,
+        latency_correction=None,
     )
-    assert parse_table(table_text(bare), "some.csv") == bare
+    assert parse_table(format_table(bare), "some.csv") == bare
 
 
 def test_pandas_reads_the_rows(tmp_path, table):
@@ -123,7 +123,7 @@ def test_pandas_reads_the_rows(tmp_path, table):
 
 def test_a_table_that_a_spreadsheet_saved_is_read(table):
     """Byte-order mark, Windows line ends, upper-case flags and another order of columns do not matter."""
-    head, columns, *rows = table_text(table).partition("op,")[0], *table_text(table).splitlines()[-3:]
+    head, columns, *rows = format_table(table).partition("op,")[0], *format_table(table).splitlines()[-3:]
     order = list(reversed(range(len(COLUMNS))))
     moved = [",".join(line.split(",")[place] for place in order) for line in (columns, *rows)]
     text = "\ufeff" + head.replace("\n", "\r\n") + "\r\n".join(moved).replace("true", "TRUE").replace("false", "FALSE")
@@ -143,7 +143,7 @@ def test_a_table_that_a_spreadsheet_saved_is_read(table):
 )
 def test_a_figure_that_is_no_latency_is_refused_by_line(table, value, reason):
     """Negative, zero, missing and non-numeric latencies are named with their line."""
-    text = table_text(table)
+    text = format_table(table)
     line = line_of(text, "block,")
     message = refused(text.replace(",0.25,0.225,", f",{value},0.225,"))
     assert f"line {line}: {reason}" in message
@@ -162,14 +162,14 @@ def test_a_figure_that_is_no_latency_is_refused_by_line(table, value, reason):
 )
 def test_a_bad_cell_is_refused_by_line(table, old, new, reason):
     """Every column is checked, and a row must be whole."""
-    text = table_text(table)
+    text = format_table(table)
     message = refused(text.replace(old, new))
     assert f"line {line_of(text, 'block,')}: {reason}" in message
 
 
 def test_a_repeated_row_is_refused(table):
     """Two figures for one layer are one too many."""
-    text = table_text(table)
+    text = format_table(table)
     assert "this layer has a row already" in refused(text + text.splitlines()[-1] + "\n")
 
 
@@ -191,12 +191,12 @@ def test_a_repeated_row_is_refused(table):
 )
 def test_a_bad_header_is_refused_by_key(table, old, new, reason):
     """Every header field is checked."""
-    assert reason in refused(table_text(table).replace(old, new))
+    assert reason in refused(format_table(table).replace(old, new))
 
 
 def test_a_bad_header_field_is_refused_by_its_line(table):
     """The line of a nested header field is named."""
-    text = table_text(table)
+    text = format_table(table)
     bad = text.replace("  mape_percent: 1.5", "  mape_percent: -1.5")
     assert f"line {line_of(bad, '#   mape_percent')}:" in refused(bad)
 
@@ -211,13 +211,13 @@ def test_a_bad_header_field_is_refused_by_its_line(table):
 )
 def test_missing_and_unknown_columns_are_refused(table, columns, reason):
     """The line of column names must hold each column once and nothing else."""
-    text = table_text(table).replace(",".join(COLUMNS), ",".join(columns))
+    text = format_table(table).replace(",".join(COLUMNS), ",".join(columns))
     assert reason in refused(text)
 
 
 def test_no_truncation_reads_as_other_latencies(table):
     """A file that was cut short anywhere is refused, or lacks whole rows; `runs`, the last column, may lose digits."""
-    text = table_text(table)
+    text = format_table(table)
     for length in range(len(text) - 1):
         try:
             read = parse_table(text[:length], "some.csv")

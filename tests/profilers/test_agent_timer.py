@@ -20,10 +20,10 @@ from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeE
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
 from natdeploy.profilers.agent_timer import AgentTimer
-from natdeploy.profilers.build import profile_device
 from natdeploy.profilers.local_timer import LocalTimer
 from natdeploy.profilers.model_files import ModelFiles
-from natdeploy.profilers.passes import Bench
+from natdeploy.profilers.setup import ProfilingSetup
+from natdeploy.profilers.table_building import profile_device
 from natdeploy.profilers.timing import Timing
 from natdeploy.runtimes import agent
 from natdeploy.runtimes.connection import Connection, LocalLink
@@ -38,7 +38,7 @@ SPACE = dataclasses.replace(
     SPACES["starter"], name="tiny", resolutions=(32, 48), kernels=(3,), expand_ratios=(3, 4), depths=(1, 2)
 )
 SHORT = Timing(warmup_runs=2, warmup_s=0.0, rounds=6, quiet_rounds=4, max_rounds=0, round_s=0.0, min_runs=2)
-TARGET = Deployment(device="board", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
+DEPLOYMENT = Deployment(device="board", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +86,10 @@ def timer_on(connection: Connection, **options) -> AgentTimer:
 
 def profiled(timer, folder: Path, reporter: RecordingReporter | None = None):
     """Profile a board over the small space."""
-    bench = Bench(
+    setup = ProfilingSetup(
         timer=timer, exporter=OnnxExporter(), clock=SystemClock(), reporter=reporter or RecordingReporter(), seed=0
     )
-    return profile_device(SPACE, TARGET, bench, existing=None, journal=folder / "rows.jsonl", validate_networks=2)
+    return profile_device(SPACE, DEPLOYMENT, setup, existing=None, journal=folder / "rows.jsonl", validate_networks=2)
 
 
 def test_a_board_is_timed_as_this_machine_is(board, models):
@@ -120,7 +120,7 @@ def test_a_board_is_profiled_and_what_was_measured_before_a_cut_is_kept(running,
         table = profiled(timer_on(connection), tmp_path, second)
     assert first.details == ["width 0.5, resolution 32", "width 0.5, resolution 48"]
     assert second.details == ["width 0.5, resolution 48"]
-    assert table.covered_resolutions(SPACE, 1000) == SPACE.resolutions
+    assert table.find_covered_resolutions(SPACE, 1000) == SPACE.resolutions
     assert (table.provenance, table.method, table.validation.networks) == ("measured", "in-context", 2)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from natdeploy.core.calibration import compare
 from natdeploy.core.cost import space_layers
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.layers import walk
 from natdeploy.core.space import find_space
+from natdeploy.core.table_errors import compute_errors
 from natdeploy.errors import InputError
 from natdeploy.profilers.fitting import fit_rows
 
@@ -39,11 +39,11 @@ def test_the_rows_predict_networks_that_were_not_measured():
     everything = [layer for r in SPACE.resolutions for layer in space_layers(SPACE, 0.5, r, [10])]
     fitted = fit_rows(chosen, measure(chosen), everything)
     predicted = [sum(fitted.rows[layer].median_ms for layer in layers) for layers in others]
-    result = compare(predicted, [sum(map(true_ms, layers)) for layers in others])
+    result = compute_errors(predicted, [sum(map(true_ms, layers)) for layers in others])
     assert len(fitted.rows) > 200
     assert result.mape_percent < 1.5
     assert result.kendall_tau > 0.95
-    stated = compare(fitted.predicted_ms, measure(chosen))
+    stated = compute_errors(fitted.predicted_ms, measure(chosen))
     assert stated.mape_percent == pytest.approx(result.mape_percent, abs=1.0)
 
 

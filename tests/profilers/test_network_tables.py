@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from natdeploy.api.context import SystemClock
-from natdeploy.core.calibration import compare
 from natdeploy.core.genotype import decode, sample
-from natdeploy.core.latency import Calibration, searchable_blocks
+from natdeploy.core.latency import LatencyCorrection, count_searchable_blocks
 from natdeploy.core.layers import walk
 from natdeploy.core.space import find_space
+from natdeploy.core.table_errors import compute_errors
 from natdeploy.errors import CoverageError, InputError
 from natdeploy.profilers.network_tables import calibrate_table, fit_table
 from natdeploy.testing.fakes import RecordingReporter
@@ -34,7 +34,8 @@ def measure(chosen, *, alpha=0.0, beta=1.0, gamma=0.0, noise=0.02, seed=0):
     """Return latencies that a correction of the made-up table gives, with relative noise."""
     table, rng = made_up_table(SPACE), np.random.default_rng(seed)
     return [
-        (alpha + beta * table.predict(layers).latency_ms + gamma * searchable_blocks(layers)) * rng.normal(1, noise)
+        (alpha + beta * table.predict(layers).latency_ms + gamma * count_searchable_blocks(layers))
+        * rng.normal(1, noise)
         for layers in chosen
     ]
 
@@ -49,17 +50,17 @@ def test_a_fitted_table_says_what_it_rests_on():
     chosen, reporter = networks(100), RecordingReporter()
     table = fit(chosen, measure(chosen), reporter=reporter)
     assert (table.provenance, table.deployment) == ("fitted", BOARD)
-    assert table.covered_resolutions(SPACE, 10) == SPACE.resolutions
+    assert table.find_covered_resolutions(SPACE, 10) == SPACE.resolutions
     unmeasured = sum(stats.runs == 0 for stats in table.rows.values())
     assert table.conditions["rows_without_measurement"] == unmeasured > 0
     assert f"{unmeasured} of {len(table.rows)} rows" in reporter.warnings[0]
     assert table.conditions["launch_bound"] is False
-    assert table.validation.networks == table.calibration.networks == 100
+    assert table.validation.networks == table.latency_correction.networks == 100
     assert table.validation.mape_percent < 4
     others = networks(200, seed=1)
-    found = compare([table.predict(layers).latency_ms for layers in others], measure(others, seed=2))
+    found = compute_errors([table.predict(layers).latency_ms for layers in others], measure(others, seed=2))
     assert found.mape_percent == pytest.approx(table.validation.mape_percent, abs=1)
-    assert table.calibration.lower_ratio < 1 < table.calibration.upper_ratio
+    assert table.latency_correction.lower_ratio < 1 < table.latency_correction.upper_ratio
 
 
 def test_only_measured_resolutions_get_rows():
@@ -68,7 +69,7 @@ def test_only_measured_resolutions_get_rows():
     with pytest.raises(InputError, match="no measured network has resolution 40"):
         fit(chosen, measure(chosen))
     table = fit(chosen, measure(chosen), space=SPACE.with_resolutions((48,)))
-    assert table.covered_resolutions(SPACE, 10) == (48,)
+    assert table.find_covered_resolutions(SPACE, 10) == (48,)
     assert {layer.in_size for layer in table.rows if layer.op == "stem"} == {48}
 
 
@@ -91,22 +92,22 @@ def test_a_calibrated_table_predicts_the_other_device():
     assert (table.provenance, table.deployment, table.rows) == ("calibrated", BOARD, source.rows)
     assert (table.runtime_version, table.fingerprint) == (None, None)
     assert table.conditions["source_provenance"] == "measured"
-    found = compare([table.predict(layers).latency_ms for layers in others], measure(others, **truth, seed=2))
+    found = compute_errors([table.predict(layers).latency_ms for layers in others], measure(others, **truth, seed=2))
     assert found.mape_percent < 3
     assert table.validation.mape_percent == pytest.approx(found.mape_percent, abs=1)
 
 
 def test_a_correction_of_a_corrected_table_is_one_correction():
     """The source's own calibration is part of the new one."""
-    first = Calibration(
+    first = LatencyCorrection(
         alpha_ms=0.5, beta=2.0, gamma_ms=0.1, lower_ratio=0.9, upper_ratio=1.1, coverage=0.9, networks=20
     )
-    source = dataclasses.replace(made_up_table(SPACE), calibration=first)
+    source = dataclasses.replace(made_up_table(SPACE), latency_correction=first)
     chosen = networks(12)
     measured = [3.0 * source.predict(layers).latency_ms for layers in chosen]
     table = calibrate_table(source, BOARD, chosen, measured, clock=SystemClock())
     assert [table.predict(layers).latency_ms for layers in chosen] == pytest.approx(measured)
-    assert table.calibration.alpha_ms == pytest.approx(1.5)
+    assert table.latency_correction.alpha_ms == pytest.approx(1.5)
 
 
 def test_too_few_or_uncovered_networks_are_refused():

@@ -14,7 +14,7 @@ from natdeploy.core.layers import Layer
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.io.devices import find_device
-from natdeploy.profilers.roofline import estimate_layer, operators
+from natdeploy.profilers.roofline import estimate_layer, list_operators
 
 FIGURES = Roofline(
     peak_gmadds={"fp32": 10.0, "fp16": 20.0},
@@ -64,7 +64,7 @@ def mobilenet_v2() -> list[Layer]:
 def test_operators_account_for_every_multiply_add():
     """The operators of a layer add up to its cost."""
     for layer in [*mobilenet_v2(), BLOCK, dataclasses.replace(BLOCK, mid_channels=16, se=False)]:
-        assert sum(operator.madds for operator in operators(layer)) == layer.madds
+        assert sum(operator.madds for operator in list_operators(layer)) == layer.madds
 
 
 def test_a_layer_is_bound_by_arithmetic_or_by_memory():
@@ -79,16 +79,16 @@ def test_a_layer_is_bound_by_arithmetic_or_by_memory():
 def test_kinds_of_convolution_reach_different_shares_of_the_peak():
     """A block's 1x1 convolutions are pointwise, its other one depthwise, and the stem's is dense."""
     stem = Layer(op="stem", in_size=8, in_channels=3, out_channels=16, kernel=3, stride=2)
-    assert [operator.kind for operator in operators(stem)] == ["dense"]
+    assert [operator.kind for operator in list_operators(stem)] == ["dense"]
     plain = dataclasses.replace(BLOCK, se=False, skip=False)
-    assert [operator.kind for operator in operators(plain)] == ["pointwise", "depthwise", "pointwise"]
+    assert [operator.kind for operator in list_operators(plain)] == ["pointwise", "depthwise", "pointwise"]
     fast_memory = dataclasses.replace(FIGURES, bandwidth_gb_s=1e6)
     assert estimate_layer(stem, fast_memory, "fp32").median_ms == pytest.approx(stem.madds / 2e6 + 0.25)
 
 
 def test_each_operator_of_a_block_is_launched():
     """Expand, depthwise, four of squeeze-and-excitation, project and the addition are eight launches."""
-    assert len(operators(BLOCK)) == 8
+    assert len(list_operators(BLOCK)) == 8
     slower = dataclasses.replace(FIGURES, operator_ms=1.25)
     difference = estimate_layer(BLOCK, slower, "fp32").median_ms - estimate_layer(BLOCK, FIGURES, "fp32").median_ms
     assert difference == pytest.approx(8)

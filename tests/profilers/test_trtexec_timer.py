@@ -12,7 +12,7 @@ from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.export.onnx import OnnxExporter
-from natdeploy.profilers.in_context import covering_networks, layer_shares
+from natdeploy.profilers.in_context import compute_layer_shares, make_covering_networks
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.trtexec_timer import TrtexecTimer
 from natdeploy.runtimes.connection import Connection, LocalLink
@@ -59,7 +59,7 @@ def test_engines_are_built_timed_and_profiled(jetson, files):
     profiles = timer.operators(paths, seed=0)
     assert {path.stat().st_mtime_ns for path in Path(jetson.folder).glob("*.engine")} == built
     for layers, profile in zip(networks, profiles, strict=True):
-        shares = layer_shares(layers, profile)
+        shares = compute_layer_shares(layers, profile)
         assert sum(shares.values()) == pytest.approx(1)
         assert shares["stem"] > 0
 
@@ -67,7 +67,7 @@ def test_engines_are_built_timed_and_profiled(jetson, files):
 def test_engines_that_are_not_needed_leave_the_board(jetson, files):
     """An engine goes with the model that it was built from."""
     timer = TrtexecTimer(transport=jetson, precision="fp32", rounds=1)
-    networks = covering_networks(SPACE, 0.5, 32)[:2]
+    networks = make_covering_networks(SPACE, 0.5, 32)[:2]
     timer.time([files.path(layers) for layers in networks], seed=0)
     timer.time([files.path(networks[1])], seed=0)
     assert len(timer._built) == 1
@@ -91,7 +91,7 @@ def test_a_failed_build_tells_trtexecs_reason(tmp_path, files):
         "echo '[1/2/26-03:04:05] [E] [TRT] No importer registered for op: HardSwish'\nexit 1\n"
     )
     write_program(tmp_path / "trtexec", failing)
-    path = files.path(covering_networks(SPACE, 0.5, 32)[0])
+    path = files.path(make_covering_networks(SPACE, 0.5, 32)[0])
     with Connection("jetson", LocalLink()) as connection:
         timer = TrtexecTimer(transport=connection, precision="fp16", program=str(tmp_path / "trtexec"))
         with pytest.raises(InputError, match=r"trtexec on jetson, line 1: .*no operator HardSwish"):

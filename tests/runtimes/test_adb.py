@@ -11,7 +11,7 @@ import pytest
 
 from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError
 from natdeploy.profilers.benchmark_timer import BenchmarkModelTimer
-from natdeploy.profilers.board_facts import conditions_of, mask_of
+from natdeploy.profilers.board_facts import make_core_mask, parse_conditions
 from natdeploy.runtimes.adb import AdbLink, find_serial
 from natdeploy.runtimes.connection import Connection
 from tests.support.ssh_server import free_port
@@ -131,7 +131,7 @@ def test_a_phone_without_benchmark_model_says_where_to_get_it(phone):
 )
 def test_the_mask_is_of_the_fastest_cores(clocks, threads, mask):
     """The fastest cores are taken, and the next class where they are fewer than the threads."""
-    assert mask_of(clocks, threads) == mask
+    assert make_core_mask(clocks, threads) == mask
 
 
 def test_conditions_are_read_from_what_a_shell_tells():
@@ -146,7 +146,7 @@ def test_conditions_are_read_from_what_a_shell_tells():
         ("temperature", "47500"),
         ("temperature", "broken"),
     ]
-    assert conditions_of(facts) == {
+    assert parse_conditions(facts) == {
         "chip": "Board",
         "cores": 4,
         "load_average": 0.25,

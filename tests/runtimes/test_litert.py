@@ -11,7 +11,7 @@ from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.export.parity import check_parity
 from natdeploy.export.tflite import TfliteExporter
 from natdeploy.runtimes.litert import LitertRuntime, LitertSession
-from natdeploy.runtimes.quiet import quiet, unchanged_process
+from natdeploy.runtimes.quiet import restore_process_state, silence
 from natdeploy.testing.networks import noise_images
 from natdeploy.testing.runtimes import RuntimeContract
 
@@ -34,7 +34,7 @@ class TestLitertRuntime(RuntimeContract):
     def test_file_with_channels_first_runs_alike(self, runtime, network, tmp_path):
         """A file that another tool wrote with channels first takes the same images."""
         path = tmp_path / "first.tflite"
-        with unchanged_process(), quiet(stderr=True):
+        with restore_process_state(), silence(stderr=True):
             import litert_torch
 
             litert_torch.convert(network, (torch.zeros(1, 3, 32, 32),)).export(str(path))

@@ -11,11 +11,11 @@ from natdeploy.runtimes.trtexec import (
     EngineRun,
     TrtexecFlags,
     build_arguments,
+    find_version,
     gives_outputs,
     output_arguments,
     profile_arguments,
     timing_arguments,
-    version_in,
     writes_layer_info,
 )
 from tests.support.tool_outputs import HELP_8_0, HELP_8_5, HELP_10, HELP_11, trtexec_help
@@ -56,7 +56,7 @@ def test_what_is_no_help_of_trtexec_is_refused(text):
 )
 def test_a_version_is_read_from_its_tag(tag, version):
     """Tags have two digits a part from version 10 on, one for the minor version before."""
-    assert version_in(f"&&&& PASSED TensorRT.trtexec [TensorRT v{tag}] [b34] # trtexec") == version
+    assert find_version(f"&&&& PASSED TensorRT.trtexec [TensorRT v{tag}] [b34] # trtexec") == version
 
 
 @pytest.mark.parametrize("version", HELPS)

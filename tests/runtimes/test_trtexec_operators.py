@@ -8,7 +8,7 @@ import pytest
 from natdeploy.core.operators import owners
 from natdeploy.errors import InputError
 from natdeploy.runtimes.trtexec_files import LayerInfo, LayerTime, read_profile
-from natdeploy.runtimes.trtexec_operators import module_of, operator_profile
+from natdeploy.runtimes.trtexec_operators import find_module, operator_profile
 from tests.support.tool_outputs import exported_profile, sample
 
 FIRST, SECOND = "/blocks/blocks.0/depthwise/conv/Conv", "/blocks/blocks.1/expand/conv/Conv"
@@ -25,7 +25,7 @@ def layers(*names: str) -> list[LayerTime]:
 
 def found_owners(*names: str, infos: tuple[LayerInfo, ...] = ()) -> list[str]:
     """Return the owners of layers by their names' modules."""
-    return owners(operator_profile(layers(*names), infos).nodes, module_of, last="classifier")
+    return owners(operator_profile(layers(*names), infos).nodes, find_module, last="classifier")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def found_owners(*names: str, infos: tuple[LayerInfo, ...] = ()) -> list[str]:
 )
 def test_a_module_is_read_from_an_onnx_nodes_name(name, module):
     """Scopes come first; a list's member has the list's name before it."""
-    assert module_of(name) == module
+    assert find_module(name) == module
 
 
 def test_medians_are_the_times_of_the_one_run():

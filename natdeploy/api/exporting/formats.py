@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from natdeploy.api.latency.timers import TENSORRT, opened_timer
+from natdeploy.api.latency.timers import TENSORRT, open_timer
 from natdeploy.api.results import jsonable
 from natdeploy.core.device import Device
 from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, OutputError
@@ -54,7 +54,7 @@ def measure_on_device(device: Device, runtime: str, job: ExportJob, path: Path) 
     runtime = device.runtime if runtime == "onnxruntime" and device.runtime == TENSORRT else runtime
     target = find_deployment(device, runtime=runtime, precision=job.options.precision)
     try:
-        with opened_timer(device, target, job.context) as timer:
+        with open_timer(device, target, job.context) as timer:
             stats = timer.time([path], seed=job.seed)[0]
             return {
                 **jsonable(stats),

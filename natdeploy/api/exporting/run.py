@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from natdeploy.api.context import Context
 from natdeploy.api.exporting.job import ExportJob, describe_subnet
 from natdeploy.api.exporting.results import ExportResult
-from natdeploy.api.latency.timers import host_timer, runtime_of
+from natdeploy.api.latency.timers import find_runtime, make_host_timer
 from natdeploy.api.results import jsonable
 from natdeploy.api.subnets import load_subnet
 from natdeploy.errors import InputError, NatdeployError
@@ -147,13 +147,13 @@ def _measure(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
     """Return the latency of a file on its device. Here, a file that is not fp32 is timed in turns with an fp32 one."""
     from natdeploy.api.exporting.formats import measure_on_device
     from natdeploy.export.formats import find_format, fp32_exporter
-    from natdeploy.profilers.host import host_fingerprint
+    from natdeploy.runtimes.agent import make_fingerprint
 
     runtime, device = find_format(name).runtime, find_device(job.options.device)
     if device.transport != "local":
         return measure_on_device(device, runtime.id, job, path)
     target = find_deployment(device, runtime=runtime.id, precision=job.options.precision)
-    timer = host_timer(target, job.context.clock)
+    timer = make_host_timer(target, job.context.clock)
     with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
         paths = [path]
         if job.options.precision != "fp32":
@@ -164,7 +164,7 @@ def _measure(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
         **jsonable(stats),
         "device": target.device,
         "threads": target.threads,
-        "fingerprint": host_fingerprint(runtime_of(target.runtime).version()),
+        "fingerprint": make_fingerprint(find_runtime(target.runtime).version()),
         "fp32_median_ms": plain[0].median_ms if plain else None,
     }
 

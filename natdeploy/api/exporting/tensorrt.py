@@ -19,7 +19,7 @@ from natdeploy.core.device import Device
 from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, NoOutputsError
 from natdeploy.export.options import ExportOptions
 from natdeploy.files import write_text
-from natdeploy.io.locks import device_lock
+from natdeploy.io.locks import lock_device
 from natdeploy.runtimes.connect import connect
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _measure(timer: ModelTimer, device: Device, job: ExportJob, path: Path) -> M
 @contextlib.contextmanager
 def _open_site(device: Device, job: ExportJob) -> Iterator[_Site]:
     """Open the TensorRT of a device, and keep other jobs from it meanwhile."""
-    with device_lock(device):
+    with lock_device(device):
         if device.transport == "local" and not has_trtexec(device):
             yield _package_site(device, job)
             return

@@ -9,7 +9,7 @@ from natdeploy.api.latency.profile import (
     profile,
 )
 from natdeploy.api.latency.timers import (
-    runtime_of,
+    find_runtime,
 )
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Deployment
@@ -21,7 +21,7 @@ from natdeploy.io.table_store import choose_table, find_table
 from natdeploy.ports import Reporter
 
 
-def table_for_search(
+def find_table_for_search(
     space: SearchSpace, device: str, *, width: float | None, seed: int, context: Context
 ) -> LatencyTable:
     """Return the latency table of `device` for a search; `host` is profiled first where its table does not do.
@@ -37,7 +37,7 @@ def table_for_search(
     deployment = find_deployment(described)
     stored = find_table(deployment)
     table = stored.read() if stored is not None else None
-    if table is None or table.missing(_wanted(space)):
+    if table is None or table.find_missing(_wanted(space)):
         context.reporter.info(f"profiling {device} first: it has no complete latency table for {space.name}")
     elif table.fingerprint in (_fingerprint(deployment), None):
         # One without a fingerprint was imported or fitted by whoever knows the machine, and is not measured over.
@@ -67,9 +67,9 @@ def is_this_machine(device: str) -> bool:
 
 
 def _fingerprint(deployment: Deployment) -> str:
-    from natdeploy.profilers.host import host_fingerprint
+    from natdeploy.runtimes.agent import make_fingerprint
 
-    return host_fingerprint(runtime_of(deployment.runtime).version())
+    return make_fingerprint(find_runtime(deployment.runtime).version())
 
 
 def _wanted(space: SearchSpace) -> list[Layer]:

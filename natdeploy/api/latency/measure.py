@@ -9,9 +9,8 @@ from natdeploy.api.context import Context
 from natdeploy.api.latency.results import MeasureResult
 from natdeploy.api.latency.timers import (
     TENSORRT,
-    _meter,
-    exporter_of,
-    opened_timer,
+    make_exporter,
+    open_timer,
 )
 from natdeploy.core.layers import walk
 from natdeploy.errors import InputError
@@ -45,6 +44,8 @@ def measure(
         InputError: The file is not valid.
         MissingRuntimeError: The runtime is not installed.
     """
+    from natdeploy.profilers.meter import Meter
+
     context = context or Context()
     path = Path(subject)
     described = find_device(device)
@@ -61,7 +62,7 @@ def measure(
     deployment = find_deployment(described, runtime=runtime, threads=threads)
     if own is not None:
         require_file(path)
-    with opened_timer(described, deployment, context, engines=suffix == _ENGINE_SUFFIX) as timer:
+    with open_timer(described, deployment, context, engines=suffix == _ENGINE_SUFFIX) as timer:
         if own is not None:
             if suffix == _ENGINE_SUFFIX:
                 _require_same_tensorrt(path, timer)
@@ -69,7 +70,8 @@ def measure(
         else:
             read = read_with_classes(subject, supernet=supernet, width=width, classes=classes)
             layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
-            stats = _meter(timer, exporter_of(described, deployment), seed).measure([layers])[0]
+            meter = Meter(exporter=make_exporter(described, deployment), timer=timer, seed=seed)
+            stats = meter.measure([layers])[0]
     return MeasureResult(device=device, runtime=deployment.runtime, stats=stats)
 
 

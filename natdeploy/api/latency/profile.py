@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from natdeploy.api.context import Context
 from natdeploy.api.latency.results import ProfileResult
 from natdeploy.api.latency.timers import (
-    _bench,
-    exporter_of,
-    opened_timer,
+    make_exporter,
+    open_timer,
 )
 from natdeploy.core.device import Deployment, Device
 from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, MEASURED, LatencyTable
@@ -20,12 +19,12 @@ from natdeploy.errors import DeviceUnreachableError, InputError
 from natdeploy.files import require_writable
 from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.spaces import resolve_space
-from natdeploy.io.table_store import find_table, table_file
+from natdeploy.io.table_store import find_table, resolve_table_file
 from natdeploy.io.tables import read_table, replace_table, write_table
 from natdeploy.ports import Reporter
 
 if TYPE_CHECKING:
-    from natdeploy.profilers.passes import Bench
+    from natdeploy.profilers.setup import ProfilingSetup
 
 _EXCEEDED = 1.25
 _GOES_ON = "what is measured so far is kept: the same command goes on behind it"
@@ -77,11 +76,13 @@ def profile(
         MissingRuntimeError: The runtime is not installed.
         OutputError: The table cannot be written.
     """
+    from natdeploy.profilers.setup import ProfilingSetup
+
     context = context or Context()
     space = resolve_space(supernet, resolutions, width)
     described = find_device(device)
     deployment = find_deployment(described, runtime=runtime, precision=precision, batch=batch, threads=threads)
-    path = table_file(output, deployment)
+    path = resolve_table_file(output, deployment)
     stored = None if output is not None or fresh else find_table(deployment)
     source = path if path.exists() and not fresh else stored.path if stored else None
     existing = _existing(source, deployment, recheck=recheck)
@@ -93,7 +94,7 @@ def profile(
     started = context.clock.seconds()
     with contextlib.ExitStack() as stack:
         try:
-            timer = stack.enter_context(opened_timer(described, deployment, context))
+            timer = stack.enter_context(open_timer(described, deployment, context))
         except DeviceUnreachableError as error:
             kept = path if _is_measured(path) else source
             if kept is not None and _is_measured(kept):
@@ -106,11 +107,17 @@ def profile(
         else:
             if stored is not None and stored.packaged and existing is not None and existing.provenance == ESTIMATED:
                 existing = None
-            bench = _bench(timer, exporter_of(described, deployment), context, seed)
+            setup = ProfilingSetup(
+                timer=timer,
+                exporter=make_exporter(described, deployment),
+                clock=context.clock,
+                reporter=context.reporter,
+                seed=seed,
+            )
             table = _measure(
                 space,
                 deployment,
-                bench,
+                setup,
                 existing,
                 journal=_journal(path),
                 fresh=fresh,
@@ -120,7 +127,7 @@ def profile(
     if table != existing or source != path:
         _write(path, table, fresh=fresh, reporter=context.reporter)
     _journal(path).unlink(missing_ok=True)
-    covered = table.covered_resolutions(space, max(CLASSIFIER_COUNTS))
+    covered = table.find_covered_resolutions(space, max(CLASSIFIER_COUNTS))
     seconds = round(context.clock.seconds() - started, 3)
     _warn_of_time(seconds, budget_s, context.reporter)
     return ProfileResult(table=path, content=table, resolutions=covered, seconds=seconds)
@@ -156,7 +163,7 @@ def _warn_of_time(seconds: float, budget_s: float | None, reporter: Reporter) ->
 def _measure(
     space: SearchSpace,
     deployment: Deployment,
-    bench: Bench,
+    setup: ProfilingSetup,
     existing: LatencyTable | None,
     *,
     journal: Path,
@@ -165,12 +172,12 @@ def _measure(
     budget_s: float | None,
 ) -> LatencyTable:
     from natdeploy.profilers.budget import Budget
-    from natdeploy.profilers.build import profile_device
+    from natdeploy.profilers.table_building import profile_device
 
-    budget = None if budget_s is None else Budget(budget_s, bench.clock)
+    budget = None if budget_s is None else Budget(budget_s, setup.clock)
     try:
         return profile_device(
-            space, deployment, bench, existing=existing, journal=journal, fresh=fresh, recheck=recheck, budget=budget
+            space, deployment, setup, existing=existing, journal=journal, fresh=fresh, recheck=recheck, budget=budget
         )
     except DeviceUnreachableError as error:
         hint = "; ".join(part for part in (error.hint, _GOES_ON) if part)
@@ -190,13 +197,13 @@ def _estimate(
     reason: DeviceUnreachableError,
     context: Context,
 ) -> LatencyTable:
-    from natdeploy.profilers.roofline import estimate
+    from natdeploy.profilers.roofline import estimate_table
 
     if device.roofline is None:
         msg = f"{reason.message}; its description has no [roofline] figures to estimate from, it can only be measured"
         raise DeviceUnreachableError(msg, hint=reason.hint) from reason
     context.reporter.warn(f"{reason.message}; its latencies are estimated from its description, nothing is run")
-    return estimate(space, device, deployment, existing, clock=context.clock)
+    return estimate_table(space, device, deployment, existing, clock=context.clock)
 
 
 def _is_measured(path: Path) -> bool:

@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from natdeploy.api.results import Result, jsonable
-from natdeploy.core.latency import Calibration, LatencyStats, LatencyTable, Prediction, Validation, describe_layer
+from natdeploy.core.latency import LatencyCorrection, LatencyStats, LatencyTable, Prediction, Validation, describe_layer
 from natdeploy.core.table_checks import ERROR, TableFinding
 
-__all__ = ["Calibration", "CheckResult", "MeasureResult", "PredictResult", "ProfileResult", "TableResult", "Validation"]
+__all__ = [
+    "CheckResult",
+    "LatencyCorrection",
+    "MeasureResult",
+    "PredictResult",
+    "ProfileResult",
+    "TableResult",
+    "Validation",
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +60,7 @@ class TableResult(Result):
             "conditions": jsonable(table.conditions),
             "validation": jsonable(table.validation),
             "random_validation": jsonable(table.random_validation),
-            "calibration": jsonable(table.calibration),
+            "calibration": jsonable(table.latency_correction),
             "replaced": jsonable(self.replaced),
             "findings": jsonable(self.findings),
         }

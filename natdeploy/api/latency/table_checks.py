@@ -13,9 +13,9 @@ from natdeploy.core.table_checks import (
     TableFinding,
     check_measurements,
     check_rows,
-    equal_to_others,
-    missing_rows,
-    probable_places,
+    find_copied_rows,
+    find_missing_rows,
+    find_probable_places,
 )
 from natdeploy.errors import InputError
 from natdeploy.io.devices import find_device, load_devices
@@ -54,7 +54,7 @@ def check_table(
     path = locate_table(table, runtime=runtime, precision=precision, batch=batch, threads=threads)
     content, errors = scan_table(path)
     findings = [*_of_rows(errors), *_missing(content, supernet, resolutions), *check_rows(content)]
-    findings += equal_to_others(content, tables_of_others(content.deployment.device))
+    findings += find_copied_rows(content, read_tables_of_others(content.deployment.device))
     if measurements is not None:
         findings += _of_measurements(content, supernet, measurements)
     return CheckResult(table=path, findings=tuple(findings))
@@ -76,7 +76,7 @@ def show_table(
     """
     path = locate_table(table, runtime=runtime, precision=precision, batch=batch, threads=threads)
     content = read_table(path)
-    sizes = sorted({resolution for _, _, resolution in probable_places(content)})
+    sizes = sorted({resolution for _, _, resolution in find_probable_places(content)})
     return TableResult(table=path, content=content, resolutions=tuple(sizes), with_rows=rows)
 
 
@@ -109,7 +109,7 @@ def locate_table(
     ).path
 
 
-def tables_of_others(device: str) -> dict[str, LatencyTable]:
+def read_tables_of_others(device: str) -> dict[str, LatencyTable]:
     """Return the tables of all devices but this one; those that cannot be read are for a check of their own."""
     found = {}
     for stored in list_tables():
@@ -140,13 +140,13 @@ def _of_rows(errors: list[RowError]) -> list[TableFinding]:
 
 def _missing(content: LatencyTable, supernet: str | None, resolutions: tuple[int, ...] | None) -> list[TableFinding]:
     if supernet is None and resolutions is None:
-        return missing_rows(content, probable_places(content))
+        return find_missing_rows(content, find_probable_places(content))
     if supernet is None:
-        spaces = {space.name for space, _, _ in probable_places(content)}
+        spaces = {space.name for space, _, _ in find_probable_places(content)}
         wanted = [resolve_space(name, resolutions) for name in sorted(spaces)]
     else:
         wanted = [resolve_space(supernet, resolutions)]
-    return missing_rows(content, _places(wanted))
+    return find_missing_rows(content, _places(wanted))
 
 
 def _places(spaces: list[SearchSpace]) -> list[tuple[SearchSpace, float, int]]:
@@ -155,7 +155,7 @@ def _places(spaces: list[SearchSpace]) -> list[tuple[SearchSpace, float, int]]:
 
 def _of_measurements(content: LatencyTable, supernet: str | None, path: Path) -> list[TableFinding]:
     if supernet is None:
-        names = {space.name for space, _, _ in probable_places(content)}
+        names = {space.name for space, _, _ in find_probable_places(content)}
         supernet = names.pop() if len(names) == 1 else "nat"
     measured = read_measurements(path, resolve_space(supernet))
     return check_measurements(content, [entry.layers for entry in measured], [entry.latency_ms for entry in measured])

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from natdeploy.api.context import Context
 from natdeploy.api.latency.results import TableResult
-from natdeploy.api.latency.table_checks import locate_table, tables_of_others
+from natdeploy.api.latency.table_checks import locate_table, read_tables_of_others
 from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
-from natdeploy.core.table_checks import ERROR, check_rows, equal_to_others, probable_places
+from natdeploy.core.table_checks import ERROR, check_rows, find_copied_rows, find_probable_places
 from natdeploy.errors import CheckFailedError, InputError
 from natdeploy.files import require_writable
 from natdeploy.io.devices import find_deployment, find_device, load_devices
 from natdeploy.io.foreign_tables import FOREIGN_FORMATS
-from natdeploy.io.measurements import Measurement, read_measurements, resolutions_of
+from natdeploy.io.measurements import Measurement, list_resolutions, read_measurements
 from natdeploy.io.spaces import resolve_space
-from natdeploy.io.table_store import table_file
+from natdeploy.io.table_store import resolve_table_file
 from natdeploy.io.tables import check_provenance, read_table, replace_table
 from natdeploy.version import __version__
 
@@ -185,7 +185,7 @@ def calibrate_table(
         [entry.latency_ms for entry in measured],
         clock=context.clock,
     )
-    sizes = sorted({resolution for _, _, resolution in probable_places(table)})
+    sizes = sorted({resolution for _, _, resolution in find_probable_places(table)})
     return _store(table, tuple(sizes), output, fresh=fresh, context=context)
 
 
@@ -194,12 +194,12 @@ def _measurements(
 ) -> tuple[list[Measurement], SearchSpace]:
     """Return the measured networks, and their space over `resolutions` or over those that were measured."""
     measured = read_measurements(path, resolve_space(supernet))
-    return measured, resolve_space(supernet, resolutions or resolutions_of(measured))
+    return measured, resolve_space(supernet, resolutions or list_resolutions(measured))
 
 
 def _refuse_mixing(output: Path | None, deployment: Deployment, provenance: str, *, fresh: bool) -> None:
     """Find out before the work that its result could not be written."""
-    path = table_file(output, deployment)
+    path = resolve_table_file(output, deployment)
     if path.exists() and not fresh:
         check_provenance(path, read_table(path), provenance)
     require_writable(path)
@@ -208,12 +208,12 @@ def _refuse_mixing(output: Path | None, deployment: Deployment, provenance: str,
 def _store(
     table: LatencyTable, resolutions: tuple[int, ...], output: Path | None, *, fresh: bool, context: Context
 ) -> TableResult:
-    findings = [*check_rows(table), *equal_to_others(table, tables_of_others(table.deployment.device))]
+    findings = [*check_rows(table), *find_copied_rows(table, read_tables_of_others(table.deployment.device))]
     for finding in findings:
         if finding.severity == ERROR:
             msg = f"the table is not written: {finding.explanation}"
             raise CheckFailedError(msg)
         context.reporter.warn(finding.explanation)
-    path = table_file(output, table.deployment)
+    path = resolve_table_file(output, table.deployment)
     replaced = replace_table(path, table, fresh=fresh)
     return TableResult(table=path, content=table, resolutions=resolutions, replaced=replaced, findings=tuple(findings))

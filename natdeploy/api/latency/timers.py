@@ -11,45 +11,29 @@ from natdeploy.api.context import Context
 from natdeploy.core.device import Deployment, Device
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.io.devices import find_device
-from natdeploy.io.locks import device_lock
-from natdeploy.ports import Clock, Reporter
+from natdeploy.io.locks import lock_device
+from natdeploy.ports import Clock
 from natdeploy.runtimes.connect import connect
 
 if TYPE_CHECKING:
     from natdeploy.export.formats import Format
     from natdeploy.ports import Exporter, ModelTimer, NetworkMeter, Runtime
-    from natdeploy.profilers.passes import Bench
     from natdeploy.runtimes.connection import Connection
-
-
-def host_meter(deployment: Deployment, *, seed: int, clock: Clock) -> NetworkMeter:
-    """Return a meter of whole networks on this machine."""
-    return _meter(host_timer(deployment, clock), exporter_of(find_device(deployment.device), deployment), seed)
-
-
-def bench_of(deployment: Deployment, *, clock: Clock, reporter: Reporter, seed: int) -> Bench:
-    """Return what measures the layers of networks on this machine."""
-    exporter = exporter_of(find_device(deployment.device), deployment)
-    return _bench(host_timer(deployment, clock), exporter, Context(reporter=reporter, clock=clock), seed)
-
-
-def _meter(timer: ModelTimer, exporter: Exporter, seed: int) -> NetworkMeter:
-    from natdeploy.profilers.meter import Meter
-
-    return Meter(exporter=exporter, timer=timer, seed=seed)
-
-
-def _bench(timer: ModelTimer, exporter: Exporter, context: Context, seed: int) -> Bench:
-    from natdeploy.profilers.passes import Bench
-
-    return Bench(timer=timer, exporter=exporter, clock=context.clock, reporter=context.reporter, seed=seed)
 
 
 TENSORRT = "tensorrt"
 
 
+def make_host_meter(deployment: Deployment, *, seed: int, clock: Clock) -> NetworkMeter:
+    """Return a meter of whole networks on this machine."""
+    from natdeploy.profilers.meter import Meter
+
+    exporter = make_exporter(find_device(deployment.device), deployment)
+    return Meter(exporter=exporter, timer=make_host_timer(deployment, clock), seed=seed)
+
+
 @contextlib.contextmanager
-def opened_timer(
+def open_timer(
     device: Device, deployment: Deployment, context: Context, *, engines: bool = False
 ) -> Iterator[ModelTimer]:
     """Connect to a device and yield what times model files there; no other job may run on it meanwhile.
@@ -66,29 +50,29 @@ def opened_timer(
         MissingRuntimeError: A program or package is missing, here or there.
         OutputError: The device is full.
     """
-    with device_lock(device):
+    with lock_device(device):
         if device.transport == "local" and (deployment.runtime != TENSORRT or (engines and not has_trtexec(device))):
-            yield host_timer(deployment, context.clock)
+            yield make_host_timer(deployment, context.clock)
         else:
             with connect(device) as connection:
                 context.connections.append(connection)
-                yield _remote_timer(connection, device, deployment)
+                yield _make_remote_timer(connection, device, deployment)
 
 
-def host_timer(deployment: Deployment, clock: Clock) -> ModelTimer:
+def make_host_timer(deployment: Deployment, clock: Clock) -> ModelTimer:
     """Return a timer of model files on this machine.
 
     Raises:
         MissingRuntimeError: The runtime cannot be used here.
     """
     from natdeploy.profilers.local_timer import LocalTimer
-    from natdeploy.profilers.timing import timing_of
+    from natdeploy.profilers.timing import choose_timing
 
-    runtime = runtime_of(deployment.runtime)
-    return LocalTimer(runtime=runtime, threads=deployment.threads, clock=clock, timing=timing_of(runtime.id))
+    runtime = find_runtime(deployment.runtime)
+    return LocalTimer(runtime=runtime, threads=deployment.threads, clock=clock, timing=choose_timing(runtime.id))
 
 
-def exporter_of(device: Device, deployment: Deployment) -> Exporter:
+def make_exporter(device: Device, deployment: Deployment) -> Exporter:
     """Return the writer of the files that a device's runtime takes.
 
     Raises:
@@ -102,7 +86,7 @@ def exporter_of(device: Device, deployment: Deployment) -> Exporter:
     return OnnxExporter(find_importer(device, runtime=deployment.runtime).opset)
 
 
-def runtime_of(name: str) -> Runtime:
+def find_runtime(name: str) -> Runtime:
     """Return the runtime of this machine that is called `name`.
 
     Raises:
@@ -123,10 +107,10 @@ def has_trtexec(device: Device) -> bool:
     return any(shutil.which(place) for place in ([own] if own else PLACES))
 
 
-def _remote_timer(connection: Connection, device: Device, deployment: Deployment) -> ModelTimer:
+def _make_remote_timer(connection: Connection, device: Device, deployment: Deployment) -> ModelTimer:
     from natdeploy.profilers.agent_timer import AgentTimer
     from natdeploy.profilers.benchmark_timer import BenchmarkModelTimer
-    from natdeploy.profilers.timing import timing_of
+    from natdeploy.profilers.timing import choose_timing
     from natdeploy.profilers.trtexec_timer import TrtexecTimer
 
     program = device.program if deployment.runtime == device.runtime else None
@@ -142,7 +126,7 @@ def _remote_timer(connection: Connection, device: Device, deployment: Deployment
         runtime=deployment.runtime,
         threads=deployment.threads,
         python=device.python or "python3",
-        timing=timing_of(deployment.runtime),
+        timing=choose_timing(deployment.runtime),
     )
 
 

@@ -20,7 +20,7 @@ def covered(space: SearchSpace, tables: Mapping[str, LatencyTable], classes: int
     Raises:
         CoverageError: None is.
     """
-    by_table = [set(table.covered_resolutions(space, classes)) for table in tables.values()]
+    by_table = [set(table.find_covered_resolutions(space, classes)) for table in tables.values()]
     kept = tuple(r for r in space.resolutions if all(r in resolutions for resolutions in by_table))
     left_out = [r for r in space.resolutions if r not in kept]
     if not kept:

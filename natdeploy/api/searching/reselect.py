@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from natdeploy.api.context import Context
-from natdeploy.api.latency.lookup import table_for_search
+from natdeploy.api.latency.lookup import find_table_for_search
 from natdeploy.api.searching.archive import Decider, archive_of_run, evaluator_of_run
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.problem import Targets, covered
@@ -73,7 +73,8 @@ def search_from(
     classes = len(load_classes(plan.data, reporter=context.reporter))
     width = plan.widths[0] if len(plan.widths) == 1 else None
     tables = {
-        device: table_for_search(plan.space, device, width=width, seed=plan.seed, context=context) for device in used
+        device: find_table_for_search(plan.space, device, width=width, seed=plan.seed, context=context)
+        for device in used
     }
     space = covered(plan.space, tables, classes, context.reporter)
     archive, top1 = _covered_part(archive, top1, plan.space, space)

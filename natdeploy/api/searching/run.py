@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from natdeploy.api.context import Context
-from natdeploy.api.latency.lookup import table_for_search, warn_of_estimates
+from natdeploy.api.latency.lookup import find_table_for_search, warn_of_estimates
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.presets import find_preset
 from natdeploy.api.searching.problem import Targets, covered, require_reachable
@@ -81,7 +81,7 @@ def search(
     chosen_effort = find_preset(preset, effort or {})
     begun = starting_weights(space, weights, from_scratch=from_scratch, reporter=context.reporter)
     classes = len(load_classes(data, reporter=context.reporter))
-    tables = {device: table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
+    tables = {device: find_table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
     space = covered(space, tables, classes, context.reporter)
     require_reachable(space, tables, classes, targets)
     require_small(space, classes, limits or {})

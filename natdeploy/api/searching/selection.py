@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.api.context import Context
-from natdeploy.api.latency.timers import host_meter
+from natdeploy.api.latency.timers import make_host_meter
 from natdeploy.api.results import jsonable
 from natdeploy.api.searching.results import Choice, DeviceLatency
 from natdeploy.core.cost import CostArray
@@ -153,7 +153,7 @@ class Chooser:
             if device in known or find_device(device).transport != "local":
                 continue
             layers = walk(self.space, decode(self.space, genotype), self.classes)
-            meter = host_meter(table.deployment, seed=self.seed, clock=self.context.clock)
+            meter = make_host_meter(table.deployment, seed=self.seed, clock=self.context.clock)
             known[device] = meter.measure([layers])[0].median_ms
             event = {"device": device, "genotype": genotype.tolist(), "median_ms": known[device]}
             self.run.record("measured", event)
@@ -165,7 +165,7 @@ class Chooser:
         return {
             device: DeviceLatency(
                 predicted=float(own.latency_ms[device][0]),
-                upper=float(own.upper_ms[device][0]) if table.calibration else None,
+                upper=float(own.upper_ms[device][0]) if table.latency_correction else None,
                 measured=measured.get(device),
                 provenance=table.provenance,
             )
@@ -174,7 +174,7 @@ class Chooser:
 
     def compared_with(self, target: Mapping[str, float]) -> dict[str, str]:
         """Return what is compared with a target: `upper bound` or `prediction`, by device."""
-        return {device: "upper bound" if self.tables[device].calibration else "prediction" for device in target}
+        return {device: "upper bound" if self.tables[device].latency_correction else "prediction" for device in target}
 
     def cost(self, name: str, place: int) -> float:
         """Return a cost of a place in the archive."""

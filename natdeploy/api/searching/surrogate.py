@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from natdeploy.api.context import Context
-from natdeploy.api.latency.lookup import table_for_search
+from natdeploy.api.latency.lookup import find_table_for_search
 from natdeploy.api.searching.accuracy_models import Accuracies, AccuracySource, read_source
 from natdeploy.api.searching.problem import Targets, covered, require_reachable
 from natdeploy.api.searching.report import report_html
@@ -112,7 +112,7 @@ def search_predicted(
     for source in sources.values():
         space = source.known(space, context.reporter)
     used = used_devices(devices, costs, targets)
-    tables = {device: table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
+    tables = {device: find_table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
     space = covered(space, tables, classes, context.reporter)
     require_reachable(space, tables, classes, targets)
     require_small(space, classes, limits or {})

@@ -8,7 +8,7 @@ import pytest
 
 from natdeploy import api
 from natdeploy.api.context import SystemClock
-from natdeploy.api.latency.lookup import table_for_search
+from natdeploy.api.latency.lookup import find_table_for_search
 from natdeploy.api.searching.problem import require_reachable
 from natdeploy.cli import search_command
 from natdeploy.core.space import SPACES
@@ -16,7 +16,7 @@ from natdeploy.errors import DeviceUnreachableError, InputError, TargetUnreachab
 from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.table_store import find_table, table_path
 from natdeploy.io.tables import read_table, write_table
-from natdeploy.profilers.roofline import estimate
+from natdeploy.profilers.roofline import estimate_table
 from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.tables import made_up_table
 from tests.support.stand_ins import write_adb_stand_in
@@ -52,14 +52,14 @@ def test_packaged_tables_are_what_the_descriptions_give(name):
     device, table = find_device(name), packaged_table(name)
     assert table.provenance == "estimated"
     for space in (SPACES["starter"], SPACES["nat"]):
-        assert estimate(space, device, table.deployment, table, clock=SystemClock()) is table
-        assert [table.covered_resolutions(space, count) for count in (10, 100, 1000)] == 3 * [space.resolutions]
+        assert estimate_table(space, device, table.deployment, table, clock=SystemClock()) is table
+        assert [table.find_covered_resolutions(space, count) for count in (10, 100, 1000)] == 3 * [space.resolutions]
 
 
 def test_a_search_for_an_unconnected_board_begins_at_once_and_warns(reporter):
     """The packaged table is used, and the user is told that nothing was run."""
     context = api.Context(reporter=reporter)
-    table = table_for_search(SPACES["starter"], "jetson-nano", width=None, seed=0, context=context)
+    table = find_table_for_search(SPACES["starter"], "jetson-nano", width=None, seed=0, context=context)
     assert table.provenance == "estimated"
     assert reporter.warnings == [
         "the latencies of jetson-nano are estimated from its description: nothing was run there"
@@ -198,4 +198,4 @@ def test_a_table_that_is_measured_or_estimated_anew_is_kept(reporter, home):
     api.profile("jetson-nano", resolutions=(32, 40), context=context)
     path = api.profile("jetson-nano", resolutions=(48,), fresh=True, context=context).table
     kept = read_table(path.with_name(f"{path.name}.bak"))
-    assert kept.covered_resolutions(SPACES["starter"], 10) == (32, 40, 48)
+    assert kept.find_covered_resolutions(SPACES["starter"], 10) == (32, 40, 48)

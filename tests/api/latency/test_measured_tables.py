@@ -30,10 +30,10 @@ def test_the_cloud_machine_has_measured_tables_of_both_spaces(runtime, threads):
     assert table.provenance == "measured"
     assert table.validation is not None
     assert table.validation.kendall_tau > 0.95
-    assert table.calibration is not None
+    assert table.latency_correction is not None
     for space in (SPACES["starter"], SPACES["nat"]):
         for classes in CLASSIFIER_COUNTS:
-            assert table.covered_resolutions(space, classes) == space.resolutions
+            assert table.find_covered_resolutions(space, classes) == space.resolutions
 
 
 @pytest.mark.parametrize(("runtime", "threads"), TABLES)

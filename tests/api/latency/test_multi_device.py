@@ -10,7 +10,7 @@ import pytest
 from natdeploy import api
 from natdeploy.errors import DeviceUnreachableError, InputError
 from natdeploy.io.devices import find_device
-from natdeploy.io.locks import device_lock
+from natdeploy.io.locks import lock_device
 from natdeploy.testing.fakes import RecordingReporter
 
 
@@ -74,10 +74,10 @@ def test_devices_are_checked_before_any_is_measured(devices, said):
 def test_a_device_is_locked_for_one_job():
     """A second job on the same place is refused with the process that holds it, whatever the device is called there."""
     busy = pytest.raises(InputError, match=f"host is busy: process {os.getpid()} measures there")
-    with device_lock(find_device("host")):
-        with busy, device_lock(find_device("host")):
+    with lock_device(find_device("host")):
+        with busy, lock_device(find_device("host")):
             pytest.fail("locked twice")
-        with device_lock(find_device("jetson-nano")):
+        with lock_device(find_device("jetson-nano")):
             pass
-    with device_lock(find_device("host")):
+    with lock_device(find_device("host")):
         pass

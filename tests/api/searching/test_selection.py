@@ -62,7 +62,7 @@ def chooser(tmp_path: Path) -> Chooser:
 def choose(chooser: Chooser, target_ms: float, factor: float, patch: pytest.MonkeyPatch) -> tuple[int, Meter]:
     """Return the place that is chosen, and the meter."""
     meter = Meter(factor)
-    patch.setattr(selection, "host_meter", lambda *_, **__: meter)
+    patch.setattr(selection, "make_host_meter", lambda *_, **__: meter)
     place, measured = chooser.choose_place({"host": target_ms})
     assert measured["host"] == pytest.approx(factor * LATENCY[place])
     return place, meter
@@ -115,7 +115,7 @@ def test_when_nothing_is_quick_enough_the_last_one_is_named(chooser: Chooser, mo
 def test_a_target_that_the_table_excludes_is_not_measured(chooser: Chooser, monkeypatch: pytest.MonkeyPatch) -> None:
     """What no prediction meets is refused without measuring anything."""
     meter = Meter(1.0)
-    monkeypatch.setattr(selection, "host_meter", lambda *_, **__: meter)
+    monkeypatch.setattr(selection, "make_host_meter", lambda *_, **__: meter)
     with pytest.raises(TargetUnreachableError, match="the nearest takes"):
         chooser.choose_place({"host": 0.9 * float(LATENCY.min())})
     assert meter.measured == 0

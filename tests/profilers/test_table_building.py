@@ -15,13 +15,13 @@ from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.io.devices import find_deployment, find_device
-from natdeploy.io.tables import parse_table, table_text
+from natdeploy.io.tables import format_table, parse_table
 from natdeploy.profilers.budget import Budget
-from natdeploy.profilers.build import profile_device
-from natdeploy.profilers.host import conditions, host_fingerprint, load_warning
 from natdeploy.profilers.local_timer import LocalTimer
-from natdeploy.profilers.passes import Bench
-from natdeploy.profilers.roofline import estimate
+from natdeploy.profilers.roofline import estimate_table
+from natdeploy.profilers.setup import ProfilingSetup
+from natdeploy.profilers.table_building import describe_load, profile_device
+from natdeploy.runtimes.agent import make_fingerprint, read_conditions
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 from natdeploy.testing.fakes import RecordingReporter
 
@@ -55,14 +55,14 @@ def local_timer():
 def profiled(space, folder, *, deployment=None, existing=None, reporter=None, **options):
     """Profile this machine."""
     deployment = deployment or find_deployment(find_device("host"))
-    bench = Bench(
+    setup = ProfilingSetup(
         timer=local_timer(),
         exporter=OnnxExporter(),
         clock=SystemClock(),
         reporter=reporter or RecordingReporter(),
         seed=0,
     )
-    return profile_device(space, deployment, bench, existing=existing, journal=folder / "rows.jsonl", **options)
+    return profile_device(space, deployment, setup, existing=existing, journal=folder / "rows.jsonl", **options)
 
 
 @pytest.fixture(scope="module")
@@ -82,18 +82,18 @@ def table(tmp_path_factory, reporter):
 
 def test_a_profile_covers_the_space_and_says_how_it_came_about(table, reporter):
     """Every layer has a row; version, machine, conditions, errors and interval are recorded."""
-    assert table.covered_resolutions(SPACE, 10) == SPACE.resolutions
+    assert table.find_covered_resolutions(SPACE, 10) == SPACE.resolutions
     wanted = {layer for r in SPACE.resolutions for layer in space_layers(SPACE, 0.5, r, CLASSIFIER_COUNTS)}
     assert set(table.rows) == wanted
     assert (table.provenance, table.method) == ("measured", "in-context")
-    assert table.fingerprint == host_fingerprint(OnnxRuntime().version())
+    assert table.fingerprint == make_fingerprint(OnnxRuntime().version())
     assert table.conditions["timing"] == local_timer().protocol()
-    assert (table.validation.networks, table.random_validation.networks, table.calibration.networks) == (5, 2, 7)
+    assert (table.validation.networks, table.random_validation.networks, table.latency_correction.networks) == (5, 2, 7)
     noise_percent = table.conditions["noise_floor_percent"]
     assert any(
         message.startswith(f"two timings of one network differ by {noise_percent:.2f} %") for message in reporter.said
     )
-    assert parse_table(table_text(table), "table.csv") == table
+    assert parse_table(format_table(table), "table.csv") == table
 
 
 def test_a_profile_finds_the_larger_networks_slower(table):
@@ -110,7 +110,7 @@ def test_a_complete_table_is_not_measured_again(table, host, tmp_path):
 
 
 def test_the_check_alone_can_be_repeated(table, host, tmp_path):
-    """Nothing is measured where nothing is lacking, unless the check is asked for: it leaves the rows as they are."""
+    """Nothing is measured where nothing is missing, unless the check is asked for: it leaves the rows as they are."""
     assert profiled(SPACE, tmp_path, existing=table, validate_networks=5) is table
     reporter = RecordingReporter()
     found = profiled(SPACE, tmp_path, existing=table, recheck=True, reporter=reporter, validate_networks=4)
@@ -126,8 +126,8 @@ def test_only_missing_rows_are_added(table, host, tmp_path):
     found = profiled(wider, tmp_path, existing=table, reporter=reporter, validate_networks=0)
     assert reporter.details == ["width 0.5, resolution 40"]
     assert {layer: found.rows[layer] for layer in table.rows} == table.rows
-    assert found.covered_resolutions(wider, 10) == wider.resolutions
-    assert (found.validation, found.calibration) == (None, None)
+    assert found.find_covered_resolutions(wider, 10) == wider.resolutions
+    assert (found.validation, found.latency_correction) == (None, None)
 
 
 def test_an_interrupted_profile_goes_on_where_it_stopped(host, tmp_path):
@@ -152,12 +152,12 @@ def test_a_budget_leaves_out_what_it_cannot_reach(tmp_path):
     reporter = RecordingReporter()
     budget = Budget(0.5, SystemClock())
     table = profiled(SPACE, tmp_path, reporter=reporter, budget=budget, validate_networks=4)
-    assert table.covered_resolutions(SPACE, 10) == (48,)
+    assert table.find_covered_resolutions(SPACE, 10) == (48,)
     assert table.validation.networks == 4
     assert any("did not reach width 0.5 at 32" in message for message in reporter.said)
     (tmp_path / "rows.jsonl").unlink()
     whole = profiled(SPACE, tmp_path, existing=table, validate_networks=0)
-    assert whole.covered_resolutions(SPACE, 10) == SPACE.resolutions
+    assert whole.find_covered_resolutions(SPACE, 10) == SPACE.resolutions
     assert {layer: whole.rows[layer] for layer in table.rows} == table.rows
 
 
@@ -188,7 +188,7 @@ def test_measurements_do_not_go_into_estimates(table, host, tmp_path):
     assert "--fresh" in str(caught.value.hint)
     nano = find_device("jetson-nano")
     with pytest.raises(InputError, match="measured latencies"):
-        estimate(SPACE, nano, find_deployment(nano), table, clock=SystemClock())
+        estimate_table(SPACE, nano, find_deployment(nano), table, clock=SystemClock())
 
 
 @pytest.mark.parametrize("options", [{"precision": "int8"}, {"batch": 4}])
@@ -201,39 +201,39 @@ def test_what_the_method_cannot_measure_is_refused(host, tmp_path, options):
 def test_an_estimate_covers_the_space_without_claiming_anything(host):
     """No interval, no validation, no machine: nothing was run."""
     nano = find_device("jetson-nano")
-    table = estimate(SPACE, nano, find_deployment(nano), None, clock=SystemClock())
-    assert table.covered_resolutions(SPACE, 10) == SPACE.resolutions
+    table = estimate_table(SPACE, nano, find_deployment(nano), None, clock=SystemClock())
+    assert table.find_covered_resolutions(SPACE, 10) == SPACE.resolutions
     assert (table.provenance, table.method) == ("estimated", "roofline")
-    assert (table.validation, table.calibration, table.fingerprint, table.runtime_version) == (None,) * 4
-    assert parse_table(table_text(table), "table.csv") == table
+    assert (table.validation, table.latency_correction, table.fingerprint, table.runtime_version) == (None,) * 4
+    assert parse_table(format_table(table), "table.csv") == table
 
 
 def test_an_estimate_adds_missing_rows_only(host):
     """The existing table is returned where it is complete, and added to where it is not."""
     nano = find_device("jetson-nano")
-    table = estimate(SPACE, nano, find_deployment(nano), None, clock=SystemClock())
-    assert estimate(SPACE, nano, find_deployment(nano), table, clock=SystemClock()) is table
-    wider = estimate(SPACE.with_resolutions((40,)), nano, find_deployment(nano), table, clock=SystemClock())
-    assert wider.covered_resolutions(SPACE.with_resolutions((32, 40, 48)), 10) == (32, 40, 48)
+    table = estimate_table(SPACE, nano, find_deployment(nano), None, clock=SystemClock())
+    assert estimate_table(SPACE, nano, find_deployment(nano), table, clock=SystemClock()) is table
+    wider = estimate_table(SPACE.with_resolutions((40,)), nano, find_deployment(nano), table, clock=SystemClock())
+    assert wider.find_covered_resolutions(SPACE.with_resolutions((32, 40, 48)), 10) == (32, 40, 48)
 
 
 def test_what_cannot_be_estimated_is_refused(host):
     """A device without figures, and figures for another use, give no estimate."""
     nano = find_device("jetson-nano")
     with pytest.raises(InputError, match="can only be measured"):
-        estimate(SPACE, host, find_deployment(host), None, clock=SystemClock())
+        estimate_table(SPACE, host, find_deployment(host), None, clock=SystemClock())
     with pytest.raises(InputError, match="no peak rate is known for precision int8"):
-        estimate(SPACE, nano, find_deployment(nano, precision="int8"), None, clock=SystemClock())
+        estimate_table(SPACE, nano, find_deployment(nano, precision="int8"), None, clock=SystemClock())
     several = Deployment(device=nano.name, runtime=nano.runtime, precision="fp16", batch=8, threads=1)
     with pytest.raises(InputError, match="figures of jetson-nano are for batch 1"):
-        estimate(SPACE, nano, several, None, clock=SystemClock())
+        estimate_table(SPACE, nano, several, None, clock=SystemClock())
 
 
 def test_a_busy_machine_is_warned_about(monkeypatch):
     """A load of half a core or more is worth a warning, a quiet machine is not."""
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr("os.getloadavg", lambda: (1.4, 1.0, 1.0))
-    assert "load average 1.4" in str(load_warning(conditions()))
+    assert "load average 1.4" in str(describe_load(read_conditions()))
     monkeypatch.setattr("os.getloadavg", lambda: (0.1, 1.0, 1.0))
-    assert load_warning(conditions()) is None
-    assert load_warning({}) is None
+    assert describe_load(read_conditions()) is None
+    assert describe_load({}) is None

@@ -7,15 +7,15 @@ from natdeploy.core.cost import space_layers
 from natdeploy.core.latency import CLASSIFIER_COUNTS
 from natdeploy.core.layers import BLOCK
 from natdeploy.core.space import SPACES
-from natdeploy.profilers.correction import correct
-from natdeploy.profilers.validation import random_networks
-from natdeploy.profilers.whole_networks import correcting_networks
+from natdeploy.profilers.corrected import draw_correcting_networks
+from natdeploy.profilers.row_correction import correct_rows
+from natdeploy.profilers.validation_networks import draw_random_networks
 
 SPACE = SPACES["starter"].with_resolutions((48,))
 LAYERS = list(dict.fromkeys(space_layers(SPACE, 0.5, 48, CLASSIFIER_COUNTS)))
 PRIOR = {layer: 0.002 + layer.madds / 1e8 for layer in LAYERS}
-TRAINING = correcting_networks(SPACE, 0.5, 48, 14, seed=0)
-OTHERS = random_networks(SPACE, 40, np.random.default_rng(1))
+TRAINING = draw_correcting_networks(SPACE, 0.5, 48, 14, seed=0)
+OTHERS = draw_random_networks(SPACE, 40, np.random.default_rng(1))
 
 
 def total(rows, network):
@@ -30,7 +30,7 @@ def error_percent(rows, true):
 
 def test_times_that_fit_stay():
     """Layers whose sums are what the networks take are not changed."""
-    found = correct(PRIOR, TRAINING, [total(PRIOR, network) for network in TRAINING])
+    found = correct_rows(PRIOR, TRAINING, [total(PRIOR, network) for network in TRAINING])
     assert found == pytest.approx(PRIOR, rel=1e-6)
 
 
@@ -46,7 +46,7 @@ def test_times_that_fit_stay():
 )
 def test_systematic_deviations_are_found(true):
     """What whole networks take beyond their layers is given to the layers that take it, as other networks show."""
-    found = correct(PRIOR, TRAINING, [total(true, network) for network in TRAINING])
+    found = correct_rows(PRIOR, TRAINING, [total(true, network) for network in TRAINING])
     assert error_percent(found, true) < 0.25 * error_percent(PRIOR, true)
     assert error_percent(found, true) < 1.5
 
@@ -56,19 +56,19 @@ def test_noise_is_not_taken_for_deviations():
     rng = np.random.default_rng(3)
     true = {layer: 1.1 * value for layer, value in PRIOR.items()}
     measured = [total(true, network) * (1 + rng.normal(0, 0.03)) for network in TRAINING]
-    assert error_percent(correct(PRIOR, TRAINING, measured), true) < 3
+    assert error_percent(correct_rows(PRIOR, TRAINING, measured), true) < 3
 
 
 def test_absurd_times_leave_layers_positive():
     """Networks that seem to take next to nothing do not make any layer take nothing."""
-    found = correct(PRIOR, TRAINING, [0.01 * total(PRIOR, network) for network in TRAINING])
+    found = correct_rows(PRIOR, TRAINING, [0.01 * total(PRIOR, network) for network in TRAINING])
     assert all(found[layer] >= 0.0999 * PRIOR[layer] for layer in LAYERS)
 
 
 def test_without_networks_nothing_changes():
     """No networks, no correction; one network is enough for some."""
-    assert correct(PRIOR, [], []) == PRIOR
-    found = correct(PRIOR, TRAINING[:1], [1.2 * total(PRIOR, TRAINING[0])])
+    assert correct_rows(PRIOR, [], []) == PRIOR
+    found = correct_rows(PRIOR, TRAINING[:1], [1.2 * total(PRIOR, TRAINING[0])])
     assert total(found, TRAINING[0]) == pytest.approx(1.2 * total(PRIOR, TRAINING[0]), rel=0.02)
 
 
@@ -76,5 +76,5 @@ def test_layers_of_no_network_follow_the_others():
     """A layer that no network holds is corrected as layers are in general."""
     spare = next(layer for layer in LAYERS if not any(layer in network for network in TRAINING[:2]))
     true = {layer: 1.3 * value for layer, value in PRIOR.items()}
-    found = correct(PRIOR, TRAINING[:2], [total(true, network) for network in TRAINING[:2]])
+    found = correct_rows(PRIOR, TRAINING[:2], [total(true, network) for network in TRAINING[:2]])
     assert found[spare] > 1.1 * PRIOR[spare]

@@ -10,11 +10,16 @@ import pytest
 from natdeploy.api.context import SilentReporter, SystemClock
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Deployment
-from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable, searchable_blocks
+from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable, count_searchable_blocks
 from natdeploy.core.space import SPACES
-from natdeploy.profilers.checking import Checked, covered_spaces, measure_whole, with_errors
-from natdeploy.profilers.passes import Bench
-from natdeploy.profilers.validation import random_networks
+from natdeploy.profilers.setup import ProfilingSetup
+from natdeploy.profilers.validation_networks import draw_random_networks
+from natdeploy.profilers.whole_network_validation import (
+    ValidationRun,
+    add_validation,
+    find_covered_spaces,
+    measure_validation_networks,
+)
 
 STARTER, NAT = SPACES["starter"], SPACES["nat"].with_resolutions((192, 224))
 
@@ -34,26 +39,26 @@ def table_of(*spaces) -> LatencyTable:
 
 def test_all_known_spaces_that_a_table_covers_are_checked():
     """A table that grew over several spaces has one correction, so networks of all of them count."""
-    assert covered_spaces(table_of(STARTER), STARTER) == [STARTER]
-    assert covered_spaces(table_of(STARTER, NAT), NAT) == [NAT, STARTER]
-    assert covered_spaces(table_of(STARTER, NAT), STARTER) == [STARTER, NAT]
+    assert find_covered_spaces(table_of(STARTER), STARTER) == [STARTER]
+    assert find_covered_spaces(table_of(STARTER, NAT), NAT) == [NAT, STARTER]
+    assert find_covered_spaces(table_of(STARTER, NAT), STARTER) == [STARTER, NAT]
 
 
 def test_a_space_that_is_covered_in_part_is_checked_in_this_part():
     """Resolutions and widths that have no rows yet are left out."""
     part = dataclasses.replace(NAT, widths=(1.2,), resolutions=(224,))
-    assert covered_spaces(table_of(part), NAT) == [part]
+    assert find_covered_spaces(table_of(part), NAT) == [part]
 
 
 def checked(networks, spread, factor=1.0, constant_ms=0.0):
     """Return networks that take what the table says times `factor`, and `constant_ms` more."""
     table = table_of(STARTER)
     measured = [factor * table.sum_ms(layers) + constant_ms for layers in networks]
-    return Checked(
+    return ValidationRun(
         spread=networks[:spread],
         random=networks[spread:],
         measured_ms=measured,
-        level_ms=2.0,
+        reference_latency_ms=2.0,
         noise_percent=0.1,
         unstable=0,
     )
@@ -61,9 +66,9 @@ def checked(networks, spread, factor=1.0, constant_ms=0.0):
 
 def test_what_the_sums_miss_is_corrected():
     """A factor and a constant are found, at the level of the quietest pass."""
-    networks = random_networks(STARTER, 30, np.random.default_rng(0))
-    found = with_errors(table_of(STARTER), checked(networks, 20, factor=2.4, constant_ms=0.4), quietest_ms=1.0)
-    layers = random_networks(STARTER, 1, np.random.default_rng(1))[0]
+    networks = draw_random_networks(STARTER, 30, np.random.default_rng(0))
+    found = add_validation(table_of(STARTER), checked(networks, 20, factor=2.4, constant_ms=0.4), quietest_ms=1.0)
+    layers = draw_random_networks(STARTER, 1, np.random.default_rng(1))[0]
     expected = (2.4 * found.sum_ms(layers) + 0.4) / 2
     assert found.predict(layers).latency_ms == pytest.approx(expected, rel=1e-3)
     assert (found.validation.networks, found.random_validation.networks) == (20, 10)
@@ -73,19 +78,19 @@ def test_what_the_sums_miss_is_corrected():
 
 def test_errors_are_of_networks_that_the_correction_has_not_seen():
     """One network that nothing explains shows its whole error."""
-    networks = random_networks(STARTER, 12, np.random.default_rng(0))
+    networks = draw_random_networks(STARTER, 12, np.random.default_rng(0))
     seen = checked(networks, 12)
     outlier = dataclasses.replace(seen, measured_ms=[2 * seen.measured_ms[0], *seen.measured_ms[1:]])
-    found = with_errors(table_of(STARTER), outlier, quietest_ms=None)
+    found = add_validation(table_of(STARTER), outlier, quietest_ms=None)
     assert found.validation.max_error_percent == pytest.approx(50, abs=1)
     assert found.random_validation is None
-    assert found.calibration.networks == 12
+    assert found.latency_correction.networks == 12
 
 
 def test_the_fixed_block_does_not_count_as_searchable():
     """The correction's count of blocks is that of the active genes."""
-    layers = random_networks(STARTER, 1, np.random.default_rng(0))[0]
-    assert searchable_blocks(layers) == sum(layer.op == "block" for layer in layers) - 1
+    layers = draw_random_networks(STARTER, 1, np.random.default_rng(0))[0]
+    assert count_searchable_blocks(layers) == sum(layer.op == "block" for layer in layers) - 1
 
 
 class Turns:
@@ -118,8 +123,10 @@ class MaddsExporter:
 def test_each_space_has_its_own_turn():
     """Networks of one space are not timed in turns with those of another; figures stay with their networks."""
     table, timer = table_of(STARTER, NAT), Turns()
-    bench = Bench(timer=timer, exporter=MaddsExporter(), clock=SystemClock(), reporter=SilentReporter(), seed=0)
-    found = measure_whole(NAT, table, 6, bench, None)
+    setup = ProfilingSetup(
+        timer=timer, exporter=MaddsExporter(), clock=SystemClock(), reporter=SilentReporter(), seed=0
+    )
+    found = measure_validation_networks(NAT, table, 6, setup, None)
     assert len(timer.calls) == 2
     assert min(timer.calls[0]) > max(timer.calls[1])
     assert found.measured_ms == pytest.approx([table.sum_ms(layers) for layers in [*found.spread, *found.random]])

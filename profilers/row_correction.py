@@ -25,7 +25,7 @@ _NOISE_SDS = (0.003, 0.006, 0.012, 0.025, 0.05)
 _LEAST_SHARE = 0.1
 
 
-def correct(
+def correct_rows(
     prior_ms: Mapping[Layer, float], networks: Sequence[Sequence[Layer]], measured_ms: Sequence[float]
 ) -> dict[Layer, float]:
     """Return the times of the layers of `prior_ms`, corrected by what `networks` of such layers were measured to take.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,26 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.files import Journal
 from natdeploy.ports import Reporter
-from natdeploy.profilers import host
 from natdeploy.profilers.budget import Budget
-from natdeploy.profilers.checking import measure_whole, quietest_level, with_errors
-from natdeploy.profilers.drift import Pass, join
-from natdeploy.profilers.passes import Bench, lacking, measure_places, reference_networks
 from natdeploy.profilers.row_journal import RowJournal
+from natdeploy.profilers.sessions import MeasurementSession, merge_sessions
+from natdeploy.profilers.setup import ProfilingSetup
+from natdeploy.profilers.sweep import choose_reference_networks, find_missing_places, measure_places
+from natdeploy.profilers.whole_network_validation import (
+    add_validation,
+    find_quietest_reference_ms,
+    measure_validation_networks,
+)
 from natdeploy.version import __version__
 
 _NOISY_PERCENT = 4.0
+_BUSY_SHARE = 0.25
 
 
 def profile_device(
     space: SearchSpace,
     deployment: Deployment,
-    bench: Bench,
+    setup: ProfilingSetup,
     *,
     existing: LatencyTable | None,
     journal: Path,
@@ -41,12 +46,12 @@ def profile_device(
     Args:
         space: Space to cover, at all its widths and resolutions.
         deployment: What is measured.
-        bench: The device, the exporter of its files, clock, reporter and seed.
+        setup: The device, the exporter of its files, clock, reporter and seed.
         existing: Table to add to. One of another machine or runtime version is not used, with a warning.
         journal: File where every finished width and resolution is kept at once, so that the next call goes on
             behind it; to be deleted when the table is written.
         fresh: Measure everything anew.
-        recheck: Run the whole networks again even where no row is lacking.
+        recheck: Run the whole networks again even where no row is missing.
         validate_networks: Whole networks to measure whose latency spreads over its range, and half as many random ones
             besides; with 0 the table has no validation, no correction and no interval.
         budget: Time that it may take; None for as long as it needs. What it does not reach is warned about by name.
@@ -57,31 +62,31 @@ def profile_device(
         MissingRuntimeError: The runtime is not installed.
     """
     _check_deployment(deployment)
-    reporter, timer = bench.reporter, bench.timer
+    reporter, timer = setup.reporter, setup.timer
     fingerprint = timer.fingerprint()
     kept = None if fresh else _usable(existing, fingerprint, reporter)
     journaled = _open_journal(journal, deployment, fingerprint, space, fresh=fresh)
-    old = Pass(rows=dict(kept.rows) if kept else {}, level_ms=None)
-    places = lacking(space, join([old, *journaled.passes], None))
-    if kept is not None and not places and not journaled.passes and not recheck:
+    old = MeasurementSession(rows=dict(kept.rows) if kept else {}, reference_latency_ms=None)
+    places = find_missing_places(space, merge_sessions([old, *journaled.sessions], None))
+    if kept is not None and not places and not journaled.sessions and not recheck:
         return kept
     before = timer.conditions()
     if places:
-        _say_how(before, bench)
-        left_out = measure_places(space, places, journaled, bench, budget)
+        _say_how(before, setup)
+        left_out = measure_places(space, places, journaled, setup, budget)
         _warn_of_places(left_out, reporter)
-    passes = [old, *journaled.passes]
+    sessions = [old, *journaled.sessions]
     table = LatencyTable(
         deployment=deployment,
         provenance=MEASURED,
-        method=bench.method,
-        rows=join(passes, None),
+        method=setup.method,
+        rows=merge_sessions(sessions, None),
         runtime_version=timer.version(),
         fingerprint=fingerprint,
-        created=bench.clock.now().isoformat(timespec="seconds"),
-        conditions=_conditions(bench, before),
+        created=setup.clock.now().isoformat(timespec="seconds"),
+        conditions=_conditions(setup, before),
     )
-    table = _finish(space, table, passes, bench, networks=validate_networks, budget=budget)
+    table = _finish(space, table, sessions, setup, networks=validate_networks, budget=budget)
     journaled.end()
     return table
 
@@ -89,40 +94,40 @@ def profile_device(
 def _finish(
     space: SearchSpace,
     table: LatencyTable,
-    passes: Sequence[Pass],
-    bench: Bench,
+    sessions: Sequence[MeasurementSession],
+    setup: ProfilingSetup,
     *,
     networks: int,
     budget: Budget | None,
 ) -> LatencyTable:
-    """Bring all passes to one level and check the sums on whole networks."""
+    """Bring all sessions to one level and check the sums on whole networks."""
     if not networks:
-        return dataclasses.replace(table, rows=join(passes, quietest_level(passes, None)))
-    checked = measure_whole(space, table, networks, bench, budget)
-    quietest_ms = quietest_level(passes, checked)
+        return dataclasses.replace(table, rows=merge_sessions(sessions, find_quietest_reference_ms(sessions, None)))
+    checked = measure_validation_networks(space, table, networks, setup, budget)
+    quietest_ms = find_quietest_reference_ms(sessions, checked)
     levelled = dataclasses.replace(
         table,
-        rows=join(passes, quietest_ms),
+        rows=merge_sessions(sessions, quietest_ms),
         conditions={
             **table.conditions,
             "noise_floor_percent": checked.noise_percent,
             "unstable_networks": checked.unstable,
         },
     )
-    bench.reporter.info(
+    setup.reporter.info(
         f"two timings of one network differ by {checked.noise_percent:.2f} %; "
         f"{checked.unstable} of {len(checked.measured_ms)} networks did not run steadily"
     )
     if checked.noise_percent > _NOISY_PERCENT:
-        bench.reporter.warn("the device did other work during the check: --recheck repeats it without measuring layers")
-    return with_errors(levelled, checked, quietest_ms)
+        setup.reporter.warn("the device did other work during the check: --recheck repeats it without measuring layers")
+    return add_validation(levelled, checked, quietest_ms)
 
 
 def _open_journal(
     path: Path, deployment: Deployment, fingerprint: str, space: SearchSpace, *, fresh: bool
 ) -> RowJournal:
     key = f"{deployment}; {fingerprint}"
-    reference = repr(reference_networks(space))
+    reference = repr(choose_reference_networks(space))
     try:
         journal = Journal(path)
     except InputError as error:
@@ -130,14 +135,26 @@ def _open_journal(
     return RowJournal(journal, key=key, reference=reference, fresh=fresh)
 
 
-def _say_how(before: dict[str, Any], bench: Bench) -> None:
+def _say_how(before: dict[str, Any], setup: ProfilingSetup) -> None:
     """Say how the device is measured and in what state it is; warn where other work runs on it."""
-    protocol = ", ".join(f"{name} {value}" for name, value in bench.timer.protocol().items())
-    bench.reporter.info(f"{bench.method} on {bench.timer.fingerprint()}; {protocol}")
-    bench.reporter.info("before: " + ", ".join(f"{name} {value}" for name, value in before.items()))
-    warning = host.load_warning(before)
+    protocol = ", ".join(f"{name} {value}" for name, value in setup.timer.protocol().items())
+    setup.reporter.info(f"{setup.method} on {setup.timer.fingerprint()}; {protocol}")
+    setup.reporter.info("before: " + ", ".join(f"{name} {value}" for name, value in before.items()))
+    warning = describe_load(before)
     if warning:
-        bench.reporter.warn(warning)
+        setup.reporter.warn(warning)
+
+
+def describe_load(conditions: Mapping[str, Any]) -> str | None:
+    """Return a warning if other work runs on the device; None if it is idle, or if its load is not known.
+
+    Args:
+        conditions: Of the device, from a `natdeploy.ports.ModelTimer`.
+    """
+    load, cores = conditions.get("load_average"), conditions.get("cores") or 1
+    if load is None or load <= _BUSY_SHARE * cores:
+        return None
+    return f"other work runs on the device (load average {load:g}): latencies come out noisy and too high"
 
 
 def _warn_of_places(left_out: Sequence[tuple[float, int]], reporter: Reporter) -> None:
@@ -162,11 +179,11 @@ def _check_deployment(deployment: Deployment) -> None:
         raise InputError(msg)
 
 
-def _conditions(bench: Bench, before: dict[str, Any]) -> dict[str, Any]:
+def _conditions(setup: ProfilingSetup, before: dict[str, Any]) -> dict[str, Any]:
     return {
         "natdeploy": __version__,
         "before": before,
-        "after": bench.timer.conditions(),
-        "timing": bench.timer.protocol(),
-        "seed": bench.seed,
+        "after": setup.timer.conditions(),
+        "timing": setup.timer.protocol(),
+        "seed": setup.seed,
     }

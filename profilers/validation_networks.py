@@ -15,14 +15,16 @@ Values = NDArray[np.float64]
 _CANDIDATES = 2000
 
 
-def spread_networks(
+def choose_spread_networks(
     space: SearchSpace, table: LatencyTable, count: int, rng: np.random.Generator
 ) -> list[tuple[Layer, ...]]:
     """Choose networks whose predicted latency spreads evenly from the smallest to the largest of `space`.
 
     Their classifiers have the counts of classes that are profiled.
     """
-    candidates = np.concatenate([genotype.sample(space, _CANDIDATES, rng), leaning(space, _CANDIDATES, rng)])
+    candidates = np.concatenate(
+        [genotype.sample(space, _CANDIDATES, rng), draw_leaning_genotypes(space, _CANDIDATES, rng)]
+    )
     classes = rng.integers(len(CLASSIFIER_COUNTS), size=len(candidates))
     predicted = np.empty(len(candidates))
     for index, number in enumerate(CLASSIFIER_COUNTS):
@@ -33,14 +35,14 @@ def spread_networks(
     ]
 
 
-def random_networks(space: SearchSpace, count: int, rng: np.random.Generator) -> list[tuple[Layer, ...]]:
+def draw_random_networks(space: SearchSpace, count: int, rng: np.random.Generator) -> list[tuple[Layer, ...]]:
     """Draw plainly random networks of `space`."""
     rows = genotype.sample(space, count, rng)
     classes = rng.choice(CLASSIFIER_COUNTS, size=count).tolist()
     return [walk(space, genotype.decode(space, row), number) for row, number in zip(rows, classes, strict=True)]
 
 
-def leaning(space: SearchSpace, count: int, rng: np.random.Generator) -> Population:
+def draw_leaning_genotypes(space: SearchSpace, count: int, rng: np.random.Generator) -> Population:
     """Draw `count` genotypes that lean to small or to large choices, each row by its own degree, both ends included.
 
     Uniform samples crowd around the middle of the range of latency.

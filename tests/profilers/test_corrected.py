@@ -15,19 +15,20 @@ from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import POOLING, STEM, walk
 from natdeploy.core.space import SPACES
 from natdeploy.export.tflite_direct import TfliteDirectExporter
-from natdeploy.profilers.build import profile_device
-from natdeploy.profilers.isolated import SHORTEST_MS, Isolated, distinct_layers
+from natdeploy.profilers.corrected import CorrectedProfiler, draw_correcting_networks
+from natdeploy.profilers.isolated import SHORTEST_MS, IsolatedProfiler, list_distinct_layers
 from natdeploy.profilers.local_timer import LocalTimer
 from natdeploy.profilers.model_files import ModelFiles
-from natdeploy.profilers.passes import Bench, reference_networks
+from natdeploy.profilers.setup import ProfilingSetup
+from natdeploy.profilers.sweep import choose_reference_networks
+from natdeploy.profilers.table_building import profile_device
 from natdeploy.profilers.timing import Timing
-from natdeploy.profilers.validation import spread_networks
-from natdeploy.profilers.whole_networks import CorrectedByNetworks, correcting_networks
+from natdeploy.profilers.validation_networks import choose_spread_networks
 from natdeploy.runtimes.litert import LitertRuntime
 from natdeploy.testing.tables import made_up_table
 
 SPACE = SPACES["starter"].with_resolutions((48,))
-LAYERS = distinct_layers(SPACE, 0.5, 48)
+LAYERS = list_distinct_layers(SPACE, 0.5, 48)
 OVERHEAD_MS = 0.003
 ALONE = {layer: 0.0 if layer.op == POOLING else 0.001 + layer.madds / 1e8 for layer in LAYERS}
 
@@ -66,15 +67,15 @@ def measured(profiler, **options):
     """Profile with a fake timer."""
     files = Files()
     rows, references = profiler(timer=FakeTimer(files, **options), files=files, seed=0).measure(
-        SPACE, 0.5, 48, reference_networks(SPACE)
+        SPACE, 0.5, 48, choose_reference_networks(SPACE)
     )
-    assert len(references) == len(reference_networks(SPACE))
+    assert len(references) == len(choose_reference_networks(SPACE))
     return rows
 
 
 def test_isolated_rows_are_the_layers_own_times():
     """What carries an image to the layer, and what a call takes, is taken off; a layer of no time gets a row too."""
-    rows = measured(Isolated)
+    rows = measured(IsolatedProfiler)
     assert set(rows) == set(LAYERS)
     for layer in LAYERS:
         carried = 0.0005 if layer.op == STEM else 0.0
@@ -84,9 +85,9 @@ def test_isolated_rows_are_the_layers_own_times():
 
 def test_rows_are_brought_to_what_whole_networks_take():
     """Where networks take half as long again as their layers alone, the rows say so, for networks of no fit too."""
-    rows = measured(CorrectedByNetworks, slower=1.5, noise=0.005)
+    rows = measured(CorrectedProfiler, slower=1.5, noise=0.005)
     assert set(rows) == set(LAYERS)
-    for network in spread_networks(SPACE, made_up_table(SPACE), 20, np.random.default_rng(5)):
+    for network in choose_spread_networks(SPACE, made_up_table(SPACE), 20, np.random.default_rng(5)):
         expected = 1.5 * sum(ALONE[layer] for layer in network) + OVERHEAD_MS
         assert sum(rows[layer].median_ms for layer in network) == pytest.approx(expected, rel=0.06)
 
@@ -94,7 +95,7 @@ def test_rows_are_brought_to_what_whole_networks_take():
 def test_equal_models_are_timed_once():
     """A carrier that several layers share has one file and one time."""
     files = Files()
-    CorrectedByNetworks(timer=FakeTimer(files), files=files, seed=0).measure(SPACE, 0.5, 48, [])
+    CorrectedProfiler(timer=FakeTimer(files), files=files, seed=0).measure(SPACE, 0.5, 48, [])
     assert len(files.models) == len(set(files.models))
 
 
@@ -103,16 +104,16 @@ def test_networks_that_correct_are_not_those_that_check():
     for name in ("starter", "ofa-mbv3-w1.0"):
         space = SPACES[name]
         place = space.with_resolutions(space.resolutions[:1])
-        correcting = set(correcting_networks(space, space.widths[0], place.resolutions[0], 14, seed=0))
+        correcting = set(draw_correcting_networks(space, space.widths[0], place.resolutions[0], 14, seed=0))
         assert len(correcting) == 14
         ends = {walk(place, end(place), classes) for end in (smallest, largest) for classes in (10, 100, 1000)}
-        checking = spread_networks(place, made_up_table(place), 50, np.random.default_rng(0))
+        checking = choose_spread_networks(place, made_up_table(place), 50, np.random.default_rng(0))
         assert not correcting & {*ends, *checking}
 
 
 def test_networks_that_correct_spread_over_sizes():
     """From small to large, all of the width and resolution asked for."""
-    networks = correcting_networks(SPACE, 0.5, 48, 14, seed=0)
+    networks = draw_correcting_networks(SPACE, 0.5, 48, 14, seed=0)
     madds = [sum(layer.madds for layer in network) for network in networks]
     sampled = genotype.sample(SPACE, 300, np.random.default_rng(0))
     usual = [sum(layer.madds for layer in walk(SPACE, genotype.decode(SPACE, row), 10)) for row in sampled]
@@ -126,13 +127,15 @@ def test_a_space_is_profiled_with_litert_for_real(tmp_path):
     space = SPACES["starter"].with_resolutions((32,))
     timing = Timing(warmup_runs=1, warmup_s=0.0, rounds=4, max_rounds=4, round_s=0.0005, min_runs=1, quiet_rounds=2)
     timer = LocalTimer(runtime=LitertRuntime(), threads=1, clock=SystemClock(), timing=timing)
-    bench = Bench(timer=timer, exporter=TfliteDirectExporter(), clock=SystemClock(), reporter=SilentReporter(), seed=0)
+    setup = ProfilingSetup(
+        timer=timer, exporter=TfliteDirectExporter(), clock=SystemClock(), reporter=SilentReporter(), seed=0
+    )
     deployment = Deployment(device="host", runtime="litert", precision="fp32", batch=1, threads=1)
     table = profile_device(
-        space, deployment, bench, existing=None, journal=tmp_path / "rows.jsonl", validate_networks=8
+        space, deployment, setup, existing=None, journal=tmp_path / "rows.jsonl", validate_networks=8
     )
-    assert table.method == bench.method == "isolated+whole-networks"
-    assert set(table.rows) == set(distinct_layers(space, 0.5, 32))
+    assert table.method == setup.method == "isolated+whole-networks"
+    assert set(table.rows) == set(list_distinct_layers(space, 0.5, 32))
     assert all(stats.median_ms > 0 for stats in table.rows.values())
     assert table.validation.kendall_tau > 0.3
 
@@ -140,12 +143,12 @@ def test_a_space_is_profiled_with_litert_for_real(tmp_path):
 def test_other_formats_can_be_timed_layer_by_layer(tmp_path):
     """Single layers make ONNX files as well, those without a map included."""
     from natdeploy.export.onnx import OnnxExporter
-    from natdeploy.profilers.isolated import isolated_models
+    from natdeploy.profilers.isolated import make_isolated_models
     from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 
     files = ModelFiles(OnnxExporter(), tmp_path, seed=0)
     tail = [layer for layer in LAYERS if layer.op not in ("block", STEM)]
-    for model in isolated_models(tail):
+    for model in make_isolated_models(tail):
         session = OnnxRuntime().open(files.path(model), threads=1)
         assert session.input_size == model[0].in_size
         image = np.zeros((1, 3, session.input_size, session.input_size), np.float32)

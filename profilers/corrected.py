@@ -16,24 +16,24 @@ from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SearchSpace
 from natdeploy.ports import ModelTimer
-from natdeploy.profilers.correction import correct
 from natdeploy.profilers.isolated import (
     Model,
     Rows,
-    at_median,
-    distinct_layers,
-    isolated_models,
-    isolated_rows,
+    list_distinct_layers,
+    make_isolated_models,
+    make_isolated_rows,
+    scale_to_median,
     time_models,
 )
 from natdeploy.profilers.model_files import ModelFiles
-from natdeploy.profilers.validation import leaning
+from natdeploy.profilers.row_correction import correct_rows
+from natdeploy.profilers.validation_networks import draw_leaning_genotypes
 
 NETWORKS = 12
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CorrectedByNetworks:
+class CorrectedProfiler:
     """Profiles layers alone and corrects them by whole networks; implements `natdeploy.ports.Profiler`.
 
     Args:
@@ -57,28 +57,32 @@ class CorrectedByNetworks:
         self, space: SearchSpace, width: float, resolution: int, references: Sequence[Model]
     ) -> tuple[Rows, list[LatencyStats]]:
         """Return the rows of all layers of this width and resolution, and the latency of `references` meanwhile."""
-        layers = distinct_layers(space, width, resolution)
-        networks = correcting_networks(space, width, resolution, self.networks, seed=self.seed)
-        models = [*isolated_models(layers), *networks, *references]
+        layers = list_distinct_layers(space, width, resolution)
+        networks = draw_correcting_networks(space, width, resolution, self.networks, seed=self.seed)
+        models = [*make_isolated_models(layers), *networks, *references]
         timed = time_models(self.timer, self.files, models, seed=self.seed)
-        rows = corrected_rows(isolated_rows(layers, timed), networks, [timed[network] for network in networks])
+        rows = correct_rows_by_networks(
+            make_isolated_rows(layers, timed), networks, [timed[network] for network in networks]
+        )
         return rows, [timed[reference] for reference in references]
 
 
-def correcting_networks(space: SearchSpace, width: float, resolution: int, count: int, *, seed: int) -> list[Model]:
+def draw_correcting_networks(
+    space: SearchSpace, width: float, resolution: int, count: int, *, seed: int
+) -> list[Model]:
     """Return `count` networks of a width and resolution, from small ones to large ones.
 
     The smallest and the largest are not among them: by those, tables are checked.
     """
     rng = np.random.default_rng([seed, resolution])
     place = dataclasses.replace(space, widths=(width,), resolutions=(resolution,))
-    rows = leaning(place, count + 2, rng)[1:-1]
+    rows = draw_leaning_genotypes(place, count + 2, rng)[1:-1]
     classes = rng.choice(CLASSIFIER_COUNTS, size=count).tolist()
     return [walk(place, genotype.decode(place, row), number) for row, number in zip(rows, classes, strict=True)]
 
 
-def corrected_rows(rows: Rows, networks: Sequence[Model], measured: Sequence[LatencyStats]) -> Rows:
+def correct_rows_by_networks(rows: Rows, networks: Sequence[Model], measured: Sequence[LatencyStats]) -> Rows:
     """Return `rows` with medians corrected by what `networks` took."""
     medians = {layer: stats.median_ms for layer, stats in rows.items()}
-    corrected = correct(medians, networks, [stats.median_ms for stats in measured])
-    return {layer: at_median(stats, corrected[layer]) for layer, stats in rows.items()}
+    corrected = correct_rows(medians, networks, [stats.median_ms for stats in measured])
+    return {layer: scale_to_median(stats, corrected[layer]) for layer, stats in rows.items()}

@@ -14,7 +14,7 @@ from natdeploy.core.genotype import repair
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
-from natdeploy.profilers.validation import leaning, random_networks, spread_networks
+from natdeploy.profilers.validation_networks import choose_spread_networks, draw_leaning_genotypes, draw_random_networks
 
 SPACE = dataclasses.replace(SPACES["starter"], widths=(0.5, 1.0))
 
@@ -36,7 +36,7 @@ def table() -> LatencyTable:
 
 def test_chosen_networks_spread_evenly_over_the_whole_range(table):
     """They reach from the smallest to the largest architecture without gaps or repetition."""
-    networks = spread_networks(SPACE, table, 20, np.random.default_rng(0))
+    networks = choose_spread_networks(SPACE, table, 20, np.random.default_rng(0))
     predicted = np.array([table.predict(layers).latency_ms for layers in networks])
     lowest = table.predict(walk(SPACE, smallest(SPACE), CLASSIFIER_COUNTS[0])).latency_ms
     highest = table.predict(walk(SPACE, largest(SPACE), CLASSIFIER_COUNTS[-1])).latency_ms
@@ -49,7 +49,7 @@ def test_chosen_networks_spread_evenly_over_the_whole_range(table):
 
 def test_chosen_networks_cover_resolutions_and_widths(table):
     """No resolution or width of the space is left out."""
-    networks = spread_networks(SPACE, table, 30, np.random.default_rng(0))
+    networks = choose_spread_networks(SPACE, table, 30, np.random.default_rng(0))
     assert {layers[0].in_size for layers in networks} == set(SPACE.resolutions)
     assert len({layers[0].out_channels for layers in networks}) == 2
     assert {layers[-1].out_channels for layers in networks} == set(CLASSIFIER_COUNTS)
@@ -57,15 +57,15 @@ def test_chosen_networks_cover_resolutions_and_widths(table):
 
 def test_the_seed_decides_the_choice(table):
     """The same seed gives the same networks, another seed others."""
-    first, again, other = (spread_networks(SPACE, table, 5, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, other = (choose_spread_networks(SPACE, table, 5, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert first == again
     assert first != other
-    assert len(random_networks(SPACE, 7, np.random.default_rng(0))) == 7
+    assert len(draw_random_networks(SPACE, 7, np.random.default_rng(0))) == 7
 
 
 def test_leaning_samples_are_canonical_and_reach_both_ends():
     """The first row is made of the smallest choices, the last of the largest."""
-    rows = leaning(SPACE, 50, np.random.default_rng(0))
+    rows = draw_leaning_genotypes(SPACE, 50, np.random.default_rng(0))
     assert (repair(SPACE, rows) == rows).all()
     assert rows[0].max() == 1
     assert (rows[-1][2:] == SPACE.max_gene).all()

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from natdeploy.core.calibration import calibrate, compare, held_out
-from natdeploy.core.latency import LatencyStats, LatencyTable, searchable_blocks
+from natdeploy.core.latency import LatencyStats, LatencyTable, count_searchable_blocks
+from natdeploy.core.latency_correction import fit_correction_with_interval, predict_held_out
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SPACES, SearchSpace
+from natdeploy.core.table_errors import compute_errors
 from natdeploy.profilers.budget import Budget
-from natdeploy.profilers.drift import Pass, level_ms
 from natdeploy.profilers.meter import Meter
-from natdeploy.profilers.passes import Bench, reference_networks
-from natdeploy.profilers.validation import random_networks, spread_networks
+from natdeploy.profilers.sessions import MeasurementSession, compute_reference_latency
+from natdeploy.profilers.setup import ProfilingSetup
+from natdeploy.profilers.sweep import choose_reference_networks
+from natdeploy.profilers.validation_networks import choose_spread_networks, draw_random_networks
 
 Networks = list[tuple[Layer, ...]]
 _RANDOM_SHARE = 0.5
@@ -25,14 +27,14 @@ _UNSTABLE = 0.05
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Checked:
+class ValidationRun:
     """Whole networks that were run.
 
     Args:
         spread: Those whose predicted latency spreads evenly over its range.
         random: Plainly random ones.
         measured_ms: Median latency of each, those of `spread` first.
-        level_ms: Level of the device meanwhile.
+        reference_latency_ms: Level of the device meanwhile.
         noise_percent: Median difference of two timings of one network, in turns with all others.
         unstable: How many have runs that differ by more than 5 % between the tenth and the ninetieth percentile.
     """
@@ -40,69 +42,74 @@ class Checked:
     spread: Networks
     random: Networks
     measured_ms: list[float]
-    level_ms: float
+    reference_latency_ms: float
     noise_percent: float
     unstable: int
 
 
-def measure_whole(space: SearchSpace, table: LatencyTable, count: int, bench: Bench, budget: Budget | None) -> Checked:
+def measure_validation_networks(
+    space: SearchSpace, table: LatencyTable, count: int, setup: ProfilingSetup, budget: Budget | None
+) -> ValidationRun:
     """Measure `count` networks whose latency by `table` spreads evenly over its range, and half as many random ones.
 
     They are of `space` and of the other known spaces that the table covers: it has one correction for all of them.
     """
-    rng = np.random.default_rng(bench.seed)
-    spaces = covered_spaces(table, space)
+    rng = np.random.default_rng(setup.seed)
+    spaces = find_covered_spaces(table, space)
     each = -(-count // len(spaces))
-    spread = [spread_networks(own, table, each, rng) for own in spaces]
-    random = [random_networks(own, round(each * _RANDOM_SHARE), rng) for own in spaces]
+    spread = [choose_spread_networks(own, table, each, rng) for own in spaces]
+    random = [draw_random_networks(own, round(each * _RANDOM_SHARE), rng) for own in spaces]
     groups = [[*own, *others] for own, others in zip(spread, random, strict=True)]
-    references = reference_networks(spaces[0])
-    bench.reporter.info(f"checking the table on {sum(map(len, groups))} whole networks")
-    runs = sum(len(group) + len(_repeated(group, len(spaces))) for group in groups) + len(references)
-    effort = 1.0 if budget is None else budget.check_effort(runs, _networks_a_pass(space))
-    meter = Meter(exporter=bench.exporter, timer=bench.with_effort(effort).timer, seed=bench.seed)
+    references = choose_reference_networks(spaces[0])
+    setup.reporter.info(f"checking the table on {sum(map(len, groups))} whole networks")
+    runs = sum(len(group) + len(_choose_repeated(group, len(spaces))) for group in groups) + len(references)
+    effort = 1.0 if budget is None else budget.choose_check_effort(runs, _count_networks_a_session(space))
+    meter = Meter(exporter=setup.exporter, timer=setup.with_effort(effort).timer, seed=setup.seed)
     # Each space has its own turn, so that small networks do not run with caches that large ones have just filled.
     timed = [
-        _timed(group, references if number == 0 else [], len(spaces), meter) for number, group in enumerate(groups)
+        _time_networks(group, references if number == 0 else [], len(spaces), meter)
+        for number, group in enumerate(groups)
     ]
     ordered = [stats for one, own in zip(timed, spread, strict=True) for stats in one.networks[: len(own)]]
     ordered += [stats for one, own in zip(timed, spread, strict=True) for stats in one.networks[len(own) :]]
-    return Checked(
+    return ValidationRun(
         spread=[network for own in spread for network in own],
         random=[network for own in random for network in own],
         measured_ms=[stats.median_ms for stats in ordered],
-        level_ms=level_ms(timed[0].references),
+        reference_latency_ms=compute_reference_latency(timed[0].references),
         noise_percent=_noise_percent([pair for one in timed for pair in one.repeated]),
         unstable=sum(stats.p90_ms - stats.p10_ms > _UNSTABLE * stats.median_ms for stats in ordered),
     )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class _Timed:
+class _TimedNetworks:
     networks: list[LatencyStats]
     references: list[LatencyStats]
     repeated: list[tuple[LatencyStats, LatencyStats]]
 
 
-def _timed(networks: Networks, references: Sequence[tuple[Layer, ...]], parts: int, meter: Meter) -> _Timed:
+def _time_networks(
+    networks: Networks, references: Sequence[tuple[Layer, ...]], parts: int, meter: Meter
+) -> _TimedNetworks:
     """Time networks in turns with the references, and some of them twice."""
-    twice = _repeated(networks, parts)
+    twice = _choose_repeated(networks, parts)
     found = meter.measure([*networks, *references, *(networks[place] for place in twice)])
     own, rest = found[: len(networks)], found[len(networks) :]
     again = rest[len(references) :]
-    return _Timed(
+    return _TimedNetworks(
         networks=own,
         references=rest[: len(references)],
         repeated=[(own[place], other) for place, other in zip(twice, again, strict=True)],
     )
 
 
-def _repeated(networks: Networks, parts: int) -> range:
+def _choose_repeated(networks: Networks, parts: int) -> range:
     """Return the places of the networks that are timed twice, where these are one of several parts."""
     return range(0, len(networks), max(1, parts * len(networks) // _REPEATED))
 
 
-def covered_spaces(table: LatencyTable, space: SearchSpace) -> list[SearchSpace]:
+def find_covered_spaces(table: LatencyTable, space: SearchSpace) -> list[SearchSpace]:
     """Return what the table covers of `space`, then of other known spaces at the resolutions that it covers of them.
 
     A space whose architectures another one of the list has too is left out.
@@ -111,47 +118,47 @@ def covered_spaces(table: LatencyTable, space: SearchSpace) -> list[SearchSpace]
     own_widths = [dataclasses.replace(space, widths=(width,)) for width in space.widths]
     known_spaces = sorted(SPACES.values(), key=lambda known: -len(known.widths))
     for candidate in (space, *own_widths, *known_spaces):
-        covered = table.covered_resolutions(candidate, 1000)
-        if covered and not any(_holds(known, candidate, covered) for known in found):
+        covered = table.find_covered_resolutions(candidate, 1000)
+        if covered and not any(_contains(known, candidate, covered) for known in found):
             found.append(candidate.with_resolutions(covered))
     return found
 
 
-def quietest_level(passes: Sequence[Pass], checked: Checked | None) -> float | None:
-    """Return the lowest level of all passes, None where none is known."""
-    levels = [measured.level_ms for measured in passes if measured.level_ms is not None]
+def find_quietest_reference_ms(sessions: Sequence[MeasurementSession], checked: ValidationRun | None) -> float | None:
+    """Return the lowest level of all sessions, None where none is known."""
+    levels = [measured.reference_latency_ms for measured in sessions if measured.reference_latency_ms is not None]
     if checked is not None:
-        levels.append(checked.level_ms)
+        levels.append(checked.reference_latency_ms)
     return min(levels, default=None)
 
 
-def with_errors(table: LatencyTable, checked: Checked, quietest_ms: float | None) -> LatencyTable:
+def add_validation(table: LatencyTable, checked: ValidationRun, quietest_ms: float | None) -> LatencyTable:
     """Return `table` with the correction that whole networks suggest, its errors over them, and the interval.
 
     Errors and interval are of corrections that were fitted without the network in question.
     """
-    factor = 1.0 if quietest_ms is None else quietest_ms / checked.level_ms
+    factor = 1.0 if quietest_ms is None else quietest_ms / checked.reference_latency_ms
     measured = [value * factor for value in checked.measured_ms]
     networks = [*checked.spread, *checked.random]
     sums = [table.sum_ms(layers) for layers in networks]
-    blocks = [searchable_blocks(layers) for layers in networks]
-    predicted = held_out(sums, blocks, measured)
+    blocks = [count_searchable_blocks(layers) for layers in networks]
+    predicted = predict_held_out(sums, blocks, measured)
     count = len(checked.spread)
     return dataclasses.replace(
         table,
-        calibration=calibrate(sums, blocks, measured)[0],
-        validation=compare(predicted[:count], measured[:count]),
-        random_validation=compare(predicted[count:], measured[count:]) if checked.random else None,
+        latency_correction=fit_correction_with_interval(sums, blocks, measured)[0],
+        validation=compute_errors(predicted[:count], measured[:count]),
+        random_validation=compute_errors(predicted[count:], measured[count:]) if checked.random else None,
     )
 
 
-def _holds(known: SearchSpace, candidate: SearchSpace, resolutions: Sequence[int]) -> bool:
+def _contains(known: SearchSpace, candidate: SearchSpace, resolutions: Sequence[int]) -> bool:
     alike = dataclasses.replace(known, name=candidate.name, widths=candidate.widths, resolutions=candidate.resolutions)
     return alike == candidate and {*candidate.widths} <= {*known.widths} and {*resolutions} <= {*known.resolutions}
 
 
-def _networks_a_pass(space: SearchSpace) -> int:
-    return space.max_gene + len(reference_networks(space))
+def _count_networks_a_session(space: SearchSpace) -> int:
+    return space.max_gene + len(choose_reference_networks(space))
 
 
 def _noise_percent(pairs: Sequence[tuple[LatencyStats, LatencyStats]]) -> float:
