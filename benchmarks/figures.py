@@ -1,7 +1,8 @@
 """Draws a search as the documentation shows it: its front, the layers of its choice, predicted and measured latency.
 
 RUN is the folder of a search on this machine. The last figure measures 40 networks here, which takes a few minutes.
-Run: natdeploy search --target-latency 0.4ms && python benchmarks/figures.py RUN [FOLDER]   (default: docs/figures)
+Run: natdeploy search --data photos --target-latency 0.4ms && python benchmarks/figures.py RUN [FOLDER]
+FOLDER is docs/figures by default.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from figure_style import BLUE, GREEN, INK, MUTED, ORANGE, SKY, save, use_style
+from figure_style import BLUE, GREEN, MUTED, ORANGE, save, use_style
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from natdeploy import api
@@ -27,27 +28,37 @@ from natdeploy.io.tables import read_table
 
 DEVICE, NETWORKS = "host", 40
 COLUMN = f"latency_ms:{DEVICE}"
-OP_COLOURS = {"stem": MUTED, "block": BLUE, "final_expand": ORANGE, "feature_mix": GREEN, "classifier": SKY}
 
 
 def draw_front(run: Path) -> Figure:
-    """Draw the archive and the front of a run, its target and its choice."""
+    """Draw the archive and the front of a run, its target and its choice, and how far the upper bound reaches."""
     archive, front = (pd.read_csv(run / f"{name}.csv") for name in ("archive", "front"))
-    metrics = json.loads((run / "subnet.json").read_text())["metrics"]
-    target = metrics["target_ms"][DEVICE]
-    chosen = archive[archive["genotype"] == " ".join(map(str, api.inspect(run / "subnet.json").genotype or ()))]
+    target = tomllib.loads((run / "run.toml").read_text())["search"]["targets"][0][DEVICE]
+    inspected = api.inspect(run / "subnet.json")
+    chosen = archive[archive["genotype"] == " ".join(map(str, inspected.genotype or ()))]
+    latency = inspected.metrics["latency_ms"][DEVICE]
+    reach = (latency["upper"] / latency["predicted"] - 1) * front[COLUMN]
     figure = Figure(figsize=(6.8, 4.2), layout="constrained")
     axes = figure.subplots()
     axes.axvspan(0, target, color=GREEN, alpha=0.08, linewidth=0)
     axes.axvline(target, color=GREEN, linestyle="--", linewidth=1.5)
     axes.scatter(archive[COLUMN], 100 * archive["top1"], s=26, color=MUTED, label="archive")
-    axes.scatter(front[COLUMN], 100 * front["top1"], s=34, color=BLUE, label="front")
+    none = np.zeros(len(front))
+    axes.errorbar(
+        front[COLUMN],
+        100 * front["top1"],
+        xerr=[none, reach],
+        fmt="o",
+        color=BLUE,
+        capsize=3,
+        label="front, upper bound",
+    )
     axes.scatter(chosen[COLUMN], 100 * chosen["top1"], s=260, color=ORANGE, marker="*", label="choice", zorder=3)
     axes.annotate(
         f"target {target:g} ms", (target, 0), (6, 12), xycoords=("data", "axes fraction"), textcoords="offset points"
     )
     axes.set(xlabel="predicted latency (ms)", ylabel="top-1 on validation images (%)", xlim=(0, None))
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     return figure
 
 
@@ -63,15 +74,13 @@ def draw_layers(run: Path) -> Figure:
     figure = Figure(figsize=(6.8, 0.27 * len(shown) + 0.9), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(shown))
-    axes.barh(places, [ms for _, _, ms in shown], color=[OP_COLOURS[layer.op] for _, layer, _ in shown])
+    axes.barh(places, [ms for _, _, ms in shown], color=BLUE)
     for place, (_, layer, ms) in zip(places, shown, strict=True):
         text = f"{layer.in_size}x{layer.in_size}, {layer.in_channels} to {layer.out_channels} channels"
-        axes.text(ms, place, f"  {text}", va="center", size=9, color=INK)
+        axes.annotate(text, (ms, place), (5, 0), textcoords="offset points", va="center", size=10)
     axes.set_yticks(places, [name for name, _, _ in shown])
     axes.invert_yaxis()
-    axes.set(xlabel="latency (ms)", xlim=(0, 1.6 * max(ms for _, _, ms in shown)))
-    present = dict.fromkeys(layer.op for _, layer, _ in shown)
-    axes.legend(handles=[Patch(color=OP_COLOURS[op], label=op.replace("_", " ")) for op in present], loc="lower right")
+    axes.set(xlabel="latency (ms)", xlim=(0, 1.4 * max(ms for _, _, ms in shown)))
     return figure
 
 

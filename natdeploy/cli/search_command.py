@@ -192,6 +192,8 @@ def _untrained(result: SearchResult) -> bool:
 def _evaluations(result: SearchResult) -> str:
     if _untrained(result):
         return "accuracies predicted"
+    if not result.evaluations:
+        return "new evaluations"
     return f"evaluations in {result.iterations} iteration{'' if result.iterations == 1 else 's'}"
 
 

@@ -26,15 +26,6 @@ PAGES = sorted(path.stem for path in TUTORIALS.glob("*.md") if path.stem != "ind
 SYSTEM = "/usr/local/bin:/usr/bin:/bin"
 # Commands of natdeploy on a page.
 FEWEST = 5
-# A search of a minute instead of one of several; the commands stay as they are.
-SHORT = """
-[search]
-warmup-epochs = 2
-adapt-epochs = 1
-initial = 8
-iterations = 2
-candidates = 2
-"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +53,7 @@ class Desk:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=800,
+            timeout=1800,
             check=False,
         )
 
@@ -82,12 +73,13 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    """A desk with a board behind ssh that has Python and trtexec, a phone behind adb, and a folder of photos."""
+    """A desk with the folder's short searches, photos, a board behind ssh with Python and trtexec, and a phone."""
     work, home, board, phone = (tmp_path / name for name in ("work", "home", "board", "phone"))
     for folder in (work, home / "natdeploy", board / "programs", board / "tmp", phone):
         folder.mkdir(parents=True)
     draw_photos(work / "photos")
-    (work / "natdeploy.toml").write_text(SHORT, encoding="utf-8")
+    (short,) = [step for step in read_page(TUTORIALS / "index.md") if isinstance(step, PageFile)]
+    (work / short.name).write_text(short.content, encoding="utf-8")
     write_stand_in(board / "programs" / "trtexec", "trtexec")
     write_quick_benchmark_model(phone)
     there = {"PATH": f"{board / 'programs'}:{SYSTEM}", "TMPDIR": str(board / "tmp"), "XDG_CACHE_HOME": str(board)}
@@ -135,20 +127,21 @@ def test_an_unknown_option_is_not_parsed() -> None:
 
 
 def test_a_page_is_read_as_commands_with_their_output(tmp_path: Path) -> None:
-    """Continued lines are one command, markers hold for the last one of a block, and titled blocks are files."""
+    """Continued lines are one command, output and exit code are of a block's last one, and titled blocks are files."""
     path = tmp_path / "page.md"
     path.write_text(
-        "<!-- exits 4 -->\n```console\n$ one \\\n    two\nsaid 1\n...\n$ three\n```\n\ntext\n\n"
-        '<!-- not run: no board -->\n```console\n$ four\n```\n\n```toml title="a.toml"\nb = 1\n```\n',
+        "```text\nno output\n```\n"
+        "<!-- exits 4 -->\n```bash\none \\\n    two\nthree\n```\n\n```text\nsaid 1\n...\n```\n\n"
+        '<!-- not run: no board -->\n```bash\nfour\n```\n\n```toml title="a.toml"\nb = 1\n```\n',
         encoding="utf-8",
     )
     one, three, four, file = read_page(path)
     assert isinstance(one, Command)
-    assert (one.text.split(), one.shown, one.exit_code, one.not_run) == (["one", "two"], ("said 1", "..."), 0, "")
+    assert (one.text.split(), one.shown, one.exit_code, one.not_run) == (["one", "two"], (), 0, "")
     assert isinstance(three, Command)
     assert isinstance(four, Command)
-    assert (three.text, three.exit_code) == ("three", 4)
-    assert (four.text, four.exit_code, four.not_run, four.place) == ("four", 0, "no board", "page.md:13")
+    assert (three.text, three.shown, three.exit_code) == ("three", ("said 1", "..."), 4)
+    assert (four.text, four.exit_code, four.not_run, four.place) == ("four", 0, "no board", "page.md:17")
     assert file == PageFile(name="a.toml", content="b = 1\n")
 
 
@@ -175,7 +168,7 @@ def draw_photos(folder: Path, classes: int = 3, each: int = 12) -> None:
 @pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.device
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_tutorial_does_what_it_says(page: str, desk: Desk) -> None:
     """Every command of the page ends with the exit code that the page promises, and prints the lines that it shows."""

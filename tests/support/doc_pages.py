@@ -1,8 +1,9 @@
 """The commands of a documentation page, as a reader would type them, and what the page shows of their output.
 
-In a fenced `console` block, lines that begin with `$ ` are commands and the others are output; `...` stands for lines
-that the page leaves out. A block with `title="NAME"` is the content of a file. A comment before a block says what is
-special about it: `<!-- exits 4 -->` or `<!-- not run: REASON -->`.
+The lines of a fenced `bash` block are commands. A `text` block right behind it shows what the last one prints,
+and `...` stands for lines that the page leaves out. A block with `title="NAME"` is the content of a file. A
+comment before a block says what is special about its last command, `<!-- exits 4 -->`, or about all, `<!-- not
+run: REASON -->`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import re
 import textwrap
 from pathlib import Path
 
-_FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]+)\n(?P<body>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<info>[^\n`]+)\n(?P<body>.*?)^ *```$(?:\n\n *```text\n(?P<shown>.*?)^ *```$)?",
+    re.MULTILINE | re.DOTALL,
+)
 _TITLE = re.compile(r'title="([^"]+)"')
 _MARKER = re.compile(r"<!-- *(exits|not run:) *([^\n]*?) *-->\s*\Z")
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,:]\d+)*(?:e[+-]?\d+)?")
@@ -59,9 +63,10 @@ def read_page(path: Path) -> list[Command | PageFile]:
         title = _TITLE.search(info)
         if title:
             found.append(PageFile(name=title[1], content=body))
-        elif info.split()[0] == "console":
+        elif info.split()[0] == "bash":
             place = f"{path.name}:{text.count(chr(10), 0, fence.start()) + 1}"
-            found += _commands(body, _MARKER.search(text, 0, fence.start()), place)
+            shown = tuple(textwrap.dedent(fence["shown"] or "").splitlines())
+            found += _commands(body, shown, _MARKER.search(text, 0, fence.start()), place)
     return found
 
 
@@ -76,17 +81,9 @@ def first_missing(shown: tuple[str, ...], output: str) -> str | None:
     return next((line for line in shown if line.strip() not in {"", "..."} and normalize(line) not in lines), None)
 
 
-def _commands(body: str, marker: re.Match[str] | None, place: str) -> list[Command]:
+def _commands(body: str, shown: tuple[str, ...], marker: re.Match[str] | None, place: str) -> list[Command]:
     exit_code = int(marker[2]) if marker and marker[1] == "exits" else 0
     not_run = marker[2] if marker and marker[1] == "not run:" else ""
-    pieces = re.split(r"^\$ ", body.replace("\\\n", " "), flags=re.MULTILINE)[1:]
-    return [
-        Command(
-            text=text,
-            shown=tuple(shown),
-            exit_code=exit_code if number == len(pieces) else 0,
-            not_run=not_run,
-            place=place,
-        )
-        for number, (text, *shown) in enumerate((piece.splitlines() for piece in pieces), 1)
-    ]
+    *lines, last = body.replace("\\\n", " ").splitlines()
+    before = [Command(text=line, shown=(), exit_code=0, not_run=not_run, place=place) for line in lines]
+    return [*before, Command(text=last, shown=shown, exit_code=exit_code, not_run=not_run, place=place)]
