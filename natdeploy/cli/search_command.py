@@ -21,7 +21,7 @@ _TRAINING = (
     "label_smoothing",
     "subnets",
     "distil",
-    "labels_beside",
+    "hard_label_weight",
     "cutmix",
     "sandwich",
 )
@@ -91,7 +91,7 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT
     help="Have subnets learn from the largest network, or from the labels alone.  [default: the preset's]",
 )
 @click.option(
-    "--labels-beside",
+    "--hard-label-weight",
     type=float,
     default=None,
     help="Weight of the labels beside the largest network's answers.  [default: the preset's]",

@@ -56,7 +56,7 @@ class Recipe:
         subnets: Subnets drawn for each step.
         distil: Whether they are distilled from the largest network, which each step trains too; else they learn from
             the labels alone.
-        labels_beside: Weight of the labels' loss beside the teacher's, for subnets that are distilled.
+        hard_label_weight: Weight of the labels' loss beside the teacher's, for subnets that are distilled.
         cutmix: Probability that the images of a batch are mixed, and their labels by the area.
         sandwich: Whether the smallest network is always one of them.
         clip_norm: Largest norm of a step's gradient.
@@ -72,7 +72,7 @@ class Recipe:
     label_smoothing: float = 0.1
     subnets: int = 2
     distil: bool = True
-    labels_beside: float = 0.0
+    hard_label_weight: float = 0.0
     cutmix: float = 0.0
     sandwich: bool = False
     clip_norm: float = 5.0
@@ -258,7 +258,7 @@ class ElasticTrainer:
             self._average = [weight.clone() for weight in weights]
 
     def _loss(self, logits: Tensor, labels: Tensor, teacher: Tensor | None) -> Tensor:
-        beside = 1.0 if teacher is None else self.recipe.labels_beside
+        beside = 1.0 if teacher is None else self.recipe.hard_label_weight
         loss = logits.new_zeros(()) if teacher is None else nnf.cross_entropy(logits, teacher)
         if beside:
             loss = loss + beside * nnf.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)

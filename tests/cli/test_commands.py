@@ -305,7 +305,7 @@ def test_training_values_of_the_preset_can_be_replaced(monkeypatch: pytest.Monke
         raise KeyboardInterrupt
 
     monkeypatch.setattr(api, "search", stopped)
-    options = "--learning-rate 0.02 --weight-decay 1e-3 --label-smoothing 0 --subnets 3 --cutmix 0.5 --labels-beside 1"
+    options = "--learning-rate 0.02 --weight-decay 1e-3 --label-smoothing 0 --subnets 3 --cutmix 0.5 --hard-label-weight 1"
     assert cli.run(["search", *options.split(), "--no-distil", "--sandwich"]) == 130
     assert cli.run(["search"]) == 130
     assert efforts == [
@@ -315,7 +315,7 @@ def test_training_values_of_the_preset_can_be_replaced(monkeypatch: pytest.Monke
             "label_smoothing": 0.0,
             "subnets": 3,
             "distil": False,
-            "labels_beside": 1.0,
+            "hard_label_weight": 1.0,
             "cutmix": 0.5,
             "sandwich": True,
         },

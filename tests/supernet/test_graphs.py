@@ -97,7 +97,7 @@ def trained(recipe, *, graphs):
     [
         Recipe(batch=9, learning_rate=1e-3, sandwich=True, averaging=0.9),
         Recipe(batch=9, learning_rate=1e-3, sandwich=True, distil=False, cutmix=0.5),
-        Recipe(batch=9, learning_rate=1e-3, labels_beside=0.5),
+        Recipe(batch=9, learning_rate=1e-3, hard_label_weight=0.5),
         Recipe(batch=9, learning_rate=1e-3, distil=False),
     ],
     ids=["sandwich", "labels alone, mixed", "distilled", "labels alone"],

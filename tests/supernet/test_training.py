@@ -185,7 +185,7 @@ def test_subnets_learn_from_the_labels_beside_the_teacher(task: Task) -> None:
     losses = []
     for weight in (0.0, 1.0, 2.0):
         supernet = Supernet(SPACE, len(task.classes), seed=3)
-        recipe = Recipe(labels_beside=weight)
+        recipe = Recipe(hard_label_weight=weight)
         trainer = ElasticTrainer(supernet, task, recipe, total_epochs=3, plain_epochs=0, seed=7)
         losses.append(trainer._loss(logits, labels, teacher))
         shares = torch.nn.functional.one_hot(labels, 10).float()
@@ -200,7 +200,7 @@ def test_training_on_mixed_images_resumes_to_the_same_weights(task: Task, tmp_pa
     trainers = []
     for _ in range(3):
         supernet = Supernet(SPACE, len(task.classes), seed=3)
-        recipe = Recipe(batch=64, cutmix=0.5, labels_beside=1.0)
+        recipe = Recipe(batch=64, cutmix=0.5, hard_label_weight=1.0)
         trainers.append(ElasticTrainer(supernet, task, recipe, total_epochs=2, plain_epochs=0, seed=7))
     whole, first, second = trainers
     for number in range(2):

@@ -53,7 +53,7 @@ class Preset:
         label_smoothing: Smoothing of the labels.
         subnets: Subnets drawn for each training step.
         distil: Whether these learn from the largest network, which each step trains too; else from the labels.
-        labels_beside: Weight of the labels' loss beside the largest network's, for subnets that learn from it.
+        hard_label_weight: Weight of the labels' loss beside the largest network's, for subnets that learn from it.
         cutmix: Probability that the images of a batch are mixed, and their labels by the area.
         sandwich: Whether one of the subnets of each step is always the smallest.
         recalibration_images: Train images for BatchNorm statistics of a subnet.
@@ -91,7 +91,7 @@ class Preset:
     label_smoothing: float = 0.1
     subnets: int
     distil: bool = True
-    labels_beside: float = 0.0
+    hard_label_weight: float = 0.0
     cutmix: float = 0.0
     sandwich: bool = False
     recalibration_images: int
@@ -188,7 +188,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             weight_decay=3e-4,
             label_smoothing=0.0,
             subnets=4,
-            labels_beside=1.0,
+            hard_label_weight=1.0,
             cutmix=0.5,
             recalibration_images=960,
         ),

@@ -21,7 +21,7 @@ _OF_RECIPE = (
     "label_smoothing",
     "subnets",
     "distil",
-    "labels_beside",
+    "hard_label_weight",
     "cutmix",
     "sandwich",
 )

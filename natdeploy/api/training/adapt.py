@@ -32,7 +32,7 @@ def adapt(
     label_smoothing: float = 0.1,
     subnets: int = 2,
     distil: bool = True,
-    labels_beside: float = 0.0,
+    hard_label_weight: float = 0.0,
     cutmix: float = 0.0,
     sandwich: bool = False,
     averaging: float = 0.0,
@@ -62,7 +62,7 @@ def adapt(
         label_smoothing: Label smoothing.
         subnets: Subnets of each step beside the largest.
         distil: Whether the subnets learn from the largest network; else from the labels alone.
-        labels_beside: Weight of the labels' loss beside the largest network's.
+        hard_label_weight: Weight of the labels' loss beside the largest network's.
         cutmix: Probability that the images of a batch are mixed, and their labels by the area.
         sandwich: Whether one of the subnets of each step is always the smallest.
         averaging: Decay of the moving average of the weights; 0 for none.
@@ -100,7 +100,7 @@ def adapt(
             seed=seed,
             threads=prepare_torch(threads),
             distil=distil,
-            labels_beside=labels_beside,
+            hard_label_weight=hard_label_weight,
             cutmix=cutmix,
             sandwich=sandwich,
             weights=begun.name,

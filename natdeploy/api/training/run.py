@@ -53,7 +53,7 @@ class TrainingPlan:
         seed: Seed.
         threads: Threads to train with, of each process.
         distil: Whether the subnets learn from the largest network; else from the labels alone.
-        labels_beside: Weight of the labels' loss beside the largest network's.
+        hard_label_weight: Weight of the labels' loss beside the largest network's.
         cutmix: Probability that the images of a batch are mixed.
         sandwich: Whether the smallest network is always one of the subnets.
         weights: What the supernet begins with, as in `SearchPlan`; empty for random weights.
@@ -77,7 +77,7 @@ class TrainingPlan:
     seed: int
     threads: int
     distil: bool = True
-    labels_beside: float = 0.0
+    hard_label_weight: float = 0.0
     cutmix: float = 0.0
     sandwich: bool = True
     weights: str = ""
@@ -93,7 +93,7 @@ class TrainingPlan:
         if not 0 < self.learning_rate < float("inf"):
             msg = f"learning-rate is {self.learning_rate}: it must be a number over 0"
             raise InputError(msg)
-        for name in ("labels_beside", "cutmix"):
+        for name in ("hard_label_weight", "cutmix"):
             if not 0 <= getattr(self, name) <= 1:
                 msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be between 0 and 1"
                 raise InputError(msg)
@@ -117,7 +117,7 @@ class TrainingPlan:
             label_smoothing=self.label_smoothing,
             subnets=self.subnets,
             distil=self.distil,
-            labels_beside=self.labels_beside,
+            hard_label_weight=self.hard_label_weight,
             cutmix=self.cutmix,
             sandwich=self.sandwich,
             averaging=self.averaging,

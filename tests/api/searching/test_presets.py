@@ -22,7 +22,7 @@ PUBLISHED = {
         "algorithm": "auto", "population": 100, "generations": 20, "start": "latin", "crossover": "two-point",
         "crossover_rate": 0.9, "mutation": "polynomial", "mutation_rate": 0, "marginals": 150, "adapt_epochs": 5,
         "learning_rate": 2.5e-3, "weight_decay": 3e-4, "rate_warmup_epochs": 5, "batch": 96, "distil": True,
-        "subnets": 4, "climbs": 0, "cutmix": 0.5, "labels_beside": 1.0,
+        "subnets": 4, "climbs": 0, "cutmix": 0.5, "hard_label_weight": 1.0,
     },
 }  # fmt: skip
 
