@@ -47,7 +47,7 @@ _RENAMED = {"resolutions", "from_population"}
 @click.option("--hard-label-weight", type=float, default=0.0, help="Weight of the labels beside the largest's answers.")
 @click.option("--cutmix", type=float, default=0.0, help="Probability that the images of a batch are mixed.")
 @click.option("--sandwich/--no-sandwich", default=False, help="Always have the smallest subnet among those of a step.")
-@click.option("--averaging", type=float, default=0.0, help="Decay of the moving average of the weights; 0 for none.")
+@click.option("--ema-decay", type=float, default=0.0, help="Decay of the moving average of the weights; 0 for none.")
 @click.option("--samples", type=int, default=20, help="Random subnets to evaluate at the end.")
 @options.training_threads_option
 @options.seed_option

@@ -35,7 +35,7 @@ _WITH_RESUME = {"resume", "json"}
 @click.option("--weight-decay", type=float, default=5e-5, help="Weight decay.")
 @click.option("--label-smoothing", type=float, default=0.1, help="Label smoothing.")
 @click.option("--subnets", type=int, default=2, help="Subnets of each step beside the largest; one is the smallest.")
-@click.option("--averaging", type=float, default=0.998, help="Decay of the moving average of the weights; 0 for none.")
+@click.option("--ema-decay", type=float, default=0.998, help="Decay of the moving average of the weights; 0 for none.")
 @click.option("--samples", type=int, default=20, help="Random subnets to test at the end.")
 @options.training_threads_option
 @options.seed_option

@@ -60,7 +60,7 @@ class Recipe:
         cutmix: Probability that the images of a batch are mixed, and their labels by the area.
         sandwich: Whether the smallest network is always one of them.
         clip_norm: Largest norm of a step's gradient.
-        averaging: Decay, a step, of the moving average of the weights; 0 for none.
+        ema_decay: Decay, a step, of the moving average of the weights; 0 for none.
     """
 
     batch: int = 32
@@ -76,7 +76,7 @@ class Recipe:
     cutmix: float = 0.0
     sandwich: bool = False
     clip_norm: float = 5.0
-    averaging: float = 0.0
+    ema_decay: float = 0.0
 
 
 class ElasticTrainer:
@@ -215,7 +215,7 @@ class ElasticTrainer:
         torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        if self.recipe.averaging:
+        if self.recipe.ema_decay:
             self._update_average()
         return total / (len(widths) + len(trained))
 
@@ -253,7 +253,7 @@ class ElasticTrainer:
     def _update_average(self) -> None:
         weights = [weight.detach() for weight in self.supernet.parameters()]
         if self._average:
-            get_ema_multi_avg_fn(self.recipe.averaging)(self._average, weights, 0)
+            get_ema_multi_avg_fn(self.recipe.ema_decay)(self._average, weights, 0)
         else:
             self._average = [weight.clone() for weight in weights]
 

@@ -95,7 +95,7 @@ def trained(recipe, *, graphs):
 @pytest.mark.parametrize(
     "recipe",
     [
-        Recipe(batch=9, learning_rate=1e-3, sandwich=True, averaging=0.9),
+        Recipe(batch=9, learning_rate=1e-3, sandwich=True, ema_decay=0.9),
         Recipe(batch=9, learning_rate=1e-3, sandwich=True, distil=False, cutmix=0.5),
         Recipe(batch=9, learning_rate=1e-3, hard_label_weight=0.5),
         Recipe(batch=9, learning_rate=1e-3, distil=False),

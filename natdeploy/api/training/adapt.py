@@ -35,7 +35,7 @@ def adapt(
     hard_label_weight: float = 0.0,
     cutmix: float = 0.0,
     sandwich: bool = False,
-    averaging: float = 0.0,
+    ema_decay: float = 0.0,
     samples: int = 20,
     seed: int = 0,
     threads: int | None = None,
@@ -65,7 +65,7 @@ def adapt(
         hard_label_weight: Weight of the labels' loss beside the largest network's.
         cutmix: Probability that the images of a batch are mixed, and their labels by the area.
         sandwich: Whether one of the subnets of each step is always the smallest.
-        averaging: Decay of the moving average of the weights; 0 for none.
+        ema_decay: Decay of the moving average of the weights; 0 for none.
         samples: Random subnets to evaluate at the end.
         seed: Seed of everything random.
         threads: Threads to train with.
@@ -95,7 +95,7 @@ def adapt(
             weight_decay=weight_decay,
             label_smoothing=label_smoothing,
             subnets=subnets,
-            averaging=averaging,
+            ema_decay=ema_decay,
             samples=samples,
             seed=seed,
             threads=prepare_torch(threads),

@@ -30,7 +30,7 @@ def pretrain(
     weight_decay: float = 5e-5,
     label_smoothing: float = 0.1,
     subnets: int = 2,
-    averaging: float = 0.998,
+    ema_decay: float = 0.998,
     samples: int = 20,
     seed: int = 0,
     threads: int | None = None,
@@ -55,7 +55,7 @@ def pretrain(
         weight_decay: Weight decay.
         label_smoothing: Label smoothing.
         subnets: Subnets of each step beside the largest.
-        averaging: Decay of the moving average of the weights.
+        ema_decay: Decay of the moving average of the weights.
         samples: Random subnets to test.
         seed: Seed of everything random.
         threads: Threads to train with.
@@ -84,7 +84,7 @@ def pretrain(
             weight_decay=weight_decay,
             label_smoothing=label_smoothing,
             subnets=subnets,
-            averaging=averaging,
+            ema_decay=ema_decay,
             samples=samples,
             seed=seed,
             threads=prepare_torch(threads),

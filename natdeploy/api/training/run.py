@@ -48,7 +48,7 @@ class TrainingPlan:
         weight_decay: Decay of weights other than biases and BatchNorm's.
         label_smoothing: Smoothing of the labels.
         subnets: Subnets of each step beside the largest.
-        averaging: Decay, a step, of the moving average of the weights that is kept; 0 for none.
+        ema_decay: Decay, a step, of the moving average of the weights that is kept; 0 for none.
         samples: Random subnets that are tested at the end, beside the largest and the smallest.
         seed: Seed.
         threads: Threads to train with, of each process.
@@ -72,7 +72,7 @@ class TrainingPlan:
     weight_decay: float
     label_smoothing: float
     subnets: int
-    averaging: float
+    ema_decay: float
     samples: int
     seed: int
     threads: int
@@ -97,7 +97,7 @@ class TrainingPlan:
             if not 0 <= getattr(self, name) <= 1:
                 msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be between 0 and 1"
                 raise InputError(msg)
-        for name in ("weight_decay", "label_smoothing", "averaging"):
+        for name in ("weight_decay", "label_smoothing", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be 0 at least and less than 1"
                 raise InputError(msg)
@@ -120,7 +120,7 @@ class TrainingPlan:
             hard_label_weight=self.hard_label_weight,
             cutmix=self.cutmix,
             sandwich=self.sandwich,
-            averaging=self.averaging,
+            ema_decay=self.ema_decay,
         )
 
 

@@ -76,7 +76,7 @@ def test_pretraining_that_was_interrupted_resumes_to_the_same_weights(
 
 def test_the_moving_average_is_what_is_written(images: Path, whole: api.TrainingResult, tmp_path: Path) -> None:
     """Without a moving average the weights are those of the last step, so they differ from the averaged ones."""
-    plain = pretrain(images, tmp_path / "plain", averaging=0.0)
+    plain = pretrain(images, tmp_path / "plain", ema_decay=0.0)
     averaged, last = read_state(whole.weights), read_state(plain.weights)
     assert any(not torch.equal(averaged[name], last[name]) for name in last)
 
@@ -111,7 +111,7 @@ def test_pretraining_goes_on_from_weights(images: Path, whole: api.TrainingResul
         ({"epochs": 0}, "epochs is 0"),
         ({"batch": 1}, "batch is 1"),
         ({"learning_rate": float("nan")}, "learning-rate is nan"),
-        ({"averaging": 1.0}, "averaging is 1.0"),
+        ({"ema_decay": 1.0}, "ema-decay is 1.0"),
         ({"label_smoothing": -0.1}, "label-smoothing is -0.1"),
     ],
 )
