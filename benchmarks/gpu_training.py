@@ -43,11 +43,11 @@ def main() -> None:
         print(f"{name}, r = {resolution}, batches of {batch}, images/s:")
         plain = rate(static_epoch(Supernet(space, CLASSES), task, batch), images, "the largest network, plain")
         recipe = Recipe(batch=batch, sandwich=True, ema_decay=0.998)
-        for what, plain_epochs in (("the largest network in the supernet", 99), ("elastic steps", 0)):
+        for what, largest_only_epochs in (("the largest network in the supernet", 99), ("elastic steps", 0)):
             for graphs in (False, True):
                 told = f"{what}, {'with' if graphs else 'without'} CUDA graphs"
                 rate(
-                    elastic_epoch(Supernet(space, CLASSES), task, recipe, plain_epochs, graphs=graphs),
+                    elastic_epoch(Supernet(space, CLASSES), task, recipe, largest_only_epochs, graphs=graphs),
                     images,
                     told,
                     plain,
@@ -108,11 +108,11 @@ def static_epoch(supernet: Supernet, task: Task, batch: int) -> Callable[[], obj
 
 
 def elastic_epoch(
-    supernet: Supernet, task: Task, recipe: Recipe, plain_epochs: int, *, graphs: bool
+    supernet: Supernet, task: Task, recipe: Recipe, largest_only_epochs: int, *, graphs: bool
 ) -> Callable[[], object]:
     """Return an epoch of the trainer."""
     trainer = ElasticTrainer(
-        supernet.to(accelerator()), task, recipe, total_epochs=99, plain_epochs=plain_epochs, seed=SEED
+        supernet.to(accelerator()), task, recipe, total_epochs=99, largest_only_epochs=largest_only_epochs, seed=SEED
     )
     if not graphs:
         trainer._graphs = None  # the trainer has no such option, since nobody would want it

@@ -70,7 +70,7 @@ def training(space: SearchSpace, in_memory: Task, in_files: Task) -> Supernet:
     """Print images/s of training, and return what was trained."""
     recipe = Recipe(batch=BATCH, subnets=DRAWN)
     supernet = Supernet(space, CLASSES)
-    trainer = ElasticTrainer(supernet, in_memory, recipe, total_epochs=2, plain_epochs=0, seed=SEED)
+    trainer = ElasticTrainer(supernet, in_memory, recipe, total_epochs=2, largest_only_epochs=0, seed=SEED)
     trainer.epoch(0, None)
     own_s = seconds(lambda: trainer.epoch(1, None))
     copied_s = seconds(lambda: train_copies(Supernet(space, CLASSES), in_files))

@@ -90,7 +90,7 @@ class ElasticTrainer:
         task: Images.
         recipe: Settings.
         total_epochs: Epochs of the whole run; the learning rate ends at zero with the last.
-        plain_epochs: First epochs, which train the largest network alone.
+        largest_only_epochs: First epochs, which train the largest network alone.
         seed: Seed.
         team: The processes that train together; the batch is that of all of them.
 
@@ -105,14 +105,14 @@ class ElasticTrainer:
         recipe: Recipe,
         *,
         total_epochs: int,
-        plain_epochs: int,
+        largest_only_epochs: int,
         seed: int,
         team: Team | None = None,
     ) -> None:
         self._team = team or Team()
         _require_shares(self._team.count, recipe.batch, len(task.train))
         self.supernet, self.task, self.recipe = supernet, task, recipe
-        self.total_epochs, self.plain_epochs, self.seed = total_epochs, plain_epochs, seed
+        self.total_epochs, self.largest_only_epochs, self.seed = total_epochs, largest_only_epochs, seed
         self.done = 0
         self._optimizer = torch.optim.SGD(
             self._parameter_groups(), lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True
@@ -202,7 +202,7 @@ class ElasticTrainer:
                     own.copy_(average)
 
     def _step(self, images: Tensor, labels: Tensor, architectures: list[Architecture]) -> Tensor:
-        plain = self.done < self.plain_epochs
+        plain = self.done < self.largest_only_epochs
         taught = plain or self.recipe.distil
         widths = tuple(sorted({architecture.width for architecture in architectures})) if taught else ()
         trained = [] if plain else architectures

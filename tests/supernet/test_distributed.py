@@ -40,7 +40,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(count: int, batch: int) -> Non
             made_task(),
             Recipe(batch=batch),
             total_epochs=1,
-            plain_epochs=0,
+            largest_only_epochs=0,
             seed=0,
             team=Team(count=count),
         )

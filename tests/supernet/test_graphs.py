@@ -86,7 +86,7 @@ def _graphs(monkeypatch):
 
 def trained(recipe, *, graphs):
     """Return the trainer after two epochs, the first of which is plain, and their losses."""
-    trainer = ElasticTrainer(Supernet(SPACE, 3, seed=1), made_task(), recipe, total_epochs=2, plain_epochs=1, seed=2)
+    trainer = ElasticTrainer(Supernet(SPACE, 3, seed=1), made_task(), recipe, total_epochs=2, largest_only_epochs=1, seed=2)
     trainer._graphs = GraphedWork(trainer.supernet) if graphs else None
     return trainer, [trainer.epoch(number, None) for number in range(2)]
 

@@ -39,13 +39,13 @@ def make_trainer(task: Task, *, epochs: int = 3) -> ElasticTrainer:
     """A trainer whose first epoch trains the largest network alone."""
     supernet = Supernet(SPACE, len(task.classes), seed=3)
     recipe = Recipe(learning_rate=0.1)
-    return ElasticTrainer(supernet, task, recipe, total_epochs=epochs, plain_epochs=1, seed=7)
+    return ElasticTrainer(supernet, task, recipe, total_epochs=epochs, largest_only_epochs=1, seed=7)
 
 
 def test_training_lowers_the_loss_and_finds_classes(task: Task) -> None:
     """Some epochs on real images lower the loss, and the largest subnet is then far better than chance."""
     trainer = make_trainer(task, epochs=8)
-    trainer.plain_epochs = 8
+    trainer.largest_only_epochs = 8
     losses = [trainer.epoch(number, None) for number in range(8)]
     assert losses[-1] < 0.8 * losses[0]
     assert SubnetEvaluator(trainer.supernet, task).top1(largest(SPACE)) > 0.3
@@ -106,7 +106,7 @@ def test_adaptation_trains_only_what_the_population_uses(task: Task) -> None:
     They are trained through the largest network only; without it their weights would not move at all.
     """
     trainer = make_trainer(task)
-    trainer.plain_epochs = 0
+    trainer.largest_only_epochs = 0
     genotype = np.array([[0, 0, *([1, 1, 0, 0] * 5)]])
     drawn = trainer._draw(genotype, np.random.default_rng(0))
     assert set(drawn) == {smallest(SPACE)}
@@ -154,7 +154,7 @@ def moved(task: Task, recipe: Recipe) -> set[str]:
     """Train an epoch on the smallest architecture, and return the parameters that are different then."""
     supernet = Supernet(SPACE, len(task.classes), seed=3)
     before = {name: tensor.clone() for name, tensor in supernet.named_parameters()}
-    trainer = ElasticTrainer(supernet, task, recipe, total_epochs=3, plain_epochs=0, seed=7)
+    trainer = ElasticTrainer(supernet, task, recipe, total_epochs=3, largest_only_epochs=0, seed=7)
     trainer.epoch(0, np.array([[0, 0, *([1, 1, 0, 0] * 5)]]))
     return {name for name, tensor in supernet.named_parameters() if not torch.equal(tensor, before[name])}
 
@@ -170,7 +170,7 @@ def test_the_rate_rises_and_falls(task: Task) -> None:
     """The learning rate rises over its first epochs, is at its peak then, and ends at zero."""
     supernet = Supernet(SPACE, len(task.classes), seed=3)
     recipe = Recipe(learning_rate=0.5, rate_warmup_epochs=2)
-    trainer = ElasticTrainer(supernet, task, recipe, total_epochs=6, plain_epochs=0, seed=7)
+    trainer = ElasticTrainer(supernet, task, recipe, total_epochs=6, largest_only_epochs=0, seed=7)
     rates = []
     for epochs in (0.0, 1.0, 2.0, 4.0, 6.0):
         trainer._set_rate(epochs)
@@ -186,7 +186,7 @@ def test_subnets_learn_from_the_labels_beside_the_teacher(task: Task) -> None:
     for weight in (0.0, 1.0, 2.0):
         supernet = Supernet(SPACE, len(task.classes), seed=3)
         recipe = Recipe(hard_label_weight=weight)
-        trainer = ElasticTrainer(supernet, task, recipe, total_epochs=3, plain_epochs=0, seed=7)
+        trainer = ElasticTrainer(supernet, task, recipe, total_epochs=3, largest_only_epochs=0, seed=7)
         losses.append(trainer._loss(logits, labels, teacher))
         shares = torch.nn.functional.one_hot(labels, 10).float()
         assert torch.allclose(trainer._loss(logits, shares, teacher), losses[-1])
@@ -201,7 +201,7 @@ def test_training_on_mixed_images_resumes_to_the_same_weights(task: Task, tmp_pa
     for _ in range(3):
         supernet = Supernet(SPACE, len(task.classes), seed=3)
         recipe = Recipe(batch=64, cutmix=0.5, hard_label_weight=1.0)
-        trainers.append(ElasticTrainer(supernet, task, recipe, total_epochs=2, plain_epochs=0, seed=7))
+        trainers.append(ElasticTrainer(supernet, task, recipe, total_epochs=2, largest_only_epochs=0, seed=7))
     whole, first, second = trainers
     for number in range(2):
         whole.epoch(number, None)

@@ -16,7 +16,7 @@ from natdeploy.testing.tables import made_up_table
 BOARD, OTHER = "jetson-nano", "jetson-xavier-nx"
 EFFORT = {
     "warmup_epochs": 1,
-    "plain_epochs": 1,
+    "largest_only_epochs": 1,
     "adapt_epochs": 1,
     "initial": 6,
     "iterations": 1,

@@ -69,9 +69,9 @@ class SearchPlan:
         return self.effort.warmup_epochs if self.weights else self.effort.scratch_epochs
 
     @property
-    def plain_epochs(self) -> int:
+    def largest_only_epochs(self) -> int:
         """How many of these train the largest network alone: pretrained weights have that behind them."""
-        return 0 if self.weights else min(self.effort.plain_epochs, self.first_epochs)
+        return 0 if self.weights else min(self.effort.largest_only_epochs, self.first_epochs)
 
     @property
     def minimized(self) -> tuple[str, ...]:

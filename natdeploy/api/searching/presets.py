@@ -26,7 +26,7 @@ class Preset:
     Args:
         warmup_epochs: Epochs before the first archive, from pretrained weights.
         scratch_epochs: Epochs before the first archive, from random weights.
-        plain_epochs: How many of these train the largest network alone.
+        largest_only_epochs: How many of these train the largest network alone.
         adapt_epochs: Epochs of adaptation in each iteration.
         initial: Architectures of the first archive.
         iterations: Iterations.
@@ -64,7 +64,7 @@ class Preset:
 
     warmup_epochs: int
     scratch_epochs: int
-    plain_epochs: int
+    largest_only_epochs: int
     adapt_epochs: int
     initial: int
     iterations: int
@@ -124,7 +124,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "quick": Preset(
             warmup_epochs=8,
             scratch_epochs=32,
-            plain_epochs=8,
+            largest_only_epochs=8,
             adapt_epochs=10,
             initial=30,
             iterations=3,
@@ -143,7 +143,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "paper": Preset(
             warmup_epochs=5,
             scratch_epochs=150,
-            plain_epochs=50,
+            largest_only_epochs=50,
             adapt_epochs=5,
             initial=100,
             iterations=30,
@@ -167,7 +167,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "released": Preset(
             warmup_epochs=5,
             scratch_epochs=150,
-            plain_epochs=50,
+            largest_only_epochs=50,
             adapt_epochs=5,
             initial=100,
             iterations=30,
@@ -195,7 +195,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "best": Preset(
             warmup_epochs=20,
             scratch_epochs=150,
-            plain_epochs=50,
+            largest_only_epochs=50,
             adapt_epochs=5,
             initial=100,
             iterations=30,

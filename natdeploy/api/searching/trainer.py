@@ -40,7 +40,7 @@ def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[Subnet
         task,
         recipe,
         total_epochs=max(1, plan.first_epochs + effort.iterations * effort.adapt_epochs),
-        plain_epochs=plan.plain_epochs,
+        largest_only_epochs=plan.largest_only_epochs,
         seed=plan.seed,
     )
     if run.checkpoint.exists():

@@ -89,7 +89,7 @@ def adapt(
             widths=space.widths,
             data=resolved(data),
             epochs=epochs,
-            plain_epochs=0,
+            largest_only_epochs=0,
             batch=batch,
             learning_rate=learning_rate,
             weight_decay=weight_decay,

@@ -24,7 +24,7 @@ def pretrain(
     resolutions: tuple[int, ...] | None = None,
     width: float | None = None,
     epochs: int = 60,
-    plain_epochs: int = 30,
+    largest_only_epochs: int = 30,
     batch: int = 128,
     learning_rate: float = 0.2,
     weight_decay: float = 5e-5,
@@ -49,7 +49,7 @@ def pretrain(
         resolutions: Input sizes; the space's own where None.
         width: The only width; all of the space's where None.
         epochs: Epochs in all.
-        plain_epochs: Epochs, at the beginning, of the largest network alone.
+        largest_only_epochs: Epochs, at the beginning, of the largest network alone.
         batch: Images in a step.
         learning_rate: Peak learning rate.
         weight_decay: Weight decay.
@@ -78,7 +78,7 @@ def pretrain(
             widths=space.widths,
             data=resolved(data),
             epochs=epochs,
-            plain_epochs=min(plain_epochs, epochs),
+            largest_only_epochs=min(largest_only_epochs, epochs),
             batch=batch,
             learning_rate=learning_rate,
             weight_decay=weight_decay,

@@ -42,7 +42,7 @@ class TrainingPlan:
         widths: Widths that are trained.
         data: Name of the data set, or its folder, absolute.
         epochs: Epochs in all.
-        plain_epochs: How many of them, at the beginning, train the largest network alone.
+        largest_only_epochs: How many of them, at the beginning, train the largest network alone.
         batch: Images in a step, of all processes together.
         learning_rate: Peak learning rate.
         weight_decay: Decay of weights other than biases and BatchNorm's.
@@ -66,7 +66,7 @@ class TrainingPlan:
     widths: tuple[float, ...]
     data: str
     epochs: int
-    plain_epochs: int
+    largest_only_epochs: int
     batch: int
     learning_rate: float
     weight_decay: float
@@ -86,7 +86,7 @@ class TrainingPlan:
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch": 2, "subnets": 1, "threads": 1}
-        for name in ("epochs", "plain_epochs", "batch", "subnets", "samples", "seed", "threads"):
+        for name in ("epochs", "largest_only_epochs", "batch", "subnets", "samples", "seed", "threads"):
             if getattr(self, name) < least.get(name, 0):
                 msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be {least.get(name, 0)} at least"
                 raise InputError(msg)
@@ -229,7 +229,7 @@ class _Training:
             self._trained_on(),
             self.plan.recipe,
             total_epochs=self.plan.epochs,
-            plain_epochs=self.plan.plain_epochs,
+            largest_only_epochs=self.plan.largest_only_epochs,
             seed=self.plan.seed,
             team=self.team,
         )

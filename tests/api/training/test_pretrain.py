@@ -17,7 +17,7 @@ from natdeploy.supernet.checkpoints import read_state
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.testing.fakes import RecordingReporter, Step
 
-SMALL = {"epochs": 2, "plain_epochs": 1, "batch": 8, "samples": 2, "resolutions": (32,), "threads": 1, "seed": 4}
+SMALL = {"epochs": 2, "largest_only_epochs": 1, "batch": 8, "samples": 2, "resolutions": (32,), "threads": 1, "seed": 4}
 
 
 @pytest.fixture(scope="module")
