@@ -47,7 +47,7 @@ class Recipe:
 
     Args:
         batch: Images in a step.
-        least_steps: Steps of an epoch, at least: a small data set is gone through several times.
+        min_steps_per_epoch: Steps of an epoch, at least: a small data set is gone through several times.
         learning_rate: Peak rate; half a cosine leads from it to zero at the end of the run.
         rate_warmup_epochs: First epochs of the run, in which the rate rises to its peak.
         momentum: Nesterov momentum.
@@ -64,7 +64,7 @@ class Recipe:
     """
 
     batch: int = 32
-    least_steps: int = 0
+    min_steps_per_epoch: int = 0
     learning_rate: float = 0.05
     rate_warmup_epochs: int = 0
     momentum: float = 0.9
@@ -134,7 +134,7 @@ class ElasticTrainer:
             raise InputError(msg)
         rng = np.random.default_rng([self.seed, number])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        steps = epoch_steps(len(self.task.train), self.recipe.batch, self.recipe.least_steps)
+        steps = epoch_steps(len(self.task.train), self.recipe.batch, self.recipe.min_steps_per_epoch)
         self.supernet.train()
         losses = []
         resolutions = self._resolutions(population)
@@ -143,7 +143,7 @@ class ElasticTrainer:
             self.recipe.batch,
             resolutions,
             generator,
-            least=self.recipe.least_steps,
+            least=self.recipe.min_steps_per_epoch,
             cutmix=self.recipe.cutmix,
             rank=self._team.rank,
             count=self._team.count,

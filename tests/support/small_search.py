@@ -25,7 +25,7 @@ EFFORT = {
     "population": 12,
     "generations": 3,
     "batch": 128,
-    "least_steps": 0,
+    "min_steps_per_epoch": 0,
     "recalibration_images": 64,
 }
 

@@ -46,7 +46,7 @@ class Preset:
         mutation_rate: Probability of each gene to change; 0 for one gene of each child on average.
         marginals: Architectures, at most, that the supernet is adapted to.
         batch: Images in a training step.
-        least_steps: Steps of an epoch, at least: a small data set is gone through several times.
+        min_steps_per_epoch: Steps of an epoch, at least: a small data set is gone through several times.
         learning_rate: Peak learning rate.
         rate_warmup_epochs: Epochs in which the learning rate rises to it.
         weight_decay: Decay of the weights.
@@ -84,7 +84,7 @@ class Preset:
     mutation_rate: float = 0.1
     marginals: int
     batch: int
-    least_steps: int = 0
+    min_steps_per_epoch: int = 0
     learning_rate: float
     rate_warmup_epochs: int = 0
     weight_decay: float = 1e-4
@@ -134,7 +134,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             generations=40,
             marginals=20,
             batch=32,
-            least_steps=20,
+            min_steps_per_epoch=20,
             learning_rate=0.05,
             subnets=1,
             distil=False,
@@ -205,7 +205,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             generations=100,
             marginals=150,
             batch=64,
-            least_steps=20,
+            min_steps_per_epoch=20,
             learning_rate=0.05,
             rate_warmup_epochs=2,
             subnets=2,

@@ -14,7 +14,7 @@ from natdeploy.supernet.training import ElasticTrainer, Recipe
 # What a preset says of the training steps.
 _OF_RECIPE = (
     "batch",
-    "least_steps",
+    "min_steps_per_epoch",
     "learning_rate",
     "rate_warmup_epochs",
     "weight_decay",
