@@ -49,7 +49,7 @@ class Recipe:
         batch: Images in a step.
         min_steps_per_epoch: Steps of an epoch, at least: a small data set is gone through several times.
         learning_rate: Peak rate; half a cosine leads from it to zero at the end of the run.
-        rate_warmup_epochs: First epochs of the run, in which the rate rises to its peak.
+        lr_warmup_epochs: First epochs of the run, in which the rate rises to its peak.
         momentum: Nesterov momentum.
         weight_decay: Decay of weights other than biases and BatchNorm's.
         label_smoothing: Smoothing of the labels.
@@ -66,7 +66,7 @@ class Recipe:
     batch: int = 32
     min_steps_per_epoch: int = 0
     learning_rate: float = 0.05
-    rate_warmup_epochs: int = 0
+    lr_warmup_epochs: int = 0
     momentum: float = 0.9
     weight_decay: float = 1e-4
     label_smoothing: float = 0.1
@@ -282,7 +282,7 @@ class ElasticTrainer:
         return list(resolutions) if population is None else [resolutions[index] for index in population[:, 0]]
 
     def _set_rate(self, epochs: float) -> None:
-        rising = self.recipe.rate_warmup_epochs
+        rising = self.recipe.lr_warmup_epochs
         if epochs < rising:
             share = _FIRST_RATE + (1 - _FIRST_RATE) * epochs / rising
         else:

@@ -48,7 +48,7 @@ class Preset:
         batch: Images in a training step.
         min_steps_per_epoch: Steps of an epoch, at least: a small data set is gone through several times.
         learning_rate: Peak learning rate.
-        rate_warmup_epochs: Epochs in which the learning rate rises to it.
+        lr_warmup_epochs: Epochs in which the learning rate rises to it.
         weight_decay: Decay of the weights.
         label_smoothing: Smoothing of the labels.
         subnets: Subnets drawn for each training step.
@@ -86,7 +86,7 @@ class Preset:
     batch: int
     min_steps_per_epoch: int = 0
     learning_rate: float
-    rate_warmup_epochs: int = 0
+    lr_warmup_epochs: int = 0
     weight_decay: float = 1e-4
     label_smoothing: float = 0.1
     subnets: int
@@ -184,7 +184,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             marginals=150,
             batch=96,
             learning_rate=2.5e-3,
-            rate_warmup_epochs=5,
+            lr_warmup_epochs=5,
             weight_decay=3e-4,
             label_smoothing=0.0,
             subnets=4,
@@ -207,7 +207,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             batch=64,
             min_steps_per_epoch=20,
             learning_rate=0.05,
-            rate_warmup_epochs=2,
+            lr_warmup_epochs=2,
             subnets=2,
             recalibration_images=1024,
         ),

@@ -16,7 +16,7 @@ _OF_RECIPE = (
     "batch",
     "min_steps_per_epoch",
     "learning_rate",
-    "rate_warmup_epochs",
+    "lr_warmup_epochs",
     "weight_decay",
     "label_smoothing",
     "subnets",
