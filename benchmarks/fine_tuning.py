@@ -161,7 +161,7 @@ class Search:
 
     @property
     def _recipe(self) -> Recipe:
-        return Recipe(batch=self.plan.effort.batch, learning_rate=self.plan.effort.learning_rate)
+        return Recipe(batch=self.plan.effort.batch, lr=self.plan.effort.lr)
 
     def _unadapted(self) -> Supernet:
         supernet = Supernet(self.plan.space, len(self.task.classes), seed=self.seed)
@@ -187,7 +187,7 @@ def train_alone(network: nn.Module, task: Task, resolution: int, images: int, re
     """Train one network on `images` augmented images by the recipe of adaptation, distillation aside."""
     optimizer = torch.optim.SGD(
         network.parameters(),
-        lr=recipe.learning_rate,
+        lr=recipe.lr,
         momentum=recipe.momentum,
         nesterov=True,
         weight_decay=recipe.weight_decay,
@@ -196,7 +196,7 @@ def train_alone(network: nn.Module, task: Task, resolution: int, images: int, re
     network.train().to(memory_format=torch.channels_last)
     for step, (pixels, labels) in zip(range(steps), _endless(task, resolution, recipe, seed), strict=False):
         for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+            group["lr"] = recipe.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
         optimizer.zero_grad(set_to_none=True)
         nnf.cross_entropy(network(pixels), labels, label_smoothing=recipe.label_smoothing).backward()
         nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)

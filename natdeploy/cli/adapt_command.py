@@ -37,7 +37,7 @@ _RENAMED = {"resolutions", "from_population"}
 @click.option("--resolutions", default=None, help="Input sizes, such as 32,40,48.  [default: the space's]")
 @click.option("--epochs", type=int, default=20, help="Epochs.")
 @click.option("--batch", type=int, default=32, help="Images in a step.")
-@click.option("--learning-rate", type=float, default=0.1, help="Peak learning rate.")
+@click.option("--lr", type=float, default=0.1, help="Peak learning rate.")
 @click.option("--weight-decay", type=float, default=1e-4, help="Weight decay.")
 @click.option("--label-smoothing", type=float, default=0.1, help="Label smoothing.")
 @click.option("--subnets", type=int, default=2, help="Subnets of each step beside the largest.")

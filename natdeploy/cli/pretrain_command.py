@@ -31,7 +31,7 @@ _WITH_RESUME = {"resume", "json"}
 @click.option("--epochs", type=int, default=60, help="Epochs in all.")
 @click.option("--largest-only-epochs", type=int, default=30, help="Epochs of the largest network alone, at the beginning.")
 @click.option("--batch", type=int, default=128, help="Images in a step.")
-@click.option("--learning-rate", type=float, default=0.2, help="Peak learning rate.")
+@click.option("--lr", type=float, default=0.2, help="Peak learning rate.")
 @click.option("--weight-decay", type=float, default=5e-5, help="Weight decay.")
 @click.option("--label-smoothing", type=float, default=0.1, help="Label smoothing.")
 @click.option("--subnets", type=int, default=2, help="Subnets of each step beside the largest; one is the smallest.")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from natdeploy.api import Choice, Context, DeviceLatency, SearchResult
 
 _TRAINING = (
-    "learning_rate",
+    "lr",
     "weight_decay",
     "label_smoothing",
     "subnets",
@@ -81,7 +81,7 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT
 @click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
 @click.option("--candidates", type=int, default=None, help="New ones an iteration.  [default: the preset's]")
 @click.option("--batch", type=int, default=None, help="Images in a training step.  [default: the preset's]")
-@click.option("--learning-rate", type=float, default=None, help="Peak learning rate.  [default: the preset's]")
+@click.option("--lr", type=float, default=None, help="Peak learning rate.  [default: the preset's]")
 @click.option("--weight-decay", type=float, default=None, help="Weight decay.  [default: the preset's]")
 @click.option("--label-smoothing", type=float, default=None, help="Label smoothing.  [default: the preset's]")
 @click.option("--subnets", type=int, default=None, help="Subnets of a training step.  [default: the preset's]")

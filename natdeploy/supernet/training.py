@@ -48,7 +48,7 @@ class Recipe:
     Args:
         batch: Images in a step.
         min_steps_per_epoch: Steps of an epoch, at least: a small data set is gone through several times.
-        learning_rate: Peak rate; half a cosine leads from it to zero at the end of the run.
+        lr: Peak rate; half a cosine leads from it to zero at the end of the run.
         lr_warmup_epochs: First epochs of the run, in which the rate rises to its peak.
         momentum: Nesterov momentum.
         weight_decay: Decay of weights other than biases and BatchNorm's.
@@ -65,7 +65,7 @@ class Recipe:
 
     batch: int = 32
     min_steps_per_epoch: int = 0
-    learning_rate: float = 0.05
+    lr: float = 0.05
     lr_warmup_epochs: int = 0
     momentum: float = 0.9
     weight_decay: float = 1e-4
@@ -115,7 +115,7 @@ class ElasticTrainer:
         self.total_epochs, self.largest_only_epochs, self.seed = total_epochs, largest_only_epochs, seed
         self.done = 0
         self._optimizer = torch.optim.SGD(
-            self._parameter_groups(), lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True
+            self._parameter_groups(), lr=recipe.lr, momentum=recipe.momentum, nesterov=True
         )
         self._device = place_of(supernet)
         self._graphs = GraphedWork[Taught](supernet) if self._device.type == "cuda" else None
@@ -288,7 +288,7 @@ class ElasticTrainer:
         else:
             progress = (epochs - rising) / max(1, self.total_epochs - rising)
             share = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        rate = self.recipe.learning_rate * share
+        rate = self.recipe.lr * share
         for group in self._optimizer.param_groups:
             group["lr"] = rate
 

@@ -305,12 +305,12 @@ def test_training_values_of_the_preset_can_be_replaced(monkeypatch: pytest.Monke
         raise KeyboardInterrupt
 
     monkeypatch.setattr(api, "search", stopped)
-    options = "--learning-rate 0.02 --weight-decay 1e-3 --label-smoothing 0 --subnets 3 --cutmix 0.5 --hard-label-weight 1"
+    options = "--lr 0.02 --weight-decay 1e-3 --label-smoothing 0 --subnets 3 --cutmix 0.5 --hard-label-weight 1"
     assert cli.run(["search", *options.split(), "--no-distil", "--sandwich"]) == 130
     assert cli.run(["search"]) == 130
     assert efforts == [
         {
-            "learning_rate": 0.02,
+            "lr": 0.02,
             "weight_decay": 1e-3,
             "label_smoothing": 0.0,
             "subnets": 3,

@@ -95,10 +95,10 @@ def trained(recipe, *, graphs):
 @pytest.mark.parametrize(
     "recipe",
     [
-        Recipe(batch=9, learning_rate=1e-3, sandwich=True, ema_decay=0.9),
-        Recipe(batch=9, learning_rate=1e-3, sandwich=True, distil=False, cutmix=0.5),
-        Recipe(batch=9, learning_rate=1e-3, hard_label_weight=0.5),
-        Recipe(batch=9, learning_rate=1e-3, distil=False),
+        Recipe(batch=9, lr=1e-3, sandwich=True, ema_decay=0.9),
+        Recipe(batch=9, lr=1e-3, sandwich=True, distil=False, cutmix=0.5),
+        Recipe(batch=9, lr=1e-3, hard_label_weight=0.5),
+        Recipe(batch=9, lr=1e-3, distil=False),
     ],
     ids=["sandwich", "labels alone, mixed", "distilled", "labels alone"],
 )

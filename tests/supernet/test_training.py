@@ -38,7 +38,7 @@ def task() -> Task:
 def make_trainer(task: Task, *, epochs: int = 3) -> ElasticTrainer:
     """A trainer whose first epoch trains the largest network alone."""
     supernet = Supernet(SPACE, len(task.classes), seed=3)
-    recipe = Recipe(learning_rate=0.1)
+    recipe = Recipe(lr=0.1)
     return ElasticTrainer(supernet, task, recipe, total_epochs=epochs, largest_only_epochs=1, seed=7)
 
 
@@ -169,7 +169,7 @@ def test_without_distillation_only_what_is_drawn_is_trained(task: Task) -> None:
 def test_the_rate_rises_and_falls(task: Task) -> None:
     """The learning rate rises over its first epochs, is at its peak then, and ends at zero."""
     supernet = Supernet(SPACE, len(task.classes), seed=3)
-    recipe = Recipe(learning_rate=0.5, lr_warmup_epochs=2)
+    recipe = Recipe(lr=0.5, lr_warmup_epochs=2)
     trainer = ElasticTrainer(supernet, task, recipe, total_epochs=6, largest_only_epochs=0, seed=7)
     rates = []
     for epochs in (0.0, 1.0, 2.0, 4.0, 6.0):

@@ -44,7 +44,7 @@ def train(output: Path, *, batch: int = 8) -> list[float]:
     with joined_team() as team:
         supernet = Supernet(SPACE, 3, seed=1).eval()
         supernet.train = lambda mode=True: supernet  # type: ignore[method-assign, assignment]
-        recipe = Recipe(batch=batch, learning_rate=0.05, ema_decay=0.9)
+        recipe = Recipe(batch=batch, lr=0.05, ema_decay=0.9)
         trainer = ElasticTrainer(supernet, made_task(), recipe, total_epochs=EPOCHS, largest_only_epochs=1, seed=2, team=team)
         losses = [trainer.epoch(number, None) for number in range(EPOCHS)]
         trainer.use_average()

@@ -47,7 +47,7 @@ class Preset:
         marginals: Architectures, at most, that the supernet is adapted to.
         batch: Images in a training step.
         min_steps_per_epoch: Steps of an epoch, at least: a small data set is gone through several times.
-        learning_rate: Peak learning rate.
+        lr: Peak learning rate.
         lr_warmup_epochs: Epochs in which the learning rate rises to it.
         weight_decay: Decay of the weights.
         label_smoothing: Smoothing of the labels.
@@ -85,7 +85,7 @@ class Preset:
     marginals: int
     batch: int
     min_steps_per_epoch: int = 0
-    learning_rate: float
+    lr: float
     lr_warmup_epochs: int = 0
     weight_decay: float = 1e-4
     label_smoothing: float = 0.1
@@ -104,7 +104,7 @@ class Preset:
             value, low = getattr(self, field.name), _LEAST.get(field.name, 0)
             if isinstance(value, str | bool):
                 continue
-            if value < low or (field.name == "learning_rate" and value <= 0):
+            if value < low or (field.name == "lr" and value <= 0):
                 msg = f"{field.name.replace('_', '-')} is {value}: it must be {low} at least"
                 raise InputError(msg)
             if field.name in _SHARES and value > 1:
@@ -135,7 +135,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             marginals=20,
             batch=32,
             min_steps_per_epoch=20,
-            learning_rate=0.05,
+            lr=0.05,
             subnets=1,
             distil=False,
             recalibration_images=512,
@@ -157,7 +157,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             climbs=0,
             marginals=300,
             batch=96,
-            learning_rate=0.01,
+            lr=0.01,
             weight_decay=4e-5,
             label_smoothing=0.0,
             subnets=1,
@@ -183,7 +183,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             mutation_rate=0.0,
             marginals=150,
             batch=96,
-            learning_rate=2.5e-3,
+            lr=2.5e-3,
             lr_warmup_epochs=5,
             weight_decay=3e-4,
             label_smoothing=0.0,
@@ -206,7 +206,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             marginals=150,
             batch=64,
             min_steps_per_epoch=20,
-            learning_rate=0.05,
+            lr=0.05,
             lr_warmup_epochs=2,
             subnets=2,
             recalibration_images=1024,

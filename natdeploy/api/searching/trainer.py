@@ -15,7 +15,7 @@ from natdeploy.supernet.training import ElasticTrainer, Recipe
 _OF_RECIPE = (
     "batch",
     "min_steps_per_epoch",
-    "learning_rate",
+    "lr",
     "lr_warmup_epochs",
     "weight_decay",
     "label_smoothing",

@@ -27,7 +27,7 @@ def adapt(
     width: float | None = None,
     epochs: int = 20,
     batch: int = 32,
-    learning_rate: float = 0.1,
+    lr: float = 0.1,
     weight_decay: float = 1e-4,
     label_smoothing: float = 0.1,
     subnets: int = 2,
@@ -57,7 +57,7 @@ def adapt(
         width: The only width; all of the space's where None.
         epochs: Epochs.
         batch: Images in a step.
-        learning_rate: Peak learning rate.
+        lr: Peak learning rate.
         weight_decay: Weight decay.
         label_smoothing: Label smoothing.
         subnets: Subnets of each step beside the largest.
@@ -91,7 +91,7 @@ def adapt(
             epochs=epochs,
             largest_only_epochs=0,
             batch=batch,
-            learning_rate=learning_rate,
+            lr=lr,
             weight_decay=weight_decay,
             label_smoothing=label_smoothing,
             subnets=subnets,

@@ -26,7 +26,7 @@ def pretrain(
     epochs: int = 60,
     largest_only_epochs: int = 30,
     batch: int = 128,
-    learning_rate: float = 0.2,
+    lr: float = 0.2,
     weight_decay: float = 5e-5,
     label_smoothing: float = 0.1,
     subnets: int = 2,
@@ -51,7 +51,7 @@ def pretrain(
         epochs: Epochs in all.
         largest_only_epochs: Epochs, at the beginning, of the largest network alone.
         batch: Images in a step.
-        learning_rate: Peak learning rate.
+        lr: Peak learning rate.
         weight_decay: Weight decay.
         label_smoothing: Label smoothing.
         subnets: Subnets of each step beside the largest.
@@ -80,7 +80,7 @@ def pretrain(
             epochs=epochs,
             largest_only_epochs=min(largest_only_epochs, epochs),
             batch=batch,
-            learning_rate=learning_rate,
+            lr=lr,
             weight_decay=weight_decay,
             label_smoothing=label_smoothing,
             subnets=subnets,

@@ -44,7 +44,7 @@ class TrainingPlan:
         epochs: Epochs in all.
         largest_only_epochs: How many of them, at the beginning, train the largest network alone.
         batch: Images in a step, of all processes together.
-        learning_rate: Peak learning rate.
+        lr: Peak learning rate.
         weight_decay: Decay of weights other than biases and BatchNorm's.
         label_smoothing: Smoothing of the labels.
         subnets: Subnets of each step beside the largest.
@@ -68,7 +68,7 @@ class TrainingPlan:
     epochs: int
     largest_only_epochs: int
     batch: int
-    learning_rate: float
+    lr: float
     weight_decay: float
     label_smoothing: float
     subnets: int
@@ -90,8 +90,8 @@ class TrainingPlan:
             if getattr(self, name) < least.get(name, 0):
                 msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be {least.get(name, 0)} at least"
                 raise InputError(msg)
-        if not 0 < self.learning_rate < float("inf"):
-            msg = f"learning-rate is {self.learning_rate}: it must be a number over 0"
+        if not 0 < self.lr < float("inf"):
+            msg = f"lr is {self.lr}: it must be a number over 0"
             raise InputError(msg)
         for name in ("hard_label_weight", "cutmix"):
             if not 0 <= getattr(self, name) <= 1:
@@ -112,7 +112,7 @@ class TrainingPlan:
         """How each step is made."""
         return Recipe(
             batch=self.batch,
-            learning_rate=self.learning_rate,
+            lr=self.lr,
             weight_decay=self.weight_decay,
             label_smoothing=self.label_smoothing,
             subnets=self.subnets,

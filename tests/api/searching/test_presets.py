@@ -14,14 +14,14 @@ PUBLISHED = {
         "initial": 100, "archive": 300, "iterations": 30, "candidates": 100, "predictor": "rbf", "members": 500,
         "fitted": 100, "algorithm": "nsga3", "population": 100, "generations": 100, "start": "archive",
         "crossover": "uniform", "crossover_rate": 0.9, "mutation": "polynomial", "mutation_rate": 0.1, "marginals": 300,
-        "adapt_epochs": 5, "learning_rate": 0.01, "weight_decay": 4e-5, "lr_warmup_epochs": 0, "batch": 96,
+        "adapt_epochs": 5, "lr": 0.01, "weight_decay": 4e-5, "lr_warmup_epochs": 0, "batch": 96,
         "distil": False, "subnets": 1, "climbs": 0,
     },
     "released": {
         "initial": 100, "archive": 0, "iterations": 30, "candidates": 8, "predictor": "trees", "fitted": 0,
         "algorithm": "auto", "population": 100, "generations": 20, "start": "latin", "crossover": "two-point",
         "crossover_rate": 0.9, "mutation": "polynomial", "mutation_rate": 0, "marginals": 150, "adapt_epochs": 5,
-        "learning_rate": 2.5e-3, "weight_decay": 3e-4, "lr_warmup_epochs": 5, "batch": 96, "distil": True,
+        "lr": 2.5e-3, "weight_decay": 3e-4, "lr_warmup_epochs": 5, "batch": 96, "distil": True,
         "subnets": 4, "climbs": 0, "cutmix": 0.5, "hard_label_weight": 1.0,
     },
 }  # fmt: skip
@@ -47,7 +47,7 @@ def test_values_can_be_replaced() -> None:
     [
         ({"start": "latn"}, "did you mean 'latin'"),
         ({"algorithm": "nsga4"}, "unknown algorithm"),
-        ({"learning_rate": 0.0}, "learning-rate is 0.0"),
+        ({"lr": 0.0}, "lr is 0.0"),
         ({"archive": -1}, "archive is -1: it must be 0 at least"),
         ({"cutmix": 1.5}, "cutmix is 1.5: it must be 1 at most"),
         ({"candidates": 0}, "candidates is 0: it must be 1 at least"),

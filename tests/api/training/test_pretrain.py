@@ -98,7 +98,7 @@ def test_what_a_pretraining_run_holds_is_checked(whole: api.TrainingResult, tmp_
 
 def test_pretraining_goes_on_from_weights(images: Path, whole: api.TrainingResult, tmp_path: Path) -> None:
     """At next to no learning rate the weights stay those of the file, classifier included, and its hash is recorded."""
-    further = pretrain(images, tmp_path / "run", weights=whole.weights, epochs=1, learning_rate=1e-9)
+    further = pretrain(images, tmp_path / "run", weights=whole.weights, epochs=1, lr=1e-9)
     before, after = read_state(whole.weights), read_state(further.weights)
     learned = [name for name in before if name.endswith("weight")]
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in learned)
@@ -110,7 +110,7 @@ def test_pretraining_goes_on_from_weights(images: Path, whole: api.TrainingResul
     [
         ({"epochs": 0}, "epochs is 0"),
         ({"batch": 1}, "batch is 1"),
-        ({"learning_rate": float("nan")}, "learning-rate is nan"),
+        ({"lr": float("nan")}, "lr is nan"),
         ({"ema_decay": 1.0}, "ema-decay is 1.0"),
         ({"label_smoothing": -0.1}, "label-smoothing is -0.1"),
     ],
