@@ -95,7 +95,7 @@ class Search:
         print(f"seed {self.seed}: MAdds (M) {', '.join(format(row['madds'] / 1e6, '.2f') for row in chosen)}")
         architectures = [self._decode(np.array(row["genotype"].split(), dtype=np.int64)) for row in chosen]
         effort = self.plan.effort
-        images = self.epochs * len(self.task.train) * (effort.subnets + effort.distil) // NETWORKS
+        images = self.epochs * len(self.task.train) * (effort.subnets + effort.distillation) // NETWORKS
         ways: dict[str, Callable[[Architecture], float]] = {
             "adapted": self.adapted,
             "fine-tuned": lambda a: self.fine_tuned(a, images),

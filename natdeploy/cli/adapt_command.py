@@ -42,7 +42,7 @@ _RENAMED = {"resolutions", "from_population"}
 @click.option("--label-smoothing", type=float, default=0.1, help="Label smoothing.")
 @click.option("--subnets", type=int, default=2, help="Subnets of each step beside the largest.")
 @click.option(
-    "--distil/--no-distil", default=True, help="Have subnets learn from the largest network, or from the labels alone."
+    "--distillation/--no-distillation", default=True, help="Have subnets learn from the largest network, or from the labels alone."
 )
 @click.option("--hard-label-weight", type=float, default=0.0, help="Weight of the labels beside the largest's answers.")
 @click.option("--cutmix", type=float, default=0.0, help="Probability that the images of a batch are mixed.")

@@ -20,7 +20,7 @@ _TRAINING = (
     "weight_decay",
     "label_smoothing",
     "subnets",
-    "distil",
+    "distillation",
     "hard_label_weight",
     "cutmix",
     "sandwich",
@@ -86,7 +86,7 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT
 @click.option("--label-smoothing", type=float, default=None, help="Label smoothing.  [default: the preset's]")
 @click.option("--subnets", type=int, default=None, help="Subnets of a training step.  [default: the preset's]")
 @click.option(
-    "--distil/--no-distil",
+    "--distillation/--no-distillation",
     default=None,
     help="Have subnets learn from the largest network, or from the labels alone.  [default: the preset's]",
 )

@@ -54,7 +54,7 @@ class Recipe:
         weight_decay: Decay of weights other than biases and BatchNorm's.
         label_smoothing: Smoothing of the labels.
         subnets: Subnets drawn for each step.
-        distil: Whether they are distilled from the largest network, which each step trains too; else they learn from
+        distillation: Whether they are distilled from the largest network, which each step trains too; else they learn from
             the labels alone.
         hard_label_weight: Weight of the labels' loss beside the teacher's, for subnets that are distilled.
         cutmix: Probability that the images of a batch are mixed, and their labels by the area.
@@ -71,7 +71,7 @@ class Recipe:
     weight_decay: float = 1e-4
     label_smoothing: float = 0.1
     subnets: int = 2
-    distil: bool = True
+    distillation: bool = True
     hard_label_weight: float = 0.0
     cutmix: float = 0.0
     sandwich: bool = False
@@ -203,7 +203,7 @@ class ElasticTrainer:
 
     def _step(self, images: Tensor, labels: Tensor, architectures: list[Architecture]) -> Tensor:
         plain = self.done < self.largest_only_epochs
-        taught = plain or self.recipe.distil
+        taught = plain or self.recipe.distillation
         widths = tuple(sorted({architecture.width for architecture in architectures})) if taught else ()
         trained = [] if plain else architectures
         # These are the same in every step.

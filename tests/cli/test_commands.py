@@ -306,7 +306,7 @@ def test_training_values_of_the_preset_can_be_replaced(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(api, "search", stopped)
     options = "--lr 0.02 --weight-decay 1e-3 --label-smoothing 0 --subnets 3 --cutmix 0.5 --hard-label-weight 1"
-    assert cli.run(["search", *options.split(), "--no-distil", "--sandwich"]) == 130
+    assert cli.run(["search", *options.split(), "--no-distillation", "--sandwich"]) == 130
     assert cli.run(["search"]) == 130
     assert efforts == [
         {
@@ -314,7 +314,7 @@ def test_training_values_of_the_preset_can_be_replaced(monkeypatch: pytest.Monke
             "weight_decay": 1e-3,
             "label_smoothing": 0.0,
             "subnets": 3,
-            "distil": False,
+            "distillation": False,
             "hard_label_weight": 1.0,
             "cutmix": 0.5,
             "sandwich": True,

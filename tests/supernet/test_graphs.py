@@ -96,9 +96,9 @@ def trained(recipe, *, graphs):
     "recipe",
     [
         Recipe(batch=9, lr=1e-3, sandwich=True, ema_decay=0.9),
-        Recipe(batch=9, lr=1e-3, sandwich=True, distil=False, cutmix=0.5),
+        Recipe(batch=9, lr=1e-3, sandwich=True, distillation=False, cutmix=0.5),
         Recipe(batch=9, lr=1e-3, hard_label_weight=0.5),
-        Recipe(batch=9, lr=1e-3, distil=False),
+        Recipe(batch=9, lr=1e-3, distillation=False),
     ],
     ids=["sandwich", "labels alone, mixed", "distilled", "labels alone"],
 )
@@ -115,6 +115,6 @@ def test_graphs_change_nothing(recipe):
         )
         assert (found - expected).norm() < 1e-3 * (expected - before).norm(), what
     recordings = graphed._graphs._recordings.values()
-    steps = 4 if recipe.distil or recipe.sandwich else 0
+    steps = 4 if recipe.distillation or recipe.sandwich else 0
     assert sum(recording.graph.replayed for recording in recordings) == 4 + steps
     assert any(recording.graph.replayed > 1 for recording in recordings)

@@ -161,7 +161,7 @@ def moved(task: Task, recipe: Recipe) -> set[str]:
 
 def test_without_distillation_only_what_is_drawn_is_trained(task: Task) -> None:
     """Subnets that learn from the labels alone leave what they do not use as it was; a teacher trains everything."""
-    alone, taught = moved(task, Recipe(batch=128, distil=False)), moved(task, Recipe(batch=128))
+    alone, taught = moved(task, Recipe(batch=128, distillation=False)), moved(task, Recipe(batch=128))
     assert alone < taught
     assert any("classifier" in name for name in alone)
 

@@ -52,7 +52,7 @@ class Preset:
         weight_decay: Decay of the weights.
         label_smoothing: Smoothing of the labels.
         subnets: Subnets drawn for each training step.
-        distil: Whether these learn from the largest network, which each step trains too; else from the labels.
+        distillation: Whether these learn from the largest network, which each step trains too; else from the labels.
         hard_label_weight: Weight of the labels' loss beside the largest network's, for subnets that learn from it.
         cutmix: Probability that the images of a batch are mixed, and their labels by the area.
         sandwich: Whether one of the subnets of each step is always the smallest.
@@ -90,7 +90,7 @@ class Preset:
     weight_decay: float = 1e-4
     label_smoothing: float = 0.1
     subnets: int
-    distil: bool = True
+    distillation: bool = True
     hard_label_weight: float = 0.0
     cutmix: float = 0.0
     sandwich: bool = False
@@ -137,7 +137,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             min_steps_per_epoch=20,
             lr=0.05,
             subnets=1,
-            distil=False,
+            distillation=False,
             recalibration_images=512,
         ),
         "paper": Preset(
@@ -161,7 +161,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             weight_decay=4e-5,
             label_smoothing=0.0,
             subnets=1,
-            distil=False,
+            distillation=False,
             recalibration_images=2000,
         ),
         "released": Preset(

@@ -20,7 +20,7 @@ _OF_RECIPE = (
     "weight_decay",
     "label_smoothing",
     "subnets",
-    "distil",
+    "distillation",
     "hard_label_weight",
     "cutmix",
     "sandwich",

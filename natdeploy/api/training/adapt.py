@@ -31,7 +31,7 @@ def adapt(
     weight_decay: float = 1e-4,
     label_smoothing: float = 0.1,
     subnets: int = 2,
-    distil: bool = True,
+    distillation: bool = True,
     hard_label_weight: float = 0.0,
     cutmix: float = 0.0,
     sandwich: bool = False,
@@ -61,7 +61,7 @@ def adapt(
         weight_decay: Weight decay.
         label_smoothing: Label smoothing.
         subnets: Subnets of each step beside the largest.
-        distil: Whether the subnets learn from the largest network; else from the labels alone.
+        distillation: Whether the subnets learn from the largest network; else from the labels alone.
         hard_label_weight: Weight of the labels' loss beside the largest network's.
         cutmix: Probability that the images of a batch are mixed, and their labels by the area.
         sandwich: Whether one of the subnets of each step is always the smallest.
@@ -99,7 +99,7 @@ def adapt(
             samples=samples,
             seed=seed,
             threads=prepare_torch(threads),
-            distil=distil,
+            distillation=distillation,
             hard_label_weight=hard_label_weight,
             cutmix=cutmix,
             sandwich=sandwich,

@@ -52,7 +52,7 @@ class TrainingPlan:
         samples: Random subnets that are tested at the end, beside the largest and the smallest.
         seed: Seed.
         threads: Threads to train with, of each process.
-        distil: Whether the subnets learn from the largest network; else from the labels alone.
+        distillation: Whether the subnets learn from the largest network; else from the labels alone.
         hard_label_weight: Weight of the labels' loss beside the largest network's.
         cutmix: Probability that the images of a batch are mixed.
         sandwich: Whether the smallest network is always one of the subnets.
@@ -76,7 +76,7 @@ class TrainingPlan:
     samples: int
     seed: int
     threads: int
-    distil: bool = True
+    distillation: bool = True
     hard_label_weight: float = 0.0
     cutmix: float = 0.0
     sandwich: bool = True
@@ -116,7 +116,7 @@ class TrainingPlan:
             weight_decay=self.weight_decay,
             label_smoothing=self.label_smoothing,
             subnets=self.subnets,
-            distil=self.distil,
+            distillation=self.distillation,
             hard_label_weight=self.hard_label_weight,
             cutmix=self.cutmix,
             sandwich=self.sandwich,

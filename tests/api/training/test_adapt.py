@@ -193,10 +193,10 @@ def test_what_subnets_learn_from_is_an_option(folder: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(ElasticTrainer, "epoch", stopped)
 
-    given = ["--no-distil", "--hard-label-weight", "0.5", "--cutmix", "0.25", "--sandwich"]
+    given = ["--no-distillation", "--hard-label-weight", "0.5", "--cutmix", "0.25", "--sandwich"]
     assert cli.run(["adapt", *OPTIONS, *given, "-o", "run"]) == 130
     (recipe,) = recipes
-    assert (recipe.distil, recipe.hard_label_weight, recipe.cutmix, recipe.sandwich) == (False, 0.5, 0.25, True)
+    assert (recipe.distillation, recipe.hard_label_weight, recipe.cutmix, recipe.sandwich) == (False, 0.5, 0.25, True)
     assert cli.run(["adapt", "--resume", "run"]) == 130
     assert recipes[1] == recipe
     assert cli.run(["adapt", *OPTIONS, "--cutmix", "2", "-o", "other"]) == 2
