@@ -38,7 +38,7 @@ from natdeploy.supernet.accuracy_file import read_perceptron
 RESOLUTIONS = (160, 176, 192, 208, 224)
 FIRST, ROUNDS, EACH = 100, 30, 8
 SETTINGS = SearchSettings(
-    initial=FIRST, iterations=ROUNDS, candidates=EACH, members=500, population=100, generations=40, marginals=100
+    initial=FIRST, iterations=ROUNDS, candidates=EACH, ensemble_size=500, population=100, generations=40, marginals=100
 )
 Values = NDArray[np.float64]
 Accuracy = Callable[[Population], Values]
@@ -160,7 +160,7 @@ def _paper(space: SearchSpace, costs: Costs, seed: int) -> Next:
         rng = np.random.default_rng([seed, number])
         own = np.column_stack([-known, *(cost(archive) for cost in costs.values())])
         kept = survivors(own, 100, seed=seed)
-        ensemble = RBFEnsemble(*bounds(space), members=500, rng=rng)
+        ensemble = RBFEnsemble(*bounds(space), ensemble_size=500, rng=rng)
         ensemble.fit(archive[kept], known[kept])
 
         def objectives(population: Population) -> Values:

@@ -41,7 +41,7 @@ def top1(population: Population) -> np.ndarray:
 
 
 def _ensemble(rows: Population, queries: Population) -> None:
-    ensemble = RBFEnsemble(*bounds(SPACE), members=MEMBERS, rng=np.random.default_rng(0))
+    ensemble = RBFEnsemble(*bounds(SPACE), ensemble_size=MEMBERS, rng=np.random.default_rng(0))
     fit_s = _seconds(lambda: ensemble.fit(rows, top1(rows)))
     predict_s = _seconds(lambda: ensemble.predict(queries))
     rng = np.random.default_rng(0)
@@ -85,7 +85,7 @@ def _step(rows: Population) -> None:
             initial=ROWS,
             iterations=1,
             candidates=8,
-            members=MEMBERS,
+            ensemble_size=MEMBERS,
             population=100,
             generations=100,
             marginals=150,

@@ -130,7 +130,7 @@ class NatSearch:
     def _propose(self, iteration: int) -> tuple[Population, Values]:
         rng = np.random.default_rng([self.seed, iteration])
         settings = self.settings
-        predictor = make_predictor(settings.predictor, self.space, rng=rng, members=settings.members)
+        predictor = make_predictor(settings.predictor, self.space, rng=rng, ensemble_size=settings.ensemble_size)
         fitted = survivors(self._objectives(), settings.fitted or len(self.archive), seed=self.seed)
         predictor.fit(self.archive[fitted], self.top1[fitted])
 

@@ -15,33 +15,33 @@ from natdeploy.search.rbf_ensemble import RBFEnsemble
 from natdeploy.search.regressors import GaussianProcess, NearestNeighbours, boosted_trees, ridge
 from natdeploy.search.settings import AUTO, PREDICTORS, SINGLE_PREDICTORS
 
-MEMBERS = 500
+ENSEMBLE_SIZE = 500
 _FOLDS, _FEW_ROWS = 5, 100
 # Fewer members order the ensembles' predictions nearly as well, and each fold fits one.
-_TRIED_MEMBERS = 100
+_TRIED_ENSEMBLE_SIZE = 100
 # What is best with so many rows is about as good with more.
 _TRIED_ROWS = 300
 
 
-def make_predictor(name: str, space: SearchSpace, *, rng: np.random.Generator, members: int = MEMBERS) -> Predictor:
+def make_predictor(name: str, space: SearchSpace, *, rng: np.random.Generator, ensemble_size: int = ENSEMBLE_SIZE) -> Predictor:
     """Return a predictor that has not learnt anything yet.
 
     Args:
         name: One of `natdeploy.search.settings.PREDICTORS`.
         space: Search space.
         rng: Source of what is random in it.
-        members: Members of the RBF ensemble.
+        ensemble_size: Members of the RBF ensemble.
 
     Raises:
         InputError: The name is unknown.
     """
     require_known("predictor", name, PREDICTORS)
     if name == AUTO:
-        return BestPredictor(space, rng=rng, members=members)
+        return BestPredictor(space, rng=rng, ensemble_size=ensemble_size)
     if name == "trees":
         return boosted_trees(space, int(rng.integers(2**31)))
     if name == "rbf":
-        return RBFEnsemble(*bounds(space), members=members, rng=rng)
+        return RBFEnsemble(*bounds(space), ensemble_size=ensemble_size, rng=rng)
     return {"ridge": ridge, "gp": GaussianProcess, "knn": NearestNeighbours}[name](space)
 
 
@@ -52,7 +52,7 @@ def cross_validate(
     top1: Values,
     *,
     rng: np.random.Generator,
-    members: int = MEMBERS,
+    ensemble_size: int = ENSEMBLE_SIZE,
 ) -> dict[str, float | None]:
     """Return the `quality` of a predictor on rows that it was not fitted on: each fold by a fit without it.
 
@@ -65,7 +65,7 @@ def cross_validate(
     predicted = np.empty(len(population))
     for fold in _folds(len(population), rng):
         others = np.setdiff1d(np.arange(len(population)), fold)
-        predictor = make_predictor(name, space, rng=rng, members=members)
+        predictor = make_predictor(name, space, rng=rng, ensemble_size=ensemble_size)
         predictor.fit(population[others], top1[others])
         predicted[fold] = predictor.predict(population[fold])
     return quality(predicted, top1)
@@ -79,11 +79,11 @@ class BestPredictor:
     Args:
         space: Search space.
         rng: Source of what is random.
-        members: Members of the RBF ensemble.
+        ensemble_size: Members of the RBF ensemble.
     """
 
-    def __init__(self, space: SearchSpace, *, rng: np.random.Generator, members: int = MEMBERS) -> None:
-        self._space, self._rng, self._members = space, rng, members
+    def __init__(self, space: SearchSpace, *, rng: np.random.Generator, ensemble_size: int = ENSEMBLE_SIZE) -> None:
+        self._space, self._rng, self._ensemble_size = space, rng, ensemble_size
         self.name, self.quality = "", dict[str, float | None]()
         self._chosen: Predictor
 
@@ -96,7 +96,7 @@ class BestPredictor:
         self.name, self.quality = (
             self._best(population, top1) if len(population) >= 2 * _FOLDS else (SINGLE_PREDICTORS[0], {})
         )
-        self._chosen = make_predictor(self.name, self._space, rng=self._rng, members=self._members)
+        self._chosen = make_predictor(self.name, self._space, rng=self._rng, ensemble_size=self._ensemble_size)
         self._chosen.fit(population, top1)
 
     def predict(self, population: Population) -> Values:
@@ -110,11 +110,11 @@ class BestPredictor:
     def _best(self, population: Population, top1: Values) -> tuple[str, dict[str, float | None]]:
         part = self._rng.permutation(len(population))[:_TRIED_ROWS]
         folds_seed = int(self._rng.integers(2**31))
-        members = min(self._members, _TRIED_MEMBERS)
+        ensemble_size = min(self._ensemble_size, _TRIED_ENSEMBLE_SIZE)
         found: dict[str, dict[str, float | None]] = {}
         for name in SINGLE_PREDICTORS:
             rng = np.random.default_rng(folds_seed)
-            found[name] = cross_validate(name, self._space, population[part], top1[part], rng=rng, members=members)
+            found[name] = cross_validate(name, self._space, population[part], top1[part], rng=rng, ensemble_size=ensemble_size)
         best = max(found, key=lambda name: _tau(found[name]))
         return best, found[best]
 

@@ -37,15 +37,15 @@ class RBFEnsemble:
     Args:
         lower: Lowest value of each gene, an `L`-vector.
         upper: Highest value of each gene, an `L`-vector.
-        members: Members.
+        ensemble_size: Members.
         rng: Source of the choices.
     """
 
-    def __init__(self, lower: Population, upper: Population, *, members: int, rng: np.random.Generator) -> None:
+    def __init__(self, lower: Population, upper: Population, *, ensemble_size: int, rng: np.random.Generator) -> None:
         self._lower = lower.astype(float)
         self._span = np.maximum(upper - lower, 1).astype(float)
         self._free = np.flatnonzero(upper > lower)
-        self._members, self._rng = members, rng
+        self._ensemble_size, self._rng = ensemble_size, rng
         self._genes: Singles = np.empty((len(lower), 0), dtype=np.float32)
         self._centres: Singles = np.empty((0, len(lower)), dtype=np.float32)
         self._weights: Singles = np.empty((0, 0), dtype=np.float32)
@@ -65,7 +65,7 @@ class RBFEnsemble:
         rows = self._scale(population)
         # Members that chose the same genes are one, which counts as often.
         chosen, repeated = np.unique(self._choose_genes(population), axis=1, return_counts=True)
-        self._shares = repeated / self._members
+        self._shares = repeated / self._ensemble_size
         count = len(rows)
         squares = ((rows[:, None] - rows) ** 2).reshape(count * count, -1).T
         batch = max(1, _SYSTEMS // (count + len(chosen) + 1) ** 2)
@@ -117,7 +117,7 @@ class RBFEnsemble:
 
         They are to tell more rows apart than the tail has weights; where no draw does, the best one must serve.
         """
-        chosen = self._draw(len(population), self._members)
+        chosen = self._draw(len(population), self._ensemble_size)
         spare = _told_apart(population, chosen) - chosen.sum(axis=0) - 1
         for _ in range(_TRIES):
             poor = np.flatnonzero(spare <= 0)

@@ -52,7 +52,7 @@ class SearchSettings:
         initial: Architectures of the first archive.
         iterations: Iterations after it.
         candidates: Architectures that each iteration adds to the archive.
-        members: Members of the RBF ensemble.
+        ensemble_size: Members of the RBF ensemble.
         population: Architectures in a population of the evolution.
         generations: Generations of the evolution.
         marginals: Architectures of the archive, at most, that the supernet is adapted to.
@@ -70,7 +70,7 @@ class SearchSettings:
     initial: int
     iterations: int
     candidates: int
-    members: int
+    ensemble_size: int
     population: int
     generations: int
     marginals: int

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 NAT = SPACES["nat"]
 COSTS = {"madds": madds_array(NAT, 10), "params": params_array(NAT, 10)}
 SETTINGS = SearchSettings(
-    initial=30, iterations=3, candidates=8, members=15, population=20, generations=6, marginals=20
+    initial=30, iterations=3, candidates=8, ensemble_size=15, population=20, generations=6, marginals=20
 )
 
 

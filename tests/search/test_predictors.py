@@ -26,7 +26,7 @@ def make(name):
 
 def maker(name):
     """Return what makes predictors of this name."""
-    return lambda space, rng: make_predictor(name, space, rng=rng, members=MEMBERS)
+    return lambda space, rng: make_predictor(name, space, rng=rng, ensemble_size=MEMBERS)
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +76,10 @@ def test_the_ensemble_and_the_gaussian_process_know_how_sure_they_are(name, know
 
 def test_the_best_predictor_is_the_one_that_cross_validates_best(known, unseen):
     """The choice predicts exactly as the predictor that it names, and passes on what that one knows of itself."""
-    best = BestPredictor(NAT, rng=np.random.default_rng(0), members=MEMBERS)
+    best = BestPredictor(NAT, rng=np.random.default_rng(0), ensemble_size=MEMBERS)
     best.fit(*known)
     tau = {
-        name: cross_validate(name, NAT, *known, rng=np.random.default_rng(9), members=MEMBERS)["kendall"]
+        name: cross_validate(name, NAT, *known, rng=np.random.default_rng(9), ensemble_size=MEMBERS)["kendall"]
         for name in SINGLE_PREDICTORS
     }
     assert tau[best.name] > max(tau.values()) - 0.05

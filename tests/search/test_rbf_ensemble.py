@@ -17,9 +17,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 NAT = SPACES["nat"]
 
 
-def make(space=NAT, *, members=60, seed=0):
+def make(space=NAT, *, ensemble_size=60, seed=0):
     """Return an ensemble."""
-    return RBFEnsemble(*bounds(space), members=members, rng=np.random.default_rng(seed))
+    return RBFEnsemble(*bounds(space), ensemble_size=ensemble_size, rng=np.random.default_rng(seed))
 
 
 def fitted(rows, top1, **arguments):
@@ -51,7 +51,7 @@ def test_a_member_of_all_genes_interpolates():
     rows = np.repeat(lower[None], 30, axis=0)
     rng = np.random.default_rng(0)
     rows[:, 0], rows[:, 5] = rng.permutation(30) % 17, rng.permutation(30) % 10
-    one_gene = RBFEnsemble(lower, np.where(np.arange(22) == 0, upper, lower), members=5, rng=rng)
+    one_gene = RBFEnsemble(lower, np.where(np.arange(22) == 0, upper, lower), ensemble_size=5, rng=rng)
     values = np.sin(rows[:, 0]) + 3
     one_gene.fit(rows, values)
     np.testing.assert_allclose(one_gene.predict(rows), values, atol=1e-4)
@@ -63,7 +63,7 @@ def test_a_line_is_learnt_exactly():
     upper = np.where(np.arange(22) == 0, 16, lower)
     rows = np.repeat(lower[None], 17, axis=0)
     rows[:, 0] = np.arange(17)
-    predictor = RBFEnsemble(lower, upper, members=3, rng=np.random.default_rng(0))
+    predictor = RBFEnsemble(lower, upper, ensemble_size=3, rng=np.random.default_rng(0))
     predictor.fit(rows[4:10], 0.5 + 0.02 * rows[4:10, 0])
     np.testing.assert_allclose(predictor.predict(rows), 0.5 + 0.02 * np.arange(17), atol=1e-5)
 
@@ -83,7 +83,7 @@ def test_duplicates_are_averaged(unseen):
     upper = np.where(np.arange(22) == 0, 16, lower)
     told = []
     for repeated in (False, True):
-        predictor = RBFEnsemble(lower, upper, members=4, rng=np.random.default_rng(0))
+        predictor = RBFEnsemble(lower, upper, ensemble_size=4, rng=np.random.default_rng(0))
         if repeated:
             predictor.fit(np.concatenate([rows, rows]), np.concatenate([values - 0.1, values + 0.1]))
         else:
@@ -104,7 +104,7 @@ def test_rows_that_hardly_vary_are_learnt():
     """Genes of two values each, of which no choice tells many rows apart, neither hang nor fail."""
     rows = np.array([[0, 0, 1, 0, 1, 0], [1, 0, 1, 0, 1, 0], [0, 1, 1, 0, 1, 0], [1, 1, 1, 0, 1, 0]])
     values = np.array([0.1, 0.2, 0.3, 0.4])
-    predicted = fitted(rows, values, space=TINY, members=8).predict(rows)
+    predicted = fitted(rows, values, space=TINY, ensemble_size=8).predict(rows)
     assert np.isfinite(predicted).all()
     assert np.argmax(predicted) == 3
 
@@ -112,7 +112,7 @@ def test_rows_that_hardly_vary_are_learnt():
 def test_members_are_those_that_solve_their_systems_one_by_one(known, unseen):
     """The batched solution is the mean of interpolants that are built one member at a time."""
     rows, values = known[0][:40], known[1][:40]
-    predictor = fitted(rows, values, members=3)
+    predictor = fitted(rows, values, ensemble_size=3)
     lower, upper = bounds(NAT)
     scaled, asked = ((part - lower) / np.maximum(upper - lower, 1) for part in (rows, unseen[0][:20]))
     total = np.zeros(20)

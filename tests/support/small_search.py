@@ -21,7 +21,7 @@ EFFORT = {
     "initial": 6,
     "iterations": 1,
     "candidates": 2,
-    "members": 5,
+    "ensemble_size": 5,
     "population": 12,
     "generations": 3,
     "batch": 128,

@@ -128,12 +128,12 @@ def _fitted(
     if np.ptp(top1) == 0:
         msg = f"all {len(kept)} architectures have a top-1 of {top1[0]:.4g}: there is nothing to learn from them"
         raise InputError(msg)
-    model = make_predictor(name, space, rng=rng, members=_MEMBERS)
+    model = make_predictor(name, space, rng=rng, ensemble_size=_MEMBERS)
     model.fit(population, top1)
     if isinstance(model, BestPredictor):
         name, figures = model.name, model.quality
     else:
-        figures = cross_validate(name, space, population, top1, rng=rng, members=_MEMBERS)
+        figures = cross_validate(name, space, population, top1, rng=rng, ensemble_size=_MEMBERS)
     reporter.info(f"predictor {name}, fitted to {len(kept)} architectures; {_told(figures)}")
     return model.predict
 

@@ -14,7 +14,7 @@ _SHARES = {"weight_decay", "label_smoothing", "cutmix"}
 _LEAST = {
     "initial": 6,
     "batch": 2,
-    **dict.fromkeys(("candidates", "members", "population", "generations", "marginals"), 1),
+    **dict.fromkeys(("candidates", "ensemble_size", "population", "generations", "marginals"), 1),
     **dict.fromkeys(("adapt_epochs", "subnets", "recalibration_images"), 1),
 }
 
@@ -34,7 +34,7 @@ class Preset:
         archive: Architectures that are kept, at most; 0 to keep all.
         predictor: Name of the accuracy predictor.
         fitted: Architectures of the archive, at most, that it is fitted to; 0 for all.
-        members: Members of the RBF ensemble.
+        ensemble_size: Members of the RBF ensemble.
         population: Architectures in a population of the evolution.
         generations: Generations of the evolution.
         start: What its first population is: the best of the `archive`, or a `latin` hypercube.
@@ -72,7 +72,7 @@ class Preset:
     archive: int = 0
     predictor: str = DEFAULT_PREDICTOR
     fitted: int = 0
-    members: int
+    ensemble_size: int
     population: int
     generations: int
     start: str = "archive"
@@ -129,7 +129,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             initial=30,
             iterations=3,
             candidates=10,
-            members=100,
+            ensemble_size=100,
             population=60,
             generations=40,
             marginals=20,
@@ -151,7 +151,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             archive=300,
             predictor="rbf",
             fitted=100,
-            members=500,
+            ensemble_size=500,
             population=100,
             generations=100,
             climbs=0,
@@ -173,7 +173,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             iterations=30,
             candidates=8,
             predictor="trees",
-            members=500,
+            ensemble_size=500,
             population=100,
             generations=20,
             start="latin",
@@ -200,7 +200,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             initial=100,
             iterations=30,
             candidates=16,
-            members=500,
+            ensemble_size=500,
             population=100,
             generations=100,
             marginals=150,

@@ -11,7 +11,7 @@ from natdeploy.errors import InputError
 
 PUBLISHED = {
     "paper": {
-        "initial": 100, "archive": 300, "iterations": 30, "candidates": 100, "predictor": "rbf", "members": 500,
+        "initial": 100, "archive": 300, "iterations": 30, "candidates": 100, "predictor": "rbf", "ensemble_size": 500,
         "fitted": 100, "algorithm": "nsga3", "population": 100, "generations": 100, "start": "archive",
         "crossover": "uniform", "crossover_rate": 0.9, "mutation": "polynomial", "mutation_rate": 0.1, "marginals": 300,
         "adapt_epochs": 5, "lr": 0.01, "weight_decay": 4e-5, "lr_warmup_epochs": 0, "batch": 96,
