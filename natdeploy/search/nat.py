@@ -131,7 +131,7 @@ class NatSearch:
         rng = np.random.default_rng([self.seed, iteration])
         settings = self.settings
         predictor = make_predictor(settings.predictor, self.space, rng=rng, ensemble_size=settings.ensemble_size)
-        fitted = survivors(self._objectives(), settings.fitted or len(self.archive), seed=self.seed)
+        fitted = survivors(self._objectives(), settings.predictor_train_size or len(self.archive), seed=self.seed)
         predictor.fit(self.archive[fitted], self.top1[fitted])
 
         def objectives(population: Population) -> Values:

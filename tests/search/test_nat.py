@@ -248,7 +248,7 @@ def test_the_predictor_can_be_fitted_to_a_part(monkeypatch):
             return made_up_accuracy(population)
 
     monkeypatch.setattr("natdeploy.search.nat.make_predictor", lambda *_, **__: Spy())
-    started(settings=dataclasses.replace(SETTINGS, fitted=12)).propose(1)
+    started(settings=dataclasses.replace(SETTINGS, predictor_train_size=12)).propose(1)
     ((population, top1),) = seen
     assert len(distinct(population)) == 12
     np.testing.assert_allclose(top1, made_up_accuracy(population))

@@ -33,7 +33,7 @@ class Preset:
         candidates: Architectures that an iteration adds.
         archive: Architectures that are kept, at most; 0 to keep all.
         predictor: Name of the accuracy predictor.
-        fitted: Architectures of the archive, at most, that it is fitted to; 0 for all.
+        predictor_train_size: Architectures of the archive, at most, that it is fitted to; 0 for all.
         ensemble_size: Members of the RBF ensemble.
         population: Architectures in a population of the evolution.
         generations: Generations of the evolution.
@@ -71,7 +71,7 @@ class Preset:
     candidates: int
     archive: int = 0
     predictor: str = DEFAULT_PREDICTOR
-    fitted: int = 0
+    predictor_train_size: int = 0
     ensemble_size: int
     population: int
     generations: int
@@ -150,7 +150,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             candidates=100,
             archive=300,
             predictor="rbf",
-            fitted=100,
+            predictor_train_size=100,
             ensemble_size=500,
             population=100,
             generations=100,
