@@ -88,7 +88,7 @@ def _step(rows: Population) -> None:
             ensemble_size=MEMBERS,
             population=100,
             generations=100,
-            marginals=150,
+            adaptation_parents=150,
             predictor=predictor,
         )
         search = NatSearch(SPACE, costs, [], settings, seed=0)

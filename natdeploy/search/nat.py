@@ -109,7 +109,7 @@ class NatSearch:
 
     def marginal_population(self) -> Population:
         """Return the part of the archive that the supernet is to be adapted to."""
-        return self.archive[survivors(self._objectives(), self.settings.marginals, seed=self.seed)]
+        return self.archive[survivors(self._objectives(), self.settings.adaptation_parents, seed=self.seed)]
 
     def best_within(self) -> list[float | None]:
         """Return the best top-1 of the archive within each of the limits; None where nothing is."""

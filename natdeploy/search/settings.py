@@ -55,7 +55,7 @@ class SearchSettings:
         ensemble_size: Members of the RBF ensemble.
         population: Architectures in a population of the evolution.
         generations: Generations of the evolution.
-        marginals: Architectures of the archive, at most, that the supernet is adapted to.
+        adaptation_parents: Architectures of the archive, at most, that the supernet is adapted to.
         predictor: Name of the accuracy predictor.
         operators: Operators of the evolution.
         archive: Architectures that are kept, at most, by the survival of NSGA-III; 0 to keep all.
@@ -73,7 +73,7 @@ class SearchSettings:
     ensemble_size: int
     population: int
     generations: int
-    marginals: int
+    adaptation_parents: int
     predictor: str = DEFAULT_PREDICTOR
     operators: Operators = dataclasses.field(default_factory=Operators)
     archive: int = 0

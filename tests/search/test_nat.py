@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 NAT = SPACES["nat"]
 COSTS = {"madds": madds_array(NAT, 10), "params": params_array(NAT, 10)}
 SETTINGS = SearchSettings(
-    initial=30, iterations=3, candidates=8, ensemble_size=15, population=20, generations=6, marginals=20
+    initial=30, iterations=3, candidates=8, ensemble_size=15, population=20, generations=6, adaptation_parents=20
 )
 
 
@@ -167,7 +167,7 @@ def test_marginals_come_from_the_archive(driven):
 
 def test_a_small_archive_is_adapted_to_as_a_whole():
     """Where the archive is not larger than the part that is asked for, all of it counts."""
-    search = started(settings=dataclasses.replace(SETTINGS, marginals=30))
+    search = started(settings=dataclasses.replace(SETTINGS, adaptation_parents=30))
     assert np.array_equal(search.marginal_population(), search.archive)
 
 

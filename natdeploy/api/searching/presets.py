@@ -14,7 +14,7 @@ _SHARES = {"weight_decay", "label_smoothing", "cutmix"}
 _LEAST = {
     "initial": 6,
     "batch": 2,
-    **dict.fromkeys(("candidates", "ensemble_size", "population", "generations", "marginals"), 1),
+    **dict.fromkeys(("candidates", "ensemble_size", "population", "generations", "adaptation_parents"), 1),
     **dict.fromkeys(("adapt_epochs", "subnets", "recalibration_images"), 1),
 }
 
@@ -44,7 +44,7 @@ class Preset:
         crossover_rate: Share of the children that have two parents.
         mutation: Its mutation, `polynomial` or `uniform`.
         mutation_rate: Probability of each gene to change; 0 for one gene of each child on average.
-        marginals: Architectures, at most, that the supernet is adapted to.
+        adaptation_parents: Architectures, at most, that the supernet is adapted to.
         batch: Images in a training step.
         min_steps_per_epoch: Steps of an epoch, at least: a small data set is gone through several times.
         lr: Peak learning rate.
@@ -82,7 +82,7 @@ class Preset:
     crossover_rate: float = 0.9
     mutation: str = "polynomial"
     mutation_rate: float = 0.1
-    marginals: int
+    adaptation_parents: int
     batch: int
     min_steps_per_epoch: int = 0
     lr: float
@@ -132,7 +132,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             ensemble_size=100,
             population=60,
             generations=40,
-            marginals=20,
+            adaptation_parents=20,
             batch=32,
             min_steps_per_epoch=20,
             lr=0.05,
@@ -155,7 +155,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             population=100,
             generations=100,
             climbs=0,
-            marginals=300,
+            adaptation_parents=300,
             batch=96,
             lr=0.01,
             weight_decay=4e-5,
@@ -181,7 +181,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             algorithm="auto",
             crossover="two-point",
             mutation_rate=0.0,
-            marginals=150,
+            adaptation_parents=150,
             batch=96,
             lr=2.5e-3,
             lr_warmup_epochs=5,
@@ -203,7 +203,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             ensemble_size=500,
             population=100,
             generations=100,
-            marginals=150,
+            adaptation_parents=150,
             batch=64,
             min_steps_per_epoch=20,
             lr=0.05,
