@@ -38,7 +38,13 @@ from natdeploy.supernet.accuracy_file import read_perceptron
 RESOLUTIONS = (160, 176, 192, 208, 224)
 FIRST, ROUNDS, EACH = 100, 30, 8
 SETTINGS = SearchSettings(
-    initial=FIRST, iterations=ROUNDS, candidates=EACH, ensemble_size=500, population=100, generations=40, adaptation_parents=100
+    initial=FIRST,
+    iterations=ROUNDS,
+    candidates=EACH,
+    ensemble_size=500,
+    population=100,
+    generations=40,
+    adaptation_parents=100,
 )
 Values = NDArray[np.float64]
 Accuracy = Callable[[Population], Values]

@@ -161,7 +161,7 @@ class Search:
 
     @property
     def _recipe(self) -> Recipe:
-        return Recipe(batch=self.plan.effort.batch, lr=self.plan.effort.lr)
+        return Recipe(batch_size=self.plan.effort.batch_size, lr=self.plan.effort.lr)
 
     def _unadapted(self) -> Supernet:
         supernet = Supernet(self.plan.space, len(self.task.classes), seed=self.seed)
@@ -192,7 +192,7 @@ def train_alone(network: nn.Module, task: Task, resolution: int, images: int, re
         nesterov=True,
         weight_decay=recipe.weight_decay,
     )
-    steps = max(1, images // recipe.batch)
+    steps = max(1, images // recipe.batch_size)
     network.train().to(memory_format=torch.channels_last)
     for step, (pixels, labels) in zip(range(steps), _endless(task, resolution, recipe, seed), strict=False):
         for group in optimizer.param_groups:
@@ -206,7 +206,7 @@ def train_alone(network: nn.Module, task: Task, resolution: int, images: int, re
 def _endless(task: Task, resolution: int, recipe: Recipe, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     generator = torch.Generator().manual_seed(seed)
     while True:
-        yield from train_batches(task, recipe.batch, [resolution], generator)
+        yield from train_batches(task, recipe.batch_size, [resolution], generator)
 
 
 def test_top1(network: nn.Module, task: Task, resolution: int) -> float:

@@ -42,7 +42,7 @@ def main() -> None:
         task = made_task(images, resolution)
         print(f"{name}, r = {resolution}, batches of {batch}, images/s:")
         plain = rate(static_epoch(Supernet(space, CLASSES), task, batch), images, "the largest network, plain")
-        recipe = Recipe(batch=batch, sandwich=True, ema_decay=0.998)
+        recipe = Recipe(batch_size=batch, sandwich=True, ema_decay=0.998)
         for what, largest_only_epochs in (("the largest network in the supernet", 99), ("elastic steps", 0)):
             for graphs in (False, True):
                 told = f"{what}, {'with' if graphs else 'without'} CUDA graphs"

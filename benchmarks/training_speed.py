@@ -68,7 +68,7 @@ def make_files(folder: Path, size: int, images: int) -> None:
 
 def training(space: SearchSpace, in_memory: Task, in_files: Task) -> Supernet:
     """Print images/s of training, and return what was trained."""
-    recipe = Recipe(batch=BATCH, subnets=DRAWN)
+    recipe = Recipe(batch_size=BATCH, subnets=DRAWN)
     supernet = Supernet(space, CLASSES)
     trainer = ElasticTrainer(supernet, in_memory, recipe, total_epochs=2, largest_only_epochs=0, seed=SEED)
     trainer.epoch(0, None)

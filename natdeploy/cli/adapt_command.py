@@ -36,13 +36,15 @@ _RENAMED = {"resolutions", "from_population"}
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 32,40,48.  [default: the space's]")
 @click.option("--epochs", type=int, default=20, help="Epochs.")
-@click.option("--batch", type=int, default=32, help="Images in a step.")
+@click.option("--batch-size", type=int, default=32, help="Images in a step.")
 @click.option("--lr", type=float, default=0.1, help="Peak learning rate.")
 @click.option("--weight-decay", type=float, default=1e-4, help="Weight decay.")
 @click.option("--label-smoothing", type=float, default=0.1, help="Label smoothing.")
 @click.option("--subnets", type=int, default=2, help="Subnets of each step beside the largest.")
 @click.option(
-    "--distillation/--no-distillation", default=True, help="Have subnets learn from the largest network, or from the labels alone."
+    "--distillation/--no-distillation",
+    default=True,
+    help="Have subnets learn from the largest network, or from the labels alone.",
 )
 @click.option("--hard-label-weight", type=float, default=0.0, help="Weight of the labels beside the largest's answers.")
 @click.option("--cutmix", type=float, default=0.0, help="Probability that the images of a batch are mixed.")

@@ -29,8 +29,10 @@ _WITH_RESUME = {"resume", "json"}
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 32,40,48.  [default: the space's]")
 @click.option("--epochs", type=int, default=60, help="Epochs in all.")
-@click.option("--largest-only-epochs", type=int, default=30, help="Epochs of the largest network alone, at the beginning.")
-@click.option("--batch", type=int, default=128, help="Images in a step.")
+@click.option(
+    "--largest-only-epochs", type=int, default=30, help="Epochs of the largest network alone, at the beginning."
+)
+@click.option("--batch-size", type=int, default=128, help="Images in a step.")
 @click.option("--lr", type=float, default=0.2, help="Peak learning rate.")
 @click.option("--weight-decay", type=float, default=5e-5, help="Weight decay.")
 @click.option("--label-smoothing", type=float, default=0.1, help="Label smoothing.")

@@ -25,7 +25,16 @@ _TRAINING = (
     "cutmix",
     "sandwich",
 )
-_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "batch", "predictor", *_TRAINING)
+_EFFORT = (
+    "warmup_epochs",
+    "adapt_epochs",
+    "initial",
+    "iterations",
+    "candidates",
+    "batch_size",
+    "predictor",
+    *_TRAINING,
+)
 _LIMITED = {"madds": parse_count, "params": parse_count, "size": parse_size}
 _LATENCY = "latency:"
 _WITH_RESUME = {"resume", "json"}
@@ -80,7 +89,7 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT
 @click.option("--initial", type=int, default=None, help="Size of the first archive.  [default: the preset's]")
 @click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
 @click.option("--candidates", type=int, default=None, help="New ones an iteration.  [default: the preset's]")
-@click.option("--batch", type=int, default=None, help="Images in a training step.  [default: the preset's]")
+@click.option("--batch-size", type=int, default=None, help="Images in a training step.  [default: the preset's]")
 @click.option("--lr", type=float, default=None, help="Peak learning rate.  [default: the preset's]")
 @click.option("--weight-decay", type=float, default=None, help="Weight decay.  [default: the preset's]")
 @click.option("--label-smoothing", type=float, default=None, help="Label smoothing.  [default: the preset's]")

@@ -23,7 +23,9 @@ _TRIED_ENSEMBLE_SIZE = 100
 _TRIED_ROWS = 300
 
 
-def make_predictor(name: str, space: SearchSpace, *, rng: np.random.Generator, ensemble_size: int = ENSEMBLE_SIZE) -> Predictor:
+def make_predictor(
+    name: str, space: SearchSpace, *, rng: np.random.Generator, ensemble_size: int = ENSEMBLE_SIZE
+) -> Predictor:
     """Return a predictor that has not learnt anything yet.
 
     Args:
@@ -114,7 +116,9 @@ class BestPredictor:
         found: dict[str, dict[str, float | None]] = {}
         for name in SINGLE_PREDICTORS:
             rng = np.random.default_rng(folds_seed)
-            found[name] = cross_validate(name, self._space, population[part], top1[part], rng=rng, ensemble_size=ensemble_size)
+            found[name] = cross_validate(
+                name, self._space, population[part], top1[part], rng=rng, ensemble_size=ensemble_size
+            )
         best = max(found, key=lambda name: _tau(found[name]))
         return best, found[best]
 

@@ -128,14 +128,14 @@ def normalized(
     return ((x - means) / stds).contiguous(memory_format=torch.channels_last)
 
 
-def epoch_steps(images: int, batch: int, least: int = 0) -> int:
+def epoch_steps(images: int, batch_size: int, least: int = 0) -> int:
     """Return the number of batches that `train_batches` yields."""
-    return max(1, images // batch, least)
+    return max(1, images // batch_size, least)
 
 
 def train_batches(
     task: Task,
-    batch: int,
+    batch_size: int,
     resolutions: list[int],
     generator: torch.Generator,
     *,
@@ -156,10 +156,10 @@ def train_batches(
     see the images that one would see alone. Images are resized and augmented on `device`.
     """
     images = len(task.train)
-    batches = epoch_steps(images, batch, least)
-    passes = math.ceil(batches * batch / images) if least * batch > images else 1
+    batches = epoch_steps(images, batch_size, least)
+    passes = math.ceil(batches * batch_size / images) if least * batch_size > images else 1
     order = torch.cat([torch.randperm(images, generator=generator) for _ in range(passes)])
-    parts = order[: batches * batch].split(batch)
+    parts = order[: batches * batch_size].split(batch_size)
     own = [part[rank::count] for part in parts]
     for part, where, pixels in zip(parts, own, storage.batches(task.train.images, own), strict=True):
         resolution = resolutions[int(torch.randint(len(resolutions), (1,), generator=generator))]

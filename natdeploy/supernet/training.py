@@ -46,7 +46,7 @@ class Recipe:
     """How a supernet is trained.
 
     Args:
-        batch: Images in a step.
+        batch_size: Images in a step.
         min_steps_per_epoch: Steps of an epoch, at least: a small data set is gone through several times.
         lr: Peak rate; half a cosine leads from it to zero at the end of the run.
         lr_warmup_epochs: First epochs of the run, in which the rate rises to its peak.
@@ -63,7 +63,7 @@ class Recipe:
         ema_decay: Decay, a step, of the moving average of the weights; 0 for none.
     """
 
-    batch: int = 32
+    batch_size: int = 32
     min_steps_per_epoch: int = 0
     lr: float = 0.05
     lr_warmup_epochs: int = 0
@@ -110,7 +110,7 @@ class ElasticTrainer:
         team: Team | None = None,
     ) -> None:
         self._team = team or Team()
-        _require_shares(self._team.count, recipe.batch, len(task.train))
+        _require_shares(self._team.count, recipe.batch_size, len(task.train))
         self.supernet, self.task, self.recipe = supernet, task, recipe
         self.total_epochs, self.largest_only_epochs, self.seed = total_epochs, largest_only_epochs, seed
         self.done = 0
@@ -134,13 +134,13 @@ class ElasticTrainer:
             raise InputError(msg)
         rng = np.random.default_rng([self.seed, number])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        steps = epoch_steps(len(self.task.train), self.recipe.batch, self.recipe.min_steps_per_epoch)
+        steps = epoch_steps(len(self.task.train), self.recipe.batch_size, self.recipe.min_steps_per_epoch)
         self.supernet.train()
         losses = []
         resolutions = self._resolutions(population)
         batches = train_batches(
             self.task,
-            self.recipe.batch,
+            self.recipe.batch_size,
             resolutions,
             generator,
             least=self.recipe.min_steps_per_epoch,
@@ -152,7 +152,7 @@ class ElasticTrainer:
         for step, (images, labels) in enumerate(batches):
             self._set_rate(number + step / steps)
             drawn = self._draw(population, rng)
-            with _shortage_told(self.recipe.batch, images.shape[-1]):
+            with _shortage_told(self.recipe.batch_size, images.shape[-1]):
                 losses.append(self._step(images, labels, drawn))
         self._team.average_statistics(self.supernet)
         self.done += 1
@@ -301,12 +301,12 @@ class ElasticTrainer:
         ]
 
 
-def _require_shares(count: int, batch: int, images: int) -> None:
-    if count > 1 and (batch % count or batch < 2 * count or images < batch):
-        msg = f"{count} processes cannot share batches of {batch} of {images} images equally, two images each at least"
-        raise InputError(msg, hint=f"choose a --batch that is a multiple of {count}, of at most {images}")
+def _require_shares(count: int, batch_size: int, images: int) -> None:
+    if count > 1 and (batch_size % count or batch_size < 2 * count or images < batch_size):
+        msg = f"{count} processes cannot share batches of {batch_size} of {images} images equally, two images each at least"
+        raise InputError(msg, hint=f"choose a --batch-size that is a multiple of {count}, of at most {images}")
 
 
-def _shortage_told(batch: int, resolution: int) -> contextlib.AbstractContextManager[None]:
-    tried = f"--batch {batch // 2}" if batch >= 4 else "lower --resolutions"
-    return shortage_told(f"in a training step of {batch} images of {resolution} pixels", hint=f"try {tried}")
+def _shortage_told(batch_size: int, resolution: int) -> contextlib.AbstractContextManager[None]:
+    tried = f"--batch-size {batch_size // 2}" if batch_size >= 4 else "lower --resolutions"
+    return shortage_told(f"in a training step of {batch_size} images of {resolution} pixels", hint=f"try {tried}")

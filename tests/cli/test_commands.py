@@ -58,7 +58,7 @@ def write_subnet(folder: Path, content: object) -> None:
         ("search --from-scratch --weights w.safetensors", 2, "--weights cannot be given beside it"),
         ("search --weights nowhere.safetensors", 2, "nowhere.safetensors: no such file"),
         ("search --weights released", 2, "OFA released no weights for supernet starter"),
-        ("search --batch 1", 2, "batch is 1"),
+        ("search --batch-size 1", 2, "batch-size is 1"),
         ("adapt --data digits", 2, "needs --data and --output, or --resume"),
         ("adapt --data digits -o run --weights nowhere.pth", 2, "nowhere.pth: no such file"),
         ("adapt --data digits -o run --from-population nowhere.csv", 2, "nowhere.csv: no such file"),

@@ -38,7 +38,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(count: int, batch: int) -> Non
         ElasticTrainer(
             Supernet(SPACE, 3),
             made_task(),
-            Recipe(batch=batch),
+            Recipe(batch_size=batch),
             total_epochs=1,
             largest_only_epochs=0,
             seed=0,

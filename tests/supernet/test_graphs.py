@@ -86,7 +86,9 @@ def _graphs(monkeypatch):
 
 def trained(recipe, *, graphs):
     """Return the trainer after two epochs, the first of which is plain, and their losses."""
-    trainer = ElasticTrainer(Supernet(SPACE, 3, seed=1), made_task(), recipe, total_epochs=2, largest_only_epochs=1, seed=2)
+    trainer = ElasticTrainer(
+        Supernet(SPACE, 3, seed=1), made_task(), recipe, total_epochs=2, largest_only_epochs=1, seed=2
+    )
     trainer._graphs = GraphedWork(trainer.supernet) if graphs else None
     return trainer, [trainer.epoch(number, None) for number in range(2)]
 
@@ -95,10 +97,10 @@ def trained(recipe, *, graphs):
 @pytest.mark.parametrize(
     "recipe",
     [
-        Recipe(batch=9, lr=1e-3, sandwich=True, ema_decay=0.9),
-        Recipe(batch=9, lr=1e-3, sandwich=True, distillation=False, cutmix=0.5),
-        Recipe(batch=9, lr=1e-3, hard_label_weight=0.5),
-        Recipe(batch=9, lr=1e-3, distillation=False),
+        Recipe(batch_size=9, lr=1e-3, sandwich=True, ema_decay=0.9),
+        Recipe(batch_size=9, lr=1e-3, sandwich=True, distillation=False, cutmix=0.5),
+        Recipe(batch_size=9, lr=1e-3, hard_label_weight=0.5),
+        Recipe(batch_size=9, lr=1e-3, distillation=False),
     ],
     ids=["sandwich", "labels alone, mixed", "distilled", "labels alone"],
 )

@@ -42,7 +42,7 @@ def test_torch_on_this_machine_is_understood() -> None:
         "import resource, torch\n"
         "from natdeploy.supernet.memory import shortage_told\n"
         "resource.setrlimit(resource.RLIMIT_AS, (64 << 30, 64 << 30))\n"
-        "with shortage_told('in a step', hint='try --batch 4'):\n"
+        "with shortage_told('in a step', hint='try --batch-size 4'):\n"
         "    torch.empty(1 << 40)\n"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

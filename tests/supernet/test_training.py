@@ -161,7 +161,7 @@ def moved(task: Task, recipe: Recipe) -> set[str]:
 
 def test_without_distillation_only_what_is_drawn_is_trained(task: Task) -> None:
     """Subnets that learn from the labels alone leave what they do not use as it was; a teacher trains everything."""
-    alone, taught = moved(task, Recipe(batch=128, distillation=False)), moved(task, Recipe(batch=128))
+    alone, taught = moved(task, Recipe(batch_size=128, distillation=False)), moved(task, Recipe(batch_size=128))
     assert alone < taught
     assert any("classifier" in name for name in alone)
 
@@ -200,7 +200,7 @@ def test_training_on_mixed_images_resumes_to_the_same_weights(task: Task, tmp_pa
     trainers = []
     for _ in range(3):
         supernet = Supernet(SPACE, len(task.classes), seed=3)
-        recipe = Recipe(batch=64, cutmix=0.5, hard_label_weight=1.0)
+        recipe = Recipe(batch_size=64, cutmix=0.5, hard_label_weight=1.0)
         trainers.append(ElasticTrainer(supernet, task, recipe, total_epochs=2, largest_only_epochs=0, seed=7))
     whole, first, second = trainers
     for number in range(2):

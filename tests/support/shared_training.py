@@ -38,14 +38,16 @@ def made_task() -> Task:
     )
 
 
-def train(output: Path, *, batch: int = 8) -> list[float]:
+def train(output: Path, *, batch_size: int = 8) -> list[float]:
     """Train two epochs, write the weights, and return the losses."""
     torch.set_num_threads(1)
     with joined_team() as team:
         supernet = Supernet(SPACE, 3, seed=1).eval()
         supernet.train = lambda mode=True: supernet  # type: ignore[method-assign, assignment]
-        recipe = Recipe(batch=batch, lr=0.05, ema_decay=0.9)
-        trainer = ElasticTrainer(supernet, made_task(), recipe, total_epochs=EPOCHS, largest_only_epochs=1, seed=2, team=team)
+        recipe = Recipe(batch_size=batch_size, lr=0.05, ema_decay=0.9)
+        trainer = ElasticTrainer(
+            supernet, made_task(), recipe, total_epochs=EPOCHS, largest_only_epochs=1, seed=2, team=team
+        )
         losses = [trainer.epoch(number, None) for number in range(EPOCHS)]
         trainer.use_average()
         torch.save({"losses": losses, "rank": team.rank, **supernet.state_dict()}, output / f"{team.rank}.pt")

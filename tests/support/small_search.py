@@ -24,7 +24,7 @@ EFFORT = {
     "ensemble_size": 5,
     "population": 12,
     "generations": 3,
-    "batch": 128,
+    "batch_size": 128,
     "min_steps_per_epoch": 0,
     "recalibration_images": 64,
 }

@@ -13,7 +13,7 @@ from natdeploy.search.settings import DEFAULT_PREDICTOR, PREDICTORS, STARTS, Ope
 _SHARES = {"weight_decay", "label_smoothing", "cutmix"}
 _LEAST = {
     "initial": 6,
-    "batch": 2,
+    "batch_size": 2,
     **dict.fromkeys(("candidates", "ensemble_size", "population", "generations", "adaptation_parents"), 1),
     **dict.fromkeys(("adapt_epochs", "subnets", "recalibration_images"), 1),
 }
@@ -45,7 +45,7 @@ class Preset:
         mutation: Its mutation, `polynomial` or `uniform`.
         mutation_rate: Probability of each gene to change; 0 for one gene of each child on average.
         adaptation_parents: Architectures, at most, that the supernet is adapted to.
-        batch: Images in a training step.
+        batch_size: Images in a training step.
         min_steps_per_epoch: Steps of an epoch, at least: a small data set is gone through several times.
         lr: Peak learning rate.
         lr_warmup_epochs: Epochs in which the learning rate rises to it.
@@ -83,7 +83,7 @@ class Preset:
     mutation: str = "polynomial"
     mutation_rate: float = 0.1
     adaptation_parents: int
-    batch: int
+    batch_size: int
     min_steps_per_epoch: int = 0
     lr: float
     lr_warmup_epochs: int = 0
@@ -133,7 +133,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             population=60,
             generations=40,
             adaptation_parents=20,
-            batch=32,
+            batch_size=32,
             min_steps_per_epoch=20,
             lr=0.05,
             subnets=1,
@@ -156,7 +156,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             generations=100,
             climbs=0,
             adaptation_parents=300,
-            batch=96,
+            batch_size=96,
             lr=0.01,
             weight_decay=4e-5,
             label_smoothing=0.0,
@@ -182,7 +182,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             crossover="two-point",
             mutation_rate=0.0,
             adaptation_parents=150,
-            batch=96,
+            batch_size=96,
             lr=2.5e-3,
             lr_warmup_epochs=5,
             weight_decay=3e-4,
@@ -204,7 +204,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             population=100,
             generations=100,
             adaptation_parents=150,
-            batch=64,
+            batch_size=64,
             min_steps_per_epoch=20,
             lr=0.05,
             lr_warmup_epochs=2,

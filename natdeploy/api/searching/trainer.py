@@ -13,7 +13,7 @@ from natdeploy.supernet.training import ElasticTrainer, Recipe
 
 # What a preset says of the training steps.
 _OF_RECIPE = (
-    "batch",
+    "batch_size",
     "min_steps_per_epoch",
     "lr",
     "lr_warmup_epochs",

@@ -26,7 +26,7 @@ def adapt(
     resolutions: tuple[int, ...] | None = None,
     width: float | None = None,
     epochs: int = 20,
-    batch: int = 32,
+    batch_size: int = 32,
     lr: float = 0.1,
     weight_decay: float = 1e-4,
     label_smoothing: float = 0.1,
@@ -56,7 +56,7 @@ def adapt(
         resolutions: Input sizes; the space's own where None.
         width: The only width; all of the space's where None.
         epochs: Epochs.
-        batch: Images in a step.
+        batch_size: Images in a step.
         lr: Peak learning rate.
         weight_decay: Weight decay.
         label_smoothing: Label smoothing.
@@ -90,7 +90,7 @@ def adapt(
             data=resolved(data),
             epochs=epochs,
             largest_only_epochs=0,
-            batch=batch,
+            batch_size=batch_size,
             lr=lr,
             weight_decay=weight_decay,
             label_smoothing=label_smoothing,

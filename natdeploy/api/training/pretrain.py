@@ -25,7 +25,7 @@ def pretrain(
     width: float | None = None,
     epochs: int = 60,
     largest_only_epochs: int = 30,
-    batch: int = 128,
+    batch_size: int = 128,
     lr: float = 0.2,
     weight_decay: float = 5e-5,
     label_smoothing: float = 0.1,
@@ -50,7 +50,7 @@ def pretrain(
         width: The only width; all of the space's where None.
         epochs: Epochs in all.
         largest_only_epochs: Epochs, at the beginning, of the largest network alone.
-        batch: Images in a step.
+        batch_size: Images in a step.
         lr: Peak learning rate.
         weight_decay: Weight decay.
         label_smoothing: Label smoothing.
@@ -79,7 +79,7 @@ def pretrain(
             data=resolved(data),
             epochs=epochs,
             largest_only_epochs=min(largest_only_epochs, epochs),
-            batch=batch,
+            batch_size=batch_size,
             lr=lr,
             weight_decay=weight_decay,
             label_smoothing=label_smoothing,

@@ -43,7 +43,7 @@ class TrainingPlan:
         data: Name of the data set, or its folder, absolute.
         epochs: Epochs in all.
         largest_only_epochs: How many of them, at the beginning, train the largest network alone.
-        batch: Images in a step, of all processes together.
+        batch_size: Images in a step, of all processes together.
         lr: Peak learning rate.
         weight_decay: Decay of weights other than biases and BatchNorm's.
         label_smoothing: Smoothing of the labels.
@@ -67,7 +67,7 @@ class TrainingPlan:
     data: str
     epochs: int
     largest_only_epochs: int
-    batch: int
+    batch_size: int
     lr: float
     weight_decay: float
     label_smoothing: float
@@ -85,8 +85,8 @@ class TrainingPlan:
     population: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch": 2, "subnets": 1, "threads": 1}
-        for name in ("epochs", "largest_only_epochs", "batch", "subnets", "samples", "seed", "threads"):
+        least = {"epochs": 1, "batch_size": 2, "subnets": 1, "threads": 1}
+        for name in ("epochs", "largest_only_epochs", "batch_size", "subnets", "samples", "seed", "threads"):
             if getattr(self, name) < least.get(name, 0):
                 msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be {least.get(name, 0)} at least"
                 raise InputError(msg)
@@ -111,7 +111,7 @@ class TrainingPlan:
     def recipe(self) -> Recipe:
         """How each step is made."""
         return Recipe(
-            batch=self.batch,
+            batch_size=self.batch_size,
             lr=self.lr,
             weight_decay=self.weight_decay,
             label_smoothing=self.label_smoothing,

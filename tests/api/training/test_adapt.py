@@ -23,9 +23,9 @@ from natdeploy.supernet.training import ElasticTrainer
 from natdeploy.testing.fakes import RecordingReporter, Step
 from tests.support.torchrun import torchrun
 
-SMALL = {"data": "images", "epochs": 2, "batch": 8, "samples": 1, "resolutions": (32,), "threads": 1, "seed": 4}
+SMALL = {"data": "images", "epochs": 2, "batch_size": 8, "samples": 1, "resolutions": (32,), "threads": 1, "seed": 4}
 OPTIONS = shlex.split(
-    "--data images --batch 8 --samples 1 --resolutions 32 --seed 4 --threads 1 --weights w.safetensors"
+    "--data images --batch-size 8 --samples 1 --resolutions 32 --seed 4 --threads 1 --weights w.safetensors"
 )
 
 
@@ -136,7 +136,7 @@ def test_memory_that_runs_out_is_said_with_the_batch_to_try(folder: Path, monkey
         monkeypatch.setattr(ElasticTrainer, "_step", fail)
         with pytest.raises(MemoryShortageError, match="in a training step of 8 images of 32 pixels") as told:
             adapt(f"run-{type(error).__name__}")
-        assert told.value.hint == "try --batch 4"
+        assert told.value.hint == "try --batch-size 4"
 
 
 def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,15 @@ from natdeploy.supernet.checkpoints import read_state
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.testing.fakes import RecordingReporter, Step
 
-SMALL = {"epochs": 2, "largest_only_epochs": 1, "batch": 8, "samples": 2, "resolutions": (32,), "threads": 1, "seed": 4}
+SMALL = {
+    "epochs": 2,
+    "largest_only_epochs": 1,
+    "batch_size": 8,
+    "samples": 2,
+    "resolutions": (32,),
+    "threads": 1,
+    "seed": 4,
+}
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +94,8 @@ def test_what_a_pretraining_run_holds_is_checked(whole: api.TrainingResult, tmp_
     copy = tmp_path / "copy"
     shutil.copytree(whole.run, copy)
     settings = (copy / "run.toml").read_text()
-    (copy / "run.toml").write_text(settings.replace("batch = 8", 'batch = "eight"'))
-    with pytest.raises(InputError, match=r"run\.toml.*batch"):
+    (copy / "run.toml").write_text(settings.replace("batch_size = 8", 'batch_size = "eight"'))
+    with pytest.raises(InputError, match=r"run\.toml.*batch_size"):
         api.resume_pretraining(copy)
     (copy / "run.toml").write_text(settings.replace("[pretrain]", "[search]"))
     with pytest.raises(InputError, match=r"\[pretrain\] is missing"):
@@ -109,7 +117,7 @@ def test_pretraining_goes_on_from_weights(images: Path, whole: api.TrainingResul
     ("changes", "said"),
     [
         ({"epochs": 0}, "epochs is 0"),
-        ({"batch": 1}, "batch is 1"),
+        ({"batch_size": 1}, "batch-size is 1"),
         ({"lr": float("nan")}, "lr is nan"),
         ({"ema_decay": 1.0}, "ema-decay is 1.0"),
         ({"label_smoothing": -0.1}, "label-smoothing is -0.1"),
