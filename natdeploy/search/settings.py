@@ -59,7 +59,7 @@ class SearchSettings:
         predictor: Name of the accuracy predictor.
         operators: Operators of the evolution.
         archive: Architectures that are kept, at most, by the survival of NSGA-III; 0 to keep all.
-        predictor_train_size: Architectures of the archive, at most, that the predictor is fitted to, chosen likewise; 0 for all.
+        predictor_train_size: Most architectures that the predictor is fitted to, chosen likewise; 0 for all.
         start: What the first population of the evolution is, one of `STARTS`.
         climbs: Climbs near each limit that follow the evolution.
 

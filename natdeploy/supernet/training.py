@@ -54,8 +54,8 @@ class Recipe:
         weight_decay: Decay of weights other than biases and BatchNorm's.
         label_smoothing: Smoothing of the labels.
         subnets: Subnets drawn for each step.
-        distillation: Whether they are distilled from the largest network, which each step trains too; else they learn from
-            the labels alone.
+        distillation: Whether they learn from the largest network, which each step trains too; else they learn from the
+            labels alone.
         hard_label_weight: Weight of the labels' loss beside the teacher's, for subnets that are distilled.
         cutmix: Probability that the images of a batch are mixed, and their labels by the area.
         sandwich: Whether the smallest network is always one of them.
@@ -303,7 +303,10 @@ class ElasticTrainer:
 
 def _require_shares(count: int, batch_size: int, images: int) -> None:
     if count > 1 and (batch_size % count or batch_size < 2 * count or images < batch_size):
-        msg = f"{count} processes cannot share batches of {batch_size} of {images} images equally, two images each at least"
+        msg = (
+            f"{count} processes cannot share batches of {batch_size} of {images} images equally, "
+            "two images each at least"
+        )
         raise InputError(msg, hint=f"choose a --batch-size that is a multiple of {count}, of at most {images}")
 
 
