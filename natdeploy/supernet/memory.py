@@ -14,7 +14,7 @@ _SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "bad_al
 
 
 @contextlib.contextmanager
-def shortage_told(during: str, *, hint: str) -> Iterator[None]:
+def translate_oom(during: str, *, hint: str) -> Iterator[None]:
     """Turn every error of memory that ran out into one that says `during` what, and what to try."""
     try:
         yield

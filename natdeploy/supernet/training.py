@@ -29,7 +29,7 @@ from natdeploy.supernet.accelerator import place_of, precision
 from natdeploy.supernet.data import Task, epoch_steps, train_batches
 from natdeploy.supernet.distributed import Team
 from natdeploy.supernet.graphs import GraphedWork
-from natdeploy.supernet.memory import shortage_told
+from natdeploy.supernet.memory import translate_oom
 from natdeploy.supernet.supernet import Supernet
 
 # What the largest network of each width says of the images, and the losses together.
@@ -152,7 +152,7 @@ class ElasticTrainer:
         for step, (images, labels) in enumerate(batches):
             self._set_rate(number + step / steps)
             drawn = self._draw(population, rng)
-            with _shortage_told(self.recipe.batch_size, images.shape[-1]):
+            with _translate_oom(self.recipe.batch_size, images.shape[-1]):
                 losses.append(self._step(images, labels, drawn))
         self._team.average_statistics(self.supernet)
         self.done += 1
@@ -310,6 +310,6 @@ def _require_shares(count: int, batch_size: int, images: int) -> None:
         raise InputError(msg, hint=f"choose a --batch-size that is a multiple of {count}, of at most {images}")
 
 
-def _shortage_told(batch_size: int, resolution: int) -> contextlib.AbstractContextManager[None]:
+def _translate_oom(batch_size: int, resolution: int) -> contextlib.AbstractContextManager[None]:
     tried = f"--batch-size {batch_size // 2}" if batch_size >= 4 else "lower --resolutions"
-    return shortage_told(f"in a training step of {batch_size} images of {resolution} pixels", hint=f"try {tried}")
+    return translate_oom(f"in a training step of {batch_size} images of {resolution} pixels", hint=f"try {tried}")

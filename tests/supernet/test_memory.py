@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from natdeploy.errors import InputError, MemoryShortageError
-from natdeploy.supernet.memory import shortage_told
+from natdeploy.supernet.memory import translate_oom
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from natdeploy.supernet.memory import shortage_told
 )
 def test_every_way_to_run_out_is_said_alike(error: Exception) -> None:
     """The error of torch, what its allocators say in plain ones, and Python's own become one sentence with a hint."""
-    with pytest.raises(MemoryShortageError, match="of memory in a step") as told, shortage_told("in a step", hint="h"):
+    with pytest.raises(MemoryShortageError, match="of memory in a step") as told, translate_oom("in a step", hint="h"):
         raise error
     assert told.value.hint == "h"
     assert told.value.__cause__ is error
@@ -31,7 +31,7 @@ def test_every_way_to_run_out_is_said_alike(error: Exception) -> None:
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), InputError("bad"), MemoryShortageError("said")])
 def test_other_errors_pass(error: Exception) -> None:
     """What has nothing to do with memory, or has been said, is left as it is."""
-    with pytest.raises(type(error)) as passed, shortage_told("in a step", hint="h"):
+    with pytest.raises(type(error)) as passed, translate_oom("in a step", hint="h"):
         raise error
     assert passed.value is error
 
@@ -40,9 +40,9 @@ def test_torch_on_this_machine_is_understood() -> None:
     """A tensor that the process may not have is told, by the words that torch of today has for it."""
     code = (
         "import resource, torch\n"
-        "from natdeploy.supernet.memory import shortage_told\n"
+        "from natdeploy.supernet.memory import translate_oom\n"
         "resource.setrlimit(resource.RLIMIT_AS, (64 << 30, 64 << 30))\n"
-        "with shortage_told('in a step', hint='try --batch-size 4'):\n"
+        "with translate_oom('in a step', hint='try --batch-size 4'):\n"
         "    torch.empty(1 << 40)\n"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -23,7 +23,7 @@ from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.data import Task, joined
 from natdeploy.supernet.distributed import Team
 from natdeploy.supernet.evaluation import SubnetEvaluator
-from natdeploy.supernet.memory import shortage_told
+from natdeploy.supernet.memory import translate_oom
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.threads import prepare_torch
 from natdeploy.supernet.training import ElasticTrainer, Recipe
@@ -304,7 +304,7 @@ class _Training:
 
     def _top1(self, evaluator: SubnetEvaluator, architecture: Architecture) -> float:
         during = f"in the evaluation of a subnet at {architecture.resolution} pixels"
-        with shortage_told(during, hint="train a new run with lower --resolutions"):
+        with translate_oom(during, hint="train a new run with lower --resolutions"):
             if self.work.chooses:
                 return evaluator.top1(architecture)
             return evaluator.test_top1(evaluator.subnet(architecture))
