@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from natdeploy.errors import InputError, did_you_mean
+from natdeploy.io.dataset_download import download_dataset
 from natdeploy.io.image_files import View, read_square
 from natdeploy.io.image_folders import class_names, list_images
-from natdeploy.io.obtaining import obtain
 from natdeploy.io.published_sets import PUBLISHED
 from natdeploy.machine import available_bytes, usable_cores
 from natdeploy.ports import Reporter
@@ -142,7 +142,7 @@ def _digits() -> _Source:
 def _published(name: str, size: int, reporter: Reporter | None, *, download: bool) -> _Source:
     published = PUBLISHED[name]
     images = _set_maker(published.native or size, published.view)
-    parts = obtain(name, reporter=reporter, download=download)
+    parts = download_dataset(name, reporter=reporter, download=download)
     *train, test = (images(part.images, part.labels) for part in parts)
     return _Source(
         classes=parts[0].classes,

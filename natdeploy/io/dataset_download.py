@@ -32,7 +32,7 @@ _DAMAGE = (
 _BROKEN_DOWNLOAD = (*_DAMAGE, http.client.HTTPException, tarfile.TarError)
 
 
-def obtain(name: str, *, reporter: Reporter | None = None, download: bool = True) -> list[Part]:
+def download_dataset(name: str, *, reporter: Reporter | None = None, download: bool = True) -> list[Part]:
     """Return the lists of the published set `name`, the test images last; a missing set is downloaded.
 
     Raises:
