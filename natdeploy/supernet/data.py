@@ -142,7 +142,7 @@ def train_batches(
     least: int = 0,
     cutmix: float = 0.0,
     rank: int = 0,
-    count: int = 1,
+    world_size: int = 1,
     device: torch.device = CPU,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch of augmented batches, each at a resolution drawn from `resolutions`.
@@ -152,18 +152,18 @@ def train_batches(
     fill `least` batches, they come several times. With probability `cutmix` the images of a batch are mixed, and its
     labels are then `n x classes` shares.
 
-    Of `count` processes that draw from equal generators, process `rank` gets its share of each batch: together they
-    see the images that one would see alone. Images are resized and augmented on `device`.
+    Of `world_size` processes with equal generators, process `rank` gets its share of each batch: together they see the
+    images that one would see alone. Images are resized and augmented on `device`.
     """
     images = len(task.train)
     batches = epoch_steps(images, batch_size, least)
     passes = math.ceil(batches * batch_size / images) if least * batch_size > images else 1
     order = torch.cat([torch.randperm(images, generator=generator) for _ in range(passes)])
     parts = order[: batches * batch_size].split(batch_size)
-    own = [part[rank::count] for part in parts]
+    own = [part[rank::world_size] for part in parts]
     for part, where, pixels in zip(parts, own, storage.batches(task.train.images, own), strict=True):
         resolution = resolutions[int(torch.randint(len(resolutions), (1,), generator=generator))]
-        amounts = torch.rand(len(part), 4, generator=generator)[rank::count]
+        amounts = torch.rand(len(part), 4, generator=generator)[rank::world_size]
         prepared = task.prepare(to_device(pixels, device), resolution)
         augmented = _augment(prepared, to_device(amounts, device), flip=task.flip)
         labels = to_device(task.train.labels[where], device)

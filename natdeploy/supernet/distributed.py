@@ -24,19 +24,19 @@ Value = TypeVar("Value")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Team:
+class ProcessGroup:
     """The processes that train together, as one of them sees them.
 
     Args:
         rank: Number of this process, from 0.
-        count: Number of processes.
+        world_size: Number of processes.
     """
 
     rank: int = 0
-    count: int = 1
+    world_size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes files and speaks for all."""
         return self.rank == 0
 
@@ -45,18 +45,18 @@ class Team:
         """The device that this process trains on."""
         return accelerator()
 
-    def in_turn(self, work: Callable[[], Value]) -> Value:
+    def main_process_first(self, work: Callable[[], Value]) -> Value:
         """Return the result of `work`, which the first process does before the others: it may download something."""
-        if not self.leads:
-            self.wait()
+        if not self.is_main:
+            self.barrier()
         result = work()
-        if self.leads:
-            self.wait()
+        if self.is_main:
+            self.barrier()
         return result
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Wait until every process has come here."""
-        if self.count > 1:
+        if self.world_size > 1:
             distributed.barrier()
 
     def average_gradients(self, module: nn.Module) -> None:
@@ -69,38 +69,38 @@ class Team:
 
     def mean(self, value: float) -> float:
         """Return the mean of a value over the processes."""
-        return sum(self.interleaved([value], self.count)) / self.count
+        return sum(self.gather_interleaved([value], self.world_size)) / self.world_size
 
-    def interleaved(self, own: Sequence[float], total: int) -> list[float]:
-        """Return the `total` values of all processes; process `rank` has those at `rank`, `rank + count`, and so on."""
-        if self.count == 1:
+    def gather_interleaved(self, own: Sequence[float], total: int) -> list[float]:
+        """Return the `total` values of all processes; process `rank` has every `world_size`-th of them, from `rank` on."""
+        if self.world_size == 1:
             return list(own)
         values = torch.zeros(total, dtype=torch.float64, device=self.device)
-        values[self.rank :: self.count] = torch.tensor(own, dtype=torch.float64, device=self.device)
+        values[self.rank :: self.world_size] = torch.tensor(own, dtype=torch.float64, device=self.device)
         distributed.all_reduce(values)
         return [float(value) for value in values]
 
     def _average(self, tensors: Iterable[Tensor]) -> None:
         parts = list(tensors)
-        if self.count == 1 or not parts:
+        if self.world_size == 1 or not parts:
             return
         flat = torch.cat([part.reshape(-1) for part in parts])
         distributed.all_reduce(flat)
-        flat /= self.count
+        flat /= self.world_size
         for part, values in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
             part.copy_(values.view(part.shape))
 
 
 @contextlib.contextmanager
-def joined_team() -> Iterator[Team]:
-    """Join the processes that `torchrun` has started, or work alone where it has not; yield the team."""
+def join_process_group() -> Iterator[ProcessGroup]:
+    """Join the processes that `torchrun` has started, or work alone where it has not; yield the group."""
     if not distributed.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
-        yield Team()
+        yield ProcessGroup()
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
-        yield Team(rank=distributed.get_rank(), count=distributed.get_world_size())
+        yield ProcessGroup(rank=distributed.get_rank(), world_size=distributed.get_world_size())
     finally:
         distributed.destroy_process_group()

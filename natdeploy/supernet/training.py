@@ -27,7 +27,7 @@ from natdeploy.errors import InputError
 from natdeploy.files import atomic_path
 from natdeploy.supernet.accelerator import place_of, precision
 from natdeploy.supernet.data import Task, epoch_steps, train_batches
-from natdeploy.supernet.distributed import Team
+from natdeploy.supernet.distributed import ProcessGroup
 from natdeploy.supernet.graphs import GraphedWork
 from natdeploy.supernet.memory import translate_oom
 from natdeploy.supernet.supernet import Supernet
@@ -92,7 +92,7 @@ class ElasticTrainer:
         total_epochs: Epochs of the whole run; the learning rate ends at zero with the last.
         largest_only_epochs: First epochs, which train the largest network alone.
         seed: Seed.
-        team: The processes that train together; the batch is that of all of them.
+        group: The processes that train together; the batch is that of all of them.
 
     Raises:
         InputError: A batch cannot be shared equally, or the images do not fill one.
@@ -107,10 +107,10 @@ class ElasticTrainer:
         total_epochs: int,
         largest_only_epochs: int,
         seed: int,
-        team: Team | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
-        self._team = team or Team()
-        _require_shares(self._team.count, recipe.batch_size, len(task.train))
+        self._group = group or ProcessGroup()
+        _require_shares(self._group.world_size, recipe.batch_size, len(task.train))
         self.supernet, self.task, self.recipe = supernet, task, recipe
         self.total_epochs, self.largest_only_epochs, self.seed = total_epochs, largest_only_epochs, seed
         self.done = 0
@@ -145,8 +145,8 @@ class ElasticTrainer:
             generator,
             least=self.recipe.min_steps_per_epoch,
             cutmix=self.recipe.cutmix,
-            rank=self._team.rank,
-            count=self._team.count,
+            rank=self._group.rank,
+            world_size=self._group.world_size,
             device=self._device,
         )
         for step, (images, labels) in enumerate(batches):
@@ -154,10 +154,10 @@ class ElasticTrainer:
             drawn = self._draw(population, rng)
             with _translate_oom(self.recipe.batch_size, images.shape[-1]):
                 losses.append(self._step(images, labels, drawn))
-        self._team.average_statistics(self.supernet)
+        self._group.average_statistics(self.supernet)
         self.done += 1
         self.supernet.eval()
-        return self._team.mean(float(torch.stack(losses).double().mean()))
+        return self._group.mean(float(torch.stack(losses).double().mean()))
 
     def save(self, path: Path) -> None:
         """Write supernet, optimizer and the number of epochs done, atomically.
@@ -211,7 +211,7 @@ class ElasticTrainer:
         teachers, total = self._train_fixed(images, labels, widths, fixed)
         for architecture in trained[len(fixed) :]:
             total = total + self._train_subnet(images, labels, architecture, teachers)
-        self._team.average_gradients(self.supernet)
+        self._group.average_gradients(self.supernet)
         torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
@@ -301,13 +301,13 @@ class ElasticTrainer:
         ]
 
 
-def _require_shares(count: int, batch_size: int, images: int) -> None:
-    if count > 1 and (batch_size % count or batch_size < 2 * count or images < batch_size):
+def _require_shares(world_size: int, batch_size: int, images: int) -> None:
+    if world_size > 1 and (batch_size % world_size or batch_size < 2 * world_size or images < batch_size):
         msg = (
-            f"{count} processes cannot share batches of {batch_size} of {images} images equally, "
+            f"{world_size} processes cannot share batches of {batch_size} of {images} images equally, "
             "two images each at least"
         )
-        raise InputError(msg, hint=f"choose a --batch-size that is a multiple of {count}, of at most {images}")
+        raise InputError(msg, hint=f"choose a --batch-size that is a multiple of {world_size}, of at most {images}")
 
 
 def _translate_oom(batch_size: int, resolution: int) -> contextlib.AbstractContextManager[None]:

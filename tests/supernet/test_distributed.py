@@ -7,7 +7,7 @@ import torch
 
 from natdeploy.errors import InputError
 from natdeploy.supernet.data import train_batches
-from natdeploy.supernet.distributed import Team, joined_team
+from natdeploy.supernet.distributed import ProcessGroup, join_process_group
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer, Recipe
 from tests.support import shared_training
@@ -22,7 +22,7 @@ def test_shares_of_a_batch_are_the_batch() -> None:
 
     def drawn(rank: int, count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         generator = torch.Generator().manual_seed(3)
-        return list(train_batches(made_task(), 12, [32, 40], generator, rank=rank, count=count))
+        return list(train_batches(made_task(), 12, [32, 40], generator, rank=rank, world_size=count))
 
     shares = [drawn(rank, 3) for rank in range(3)]
     for number, (images, labels) in enumerate(drawn(0, 1)):
@@ -42,21 +42,21 @@ def test_a_batch_that_cannot_be_shared_is_refused(count: int, batch: int) -> Non
             total_epochs=1,
             largest_only_epochs=0,
             seed=0,
-            team=Team(count=count),
+            group=ProcessGroup(world_size=count),
         )
 
 
 def test_one_process_is_a_team_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without torchrun, or with one process of it, nothing is joined, whatever else the environment says."""
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with joined_team() as team:
-        assert (team.rank, team.count, team.leads) == (0, 1, True)
-        assert team.mean(2.0) == 2.0
-        assert team.interleaved([1.0, 2.0], 2) == [1.0, 2.0]
+    with join_process_group() as group:
+        assert (group.rank, group.world_size, group.is_main) == (0, 1, True)
+        assert group.mean(2.0) == 2.0
+        assert group.gather_interleaved([1.0, 2.0], 2) == [1.0, 2.0]
     monkeypatch.setenv("WORLD_SIZE", "1")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    with joined_team() as team:
-        assert team == Team()
+    with join_process_group() as group:
+        assert group == ProcessGroup()
 
 
 @pytest.mark.slow

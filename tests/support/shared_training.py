@@ -13,7 +13,7 @@ import torch
 
 from natdeploy.core.space import SPACES
 from natdeploy.supernet.data import ImageSet, Task
-from natdeploy.supernet.distributed import joined_team
+from natdeploy.supernet.distributed import join_process_group
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer, Recipe
 
@@ -41,16 +41,16 @@ def made_task() -> Task:
 def train(output: Path, *, batch_size: int = 8) -> list[float]:
     """Train two epochs, write the weights, and return the losses."""
     torch.set_num_threads(1)
-    with joined_team() as team:
+    with join_process_group() as group:
         supernet = Supernet(SPACE, 3, seed=1).eval()
         supernet.train = lambda mode=True: supernet  # type: ignore[method-assign, assignment]
         recipe = Recipe(batch_size=batch_size, lr=0.05, ema_decay=0.9)
         trainer = ElasticTrainer(
-            supernet, made_task(), recipe, total_epochs=EPOCHS, largest_only_epochs=1, seed=2, team=team
+            supernet, made_task(), recipe, total_epochs=EPOCHS, largest_only_epochs=1, seed=2, group=group
         )
         losses = [trainer.epoch(number, None) for number in range(EPOCHS)]
         trainer.use_average()
-        torch.save({"losses": losses, "rank": team.rank, **supernet.state_dict()}, output / f"{team.rank}.pt")
+        torch.save({"losses": losses, "rank": group.rank, **supernet.state_dict()}, output / f"{group.rank}.pt")
     return losses
 
 

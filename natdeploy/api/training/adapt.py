@@ -10,7 +10,7 @@ from natdeploy.api.training.run import TrainingPlan, TrainingResult, Work, begin
 from natdeploy.io.datasets import resolved
 from natdeploy.io.populations import read_population
 from natdeploy.io.spaces import resolve_space
-from natdeploy.supernet.distributed import joined_team
+from natdeploy.supernet.distributed import join_process_group
 from natdeploy.supernet.threads import prepare_torch
 
 _WORK = Work(command="adapt", stage="adaptation", chooses=True)
@@ -80,9 +80,9 @@ def adapt(
     context = context or Context()
     space = resolve_space(supernet, resolutions, width)
     rows = [] if population is None else read_population(population, space).tolist()
-    with joined_team() as team:
-        reporter = context_of(team, context).reporter
-        begun = team.in_turn(lambda: required_weights(space, weights, reporter=reporter))
+    with join_process_group() as group:
+        reporter = context_of(group, context).reporter
+        begun = group.main_process_first(lambda: required_weights(space, weights, reporter=reporter))
         plan = TrainingPlan(
             supernet=supernet,
             resolutions=space.resolutions,
@@ -107,7 +107,7 @@ def adapt(
             weights_sha256=begun.sha256,
             population=tuple(" ".join(map(str, row)) for row in rows),
         )
-        return begin(output, plan, _WORK, team=team, context=context)
+        return begin(output, plan, _WORK, group=group, context=context)
 
 
 def resume_adaptation(path: Path, *, context: Context | None = None) -> TrainingResult:
@@ -117,5 +117,5 @@ def resume_adaptation(path: Path, *, context: Context | None = None) -> Training
         InputError: `path` is not the folder of such a run, or a file in it is damaged.
         OutputError: Something cannot be written.
     """
-    with joined_team() as team:
-        return go_on(path, _WORK, team=team, context=context or Context())
+    with join_process_group() as group:
+        return go_on(path, _WORK, group=group, context=context or Context())

@@ -9,7 +9,7 @@ from natdeploy.api.training.initial_weights import required_weights
 from natdeploy.api.training.run import TrainingPlan, TrainingResult, Work, begin, context_of, go_on
 from natdeploy.io.datasets import resolved
 from natdeploy.io.spaces import resolve_space
-from natdeploy.supernet.distributed import joined_team
+from natdeploy.supernet.distributed import join_process_group
 from natdeploy.supernet.threads import prepare_torch
 
 _WORK = Work(command="pretrain", stage="pretraining", chooses=False)
@@ -69,9 +69,13 @@ def pretrain(
     """
     context = context or Context()
     space = resolve_space(supernet, resolutions, width)
-    with joined_team() as team:
-        reporter = context_of(team, context).reporter
-        begun = None if weights is None else team.in_turn(lambda: required_weights(space, weights, reporter=reporter))
+    with join_process_group() as group:
+        reporter = context_of(group, context).reporter
+        begun = (
+            None
+            if weights is None
+            else group.main_process_first(lambda: required_weights(space, weights, reporter=reporter))
+        )
         plan = TrainingPlan(
             supernet=supernet,
             resolutions=space.resolutions,
@@ -91,7 +95,7 @@ def pretrain(
             weights=begun.name if begun else "",
             weights_sha256=begun.sha256 if begun else (),
         )
-        return begin(output, plan, _WORK, team=team, context=context)
+        return begin(output, plan, _WORK, group=group, context=context)
 
 
 def resume_pretraining(path: Path, *, context: Context | None = None) -> TrainingResult:
@@ -101,5 +105,5 @@ def resume_pretraining(path: Path, *, context: Context | None = None) -> Trainin
         InputError: `path` is not the folder of such a run, or a file in it is damaged.
         OutputError: Something cannot be written.
     """
-    with joined_team() as team:
-        return go_on(path, _WORK, team=team, context=context or Context())
+    with join_process_group() as group:
+        return go_on(path, _WORK, group=group, context=context or Context())

@@ -21,7 +21,7 @@ from natdeploy.io.run_settings import validated
 from natdeploy.io.runs import RunFolder
 from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.data import Task, joined
-from natdeploy.supernet.distributed import Team
+from natdeploy.supernet.distributed import ProcessGroup
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.memory import translate_oom
 from natdeploy.supernet.supernet import Supernet
@@ -170,7 +170,7 @@ class TrainingResult(Result):
     random_top1: tuple[float, ...]
 
 
-def begin(output: Path, plan: TrainingPlan, work: Work, *, team: Team, context: Context) -> TrainingResult:
+def begin(output: Path, plan: TrainingPlan, work: Work, *, group: ProcessGroup, context: Context) -> TrainingResult:
     """Train in a new folder; of several processes the first one alone writes files and reports.
 
     Raises:
@@ -178,37 +178,37 @@ def begin(output: Path, plan: TrainingPlan, work: Work, *, team: Team, context: 
         InterruptedWorkError: Interrupted from the keyboard; the message says how to go on.
         OutputError: Something cannot be written.
     """
-    context = context_of(team, context)
-    task = _task(plan, team, context)
+    context = context_of(group, context)
+    task = _task(plan, group, context)
     run = RunFolder.create(output, {work.command: dataclasses.asdict(plan)})
-    team.wait()
-    if team.leads:
+    group.barrier()
+    if group.is_main:
         run.begin()
-    return _Training(run=run, plan=plan, work=work, task=task, team=team, context=context).done()
+    return _Training(run=run, plan=plan, work=work, task=task, group=group, context=context).done()
 
 
-def go_on(path: Path, work: Work, *, team: Team, context: Context) -> TrainingResult:
+def go_on(path: Path, work: Work, *, group: ProcessGroup, context: Context) -> TrainingResult:
     """Go on with training that was interrupted; it ends in the weights that it would have had.
 
     Raises:
         InputError: `path` is not the folder of such a run, or a file in it is damaged.
         OutputError: Something cannot be written.
     """
-    context = context_of(team, context)
+    context = context_of(group, context)
     run = RunFolder.open(path)
     plan = validated(TrainingPlan, lambda: run.settings[work.command], str(path / "run.toml"), work.stage)
     prepare_torch(plan.threads)
-    task = _task(plan, team, context)
-    return _Training(run=run, plan=plan, work=work, task=task, team=team, context=context).done()
+    task = _task(plan, group, context)
+    return _Training(run=run, plan=plan, work=work, task=task, group=group, context=context).done()
 
 
-def context_of(team: Team, context: Context) -> Context:
+def context_of(group: ProcessGroup, context: Context) -> Context:
     """Return a context whose reporter is silent in every process but the first."""
-    return context if team.leads else dataclasses.replace(context, reporter=SilentReporter())
+    return context if group.is_main else dataclasses.replace(context, reporter=SilentReporter())
 
 
-def _task(plan: TrainingPlan, team: Team, context: Context) -> Task:
-    return team.in_turn(lambda: load_task(plan.data, plan.resolutions[-1], reporter=context.reporter))
+def _task(plan: TrainingPlan, group: ProcessGroup, context: Context) -> Task:
+    return group.main_process_first(lambda: load_task(plan.data, plan.resolutions[-1], reporter=context.reporter))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -217,7 +217,7 @@ class _Training:
     plan: TrainingPlan
     work: Work
     task: Task
-    team: Team
+    group: ProcessGroup
     context: Context
 
     def done(self) -> TrainingResult:
@@ -231,7 +231,7 @@ class _Training:
             total_epochs=self.plan.epochs,
             largest_only_epochs=self.plan.largest_only_epochs,
             seed=self.plan.seed,
-            team=self.team,
+            group=self.group,
         )
         if self.run.checkpoint.exists():
             trainer.restore(self.run.checkpoint)
@@ -246,7 +246,7 @@ class _Training:
 
     def _supernet(self) -> Supernet:
         plan, source = self.plan, str(self.run.path / "run.toml")
-        supernet = Supernet(plan.space, len(self.task.classes), seed=plan.seed).to(self.team.device)
+        supernet = Supernet(plan.space, len(self.task.classes), seed=plan.seed).to(self.group.device)
         if not self.run.checkpoint.exists():
             load_weights(supernet, plan.weights, plan.weights_sha256, source)
         return supernet
@@ -263,7 +263,7 @@ class _Training:
         for number in range(start, epochs):
             began = clock.seconds()
             loss = trainer.epoch(number, population)
-            if self.team.leads:
+            if self.group.is_main:
                 trainer.save(self.run.checkpoint)
                 self.run.record("epoch", {"number": number, "loss": loss, "seconds": clock.seconds() - began})
             self.context.reporter.progress(self.work.stage, number + 1 - start, epochs - start, f"loss {loss:.3f}")
@@ -283,24 +283,24 @@ class _Training:
             smallest_top1=found[1],
             random_top1=tuple(found[2:]),
         )
-        if self.team.leads:
+        if self.group.is_main:
             write_state(weights, supernet.state_dict(), self._about())
             self.run.record("finished", {"at": self.context.clock.now().isoformat(), "result": result.to_json()})
         return result
 
     def _tested(self, supernet: Supernet) -> list[float]:
         """Return top-1 of the largest, the smallest and the random subnets; the processes share them out."""
-        space, seed, team = self.plan.space, self.plan.seed, self.team
+        space, seed, group = self.plan.space, self.plan.seed, self.group
         rows = sample(space, self.plan.samples, np.random.default_rng(seed))
         tested = [largest(space), smallest(space), *(decode(space, row) for row in rows)]
         images = self._trained_on()
         evaluator = SubnetEvaluator(supernet, images, recalibration_images=_RECALIBRATION_IMAGES, seed=seed)
         own: list[float] = []
-        for place in range(team.rank, len(tested), team.count):
+        for place in range(group.rank, len(tested), group.world_size):
             own.append(self._top1(evaluator, tested[place]))
-            done = min(place + team.count, len(tested))
+            done = min(place + group.world_size, len(tested))
             self.context.reporter.progress(self.work.split, done, len(tested), f"top-1 {own[-1]:.3f}")
-        return team.interleaved(own, len(tested))
+        return group.gather_interleaved(own, len(tested))
 
     def _top1(self, evaluator: SubnetEvaluator, architecture: Architecture) -> float:
         during = f"in the evaluation of a subnet at {architecture.resolution} pixels"
