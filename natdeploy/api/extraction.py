@@ -62,7 +62,7 @@ def extract(
         InputError: A file is not valid, or weights and supernet do not fit.
         OutputError: The subnet cannot be written.
     """
-    from natdeploy.api.training.initial_weights import required_weights
+    from natdeploy.api.training.initial_weights import require_weights
     from natdeploy.io.datasets import load_task
     from natdeploy.io.subnet_weights import write_network
     from natdeploy.supernet.checkpoints import classifier_outputs
@@ -73,7 +73,7 @@ def extract(
     prepare_torch(None)
     read = read_subnet(architecture, supernet=supernet, width=width)
     space = resolve_space(supernet, width=read.architecture.width)
-    file = required_weights(space, weights, reporter=context.reporter).files[0]
+    file = require_weights(space, weights, reporter=context.reporter).files[0]
     count = classes or classifier_outputs(file.path)
     model = Supernet(space, count)
     if not model.load_weights(file.path, file.width):

@@ -31,7 +31,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, settings: Mapping[str, Any]) -> RunFolder:
-        """Make the folder of a new run; it becomes a run with `begin`.
+        """Make the folder of a new run; it becomes a run with `start`.
 
         Raises:
             InputError: There is a run in `path` already.
@@ -46,7 +46,7 @@ class RunFolder:
             (path / "checkpoint").mkdir(parents=True, exist_ok=True)
         return cls(path, settings)
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Write the settings, after everything else that the run begins with: from here on it can be resumed.
 
         Raises:

@@ -72,7 +72,7 @@ class ProcessGroup:
         return sum(self.gather_interleaved([value], self.world_size)) / self.world_size
 
     def gather_interleaved(self, own: Sequence[float], total: int) -> list[float]:
-        """Return the `total` values of all processes; process `rank` has every `world_size`-th of them, from `rank` on."""
+        """Return the `total` values of all processes, of which each has every `world_size`-th, from its rank on."""
         if self.world_size == 1:
             return list(own)
         values = torch.zeros(total, dtype=torch.float64, device=self.device)

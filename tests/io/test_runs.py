@@ -15,7 +15,7 @@ SETTINGS = {"supernet": "starter", "seed": 3, "resolutions": [32, 48], "effort":
 def run(tmp_path) -> RunFolder:
     """A new run folder."""
     made = RunFolder.create(tmp_path / "runs" / "one", SETTINGS)
-    made.begin()
+    made.start()
     return made
 
 
@@ -39,7 +39,7 @@ def test_a_run_is_not_made_twice(run):
 def test_a_run_may_be_made_in_an_existing_folder(tmp_path):
     """A folder without a run is taken as it is."""
     (tmp_path / "notes.txt").write_text("mine")
-    RunFolder.create(tmp_path, SETTINGS).begin()
+    RunFolder.create(tmp_path, SETTINGS).start()
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 

@@ -129,7 +129,7 @@ def _decided(
     )
     report = run.write_report(html)
     # Only now is it a run: one that was interrupted is simply decided again.
-    run.begin()
+    run.start()
     run.record("finished", {"at": clock.now().isoformat()})
     return SearchResult(
         run=run.path,

@@ -12,7 +12,7 @@ from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.presets import find_preset
 from natdeploy.api.searching.problem import Targets, covered, require_reachable
 from natdeploy.api.searching.results import SearchResult
-from natdeploy.api.training.initial_weights import starting_weights
+from natdeploy.api.training.initial_weights import find_initial_weights
 from natdeploy.core.latency import LatencyTable
 from natdeploy.errors import InputError, InterruptedWorkError
 from natdeploy.io.datasets import load_classes, load_task, resolved
@@ -79,7 +79,7 @@ def search(
     costs = read_objectives(objectives)
     used = used_devices(devices, costs, targets)
     chosen_effort = find_preset(preset, effort or {})
-    begun = starting_weights(space, weights, from_scratch=from_scratch, reporter=context.reporter)
+    initial_weights = find_initial_weights(space, weights, from_scratch=from_scratch, reporter=context.reporter)
     classes = len(load_classes(data, reporter=context.reporter))
     tables = {device: find_table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
     space = covered(space, tables, classes, context.reporter)
@@ -92,8 +92,8 @@ def search(
         data=resolved(data),
         devices=used,
         targets=tuple(dict(target) for target in targets),
-        weights=begun.name if begun else "",
-        weights_sha256=begun.sha256 if begun else (),
+        weights=initial_weights.name if initial_weights else "",
+        weights_sha256=initial_weights.sha256 if initial_weights else (),
         preset=preset,
         effort=chosen_effort,
         seed=seed,
@@ -108,7 +108,7 @@ def search(
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), plan.to_settings())
     for device, table in tables.items():
         write_table(run.tables / f"{device}.csv", table, fresh=True)
-    run.begin()
+    run.start()
     return _run(run, plan, tables, task, context)
 
 

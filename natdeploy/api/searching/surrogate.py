@@ -197,7 +197,7 @@ class PredictedSearch:
         chooser = self._searched(run, accuracies)
         for device, table in self.tables.items():
             write_table(run.tables / f"{device}.csv", table, fresh=True)
-        run.begin()
+        run.start()
         names = choice_names(len(self.targets))
         choices = tuple(self._choose(chooser, target, name) for target, name in zip(self.targets, names, strict=True))
         if alias is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from natdeploy.api.searching.plan import SearchPlan
-from natdeploy.api.training.initial_weights import load_weights
+from natdeploy.api.training.initial_weights import load_initial_weights
 from natdeploy.io.runs import RunFolder
 from natdeploy.supernet.accelerator import accelerator
 from natdeploy.supernet.data import Task
@@ -33,7 +33,7 @@ def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[Subnet
     supernet = Supernet(plan.space, len(task.classes), seed=plan.seed).to(accelerator())
     # The checkpoint holds all weights: those of the beginning may be gone by then.
     if not run.checkpoint.exists():
-        load_weights(supernet, plan.weights, plan.weights_sha256, str(run.path / "run.toml"))
+        load_initial_weights(supernet, plan.weights, plan.weights_sha256, str(run.path / "run.toml"))
     recipe = Recipe(**{name: getattr(effort, name) for name in _OF_RECIPE})
     trainer = ElasticTrainer(
         supernet,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from natdeploy.api.context import Context
-from natdeploy.api.training.initial_weights import required_weights
-from natdeploy.api.training.run import TrainingPlan, TrainingResult, Work, begin, context_of, go_on
+from natdeploy.api.training.initial_weights import require_weights
+from natdeploy.api.training.run import TrainingMode, TrainingPlan, TrainingResult, context_of, resume, start
 from natdeploy.io.datasets import resolved
 from natdeploy.io.populations import read_population
 from natdeploy.io.spaces import resolve_space
 from natdeploy.supernet.distributed import join_process_group
 from natdeploy.supernet.threads import prepare_torch
 
-_WORK = Work(command="adapt", stage="adaptation", chooses=True)
+_MODE = TrainingMode(command="adapt", stage="adaptation", holds_out_validation=True)
 
 
 def adapt(
@@ -82,7 +82,7 @@ def adapt(
     rows = [] if population is None else read_population(population, space).tolist()
     with join_process_group() as group:
         reporter = context_of(group, context).reporter
-        begun = group.main_process_first(lambda: required_weights(space, weights, reporter=reporter))
+        initial_weights = group.main_process_first(lambda: require_weights(space, weights, reporter=reporter))
         plan = TrainingPlan(
             supernet=supernet,
             resolutions=space.resolutions,
@@ -103,11 +103,11 @@ def adapt(
             hard_label_weight=hard_label_weight,
             cutmix=cutmix,
             sandwich=sandwich,
-            weights=begun.name,
-            weights_sha256=begun.sha256,
+            weights=initial_weights.name,
+            weights_sha256=initial_weights.sha256,
             population=tuple(" ".join(map(str, row)) for row in rows),
         )
-        return begin(output, plan, _WORK, group=group, context=context)
+        return start(output, plan, _MODE, group=group, context=context)
 
 
 def resume_adaptation(path: Path, *, context: Context | None = None) -> TrainingResult:
@@ -118,4 +118,4 @@ def resume_adaptation(path: Path, *, context: Context | None = None) -> Training
         OutputError: Something cannot be written.
     """
     with join_process_group() as group:
-        return go_on(path, _WORK, group=group, context=context or Context())
+        return resume(path, _MODE, group=group, context=context or Context())

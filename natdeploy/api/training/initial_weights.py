@@ -12,7 +12,7 @@ from natdeploy.ports import Reporter
 from natdeploy.supernet.supernet import Supernet
 
 
-def starting_weights(
+def find_initial_weights(
     space: SearchSpace, given: Path | str | None, *, from_scratch: bool, reporter: Reporter
 ) -> Weights | None:
     """Return what a supernet begins with; None for random weights.
@@ -34,10 +34,10 @@ def starting_weights(
         if given is None and not from_scratch and has_released(space):
             reporter.warn(f"{space.name} begins with random weights; --weights released takes those that OFA released")
         return None
-    return required_weights(space, given, reporter=reporter)
+    return require_weights(space, given, reporter=reporter)
 
 
-def required_weights(space: SearchSpace, given: Path | str | None, *, reporter: Reporter) -> Weights:
+def require_weights(space: SearchSpace, given: Path | str | None, *, reporter: Reporter) -> Weights:
     """Return what a supernet begins with: a file, `released` ones, or the packaged ones where none are `given`.
 
     Raises:
@@ -49,7 +49,7 @@ def required_weights(space: SearchSpace, given: Path | str | None, *, reporter: 
     return weights
 
 
-def load_weights(supernet: Supernet, name: str, sha256: Sequence[str], source: str) -> None:
+def load_initial_weights(supernet: Supernet, name: str, sha256: Sequence[str], source: str) -> None:
     """Load the weights that a run began with into its supernet; a classifier for other classes is left random.
 
     Args:

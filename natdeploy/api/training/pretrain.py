@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from natdeploy.api.context import Context
-from natdeploy.api.training.initial_weights import required_weights
-from natdeploy.api.training.run import TrainingPlan, TrainingResult, Work, begin, context_of, go_on
+from natdeploy.api.training.initial_weights import require_weights
+from natdeploy.api.training.run import TrainingMode, TrainingPlan, TrainingResult, context_of, resume, start
 from natdeploy.io.datasets import resolved
 from natdeploy.io.spaces import resolve_space
 from natdeploy.supernet.distributed import join_process_group
 from natdeploy.supernet.threads import prepare_torch
 
-_WORK = Work(command="pretrain", stage="pretraining", chooses=False)
+_MODE = TrainingMode(command="pretrain", stage="pretraining", holds_out_validation=False)
 
 
 def pretrain(
@@ -71,10 +71,10 @@ def pretrain(
     space = resolve_space(supernet, resolutions, width)
     with join_process_group() as group:
         reporter = context_of(group, context).reporter
-        begun = (
+        initial_weights = (
             None
             if weights is None
-            else group.main_process_first(lambda: required_weights(space, weights, reporter=reporter))
+            else group.main_process_first(lambda: require_weights(space, weights, reporter=reporter))
         )
         plan = TrainingPlan(
             supernet=supernet,
@@ -92,10 +92,10 @@ def pretrain(
             samples=samples,
             seed=seed,
             threads=prepare_torch(threads),
-            weights=begun.name if begun else "",
-            weights_sha256=begun.sha256 if begun else (),
+            weights=initial_weights.name if initial_weights else "",
+            weights_sha256=initial_weights.sha256 if initial_weights else (),
         )
-        return begin(output, plan, _WORK, group=group, context=context)
+        return start(output, plan, _MODE, group=group, context=context)
 
 
 def resume_pretraining(path: Path, *, context: Context | None = None) -> TrainingResult:
@@ -106,4 +106,4 @@ def resume_pretraining(path: Path, *, context: Context | None = None) -> Trainin
         OutputError: Something cannot be written.
     """
     with join_process_group() as group:
-        return go_on(path, _WORK, group=group, context=context or Context())
+        return resume(path, _MODE, group=group, context=context or Context())

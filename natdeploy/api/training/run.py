@@ -11,7 +11,7 @@ import numpy as np
 
 from natdeploy.api.context import Context, SilentReporter
 from natdeploy.api.results import Result
-from natdeploy.api.training.initial_weights import load_weights
+from natdeploy.api.training.initial_weights import load_initial_weights
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.space import SearchSpace, find_space
@@ -125,24 +125,24 @@ class TrainingPlan:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Work:
+class TrainingMode:
     """What kind of training it is.
 
     Args:
         command: The command, which its settings are called by.
         stage: What its progress is called.
-        chooses: Whether something is chosen among the subnets later: validation images are then kept for it and tell
-            the accuracy. Else they are trained on too, and the test images tell it.
+        holds_out_validation: Whether validation images are kept apart, because something is chosen by them later. The
+            accuracy is then measured on them. Otherwise they are trained on, and the accuracy is measured on test images.
     """
 
     command: str
     stage: str
-    chooses: bool
+    holds_out_validation: bool
 
     @property
     def split(self) -> str:
         """Name of the split that tells the accuracy."""
-        return "validation" if self.chooses else "test"
+        return "validation" if self.holds_out_validation else "test"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,9 @@ class TrainingResult(Result):
     random_top1: tuple[float, ...]
 
 
-def begin(output: Path, plan: TrainingPlan, work: Work, *, group: ProcessGroup, context: Context) -> TrainingResult:
+def start(
+    output: Path, plan: TrainingPlan, mode: TrainingMode, *, group: ProcessGroup, context: Context
+) -> TrainingResult:
     """Train in a new folder; of several processes the first one alone writes files and reports.
 
     Raises:
@@ -180,14 +182,14 @@ def begin(output: Path, plan: TrainingPlan, work: Work, *, group: ProcessGroup, 
     """
     context = context_of(group, context)
     task = _task(plan, group, context)
-    run = RunFolder.create(output, {work.command: dataclasses.asdict(plan)})
+    run = RunFolder.create(output, {mode.command: dataclasses.asdict(plan)})
     group.barrier()
     if group.is_main:
-        run.begin()
-    return _Training(run=run, plan=plan, work=work, task=task, group=group, context=context).done()
+        run.start()
+    return _Training(run=run, plan=plan, mode=mode, task=task, group=group, context=context).done()
 
 
-def go_on(path: Path, work: Work, *, group: ProcessGroup, context: Context) -> TrainingResult:
+def resume(path: Path, mode: TrainingMode, *, group: ProcessGroup, context: Context) -> TrainingResult:
     """Go on with training that was interrupted; it ends in the weights that it would have had.
 
     Raises:
@@ -196,10 +198,10 @@ def go_on(path: Path, work: Work, *, group: ProcessGroup, context: Context) -> T
     """
     context = context_of(group, context)
     run = RunFolder.open(path)
-    plan = validated(TrainingPlan, lambda: run.settings[work.command], str(path / "run.toml"), work.stage)
+    plan = validated(TrainingPlan, lambda: run.settings[mode.command], str(path / "run.toml"), mode.stage)
     prepare_torch(plan.threads)
     task = _task(plan, group, context)
-    return _Training(run=run, plan=plan, work=work, task=task, group=group, context=context).done()
+    return _Training(run=run, plan=plan, mode=mode, task=task, group=group, context=context).done()
 
 
 def context_of(group: ProcessGroup, context: Context) -> Context:
@@ -215,7 +217,7 @@ def _task(plan: TrainingPlan, group: ProcessGroup, context: Context) -> Task:
 class _Training:
     run: RunFolder
     plan: TrainingPlan
-    work: Work
+    mode: TrainingMode
     task: Task
     group: ProcessGroup
     context: Context
@@ -241,18 +243,18 @@ class _Training:
             return self._finish(supernet)
         except KeyboardInterrupt as error:
             msg = "interrupted; nothing is lost but the epoch at hand"
-            hint = f"go on with: natdeploy {self.work.command} --resume {shlex.quote(str(self.run.path))}"
+            hint = f"go on with: natdeploy {self.mode.command} --resume {shlex.quote(str(self.run.path))}"
             raise InterruptedWorkError(msg, hint=hint) from error
 
     def _supernet(self) -> Supernet:
         plan, source = self.plan, str(self.run.path / "run.toml")
         supernet = Supernet(plan.space, len(self.task.classes), seed=plan.seed).to(self.group.device)
         if not self.run.checkpoint.exists():
-            load_weights(supernet, plan.weights, plan.weights_sha256, source)
+            load_initial_weights(supernet, plan.weights, plan.weights_sha256, source)
         return supernet
 
     def _trained_on(self) -> Task:
-        if self.work.chooses:
+        if self.mode.holds_out_validation:
             return self.task
         return dataclasses.replace(self.task, train=joined(self.task.train, self.task.validation))
 
@@ -266,7 +268,7 @@ class _Training:
             if self.group.is_main:
                 trainer.save(self.run.checkpoint)
                 self.run.record("epoch", {"number": number, "loss": loss, "seconds": clock.seconds() - began})
-            self.context.reporter.progress(self.work.stage, number + 1 - start, epochs - start, f"loss {loss:.3f}")
+            self.context.reporter.progress(self.mode.stage, number + 1 - start, epochs - start, f"loss {loss:.3f}")
 
     def _finish(self, supernet: Supernet) -> TrainingResult:
         found = self._tested(supernet)
@@ -278,7 +280,7 @@ class _Training:
             weights=weights,
             epochs=self.plan.epochs,
             seconds=round(float(sum(seconds.values())), 1),
-            top1_source=self.work.split,
+            top1_source=self.mode.split,
             largest_top1=found[0],
             smallest_top1=found[1],
             random_top1=tuple(found[2:]),
@@ -299,13 +301,13 @@ class _Training:
         for place in range(group.rank, len(tested), group.world_size):
             own.append(self._top1(evaluator, tested[place]))
             done = min(place + group.world_size, len(tested))
-            self.context.reporter.progress(self.work.split, done, len(tested), f"top-1 {own[-1]:.3f}")
+            self.context.reporter.progress(self.mode.split, done, len(tested), f"top-1 {own[-1]:.3f}")
         return group.gather_interleaved(own, len(tested))
 
     def _top1(self, evaluator: SubnetEvaluator, architecture: Architecture) -> float:
         during = f"in the evaluation of a subnet at {architecture.resolution} pixels"
         with translate_oom(during, hint="train a new run with lower --resolutions"):
-            if self.work.chooses:
+            if self.mode.holds_out_validation:
                 return evaluator.top1(architecture)
             return evaluator.test_top1(evaluator.subnet(architecture))
 
