@@ -46,7 +46,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(count: int, batch: int) -> Non
         )
 
 
-def test_one_process_is_a_team_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_is_a_group_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without torchrun, or with one process of it, nothing is joined, whatever else the environment says."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     with join_process_group() as group:

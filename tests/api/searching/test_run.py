@@ -180,7 +180,7 @@ def test_a_run_is_never_overwritten(whole: api.SearchResult, home: Path) -> None
 @pytest.mark.parametrize(("preset", "kept"), [("paper", 7), ("released", 8), ("best", 8)])
 def test_every_preset_runs(preset: str, kept: int, home: Path) -> None:
     """Each preset searches in its own way, here with little effort; a capped archive keeps so many architectures."""
-    effort = {**EFFORT, "fitted": 6, **({"archive": kept} if preset == "paper" else {})}
+    effort = {**EFFORT, "predictor_train_size": 6, **({"archive": kept} if preset == "paper" else {})}
     result = small_search(preset=preset, effort=effort, targets=({BOARD: 1.5},))
     assert len(rows(result.run / "archive.csv")) == kept
     assert result.chosen.latency_ms[BOARD].predicted <= 1.5
