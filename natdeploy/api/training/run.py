@@ -131,8 +131,8 @@ class TrainingMode:
     Args:
         command: The command, which its settings are called by.
         stage: What its progress is called.
-        holds_out_validation: Whether validation images are kept apart, because something is chosen by them later. The
-            accuracy is then measured on them. Otherwise they are trained on, and the accuracy is measured on test images.
+        holds_out_validation: Whether validation images are kept apart, because something is chosen by them later. They
+            then tell the accuracy. Otherwise they are trained on too, and the test images tell it.
     """
 
     command: str
