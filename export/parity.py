@@ -7,15 +7,16 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from natdeploy.errors import InputError
 from natdeploy.ports import Images, Session
-from natdeploy.supernet.network import Network
+
+if TYPE_CHECKING:
+    from natdeploy.supernet.network import Network
 
 _TIE = 1e-4
 _LEAST_VARIATION = 10
@@ -168,6 +169,8 @@ def check_accuracy(network: Network, session: Session, batches: Iterable[Labelle
 
 def compute_reference(network: Network, images: Images) -> Outputs:
     """Return the `n x classes` logits of `network` in evaluation mode, without changing the network."""
+    import torch
+
     evaluated = _copy_in_eval_mode(network)
     chunks = np.split(images, range(_CHUNK_IMAGES, len(images), _CHUNK_IMAGES))
     with torch.inference_mode():

@@ -10,13 +10,13 @@ import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from natdeploy.io.image_files import View
 from natdeploy.io.image_folders import class_names, list_images
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, slots=True)
@@ -79,6 +79,8 @@ def _class(kind: str) -> Callable[..., Any]:
 
 def _cifar(kind: str) -> Opener:
     def open_set(root: Path, *, download: bool) -> list[Part]:
+        import torch
+
         opened = [_class(kind)(root, train=train, download=download) for train in (True, False)]
         return [
             Part(
@@ -93,6 +95,8 @@ def _cifar(kind: str) -> Opener:
 
 
 def _stl10(root: Path, *, download: bool) -> list[Part]:
+    import torch
+
     opened = [_class("STL10")(root, split, download=download) for split in ("train", "test")]
     return [
         Part(classes=list(part.classes), images=torch.from_numpy(part.data), labels=part.labels.tolist())

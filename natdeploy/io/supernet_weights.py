@@ -14,7 +14,6 @@ from natdeploy.files import read_text, write_text
 from natdeploy.io.downloads import download
 from natdeploy.io.home import home_folder
 from natdeploy.ports import Reporter
-from natdeploy.supernet.checkpoints import read_state
 
 PACKAGED, RELEASED = WORDS = ("packaged", "released")
 FOLDER = "weights"
@@ -108,6 +107,11 @@ def find_weights(space: SearchSpace, name: str, reporter: Reporter | None = None
     if name == PACKAGED and not path.is_file():
         msg = f"no weights are packaged for supernet {space.name}"
         raise InputError(msg, hint=f"give a file with --weights{', or --weights released' * has_released(space)}")
+    if not path.is_file():
+        msg = f"{path}: no such file"
+        raise InputError(msg)
+    from natdeploy.supernet.checkpoints import read_state
+
     read_state(path)
     return Weights(
         name=name if name == PACKAGED else str(path), files=(WeightFile(path=path, width=None, sha256=_sha256(path)),)
@@ -125,6 +129,8 @@ def _released_file(space: SearchSpace, width: float, reporter: Reporter | None) 
     name = f"ofa_mbv3_d234_e346_k357_w{width:.1f}"
     path, address = home_folder() / FOLDER / name, RELEASED_ADDRESS + name
     if not path.is_file():
+        from natdeploy.supernet.checkpoints import read_state
+
         hint = f"get it from {address} and save it as {path}, or give a file with --weights"
         download(address, path, check=read_state, hint=hint, reporter=reporter)
     return WeightFile(path=path, width=width, sha256=_trusted_sha256(path))

@@ -6,7 +6,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from natdeploy.core.genotype import Population
 
@@ -38,6 +37,8 @@ def quality(predicted: Values, measured: Values) -> dict[str, float | None]:
     rmse = float(np.sqrt(np.mean((predicted - measured) ** 2)))
     if len(measured) < 3 or np.ptp(predicted) == 0 or np.ptp(measured) == 0:
         return {"rmse": rmse, "spearman": None, "kendall": None}
+    from scipy import stats
+
     return {
         "rmse": rmse,
         "spearman": float(stats.spearmanr(predicted, measured).statistic),

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.errors import InputError
-from natdeploy.supernet.checkpoints import read_state
 
 _NAME = re.compile(r"(?P<place>\d+)\.(?P<kind>weight|bias)")
 
@@ -20,6 +19,11 @@ def read_perceptron(path: Path) -> list[tuple[NDArray[np.float32], NDArray[np.fl
     Raises:
         InputError: The file is missing or damaged, or holds something else.
     """
+    if not path.is_file():
+        msg = f"{path}: no such file"
+        raise InputError(msg)
+    from natdeploy.supernet.checkpoints import read_state
+
     layers: dict[int, dict[str, NDArray[np.float32]]] = {}
     for name, tensor in read_state(path).items():
         parts = _NAME.fullmatch(name)

@@ -16,7 +16,7 @@ from natdeploy.api.subnets import load_subnet
 from natdeploy.errors import InputError, NatdeployError
 from natdeploy.export.options import SUFFIXES, ExportOptions, require_format, require_taken
 from natdeploy.io.devices import find_deployment, find_device
-from natdeploy.io.subnets import Subnet
+from natdeploy.io.subnets import Subnet, read_with_classes
 
 if TYPE_CHECKING:
     from natdeploy.export.pipeline import Exported
@@ -62,6 +62,8 @@ def export(
     for name in names:
         require_format(name)
         require_taken(name, options)
+    # A bad subnet is refused before torch is imported, which takes seconds.
+    read_with_classes(subnet, supernet=supernet, width=width, classes=classes, weights=weights)
     writers = {name: _writer(name, options) for name in names}
     targets = {name: _target(Path(subnet), SUFFIXES[name], output, len(names)) for name in names}
     read, network = load_subnet(

@@ -44,8 +44,6 @@ def measure(
         InputError: The file is not valid.
         MissingRuntimeError: The runtime is not installed.
     """
-    from natdeploy.profilers.meter import Meter
-
     context = context or Context()
     path = Path(subject)
     described = find_device(device)
@@ -62,14 +60,18 @@ def measure(
     deployment = find_deployment(described, runtime=runtime, threads=threads)
     if own is not None:
         require_file(path)
+        layers = None
+    else:
+        read = read_with_classes(subject, supernet=supernet, width=width, classes=classes)
+        layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     with open_timer(described, deployment, context, engines=suffix == _ENGINE_SUFFIX) as timer:
-        if own is not None:
+        if layers is None:
             if suffix == _ENGINE_SUFFIX:
                 _require_same_tensorrt(path, timer)
             stats = timer.time([path], seed=seed)[0]
         else:
-            read = read_with_classes(subject, supernet=supernet, width=width, classes=classes)
-            layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
+            from natdeploy.profilers.meter import Meter
+
             meter = Meter(exporter=make_exporter(described, deployment), timer=timer, seed=seed)
             stats = meter.measure([layers])[0]
     return MeasureResult(device=device, runtime=deployment.runtime, stats=stats)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.io.supernet_weights import PACKAGED, Weights, find_weights, has_packaged, has_released
 from natdeploy.ports import Reporter
-from natdeploy.supernet.supernet import Supernet
+
+if TYPE_CHECKING:
+    from natdeploy.supernet.supernet import Supernet
 
 
 def find_initial_weights(
