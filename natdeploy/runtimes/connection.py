@@ -96,6 +96,7 @@ class Connection:
         self._name = name
         self._link = link
         self._numbers = itertools.count()
+        self._closed = threading.Event()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the keeper
         with contextlib.ExitStack() as undo:
             undo.callback(link.close)
@@ -134,9 +135,7 @@ class Connection:
             self._kill(pid_file)
             msg = f"{self._name}: {command[0]} was not done within {timeout_s:g} s and was ended"
             raise DeviceUnreachableError(msg) from error
-        failure = self._link.failure(done.exit_code, done.stderr)
-        if failure is not None:
-            raise self._lost(failure)
+        self._require_success(done.exit_code, done.stderr)
         return done
 
     def send(self, source: Path, target: str) -> None:
@@ -170,9 +169,7 @@ class Connection:
             msg = f"{self._name}: {source} did not get here within {SEND_S:g} s"
             raise DeviceUnreachableError(msg) from error
         stderr = done.stderr.decode(errors="replace")
-        failure = self._link.failure(done.returncode, stderr)
-        if failure is not None:
-            raise self._lost(failure)
+        self._require_success(done.returncode, stderr)
         if done.returncode != 0 or str(len(done.stdout)) not in stderr.split():
             told = stderr.strip().splitlines() or ["it came here incomplete"]
             msg = f"{self._name}: {source} cannot be read: {told[-1]}"
@@ -190,10 +187,15 @@ class Connection:
 
     def abort(self) -> None:
         """Cut the connection, so that what waits for the device fails; may be called from another thread."""
-        self._keeper.kill()
+        self._closed.set()
+        with contextlib.suppress(OSError):
+            self._keeper_input.close()
+        # A keeper on this machine ignores it and removes the folder; a client ends, and its keeper's input with it.
+        self._keeper.terminate()
 
     def close(self) -> None:
         """End what still runs on the device, remove the folder and close the connection."""
+        self._closed.set()
         with contextlib.suppress(OSError):
             self._keeper_input.close()
         try:
@@ -251,9 +253,16 @@ class Connection:
 
     def _require_keeper(self) -> None:
         exit_code = self._keeper.poll()
-        if exit_code is not None:
-            failure = self._link.failure(exit_code, self._stderr())
+        if exit_code is not None or self._closed.is_set():
+            failure = None if exit_code is None else self._link.failure(exit_code, self._stderr())
             raise self._lost(failure or DeviceUnreachableError("the connection was cut"))
+
+    def _require_success(self, exit_code: int, stderr: str) -> None:
+        failure = self._link.failure(exit_code, stderr)
+        if failure is None and self._closed.is_set():
+            failure = DeviceUnreachableError("the connection was cut")
+        if failure is not None:
+            raise self._lost(failure)
 
     def _lost(self, failure: NatdeployError) -> NatdeployError:
         return type(failure)(f"{self._name}: {failure.message}", hint=failure.hint)
@@ -269,9 +278,7 @@ class Connection:
         except subprocess.TimeoutExpired as error:
             msg = f"{self._name}: a file did not get there within {SEND_S:g} s"
             raise DeviceUnreachableError(msg) from error
-        failure = self._link.failure(done.exit_code, done.stderr + done.stdout)
-        if failure is not None:
-            raise self._lost(failure)
+        self._require_success(done.exit_code, done.stderr + done.stdout)
         return dataclasses.replace(done, stderr=done.stderr + done.stdout)
 
     def _kill(self, pid_file: str) -> None:

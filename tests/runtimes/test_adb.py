@@ -14,6 +14,7 @@ from natdeploy.profilers.benchmark_timer import BenchmarkModelTimer
 from natdeploy.profilers.board_facts import make_core_mask, parse_conditions
 from natdeploy.runtimes.adb import AdbLink, find_serial
 from natdeploy.runtimes.connection import Connection
+from natdeploy.testing.transports import TransportContract
 from tests.support.ssh_server import free_port
 from tests.support.stand_ins import write_adb_stand_in, write_stand_in
 
@@ -39,6 +40,20 @@ def phone(tmp_path, monkeypatch) -> Path:
     write_adb_stand_in(programs / "adb", phone, "SERIAL1\\tdevice")
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     return phone
+
+
+class TestAdb(TransportContract):
+    """A phone behind the stand-in for adb does what every transport must do."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def connect(cls, tmp_path_factory):
+        """A connection to the phone."""
+        programs, phone = tmp_path_factory.mktemp("bin"), tmp_path_factory.mktemp("phone")
+        write_adb_stand_in(programs / "adb", phone, "SERIAL1\\tdevice")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+            yield lambda: Connection("phone", AdbLink(serial="SERIAL1"))
 
 
 def listing(monkeypatch: pytest.MonkeyPatch, folder: Path, listed: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 from natdeploy.errors import DeviceUnreachableError, MissingRuntimeError, OutputError
 from natdeploy.runtimes.connection import Connection
 from natdeploy.runtimes.ssh import SshLink
+from natdeploy.testing.transports import Connect, TransportContract
 from tests.support.ssh_server import ADDRESS, SshServer, free_port, ssh_server
 
 pytestmark = pytest.mark.device
@@ -36,6 +37,18 @@ def board(running: SshServer, monkeypatch: pytest.MonkeyPatch) -> SshServer:
     """A board that `ssh board` of PATH reaches."""
     monkeypatch.setenv("PATH", f"{running.folder / 'bin'}:{os.environ['PATH']}")
     return running
+
+
+class TestSsh(TransportContract):
+    """A device behind ssh does what every transport must do."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def connect(cls, running: SshServer) -> Iterator[Connect]:
+        """A connection to the board."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", f"{running.folder / 'bin'}:{os.environ['PATH']}")
+            yield lambda: Connection("board", SshLink(ADDRESS))
 
 
 def left_over(board: SshServer) -> list[str]:
@@ -73,22 +86,6 @@ def test_commands_and_files_share_one_connection_and_leave_nothing(board, tmp_pa
     assert (echoed.exit_code, echoed.stdout, echoed.stderr) == (3, f"{connection.folder}\nx", "a b\n")
     assert board.log.count("Accepted publickey") == logins + 1
     assert left_over(board) == []
-
-
-def test_the_folder_is_removed_when_the_work_fails(board):
-    """An error inside the connection's block leaves nothing on the board."""
-    with pytest.raises(ZeroDivisionError), Connection("board", SshLink(ADDRESS)):
-        raise ZeroDivisionError
-    assert left_over(board) == []
-
-
-def test_a_command_that_takes_too_long_is_ended(board):
-    """On time-out the command and what it started are ended on the board, and the connection still works."""
-    with Connection("board", SshLink(ADDRESS)) as connection:
-        with pytest.raises(DeviceUnreachableError, match=r"board: sh was not done within 1 s and was ended"):
-            connection.run(["sh", "-c", "sleep 4242; true"], timeout_s=1)
-        assert not runs("4242")
-        assert connection.run(["echo", "on"], timeout_s=QUICK_S).stdout == "on\n"
 
 
 def test_a_cut_connection_is_an_error_and_leaves_nothing(board):
