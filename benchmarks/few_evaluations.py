@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from natdeploy.core.cost import CostArray, madds_array, params_array
 from natdeploy.core.device import Deployment
 from natdeploy.core.genotype import Population, bounds, initial, sample, without
 from natdeploy.core.latency import LatencyTable
@@ -31,10 +30,12 @@ from natdeploy.search.hypervolume import hypervolume, reference_point
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.operators import polynomial_mutation, uniform_crossover
 from natdeploy.search.pretrained import PretrainedPredictor
+from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.rbf_ensemble import RBFEnsemble
 from natdeploy.search.settings import SearchSettings
 from natdeploy.supernet.accuracy_file import read_perceptron
 
+DEVICE = "galaxy-note10"
 RESOLUTIONS = (160, 176, 192, 208, 224)
 FIRST, ROUNDS, EACH = 100, 30, 8
 SETTINGS = SearchSettings(
@@ -48,13 +49,12 @@ SETTINGS = SearchSettings(
 )
 Values = NDArray[np.float64]
 Accuracy = Callable[[Population], Values]
-Costs = Mapping[str, CostArray]
 Next = Callable[[Population, Values, int], Population]
 # Curves of a seed: by set of objectives, then by method.
 Curves = Mapping[str, Mapping[str, Values]]
 OBJECTIVES = {
-    "top-1, latency": ("latency",),
-    "top-1, MAdds, params, latency": ("madds", "params", "latency"),
+    "top-1, latency": (f"latency:{DEVICE}",),
+    "top-1, MAdds, params, latency": ("madds", "params", f"latency:{DEVICE}"),
 }
 SHOWN = (100, 140, 180, 220, 260, 300, 340)
 
@@ -88,42 +88,37 @@ def main() -> None:
         _draw(curves, given.plot)
 
 
-def _landscape(predictor: Path, latency: Path) -> tuple[SearchSpace, Accuracy, Costs]:
+def _landscape(predictor: Path, latency: Path) -> tuple[SearchSpace, Accuracy, LatencyTable]:
     space = SPACES["ofa-mbv3-w1.2"].with_resolutions(RESOLUTIONS)
     top1 = PretrainedPredictor(space, read_perceptron(predictor))
-    deployment = Deployment(device="galaxy-note10", runtime="litert", precision="fp32", batch=1, threads=1)
+    deployment = Deployment(device=DEVICE, runtime="litert", precision="fp32", batch=1, threads=1)
     read = read_ofa(latency, SPACES["ofa-mbv3-w1.2"])
     table = LatencyTable(
         deployment=deployment, provenance="imported", method=read.method, rows=read.rows, folded=read.folded
     )
-    costs = {
-        "madds": madds_array(space, 1000),
-        "params": params_array(space, 1000),
-        "latency": table.compile(space, 1000),
-    }
-    return space, top1, costs
+    return space, top1, table
 
 
 def _run(
-    landscape: tuple[SearchSpace, Accuracy, Costs], names: tuple[str, ...], method: str, seed: int
+    landscape: tuple[SearchSpace, Accuracy, LatencyTable], names: tuple[str, ...], method: str, seed: int
 ) -> dict[str, Any]:
     """Return the hypervolume after the first archive and after each round, and the seconds."""
-    space, top1, every = landscape
-    costs = {name: every[name] for name in names}
-    box = _values(top1, costs, initial(space, 20_000, np.random.default_rng(0)))
+    space, top1, table = landscape
+    problem = SearchProblem(space=space, classes=1000, goal=SearchGoal(objectives=names), tables={DEVICE: table})
+    box = _values(top1, problem, initial(space, 20_000, np.random.default_rng(0)))
     reference, ideal = reference_point(box), box.min(axis=0)
     began = time.perf_counter()
-    more = METHODS[method](space, costs, seed)
+    more = METHODS[method](problem, seed)
     archive = initial(space, FIRST, np.random.default_rng([seed, 0]))
-    found = [hypervolume(_values(top1, costs, archive), reference, ideal)]
+    found = [hypervolume(_values(top1, problem, archive), reference, ideal)]
     for number in range(1, ROUNDS + 1):
         archive = np.concatenate([archive, more(archive, top1(archive), number)[:EACH]])
-        found.append(hypervolume(_values(top1, costs, archive), reference, ideal))
+        found.append(hypervolume(_values(top1, problem, archive), reference, ideal))
     return {"curve": [round(value, 6) for value in found], "seconds": round(time.perf_counter() - began, 1)}
 
 
-def _values(top1: Accuracy, costs: Costs, population: Population) -> Values:
-    return np.column_stack([-top1(population), *(cost(population) for cost in costs.values())])
+def _values(top1: Accuracy, problem: SearchProblem, population: Population) -> Values:
+    return np.column_stack([-top1(population), problem.cost_values(population)])
 
 
 def _curves(events: list[dict[str, Any]]) -> Curves:
@@ -150,46 +145,48 @@ def _print(curves: Curves, events: list[dict[str, Any]]) -> None:
             print(f"| {method} | " + " | ".join([*cells, *figures]) + " |")
 
 
-def _natdeploy(space: SearchSpace, costs: Costs, seed: int) -> Next:
+def _natdeploy(problem: SearchProblem, seed: int) -> Next:
     def more(archive: Population, known: Values, number: int) -> Population:
-        search = NatSearch(space, costs, [], SETTINGS, seed=seed)
+        search = NatSearch(problem, SETTINGS, seed=seed)
         search.tell(archive, known)
         return search.propose(number)[0]
 
     return more
 
 
-def _paper(space: SearchSpace, costs: Costs, seed: int) -> Next:
+def _paper(problem: SearchProblem, seed: int) -> Next:
     """NAT as its paper has it: 500 interpolants on 100 of the archive, NSGA-III 100 x 100, reference directions."""
 
     def more(archive: Population, known: Values, number: int) -> Population:
         rng = np.random.default_rng([seed, number])
-        own = np.column_stack([-known, *(cost(archive) for cost in costs.values())])
+        own = np.column_stack([-known, problem.cost_values(archive)])
         kept = survivors(own, 100, seed=seed)
-        ensemble = RBFEnsemble(*bounds(space), ensemble_size=500, rng=rng)
+        ensemble = RBFEnsemble(*bounds(problem.space), ensemble_size=500, rng=rng)
         ensemble.fit(archive[kept], known[kept])
 
         def objectives(population: Population) -> Values:
-            return _values(ensemble.predict, costs, population)
+            return _values(ensemble.predict, problem, population)
 
-        evolved = evolve(space, objectives, archive[kept], size=100, generations=100, seed=int(rng.integers(2**31)))
+        evolved = evolve(
+            problem.space, objectives, archive[kept], size=100, generations=100, seed=int(rng.integers(2**31))
+        )
         fresh = without(evolved, archive)
         return fresh[survivors(objectives(fresh), EACH, seed=seed)]
 
     return more
 
 
-def _nsga2(space: SearchSpace, costs: Costs, seed: int) -> Next:
+def _nsga2(problem: SearchProblem, seed: int) -> Next:
     """NSGA-II in which every child is evaluated: of the 100 best so far, by binary tournament."""
 
     def more(archive: Population, known: Values, number: int) -> Population:
         rng = np.random.default_rng([seed, number])
-        values = np.column_stack([-known, *(cost(archive) for cost in costs.values())])
+        values = np.column_stack([-known, problem.cost_values(archive)])
         parents = archive[_ranked(values)[:100]]
         made = np.empty((0, archive.shape[1]), dtype=np.int64)
         while len(made) < EACH:
             one, other = (parents[np.minimum(*rng.integers(len(parents), size=(2, EACH)))] for _ in range(2))
-            children = polynomial_mutation(space, uniform_crossover(one, other, rng), 0.1, rng)
+            children = polynomial_mutation(problem.space, uniform_crossover(one, other, rng), 0.1, rng)
             made = without(np.concatenate([made, children]), archive)
         return made
 
@@ -208,9 +205,9 @@ def _ranked(values: Values) -> NDArray[np.intp]:
     return np.array(order)
 
 
-def _random(space: SearchSpace, _: Costs, seed: int) -> Next:
+def _random(problem: SearchProblem, seed: int) -> Next:
     def more(archive: Population, _known: Values, number: int) -> Population:
-        return without(sample(space, 2 * EACH, np.random.default_rng([seed, number])), archive)
+        return without(sample(problem.space, 2 * EACH, np.random.default_rng([seed, number])), archive)
 
     return more
 

@@ -40,7 +40,7 @@ def main() -> None:
             lines = [f"{code},{top1:.5f}" for code, top1 in zip(encodings, made_up_top1(number, rows), strict=True)]
             path.write_text("\n".join(["encoding,top1", *lines]) + "\n")
         began = time.perf_counter()
-        result = api.search_predicted(
+        result = api.search_without_training(
             files,
             supernet=SUPERNET,
             devices=(),

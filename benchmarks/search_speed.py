@@ -18,6 +18,7 @@ from natdeploy.core.genotype import Population, bounds, initial, sample
 from natdeploy.core.space import SPACES
 from natdeploy.search.evolution import evolve, reference_directions
 from natdeploy.search.nat import NatSearch
+from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.rbf_ensemble import RBFEnsemble
 from natdeploy.search.settings import PREDICTORS, Operators, SearchSettings
 
@@ -79,7 +80,7 @@ def _evolution() -> None:
 
 
 def _step(rows: Population) -> None:
-    costs = {"madds": madds_array(SPACE, 1000), "params": params_array(SPACE, 1000)}
+    problem = SearchProblem(space=SPACE, classes=1000, goal=SearchGoal(objectives=("madds", "params")))
     for predictor in PREDICTORS:
         settings = SearchSettings(
             initial=ROWS,
@@ -91,7 +92,7 @@ def _step(rows: Population) -> None:
             adaptation_parents=150,
             predictor=predictor,
         )
-        search = NatSearch(SPACE, costs, [], settings, seed=0)
+        search = NatSearch(problem, settings, seed=0)
         search.tell(rows, top1(rows))
         seconds = _seconds(lambda search=search: search.propose(1))
         print(f"one step, 10,000 predictions by {predictor}, {ROWS} rows: {seconds:.2f} s")

@@ -26,9 +26,11 @@ from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SPACES, SearchSpace
 from natdeploy.io.foreign_tables import read_ofa
 from natdeploy.search.pretrained import PretrainedPredictor
-from natdeploy.search.training_free import Effort, search_without_training
+from natdeploy.search.problem import SearchGoal, SearchProblem
+from natdeploy.search.surrogate import Effort, Surrogate, optimize_surrogate
 from natdeploy.supernet.accuracy_file import read_perceptron
 
+DEVICE = "galaxy-note10"
 TARGETS_MS = (15, 20, 25, 30, 40, 50, 60)
 RESOLUTIONS = (160, 176, 192, 208, 224)
 POPULATION, GENERATIONS, PARENTS, MUTATION = 100, 500, 25, 0.1
@@ -42,7 +44,7 @@ def main() -> None:
     """Print the table, top-1 in percent."""
     space = SPACES["ofa-mbv3-w1.2"].with_resolutions(RESOLUTIONS)
     top1 = PretrainedPredictor(space, read_perceptron(Path(sys.argv[1])))
-    deployment = Deployment(device="galaxy-note10", runtime="litert", precision="fp32", batch=1, threads=1)
+    deployment = Deployment(device=DEVICE, runtime="litert", precision="fp32", batch=1, threads=1)
     read = read_ofa(Path(sys.argv[2]), SPACES["ofa-mbv3-w1.2"])
     table = LatencyTable(
         deployment=deployment, provenance="imported", method=read.method, rows=read.rows, folded=read.folded
@@ -51,11 +53,10 @@ def main() -> None:
     runs = int(sys.argv[3]) if len(sys.argv) > 3 else 5
 
     def searched(limits: tuple[float, ...], effort: Effort, seed: int = 0) -> list[float]:
-        costs = {"latency": latency}
-        wanted = [{"latency": limit} for limit in limits]
-        rows, values = search_without_training(
-            space, top1, costs, wanted, objectives=["latency"], effort=effort, seed=seed, gains=top1.gains
-        )
+        limited = tuple({DEVICE: limit} for limit in limits)
+        goal = SearchGoal(objectives=(f"latency:{DEVICE}",), latency_limits_ms=limited)
+        problem = SearchProblem(space=space, classes=1000, goal=goal, tables={DEVICE: table})
+        rows, values = optimize_surrogate(problem, Surrogate(top1=top1, gains=top1.gains), effort, seed=seed)
         return [float(values[latency(rows) <= limit].max()) for limit in limits]
 
     began = time.perf_counter()

@@ -22,7 +22,7 @@ from .api import resume as resume
 from .api import resume_adaptation as resume_adaptation
 from .api import resume_pretraining as resume_pretraining
 from .api import search_from as search_from
-from .api import search_predicted as search_predicted
+from .api import search_without_training as search_without_training
 from .api import show_table as show_table
 from .api import tables as tables
 from .version import __version__ as __version__

@@ -1,7 +1,7 @@
 """The error tree of natdeploy.
 
-Every error that a caller can meet derives from `NatdeployError` and, where one fits, from the builtin
-that a caller would expect. `exit_code` is what the command line ends with, `code` names the error in `--json` output.
+Every error that natdeploy raises derives from `NatdeployError` and, where one fits, from the builtin exception
+that a caller would expect. `exit_code` is the exit code of the command line; `code` names the error in `--json` output.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ class NatdeployError(Exception):
     """Root of all errors that natdeploy raises on purpose.
 
     Args:
-        message: What is wrong, with the file and the place where there is one.
+        message: What is wrong, with the file and the place in it where there is one.
         hint: What to do next, where that is known.
-        artifacts: Files that were written all the same.
+        artifacts: Files that were written before the error.
     """
 
     exit_code = 1
@@ -38,14 +38,14 @@ class CheckFailedError(NatdeployError):
 
 
 class InputError(NatdeployError, ValueError):
-    """Bad usage or input: an option, a file, an architecture."""
+    """An option, a file or an architecture is not valid."""
 
     exit_code = 2
     code = "bad-input"
 
 
 class CoverageError(InputError):
-    """A latency table does not cover a layer that was asked for."""
+    """A latency table has no row for a layer that the work needs."""
 
     code = "not-covered"
 
@@ -58,28 +58,28 @@ class EvaluationError(NatdeployError, RuntimeError):
 
 
 class MemoryShortageError(NatdeployError, MemoryError):
-    """The work needs more memory than there is; the hint says what needs less."""
+    """The work needs more memory than the machine has. The hint says how to need less."""
 
     exit_code = 2
     code = "out-of-memory"
 
 
 class OutputError(NatdeployError, OSError):
-    """An output cannot be written: read-only folder, full disk."""
+    """An output cannot be written, for example because the folder is read-only or the disk is full."""
 
     exit_code = 2
     code = "cannot-write"
 
 
 class MissingRuntimeError(NatdeployError, ImportError):
-    """A runtime or a package that the work needs is not installed."""
+    """A runtime or package that the work needs is not installed."""
 
     exit_code = 3
     code = "missing-runtime"
 
 
 class NoOutputsError(MissingRuntimeError):
-    """A runtime can run a file, but cannot give its outputs, so that nothing can be compared."""
+    """A runtime can run a file but does not return its outputs, so that parity cannot be checked."""
 
     code = "no-outputs"
 
@@ -92,21 +92,21 @@ class DeviceUnreachableError(NatdeployError, ConnectionError):
 
 
 class InterruptedWorkError(NatdeployError):
-    """Work was interrupted by the user and can go on; the hint is the command that does it."""
+    """The user interrupted the work. The hint is the command that resumes it."""
 
     exit_code = 130
     code = "interrupted"
 
 
 class TargetUnreachableError(NatdeployError, LookupError):
-    """No architecture meets the target."""
+    """No architecture keeps the limits on latency and size."""
 
     exit_code = 5
     code = "target-unreachable"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """Return the hint that names the one of `known` that is most like `name`; None where none is like it."""
+    """Return a hint with the known name that is most similar to `name`, or None if none is similar."""
     near = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else None
 
@@ -115,12 +115,12 @@ def require_known(what: str, name: str, known: Iterable[str]) -> None:
     """Check that `name` is one of `known`.
 
     Args:
-        what: What it is the name of, as the message says it.
-        name: The name that was given.
-        known: The names that there are.
+        what: The kind of name, for the message.
+        name: The name.
+        known: All valid names.
 
     Raises:
-        InputError: It is not; the message lists the names, the hint gives the nearest.
+        InputError: The name is unknown. The message lists the known names, and the hint gives the most similar one.
     """
     names = tuple(known)
     if name not in names:

@@ -1,4 +1,4 @@
-"""Writing files so that nothing is ever half-written: atomic replacement and an append-only journal."""
+"""Files that are never half-written: atomic replacement and an append-only journal."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from natdeploy.errors import InputError, NatdeployError, OutputError
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `target`; rename it to `target` when the block ends well.
+    """Yield a temporary path in the folder of `target`, and rename it to `target` when the block ends without an error.
 
-    The temporary file keeps the suffix of `target`, since some writers look at it. When the block
-    raises, the temporary file is removed and an existing `target` is left as it was.
+    The temporary file has the suffix of `target`, since some writers depend on it. If the block
+    raises, the temporary file is removed and an existing `target` is unchanged.
 
     Raises:
         OutputError: The folder cannot be created or written, or the disk is full.
@@ -49,13 +49,13 @@ def writing(target: Path) -> Iterator[None]:
         raise
     except OSError as error:
         in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
-        reason = "a file is where a folder would have to be" if in_the_way else error.strerror or error
+        reason = "a file is in the place of a folder" if in_the_way else error.strerror or error
         msg = f"cannot write {target}: {reason}"
         raise OutputError(msg, hint="choose another place with --output, or free some space") from error
 
 
 def require_writable(target: Path) -> None:
-    """Find out before long work that its result could not be written.
+    """Check that `target` can be written, before long work whose result goes there.
 
     Raises:
         OutputError: The folder of `target` cannot be created or written.
@@ -94,12 +94,12 @@ def read_text(source: Path) -> str:
 
 
 class Journal:
-    """Append-only file of JSON events, one a line, each flushed to the disk before `append` returns.
+    """Append-only file of JSON events, one per line. `append` returns once the event is on the disk.
 
-    A last line that a kill cut short is dropped when the journal is opened again.
+    If the process was killed while it wrote the last line, that line is dropped when the journal is opened again.
 
     Args:
-        path: The file; it and its folder are created on the first append.
+        path: The file. It and its folder are created by the first `append`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -130,7 +130,7 @@ class Journal:
         self._events.append(event)
 
     def remove(self) -> None:
-        """Delete the file: its events have gone into a result."""
+        """Delete the file, once its events are part of a result."""
         self._path.unlink(missing_ok=True)
         self._events = []
 

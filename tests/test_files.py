@@ -92,8 +92,8 @@ def test_a_device_without_space_is_an_output_error():
 @pytest.mark.parametrize(
     ("place", "reason"),
     [
-        ("file/table.csv", "a file is where a folder would have to be"),
-        ("file/deeper/table.csv", "a file is where a folder would have to be"),
+        ("file/table.csv", "a file is in the place of a folder"),
+        ("file/deeper/table.csv", "a file is in the place of a folder"),
         ("folder", "Is a directory"),
         ("n" * 300 + ".csv", "File name too long"),
     ],

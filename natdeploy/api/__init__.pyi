@@ -35,7 +35,7 @@ from .searching.results import SearchResult as SearchResult
 from .searching.run import report as report
 from .searching.run import resume as resume
 from .searching.run import search as search
-from .searching.surrogate import search_predicted as search_predicted
+from .searching.surrogate import search_without_training as search_without_training
 from .subnets import InspectResult as InspectResult
 from .subnets import LayerCost as LayerCost
 from .subnets import inspect as inspect

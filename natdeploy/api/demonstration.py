@@ -71,8 +71,10 @@ def demo(output: Path, *, seed: int = 0, context: Context | None = None) -> Demo
     target_ms = median_latency_ms(profiled, seed)
     context.reporter.info(f"target: {target_ms:.4g} ms, the median predicted latency of the first archive")
     folder = output / f"run-{context.clock.now():%Y%m%dT%H%M%SZ}"
-    targets = ({"host": target_ms},)
-    run = search(supernet=_SUPERNET, targets=targets, effort=_EFFORT, seed=seed, output=folder, context=context)
+    limits_ms = ({"host": target_ms},)
+    run = search(
+        supernet=_SUPERNET, latency_limits_ms=limits_ms, effort=_EFFORT, seed=seed, output=folder, context=context
+    )
     exported = export(run.subnet, ("onnx", "tflite"), output=output, seed=seed, context=context)
     free = extract_from_run(run.run, output=output / "untargeted.json", context=context)
     free_ms = measure(free.subnet, seed=seed, context=context).stats.median_ms

@@ -17,12 +17,11 @@ from natdeploy.io.runs import RunFolder
 from natdeploy.io.spaces import resolve_space
 from natdeploy.io.subnet_weights import write_network
 from natdeploy.io.subnets import Subnet, read_subnet
-from natdeploy.io.tables import read_table
 from natdeploy.supernet.threads import prepare_torch
 from natdeploy.version import __version__
 
 if TYPE_CHECKING:
-    from natdeploy.api.searching.archive import Decider
+    from natdeploy.api.searching.selection import Selector
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +105,7 @@ def extract_from_run(
     run: Path,
     *,
     row: int | None = None,
-    targets: Mapping[str, float] | None = None,
+    latency_limits_ms: Mapping[str, float] | None = None,
     output: Path | None = None,
     context: Context | None = None,
 ) -> ExtractResult:
@@ -115,7 +114,8 @@ def extract_from_run(
     Args:
         run: Run folder.
         row: The architecture's `row` in `archive.csv` or `front.csv`.
-        targets: Milliseconds by device, instead of a row; without either the most accurate architecture is meant.
+        latency_limits_ms: Milliseconds by device, instead of a row; without either, the most accurate architecture is
+            extracted.
         output: File to write; `subnet.json` where None.
         context: Reporter and clock.
 
@@ -125,22 +125,28 @@ def extract_from_run(
         OutputError: The subnet cannot be written.
     """
     from natdeploy.api.latency.lookup import warn_of_estimates
-    from natdeploy.api.searching.archive import decider_of_run
+    from natdeploy.api.searching.archive import TrainedSubnets, load_evaluator, read_archive
+    from natdeploy.api.searching.problem import read_problem
+    from natdeploy.api.searching.selection import Selector
 
     context = context or Context()
     folder = RunFolder.open(run)
     plan = SearchPlan.from_settings(folder.settings, str(run / "run.toml"))
-    tables = {device: read_table(folder.tables / f"{device}.csv") for device in plan.devices}
-    warn_of_estimates([tables[device] for device in targets or {} if device in tables], context.reporter)
+    archive = read_archive(folder, plan)
     prepare_torch(plan.threads)
-    decider = decider_of_run(folder, plan, tables, context)
-    place = _place(decider, row, targets or {}, run)
+    evaluator = load_evaluator(folder, plan, context)
+    problem = read_problem(folder, plan.goal, plan.space, len(evaluator.task.classes))
+    limits_ms = latency_limits_ms or {}
+    warn_of_estimates([problem.tables[device] for device in limits_ms if device in problem.tables], context.reporter)
+    selector = Selector(problem=problem, archive=archive, run=folder, seed=plan.seed, context=context)
+    place = _find_place(selector, limits_ms) if row is None else _check_row(row, selector)
     target = subnet_file(output)
     if (target.parent / "run.toml").exists():
         msg = f"{target}: a run keeps its own choice there"
         raise InputError(msg, hint="choose another place with --output")
-    subnet = decider.write(place, target, {"validation_top1": float(decider.top1[place])})
-    return extracted(subnet, target, float(decider.top1[place]))
+    top1 = float(archive.top1[place])
+    writer = TrainedSubnets(selector=selector, evaluator=evaluator)
+    return extracted(writer.write(place, target, {"validation_top1": top1}), target, top1)
 
 
 def subnet_file(output: Path | None) -> Path:
@@ -150,16 +156,18 @@ def subnet_file(output: Path | None) -> Path:
     return output / "subnet.json" if output.is_dir() or output.suffix != ".json" else output
 
 
-def _place(decider: Decider, row: int | None, targets: Mapping[str, float], run: Path) -> int:
-    if row is None:
-        unknown = [device for device in targets if device not in decider.tables]
-        if unknown:
-            msg = f"{run}: was not searched for device {unknown[0]!r} (its devices: {', '.join(decider.tables)})"
-            hint = f"decide again for it: natdeploy search --from {run} --device {unknown[0]}"
-            raise InputError(msg, hint=hint)
-        return decider.choose_place(targets)[0]
-    if not 0 <= row < len(decider.archive):
-        msg = f"{run}: the archive has no row {row} (rows: 0 to {len(decider.archive) - 1})"
+def _find_place(selector: Selector, limits_ms: Mapping[str, float]) -> int:
+    run, known = selector.run.path, selector.problem.tables
+    unknown = [device for device in limits_ms if device not in known]
+    if unknown:
+        msg = f"{run}: was not searched for device {unknown[0]!r} (its devices: {', '.join(known)})"
+        raise InputError(msg, hint=f"select for it with: natdeploy search --from {run} --device {unknown[0]}")
+    return selector.select(limits_ms)[0]
+
+
+def _check_row(row: int, selector: Selector) -> int:
+    if not 0 <= row < len(selector.archive):
+        msg = f"{selector.run.path}: the archive has no row {row} (rows: 0 to {len(selector.archive) - 1})"
         raise InputError(msg)
     return row
 

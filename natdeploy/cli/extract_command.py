@@ -66,8 +66,8 @@ def command(  # noqa: PLR0917
         from natdeploy import api
 
         if source.is_dir():
-            targets = wanted[0] if wanted else None
-            return api.extract_from_run(source, row=row, targets=targets, output=output, context=context)
+            limits_ms = wanted[0] if wanted else None
+            return api.extract_from_run(source, row=row, latency_limits_ms=limits_ms, output=output, context=context)
         if supernet is not None:
             return api.extract(
                 source,

@@ -147,13 +147,18 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
             return api.resume(values["resume"], context=context)
         # Targets and objectives name their devices; host counts beside them only when it is asked for.
         used = devices or (() if any(targets) or objectives else ("host",))
-        wanted: dict[str, Any] = {"devices": used, "targets": targets, "objectives": objectives, "limits": limits}
+        wanted: dict[str, Any] = {
+            "devices": used,
+            "latency_limits_ms": targets,
+            "objectives": objectives,
+            "limits": limits,
+        }
         wanted |= {"prefer": values["prefer"], "context": context}
         common = {**wanted, "resolutions": resolutions}
         if values["from"] is not None:
             return api.search_from(values["from"], output=values["output"], **wanted)
         if accuracy is not None:
-            return api.search_predicted(
+            return api.search_without_training(
                 accuracy,
                 **{name: values[name] for name in ("supernet", "width", "seed", "output")},
                 **{name: values[name] for name in ("classes", "predictor") if values[name] is not None},

@@ -11,7 +11,7 @@ from natdeploy.errors import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
-    """A network of the family; kernels and expand ratios list the active layers only, stage after stage.
+    """A network of the family. Kernels and expand ratios list the active layers only, stage after stage.
 
     Args:
         resolution: Input size in pixels, at least 32.
@@ -41,7 +41,7 @@ class Architecture:
                 raise InputError(msg)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the architecture under the NAT authors' own keys `w, r, d, e, ks`."""
+        """Return the architecture with the keys of the NAT authors: `w, r, d, e, ks`."""
         return {
             "w": self.width,
             "r": self.resolution,
@@ -61,10 +61,10 @@ class Architecture:
 
 
 def check_member(space: SearchSpace, architecture: Architecture) -> None:
-    """Check that `space` holds `architecture`, whatever its resolution.
+    """Check that `architecture` is one of `space`. Its resolution may be any.
 
     Raises:
-        InputError: A choice is not one of the space's; the message names key and place.
+        InputError: A choice is not one of the space's. The message names the key and the index.
     """
     space.width_index(architecture.width)
     if len(architecture.depths) != len(space.stages):
@@ -85,7 +85,7 @@ def check_member(space: SearchSpace, architecture: Architecture) -> None:
 def uniform(
     space: SearchSpace, *, resolution: int, width: float, depth: int, kernel: int, expand_ratio: int
 ) -> Architecture:
-    """Return the architecture that has the same depth, kernel and expand ratio everywhere."""
+    """Return the architecture with the same depth, kernel size and expand ratio everywhere."""
     layers = depth * len(space.stages)
     return Architecture(
         resolution=resolution,
@@ -97,7 +97,7 @@ def uniform(
 
 
 def smallest(space: SearchSpace) -> Architecture:
-    """Return the architecture of `space` that costs least."""
+    """Return the smallest architecture of `space`."""
     return uniform(
         space,
         resolution=space.resolutions[0],
@@ -109,7 +109,7 @@ def smallest(space: SearchSpace) -> Architecture:
 
 
 def largest(space: SearchSpace) -> Architecture:
-    """Return the architecture of `space` that costs most."""
+    """Return the largest architecture of `space`."""
     return uniform(
         space,
         resolution=space.resolutions[-1],

@@ -50,9 +50,9 @@ class CostArray:
         return costs
 
     def cheapest(self, space: SearchSpace) -> tuple[Population, float]:
-        """Return the genotype that costs least, and its cost; a cost that adds up over layers is meant.
+        """Return the cheapest genotype and its cost. The cost must be one that adds up over layers.
 
-        Ties go to the lower genes. Runs over the (width, resolution) pairs, not over architectures.
+        Ties go to the lower genes. The loop is over pairs of width and resolution, not over architectures.
         """
         stages = (len(space.stages), space.max_depth)
         by_slot = self.blocks[..., 1:].min(axis=-1).reshape(*self.fixed.shape, *stages)
@@ -73,8 +73,8 @@ def compile_cost(
     Args:
         space: The space.
         classes: Outputs of the classifier.
-        cost: Cost of one layer; it is asked once for each distinct layer.
-        by_max: Take the largest layer instead of the sum.
+        cost: Returns the cost of one layer. It is called once for each distinct layer.
+        by_max: Take the largest layer's cost instead of the sum.
     """
     known: dict[Layer, float] = {}
 

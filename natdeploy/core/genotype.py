@@ -29,8 +29,8 @@ def bounds(space: SearchSpace) -> tuple[Population, Population]:
 def repair(space: SearchSpace, population: Population) -> Population:
     """Return the canonical form of each row of the `n x L` array `population`.
 
-    Genes are clipped to their bounds, then the active layers of a stage move to its front, so that no
-    skipped slot lies before an active one. A depth between two allowed ones drops to the lower.
+    Genes are clipped to their bounds. Then the active layers of a stage move to its front, so that no
+    skipped slot comes before an active one. A depth between two allowed ones drops to the lower one.
     """
     lower, upper = bounds(space)
     clipped = np.clip(population, lower, upper)
@@ -48,7 +48,7 @@ def encode(space: SearchSpace, architecture: Architecture) -> Population:
     """Return the genotype of `architecture`, an `L`-vector.
 
     Raises:
-        InputError: The space does not hold the architecture, or not its resolution.
+        InputError: The architecture or its resolution is not one of the space.
     """
     check_member(space, architecture)
     if architecture.resolution not in space.resolutions:
@@ -90,9 +90,9 @@ def decode(space: SearchSpace, genotype: Population) -> Architecture:
 
 
 def sample(space: SearchSpace, count: int, rng: np.random.Generator) -> Population:
-    """Draw `count` rows, uniform in the depth of each stage and then in the choices of each active layer.
+    """Draw `count` rows: the depth of each stage uniformly, then the choices of each active layer uniformly.
 
-    Drawing every gene uniformly instead would give 82 % of the stages their full depth. Rows may repeat.
+    If every gene were drawn uniformly, 82 % of the stages would have their full depth. Rows may repeat.
     """
     shape = (count, len(space.stages), space.max_depth)
     genes = rng.integers(1, space.max_gene + 1, size=shape)
@@ -104,10 +104,10 @@ def sample(space: SearchSpace, count: int, rng: np.random.Generator) -> Populati
 
 
 def initial(space: SearchSpace, count: int, rng: np.random.Generator) -> Population:
-    """Draw `count` distinct rows of which the first two are the smallest and the largest architecture.
+    """Draw `count` distinct rows. The first two are the smallest and the largest architecture.
 
     Raises:
-        InputError: The space holds fewer architectures than that.
+        InputError: The space has fewer architectures than that.
     """
     if not 2 <= count <= space.size:
         msg = f"cannot draw {count} distinct architectures (2 at least) from the {space.size} of space {space.name}"
@@ -119,7 +119,7 @@ def initial(space: SearchSpace, count: int, rng: np.random.Generator) -> Populat
 
 
 def distinct(population: Population) -> Population:
-    """Return the rows without repetition, in the order of their first appearance."""
+    """Return each distinct row once, in the order of first appearance."""
     _, first = np.unique(population, axis=0, return_index=True)
     rows: Population = population[np.sort(first)]
     return rows
@@ -135,7 +135,7 @@ def without(population: Population, known: Population) -> Population:
 
 
 def to_encoding(architecture: Architecture) -> str | None:
-    """Return the NAT authors' 23-character string, or None for an architecture that is not of the `nat` space."""
+    """Return the NAT authors' 23-character string, or None if the architecture is not in the `nat` space."""
     try:
         row = encode(SPACES["nat"], architecture)
     except InputError:
@@ -147,7 +147,7 @@ def from_encoding(text: str) -> Architecture:
     """Return the architecture of the NAT authors' 23-character string.
 
     Raises:
-        InputError: The string is not such an encoding, or not canonical; the message names the place.
+        InputError: The string is not such an encoding, or not canonical. The message names the place.
     """
     if len(text) != _ENCODING_LENGTH or not text.isascii() or not text.isdigit():
         msg = f"an encoding has {_ENCODING_LENGTH} digits, not {text!r}"
@@ -156,15 +156,16 @@ def from_encoding(text: str) -> Architecture:
     row = np.array([int(text[:2]), *map(int, text[2:])], dtype=np.int64)
     wrong = np.flatnonzero(repair(space, row[None])[0] != row)
     if len(wrong):
-        msg = f"encoding {text!r}: integer {wrong[0]} ({row[wrong[0]]}) is out of range or lies behind a skipped layer"
+        msg = f"encoding {text!r}: integer {wrong[0]} ({row[wrong[0]]}) is out of range, or follows a skipped layer"
         raise InputError(msg)
     return decode(space, row)
 
 
 def sample_marginals(space: SearchSpace, population: Population, count: int, rng: np.random.Generator) -> Population:
-    """Draw `count` canonical rows, each gene on its own from the values that it has in `population`.
+    """Draw `count` canonical rows, each gene independently from its values in `population`.
 
-    This is the product of the per-gene categorical marginals. Source: Lu et al., NAT (TPAMI 2021), section 3.3.
+    The rows follow the product of the per-gene categorical marginals.
+    Source: Lu et al., NAT (TPAMI 2021), section 3.3.
     """
     rows = rng.integers(len(population), size=(count, space.genotype_length))
     return repair(space, np.take_along_axis(population, rows, axis=0))

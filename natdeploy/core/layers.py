@@ -1,7 +1,7 @@
 """The one walk from an architecture to its layers, and what a layer costs.
 
 A layer is the unit of cost: stem, inverted-residual block, final expand, pooling, feature mix or
-classifier. Its value is its identity: two equal layers cost the same, wherever they stand.
+classifier. Two equal layers cost the same, wherever they are in the network.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Layer:
 
     @property
     def params(self) -> int:
-        """Learned numbers: weights and biases, those of BatchNorm included, its statistics not."""
+        """Trainable parameters: weights and biases, including those of BatchNorm but not its running statistics."""
         if self.op == BLOCK:
             return self._block_params()
         if self.op == POOLING:
@@ -83,9 +83,9 @@ class Layer:
 
     @property
     def peak_memory_bytes(self) -> int:
-        """Most activation memory that one operator of the layer needs at batch 1 in float32: its input and output.
+        """Largest activation memory of any operator in the layer, at batch 1 in float32: its input and output.
 
-        A block's input counts as held until its end where the block adds it to its output.
+        A block with a skip connection holds its input in memory until its end.
         """
         inner, outer = self.in_size**2, self.out_size**2
         source, result = inner * self.in_channels, outer * self.out_channels
@@ -140,7 +140,7 @@ def stem_layers(space: SearchSpace, width: float, resolution: int) -> tuple[Laye
 def block_layer(
     space: SearchSpace, width: float, resolution: int, slot: int, *, kernel: int, expand_ratio: int
 ) -> Layer:
-    """Return the block in layer slot `slot`: it depends on its stage and on being the first there, on nothing else."""
+    """Return the block in layer slot `slot`. It depends only on its stage and on whether it is the first of it."""
     index, position = divmod(slot, space.max_depth)
     stage = space.stages[index]
     size = stage_sizes(space, resolution)[index]
@@ -190,13 +190,13 @@ def walk(
     """Return the layers of `architecture` with a classifier of `classes` outputs, from input to output.
 
     Args:
-        space: Space that holds the architecture; its resolution may be off the space's list.
+        space: Space of the architecture. The resolution need not be in the space's list.
         architecture: The network.
         classes: Outputs of the classifier.
-        activation: Stands in for every activation of the network where given (the NAT authors' Mish networks).
+        activation: Replaces every activation of the network where given (the NAT authors' Mish networks).
 
     Raises:
-        InputError: The space does not hold the architecture.
+        InputError: The architecture is not one of the space.
     """
     check_member(space, architecture)
     layers = tuple(_walk(space, architecture, classes))
@@ -218,9 +218,9 @@ def _walk(space: SearchSpace, architecture: Architecture, classes: int) -> Itera
 
 
 def layer_names(layers: tuple[Layer, ...]) -> list[str]:
-    """Return a name for each layer, which is also its module's name in the extracted network.
+    """Return a name for each layer, which is also the name of its module in the extracted network.
 
-    Blocks are numbered from 0, the fixed block; the other layers are called by their op.
+    Blocks are numbered from 0, the fixed block. The other layers are named after their op.
     """
     names, blocks = [], 0
     for layer in layers:

@@ -1,4 +1,4 @@
-"""Operators of a model as a runtime runs them: how long each one takes, and whose work it does."""
+"""Operators of a model as a runtime runs them: how long each takes, and which layer it belongs to."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ _PROFILER_SHARE = 0.9
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """One operator of the model as the runtime runs it, after its own rewriting.
+    """One operator of the model as the runtime runs it, after the runtime has rewritten the graph.
 
     Args:
-        name: Name; a fused operator keeps that of one of its parts, inserted ones (reorders) have none of the model's.
+        name: Name. A fused operator keeps the name of one of its parts. An operator that the runtime inserted, such as
+            a reorder, has a name that the model does not know.
         op: Operator type.
-        consumers: Places in the list of nodes of those that read its outputs.
+        consumers: Indices of the nodes that read its outputs.
     """
 
     name: str
@@ -33,9 +34,9 @@ class ModelProfile:
     """Profiled runs of a model.
 
     Args:
-        nodes: The operators that run, in order.
-        times_us: `runs x nodes` array of durations in microseconds; a runtime that only tells means has one run.
-        with_overhead: Whether each duration includes what profiling an operator costs.
+        nodes: The operators, in the order in which they run.
+        times_us: `runs x nodes` array of durations in microseconds; one run where the runtime reports means only.
+        with_overhead: Whether each duration includes the overhead of profiling.
     """
 
     nodes: tuple[Node, ...]
@@ -43,10 +44,10 @@ class ModelProfile:
     with_overhead: bool = False
 
     def shares(self) -> NDArray[np.float64]:
-        """Return each operator's share of the time of all, from the quietest quarter of the runs.
+        """Return each operator's share of the total time, from the fastest quarter of its runs.
 
-        Where durations include the profiler's own cost, it is taken off: it is about what the cheapest operator takes,
-        since there is always one that moves nothing (`Flatten`).
+        The overhead of profiling is subtracted where durations include it. It is about the time of the fastest
+        operator, since every network has one that does no work (`Flatten`).
         """
         quietest = math.ceil(_QUIET_SHARE * len(self.times_us))
         times = np.sort(self.times_us, axis=0)[:quietest].mean(axis=0)
@@ -59,8 +60,11 @@ class ModelProfile:
 def owners(nodes: Sequence[Node], owner_of: Callable[[str], str | None], *, last: str) -> list[str]:
     """Return the owner of each node.
 
-    A node whose name tells none belongs to the owner of the first node that uses its result, and where nobody
-    does, to `last`.
+    Args:
+        nodes: The operators, in the order in which they run.
+        owner_of: Returns the owner by a node's name, or None. A node without one belongs to the owner of the first
+            node that reads its output.
+        last: Owner of a node that no other node reads.
     """
     found: list[str] = [""] * len(nodes)
     for place in reversed(range(len(nodes))):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def non_dominated(objectives: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which rows of the `n x m` array no other row dominates.
 
-    A row dominates another when it is nowhere larger and somewhere smaller; of equal rows all are kept.
+    A row dominates another if it is nowhere larger and somewhere smaller. Equal rows are all kept.
     """
     below = (objectives[:, None] <= objectives[None]).all(axis=2)
     strictly = (objectives[:, None] < objectives[None]).any(axis=2)

@@ -1,7 +1,7 @@
 """Search spaces of the OFA-MobileNetV3 family.
 
-Source: Cai et al., Once-for-All (ICLR 2020), for the network; Lu et al., NAT (TPAMI 2021), section 3.1, for the
-encoding of its architectures in integers.
+Sources: Cai et al., Once-for-All (ICLR 2020), for the network; Lu et al., NAT (TPAMI 2021), section 3.1, for the
+encoding of architectures as integers.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class SearchSpace:
     `max_depth` slots. Gene 0 skips the slot, any other is `1 + kernel index + len(kernels) * expand index`.
 
     Args:
-        name: Name that files and commands use.
+        name: Name in files and commands.
         widths: Width multipliers, ascending.
         resolutions: Input sizes in pixels, ascending, each at least 32.
         kernels: Kernel sizes of a layer, ascending.
         expand_ratios: Expand ratios of a layer, ascending.
-        depths: Depths of a stage, ascending; the last is the number of slots a stage has.
+        depths: Depths of a stage, ascending. The last is the number of slots of a stage.
         stages: The searchable stages.
         stem_channels: Channels of stem and fixed block at width 1.0.
         final_channels: Channels of final expand and feature mix at width 1.0.
@@ -162,14 +162,14 @@ def find_space(name: str) -> SearchSpace:
     """Return the search space called `name`.
 
     Raises:
-        InputError: There is none; the hint names the nearest.
+        InputError: The name is unknown. The hint gives the nearest known one.
     """
     require_known("supernet", name, SPACES)
     return SPACES[name]
 
 
 def space_of_width(width: float) -> SearchSpace:
-    """Return the space that an architecture of `width` belongs to when its file names no supernet.
+    """Return the space of an architecture of width `width` whose file names no supernet.
 
     Raises:
         InputError: No known space has this width.

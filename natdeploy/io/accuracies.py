@@ -1,4 +1,4 @@
-"""Measured top-1 of architectures, as a CSV file: an architecture and its accuracy a row."""
+"""Measured top-1 of architectures, from a CSV file with one architecture per row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DYNAST_ARCHITECTURE, _DYNAST_TOP1 = "Sub-network", "Top-1 Acc (%)"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredAccuracy:
-    """One architecture and its measured top-1, a fraction; its resolution may be off its space's list."""
+    """One architecture and its measured top-1, a fraction. Its resolution need not be in the list of its space."""
 
     architecture: Architecture
     top1: float
@@ -33,15 +33,15 @@ def read_accuracies(path: Path, space: SearchSpace) -> list[MeasuredAccuracy]:
     that `natdeploy.io.subnets` reads), as in `archive.csv` of a run; or those of DyNAS-T's result files.
 
     Raises:
-        InputError: The file is not such a table, or a row is not valid; the message names file, line and reason.
+        InputError: The file is not such a table, or a row is not valid. The message names file, line and reason.
     """
     rows = list(read_csv_rows(path, _check_names))
     found = [_entry(row, place, space) for row, place in rows]
     if not found:
-        msg = f"{path}: there are no architectures in it"
+        msg = f"{path}: contains no architectures"
         raise InputError(msg)
     if _DYNAST_TOP1 in rows[0][0] and max(entry.top1 for entry in found) <= 1 / 100:
-        msg = f"{path}: no value of {_DYNAST_TOP1!r} is above 1: these are fractions, and percent are expected"
+        msg = f"{path}: no value of {_DYNAST_TOP1!r} is above 1: the values must be percentages, not fractions"
         raise InputError(msg)
     return found
 
@@ -74,6 +74,6 @@ def _fraction(text: str, *, whole: int) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:
-        msg = f"top-1 is {text!r}: it is a number between 0 and {whole}"
+        msg = f"top-1 is {text!r}: it must be between 0 and {whole}"
         raise InputError(msg)
     return value

@@ -1,4 +1,4 @@
-"""Architectures to train for, as a CSV file: one a row."""
+"""Architectures to train, from a CSV file with one architecture per row."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def read_population(path: Path, space: SearchSpace) -> Population:
     `architecture` (JSON in any layout that `natdeploy.io.subnets` reads).
 
     Raises:
-        InputError: The file is not such a table, or a row is not of the space and its resolutions; the message names
-            file, line and reason.
+        InputError: The file is not such a table, or an architecture is not in the space with its resolutions. The
+            message names file, line and reason.
     """
     rows = [_genotype(row, place, space) for row, place in read_csv_rows(path, _check_names)]
     if not rows:
-        msg = f"{path}: there are no architectures in it"
+        msg = f"{path}: contains no architectures"
         raise InputError(msg)
     return np.stack(rows)
 
@@ -51,7 +51,7 @@ def _genotype(row: Mapping[str, str], place: str, space: SearchSpace) -> Populat
 
 
 def _from_run(row: Mapping[str, str], space: SearchSpace) -> Population:
-    """Return a run's genotype; its first two integers count in the lists of that run, so that they are found anew."""
+    """Return a run's genotype. Its first two integers are indices into the lists of that run and are recomputed."""
     resolution = int(row["resolution"])
     genes = np.array([int(gene) for gene in row["genotype"].split()], dtype=np.int64)
     if resolution not in space.resolutions:

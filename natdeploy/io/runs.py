@@ -18,11 +18,11 @@ FORMAT = "natdeploy.run/1"
 
 
 class RunFolder:
-    """A run on the disk; implements `natdeploy.ports.RunStore`.
+    """The folder of a run.
 
     Args:
         path: The folder.
-        settings: Resolved settings, as `run.toml` holds them.
+        settings: Resolved settings, the content of `run.toml`.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -31,23 +31,23 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, settings: Mapping[str, Any]) -> RunFolder:
-        """Make the folder of a new run; it becomes a run with `start`.
+        """Create the folder of a new run. It becomes a run when `start` writes its settings.
 
         Raises:
-            InputError: There is a run in `path` already.
+            InputError: `path` contains a run already.
             OutputError: The folder cannot be written.
         """
         if (path / "run.toml").exists():
-            msg = f"{path}: holds a run already"
-            resumed = "training_free" not in settings
-            hint = f"continue it with --resume {path}, or choose" if resumed else "choose"
+            msg = f"{path}: contains a run already"
+            resumable = not {"surrogate_search", "reselection"} & set(settings)
+            hint = f"continue it with --resume {path}, or choose" if resumable else "choose"
             raise InputError(msg, hint=f"{hint} another --output")
         with writing(path):
             (path / "checkpoint").mkdir(parents=True, exist_ok=True)
         return cls(path, settings)
 
     def start(self) -> None:
-        """Write the settings, after everything else that the run begins with: from here on it can be resumed.
+        """Write the settings, after all other files that the run starts from. From here on it can be resumed.
 
         Raises:
             OutputError: The file cannot be written.
@@ -59,7 +59,7 @@ class RunFolder:
         """Open an existing run folder.
 
         Raises:
-            InputError: It is not one, or its settings are damaged.
+            InputError: It is not a run folder, or its settings are damaged.
         """
         source = path / "run.toml"
         if not source.is_file():
@@ -78,12 +78,12 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Where supernet, optimizer and the count of epochs are kept."""
+        """File of supernet, optimizer and number of epochs."""
         return self.path / "checkpoint" / "supernet.pt"
 
     @property
     def tables(self) -> Path:
-        """Where the latency tables that the run uses are kept, as they were when it began."""
+        """Folder of copies of the latency tables, as they were when the run started."""
         return self.path / "latency_tables"
 
     def recorded(self, kind: str) -> list[dict[str, Any]]:
@@ -91,7 +91,7 @@ class RunFolder:
         return [event for event in self._journal.events if event.get("event") == kind]
 
     def record(self, kind: str, event: dict[str, Any]) -> None:
-        """Keep an event; it is on the disk when this returns."""
+        """Append an event to the journal. It is on the disk when this returns."""
         self._journal.append({"event": kind, **event})
 
     def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -105,7 +105,7 @@ class RunFolder:
         """Read the rows of `<name>.csv`.
 
         Raises:
-            InputError: The file is missing, since the run has not ended, or it is damaged.
+            InputError: The file is missing because the run has not ended, or the file is damaged.
         """
         import pandas as pd
 
@@ -128,10 +128,10 @@ class RunFolder:
 
 
 def require_checkpoint(run: RunFolder) -> None:
-    """Check that a run has its trained supernet.
+    """Check that a run has a checkpoint of its supernet.
 
     Raises:
-        InputError: It has not.
+        InputError: The checkpoint is missing.
     """
     if not run.checkpoint.is_file():
         msg = f"{run.checkpoint}: no such file: without it the run has no weights"
@@ -139,7 +139,7 @@ def require_checkpoint(run: RunFolder) -> None:
 
 
 def default_run_path(now: datetime, seed: int) -> Path:
-    """Return `runs/<UTC time>-s<seed>` under the current directory; a number follows where a run of that second is."""
+    """Return `runs/<UTC time>-s<seed>` under the current directory, with a number appended if that folder exists."""
     path = Path("runs") / f"{now:%Y%m%dT%H%M%SZ}-s{seed}"
     return next(free for number in itertools.count(1) if not (free := _numbered(path, number)).exists())
 

@@ -19,7 +19,6 @@ _UNITS = {
     "madds": "M multiply-adds",
     "params": "M parameters",
     "size": "MB of fp32 weights",
-    "peak-memory": "MB of peak memory",
 }
 
 
@@ -64,8 +63,8 @@ class Candidates:
         )
 
 
-def amount(name: str, value: float) -> str:
-    """Return a cost that is limited, for people."""
+def format_size(name: str, value: float) -> str:
+    """Return a limited cost as text with its unit."""
     unit = _UNITS[name]
     return f"{value / 1e6:,.4g} {unit}" if value >= 1e3 else f"{value:.4g} {unit.removeprefix('M').lstrip()}"
 
@@ -116,7 +115,8 @@ def _unreachable(
         for device, target in targets.items()
     ]
     figures += [
-        f"{amount(name, candidates.sizes[name][nearest])} (at most {most / 1e6:g})" for name, most in limits.items()
+        f"{format_size(name, candidates.sizes[name][nearest])} (at most {most / 1e6:g})"
+        for name, most in limits.items()
     ]
     excess = worst[nearest] - 1
     missed = f"{100 * excess:.2g} % too much" if excess < 1 else f"{worst[nearest]:.3g} times what is allowed"

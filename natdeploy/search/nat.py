@@ -6,16 +6,14 @@ the search evaluates what it asks for, tells it, and adapts the supernet to the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from natdeploy.core.cost import CostArray
 from natdeploy.core.genotype import Population, initial, without
-from natdeploy.core.space import SearchSpace
 from natdeploy.search.climbing import Climber, within
 from natdeploy.search.decision import spread
 from natdeploy.search.evolution import evolve, survivors
@@ -23,6 +21,7 @@ from natdeploy.search.hypervolume import hypervolume, reference_point
 from natdeploy.search.operators import latin_hypercube
 from natdeploy.search.predictor import Predictor
 from natdeploy.search.predictors import make_predictor
+from natdeploy.search.problem import SearchProblem
 from natdeploy.search.settings import SearchSettings
 
 Values = NDArray[np.float64]
@@ -34,29 +33,16 @@ class NatSearch:
     """State of one search: the archive and its top-1, and what cannot be evaluated.
 
     Args:
-        space: Search space.
-        costs: Costs, by name.
-        limits: Largest wanted values of costs, by name, for each choice that is to be made: half of the candidates are
-            looked for within them.
+        problem: Space, objectives and constraints. Half of the candidates are looked for within the constraints.
         settings: Settings.
-        seed: Seed; with it and the same top-1 values, everything that the search asks for is the same.
-        objectives: Names of the costs that are minimized; all of them where None.
+        seed: Seed. With it and the same top-1 values, everything that the search asks for is the same.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        costs: Mapping[str, CostArray],
-        limits: Sequence[Mapping[str, float]],
-        settings: SearchSettings,
-        *,
-        seed: int,
-        objectives: Sequence[str] | None = None,
-    ) -> None:
-        self.space, self.costs, self.limits = space, dict(costs), tuple(limits)
-        self.settings, self.seed = settings, seed
-        self.objectives = tuple(costs if objectives is None else objectives)
-        self.archive: Population = np.empty((0, space.genotype_length), dtype=np.int64)
+    def __init__(self, problem: SearchProblem, settings: SearchSettings, *, seed: int) -> None:
+        self.problem, self.settings, self.seed = problem, settings, seed
+        self.space, self.costs = problem.space, problem.costs
+        self.limits = tuple(limits for limits in problem.constraints if limits)
+        self.archive: Population = np.empty((0, self.space.genotype_length), dtype=np.int64)
         self.top1: Values = np.empty(0)
         self.dropped: Population = self.archive
         self._reference, self._ideal = np.empty(0), np.empty(0)
@@ -98,7 +84,7 @@ class NatSearch:
 
     def reference(self) -> dict[str, float]:
         """Return the reference point of the hypervolume, by objective; `error` is 1 - top-1."""
-        named = dict(zip(["error", *self.objectives], self._reference.tolist(), strict=True))
+        named = dict(zip(["error", *self.problem.objectives], self._reference.tolist(), strict=True))
         return {**named, "error": 1 + named["error"]}
 
     def propose(self, iteration: int) -> tuple[Population, Values]:
@@ -116,16 +102,11 @@ class NatSearch:
         kept = [self.top1[within(self.costs, limit, self.archive)] for limit in self.limits]
         return [float(top1.max()) if len(top1) else None for top1 in kept]
 
-    def cost_values(self, population: Population) -> Values:
-        """Return the `n x m` costs that are minimized of the `n x L` array `population`."""
-        values = [self.costs[name](population) for name in self.objectives]
-        return np.array(values, dtype=float).reshape(len(values), len(population)).T
-
     def _keep(self, places: NDArray[np.intp]) -> None:
         self.archive, self.top1 = self.archive[places], self.top1[places]
 
     def _objectives(self) -> Values:
-        return np.column_stack([-self.top1, self.cost_values(self.archive)])
+        return np.column_stack([-self.top1, self.problem.cost_values(self.archive)])
 
     def _propose(self, iteration: int) -> tuple[Population, Values]:
         rng = np.random.default_rng([self.seed, iteration])
@@ -135,7 +116,7 @@ class NatSearch:
         predictor.fit(self.archive[fitted], self.top1[fitted])
 
         def objectives(population: Population) -> Values:
-            return np.column_stack([-predictor.predict(population), self.cost_values(population)])
+            return np.column_stack([-predictor.predict(population), self.problem.cost_values(population)])
 
         evolved = evolve(
             self.space,

@@ -1,25 +1,25 @@
-"""What a search minimizes and what it must keep: the names of objectives, their arrays, and limits."""
+"""The names of objectives, costs and preferences, and how they are read."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from natdeploy.core.cost import CostArray, madds_array, params_array, peak_memory_array, size_array
-from natdeploy.core.genotype import decode
-from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import InputError, TargetUnreachableError, did_you_mean, require_known
-from natdeploy.search.decision import amount
+from natdeploy.errors import InputError, did_you_mean, require_known
 
 TOP1, TASK, LATENCY = "top1", "top1:", "latency:"
 ACCURACY, TRADE_OFF = "accuracy", "trade-off"
-_ARRAYS = {"madds": madds_array, "params": params_array, "peak-memory": peak_memory_array}
-# Size is limited, and never an objective of its own: it is four bytes a parameter.
-_LIMITED_ARRAYS = {**_ARRAYS, "size": size_array}
-_OBJECTIVE_OF = {"size": "params"}
-# Every search knows these of its architectures, whether it minimizes them or not.
-_ALWAYS = ("madds", "params")
+_MINIMIZED = ("madds", "params", "peak-memory")
+COST_ARRAYS: Mapping[str, Callable[[SearchSpace, int], CostArray]] = MappingProxyType(
+    {"madds": madds_array, "params": params_array, "peak-memory": peak_memory_array, "size": size_array}
+)
+# Every search knows these costs of its architectures, whether it minimizes them or not.
+ALWAYS_KNOWN = ("madds", "params", "size")
+# Size is limited, but is never an objective of its own: it is four bytes a parameter.
+OBJECTIVE_OF_LIMIT: Mapping[str, str] = MappingProxyType({"size": "params"})
 
 
 def read_objectives(names: Sequence[str], tasks: Sequence[str] = ()) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ def read_objectives(names: Sequence[str], tasks: Sequence[str] = ()) -> tuple[st
     Raises:
         InputError: A name is unknown.
     """
-    known = (TOP1, *_ARRAYS)
+    known = (TOP1, *_MINIMIZED)
     for name in names:
         if name.startswith(TASK):
             _require_task(name.removeprefix(TASK), tasks)
@@ -61,75 +61,6 @@ def _require_task(task: str, tasks: Sequence[str]) -> None:
             f"then all of them without training, with --accuracy {task}=RUN/archive.csv and so on"
         )
         raise InputError(msg, hint=hint)
-
-
-def used_devices(
-    devices: Sequence[str], objectives: Sequence[str], targets: Iterable[Mapping[str, float]]
-) -> tuple[str, ...]:
-    """Return the devices whose latency must be known: those asked for, of objectives and of targets, each once."""
-    named = [name.removeprefix(LATENCY) for name in objectives if name.startswith(LATENCY)]
-    return tuple(dict.fromkeys([*devices, *named, *(device for target in targets for device in target)]))
-
-
-def minimized(
-    objectives: Sequence[str],
-    devices: Sequence[str],
-    targets: Iterable[Mapping[str, float]],
-    limits: Iterable[str],
-) -> tuple[str, ...]:
-    """Return the names of the costs that make a front; what a choice is limited in is always among them.
-
-    Args:
-        objectives: Costs that were asked for, `top1` for none; multiply-adds, parameters, every latency where empty.
-        devices: Devices that were asked for.
-        targets: Targets by device, of each choice.
-        limits: Names of the costs that every choice is limited in.
-    """
-    wanted = objectives or (*_ALWAYS, *(LATENCY + device for device in devices))
-    sizes = [_OBJECTIVE_OF.get(name, name) for name in limits]
-    limited = [LATENCY + device for target in targets for device in target]
-    return tuple(dict.fromkeys(name for name in [*wanted, *sizes, *limited] if name != TOP1))
-
-
-def choice_limits(
-    targets: Sequence[Mapping[str, float]], limits: Mapping[str, float], tables: Mapping[str, LatencyTable]
-) -> list[dict[str, float]]:
-    """Return the largest value of each cost, by its name, for each target.
-
-    A target in milliseconds limits the upper bound; what the prediction may be is so much less.
-    """
-    return [
-        {**limits, **{LATENCY + device: ms / tables[device].upper_ratio for device, ms in target.items()}}
-        for target in targets
-    ]
-
-
-def cost_arrays(
-    space: SearchSpace, tables: Mapping[str, LatencyTable], classes: int, names: Iterable[str]
-) -> dict[str, CostArray]:
-    """Return the arrays of multiply-adds, parameters, size, every latency, and the other costs in `names`."""
-    sizes = [name for name in _LIMITED_ARRAYS if name in {*_ALWAYS, "size", *names}]
-    return {
-        **{name: _LIMITED_ARRAYS[name](space, classes) for name in sizes},
-        **{LATENCY + device: table.compile(space, classes) for device, table in tables.items()},
-    }
-
-
-def require_small(space: SearchSpace, classes: int, limits: Mapping[str, float]) -> None:
-    """Check that the smallest architecture keeps every limit.
-
-    Raises:
-        TargetUnreachableError: It does not; the message says how large it is.
-    """
-    for name, most in limits.items():
-        genotype, least = _LIMITED_ARRAYS[name](space, classes).cheapest(space)
-        if least > most:
-            choice = decode(space, genotype).to_json()
-            msg = (
-                f"no architecture of {space.name} has at most {amount(name, most)}; the nearest has "
-                f"{amount(name, least)}: r {choice['r']}, w {choice['w']:g}, d {choice['d']}"
-            )
-            raise TargetUnreachableError(msg, hint=f"raise --max-{name}, or search smaller networks with --resolutions")
 
 
 def read_preference(text: str, costs: Sequence[str]) -> str | dict[str, float]:

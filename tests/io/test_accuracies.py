@@ -50,7 +50,10 @@ def test_the_result_files_of_dynast_are_read(shared_data: Path) -> None:
         ("encoding,top1\n", "no architectures"),
         ("encoding,accuracy\n1,2\n", "line 1: the columns must be top1"),
         ("encoding,top1\n08011001440551052208877,0.7\n", "line 2: width 1 is not in space ofa-mbv3-w1.2"),
-        ("encoding,top1\n08111003100632076009771,78.6\n", "line 2: top-1 is '78.6': it is a number between 0 and 1"),
+        (
+            "encoding,top1\n08111003100632076009771,78.6\n",
+            "line 2: top-1 is '78.6': it must be between 0 and 1",
+        ),
         ("encoding,top1\n08111003100632076009771,nan\n", "top-1 is 'nan'"),
         ("encoding,top1\n08111003100632076009771\n", "line 2: 1 columns instead of 2"),
         ("Sub-network,Top-1 Acc (%)\n\"{'d': [2]}\",75\n", "line 2: "),

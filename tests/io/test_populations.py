@@ -45,7 +45,7 @@ def test_an_archive_counts_in_the_lists_of_its_own_run(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("top1\n0.5\n", "has neither the columns genotype, resolution, width nor encoding or architecture"),
-        ("encoding\n", "no architectures in it"),
+        ("encoding\n", "contains no architectures"),
         ("encoding\n0801\n", "line 2: an encoding has 23 digits"),
         (f"genotype,resolution,width\n0 0 {GENES},64,0.5\n", "line 2: resolution 64 is not among those trained for"),
         (f"genotype,resolution,width\n0 0 {GENES},big,0.5\n", "line 2: .*big"),

@@ -30,7 +30,7 @@ def test_a_run_is_opened_with_its_settings(run):
 def test_a_run_is_not_made_twice(run):
     """A folder that holds a run is refused with the command that goes on, and stays as it is."""
     before = (run.path / "run.toml").read_bytes()
-    with pytest.raises(InputError, match="holds a run already") as caught:
+    with pytest.raises(InputError, match="contains a run already") as caught:
         RunFolder.create(run.path, {"seed": 4})
     assert f"--resume {run.path}" in caught.value.hint
     assert (run.path / "run.toml").read_bytes() == before

@@ -6,28 +6,38 @@ import numpy as np
 import pytest
 
 from natdeploy.core.architecture import largest, smallest
-from natdeploy.core.cost import madds_array, params_array
+from natdeploy.core.cost import madds_array
 from natdeploy.core.genotype import decode, distinct, repair, sample, without
 from natdeploy.core.pareto import non_dominated
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.search.nat import NatSearch
+from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.settings import Operators, SearchSettings
 from natdeploy.testing.accuracy import made_up_accuracy
+from natdeploy.testing.tables import made_up_table
 from tests.support.strategies import TINY
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 NAT = SPACES["nat"]
-COSTS = {"madds": madds_array(NAT, 10), "params": params_array(NAT, 10)}
+MADDS = madds_array(NAT, 10)
+TABLE = made_up_table(NAT)
 SETTINGS = SearchSettings(
     initial=30, iterations=3, candidates=8, ensemble_size=15, population=20, generations=6, adaptation_parents=20
 )
 
 
-def make(*, limits=None, seed=0, settings=SETTINGS):
+def pose(*, objectives=("madds", "params"), limits=None, latency_limits_ms=()):
+    """Return a problem over the whole space."""
+    limited = tuple({"host": ms} for ms in latency_limits_ms)
+    goal = SearchGoal(objectives=objectives, limits=limits or {}, latency_limits_ms=limited)
+    return SearchProblem(space=NAT, classes=10, goal=goal, tables={"host": TABLE} if limited else {})
+
+
+def make(*, seed=0, settings=SETTINGS, **goal):
     """Return a search."""
-    return NatSearch(NAT, COSTS, [limits] if limits else [], settings, seed=seed)
+    return NatSearch(pose(**goal), settings, seed=seed)
 
 
 def started(**arguments):
@@ -113,14 +123,14 @@ def test_telling_takes_one_value_a_row():
 
 def test_half_of_the_candidates_respect_the_limits():
     """At least half of the candidates meet every limit, and the better of them by prediction come first."""
-    reachable = np.quantile(COSTS["madds"](started().archive), 0.5)
+    reachable = np.quantile(MADDS(started().archive), 0.5)
     search = started(limits={"madds": float(reachable)})
     candidates, predicted = search.propose(1)
-    within = COSTS["madds"](candidates) <= reachable
+    within = MADDS(candidates) <= reachable
     assert within[:4].all()
     assert (np.diff(predicted[:4]) <= 0).all()
     without_limit, _ = started().propose(1)
-    assert (COSTS["madds"](without_limit[:4]) > reachable).any()
+    assert (MADDS(without_limit[:4]) > reachable).any()
 
 
 def test_limits_that_nothing_meets_leave_the_spread():
@@ -151,7 +161,7 @@ def test_searching_improves_the_front(driven):
 
     def share(rows):
         both = np.concatenate([rows, first])
-        values = np.column_stack([-made_up_accuracy(both), COSTS["madds"](both)])
+        values = np.column_stack([-made_up_accuracy(both), MADDS(both)])
         return non_dominated(values)[30 : len(rows)].sum()
 
     assert share(driven.archive) > share(random)
@@ -175,7 +185,8 @@ def test_a_space_can_be_searched_to_its_end():
     """When every architecture is known there is nothing left to propose."""
     tiny = TINY.with_resolutions((32,))
     settings = dataclasses.replace(SETTINGS, initial=500)
-    search = NatSearch(tiny, {"madds": madds_array(tiny, 10)}, [], settings, seed=0)
+    problem = SearchProblem(space=tiny, classes=10, goal=SearchGoal(objectives=("madds",)))
+    search = NatSearch(problem, settings, seed=0)
     first = search.first()
     assert len(first) == tiny.size
     search.tell(first, first.sum(axis=1) / 30)
@@ -185,15 +196,13 @@ def test_a_space_can_be_searched_to_its_end():
 
 def test_every_limit_gets_its_share():
     """Of several limits, each gets candidates within it in turn, the best first, and nothing is proposed twice."""
-    low, high = np.quantile(COSTS["madds"](started().archive), [0.3, 0.7])
-    search = NatSearch(NAT, COSTS, [{"madds": low}, {"madds": high}], SETTINGS, seed=0)
-    first = search.first()
-    search.tell(first, made_up_accuracy(first))
-    candidates, predicted = search.propose(1)
-    madds = COSTS["madds"](candidates)
-    assert (madds[[0, 2]] <= low).all()
-    assert (madds[[1, 3]] <= high).all()
-    assert (madds[[1, 3]] > low).any()
+    latency = TABLE.compile(NAT, 10)
+    low, high = np.quantile(latency(started().archive), [0.3, 0.7])
+    candidates, predicted = started(latency_limits_ms=(low, high)).propose(1)
+    taken_ms = latency(candidates)
+    assert (taken_ms[[0, 2]] <= low).all()
+    assert (taken_ms[[1, 3]] <= high).all()
+    assert (taken_ms[[1, 3]] > low).any()
     assert predicted[1] >= predicted[0]
     assert len(distinct(candidates)) == 8
 
@@ -291,9 +300,7 @@ def test_what_cannot_be_evaluated_is_never_proposed_again(driven):
 
 def test_top1_can_be_the_only_objective():
     """Without a cost the most accurate architectures are looked for, and the hypervolume is a share of top-1."""
-    search = NatSearch(NAT, COSTS, [], SETTINGS, seed=0, objectives=())
-    first = search.first()
-    search.tell(first, made_up_accuracy(first))
+    search = started(objectives=("top1",))
     before = search.top1.max()
     for iteration in (1, 2):
         candidates, _ = search.propose(iteration)
@@ -307,8 +314,8 @@ def test_top1_can_be_the_only_objective():
 
 def test_the_best_within_each_limit_is_told():
     """For each limit it is the most accurate of the archive that keeps it, and nothing where none does."""
-    search = NatSearch(NAT, COSTS, [{"madds": 3e8}, {"madds": 1.0}, {}], SETTINGS, seed=0)
-    first = search.first()
-    search.tell(first, made_up_accuracy(first))
-    kept = made_up_accuracy(first)[COSTS["madds"](first) <= 3e8]
-    assert search.best_within() == [kept.max(), None, made_up_accuracy(first).max()]
+    latency, first = TABLE.compile(NAT, 10), make().first()
+    limit_ms = float(np.median(latency(first)))
+    kept = made_up_accuracy(first)[latency(first) <= limit_ms]
+    assert started(latency_limits_ms=(limit_ms, 1e-3)).best_within() == [kept.max(), None]
+    assert started().best_within() == []

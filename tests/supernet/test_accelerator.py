@@ -10,6 +10,7 @@ from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.presets import PRESETS
 from natdeploy.core.space import SPACES
 from natdeploy.io.runs import RunFolder
+from natdeploy.search.problem import SearchGoal
 from natdeploy.supernet import accelerator
 from natdeploy.supernet.accelerator import place_of, precision
 from natdeploy.supernet.data import normalized
@@ -59,8 +60,7 @@ def test_a_search_builds_its_supernet_on_the_accelerator(monkeypatch, tmp_path):
         resolutions=(32,),
         widths=SPACES["starter"].widths,
         data="noise",
-        devices=(),
-        targets=(),
+        goal=SearchGoal(),
         weights="",
         preset="quick",
         effort=PRESETS["quick"],

@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.api.context import Context
-from natdeploy.api.searching.archive import Decider
+from natdeploy.api.searching.archive import TrainedSubnets
 from natdeploy.api.searching.evaluations import Evaluations
+from natdeploy.api.searching.finish import Summary, finish, write_archive
 from natdeploy.api.searching.plan import SearchPlan
-from natdeploy.api.searching.report import report_html
 from natdeploy.api.searching.results import SearchResult
+from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.api.searching.trainer import build_supernet
 from natdeploy.core.genotype import Population
-from natdeploy.core.latency import LatencyTable
 from natdeploy.io.runs import RunFolder
 from natdeploy.search.nat import NatSearch
-from natdeploy.search.objectives import choice_limits, cost_arrays
 from natdeploy.search.predictor import quality
+from natdeploy.search.problem import SearchProblem
 from natdeploy.search.settings import SearchSettings
 from natdeploy.supernet.data import Task
 
@@ -40,24 +40,17 @@ class SearchLoop:
     Args:
         run: Where it keeps what it must not lose.
         plan: What is to be done.
-        tables: Latency tables, by device.
+        problem: What it solves.
         task: Images.
         context: Reporter and clock.
     """
 
-    def __init__(
-        self, run: RunFolder, plan: SearchPlan, tables: Mapping[str, LatencyTable], task: Task, context: Context
-    ) -> None:
-        self.run_folder, self.plan, self.tables, self.context = run, plan, tables, context
+    def __init__(self, run: RunFolder, plan: SearchPlan, problem: SearchProblem, task: Task, context: Context) -> None:
+        self.run_folder, self.plan, self.problem, self.context = run, plan, problem, context
         self.started = context.clock.seconds()
-        self.space = plan.space
         self.evaluator, self.trainer = build_supernet(plan, run, task)
-        self.costs = cost_arrays(self.space, tables, len(self.evaluator.task.classes), plan.minimized)
-        limits = [limit for limit in choice_limits(plan.targets or ({},), plan.limits, tables) if limit]
-        self.search = NatSearch(
-            self.space, self.costs, limits, _settings(plan), seed=plan.seed, objectives=plan.minimized
-        )
-        self.evaluations = Evaluations(run, self.space, self.evaluator, context)
+        self.search = NatSearch(problem, _settings(plan), seed=plan.seed)
+        self.evaluations = Evaluations(run, problem.space, self.evaluator, context)
         self._begun: list[float] = []
 
     def run(self) -> None:
@@ -82,43 +75,25 @@ class SearchLoop:
         Raises:
             TargetUnreachableError: No architecture of the archive meets a target.
         """
-        decider = Decider.of(
-            self.run_folder,
-            self.plan,
-            self.tables,
-            costs=self.costs,
-            archive=self.search.archive,
-            top1=self.search.top1,
-            evaluator=self.evaluator,
+        selector = Selector(
+            problem=self.problem,
+            archive=Archive(genotypes=self.search.archive, top1=self.search.top1),
+            run=self.run_folder,
+            seed=self.plan.seed,
             context=self.context,
         )
-        rows = decider.write_archive()
-        choices = decider.choices(alias)
-        front = [row for row in rows if row["front"]]
-        html = report_html(
+        summary = Summary(
             title=f"Search of {self.plan.supernet} on {self.plan.data}",
             note=f"preset {self.plan.preset}, seed {self.plan.seed}. {_SPLITS}",
-            rows=rows,
-            choices=choices,
-            tables=self.tables,
-            iterations=self.run_folder.recorded("iteration"),
-            objectives=self.plan.minimized,
-        )
-        report = self.run_folder.write_report(html)
-        self.run_folder.record("finished", {"at": self.context.clock.now().isoformat()})
-        return SearchResult(
-            run=self.run_folder.path,
-            subnet=alias or choices[0].subnet,
-            front_size=len(front),
-            front=front,
             iterations=self.plan.effort.iterations,
             evaluations=self.evaluations.count,
-            seconds=round(self.context.clock.seconds() - self.started, 3),
-            choices=choices,
-            limits=dict(self.plan.limits),
-            prefer=self.plan.prefer,
-            report=report,
+            started_s=self.started,
+            figures=self.run_folder.recorded("iteration"),
         )
+        writer = TrainedSubnets(selector=selector, evaluator=self.evaluator)
+        result = finish(selector, writer, write_archive(selector), summary, alias)
+        self.run_folder.record("finished", {"at": self.context.clock.now().isoformat()})
+        return result
 
     def _train(self, until: int, stage: str, population: Population | None) -> None:
         start = self.trainer.done
@@ -139,7 +114,7 @@ class SearchLoop:
         known = [event for event in self.run_folder.recorded("proposed") if event["iteration"] == iteration]
         if known:
             genotypes = np.array(known[0]["genotypes"], dtype=np.int64)
-            return genotypes.reshape(-1, self.space.genotype_length), np.array(known[0]["predicted"])
+            return genotypes.reshape(-1, self.problem.space.genotype_length), np.array(known[0]["predicted"])
         candidates, predicted = self.search.propose(iteration)
         self.run_folder.record(
             "proposed",

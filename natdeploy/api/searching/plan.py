@@ -10,7 +10,7 @@ from natdeploy.api.searching.presets import Preset
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
 from natdeploy.io.run_settings import validated
-from natdeploy.search.objectives import ACCURACY, minimized
+from natdeploy.search.problem import SearchGoal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,17 +22,13 @@ class SearchPlan:
         resolutions: Input sizes that are searched.
         widths: Widths that are searched.
         data: Name or folder of the data set.
-        devices: Devices whose latency is an objective.
-        targets: One mapping of devices to milliseconds for each choice that is wanted.
+        goal: What the front is made of, and what every selected architecture must keep.
         weights: What the supernet begins with: `packaged`, `released` or an absolute path; empty for random weights.
         preset: Name of the preset.
         effort: Its values.
         seed: Seed.
         threads: Threads to train with.
         alias: A further file to write the first choice to, absolute; empty for none.
-        prefer: What is chosen of what meets a target.
-        objectives: Costs that are minimized beside the top-1 error; where empty, multiply-adds, parameters, latencies.
-        limits: Largest value of a cost, by its name, that every choice must keep.
         weights_sha256: Hashes of the files that the supernet begins with.
     """
 
@@ -40,17 +36,13 @@ class SearchPlan:
     resolutions: tuple[int, ...]
     widths: tuple[float, ...]
     data: str
-    devices: tuple[str, ...]
-    targets: tuple[Mapping[str, float], ...]
+    goal: SearchGoal
     weights: str
     preset: str
     effort: Preset
     seed: int
     threads: int
     alias: str = ""
-    prefer: str = ACCURACY
-    objectives: tuple[str, ...] = ()
-    limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
     weights_sha256: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -73,11 +65,6 @@ class SearchPlan:
         """How many of these train the largest network alone: pretrained weights have that behind them."""
         return 0 if self.weights else min(self.effort.largest_only_epochs, self.first_epochs)
 
-    @property
-    def minimized(self) -> tuple[str, ...]:
-        """Names of the costs that make the front."""
-        return minimized(self.objectives, self.devices, self.targets, self.limits)
-
     def to_settings(self) -> dict[str, Any]:
         """Return what `run.toml` holds."""
         return {
@@ -86,18 +73,14 @@ class SearchPlan:
                 "resolutions": list(self.resolutions),
                 "widths": list(self.widths),
                 "data": self.data,
-                "devices": list(self.devices),
                 "weights": self.weights,
                 "weights_sha256": list(self.weights_sha256),
                 "preset": self.preset,
                 "seed": self.seed,
                 "threads": self.threads,
                 "alias": self.alias,
-                "prefer": self.prefer,
-                "objectives": list(self.objectives),
-                "limits": dict(self.limits),
-                "targets": [dict(target) for target in self.targets],
             },
+            "goal": dataclasses.asdict(self.goal),
             "effort": dataclasses.asdict(self.effort),
         }
 
@@ -108,14 +91,19 @@ class SearchPlan:
         Raises:
             InputError: A key is missing, unknown or of the wrong type; the message names it.
         """
-        if "training_free" in settings:
-            msg = f"{source}: was searched without training: there is no supernet in it, and it is whole as it is"
+        if "surrogate_search" in settings:
+            msg = f"{source}: is a search without training; it is complete, and holds no supernet"
             hint = (
                 "an architecture of its front gets weights by natdeploy extract SUBNET --supernet NAME --weights FILE; "
                 "for other targets search anew with --accuracy"
             )
             raise InputError(msg, hint=hint)
-        if "decided" in settings:
-            msg = f"{source}: was decided from the archive of another run: there is no supernet in it"
-            raise InputError(msg, hint="go back to that run: its path is there, under [decided]")
-        return validated(cls, lambda: {**settings["search"], "effort": settings["effort"]}, source, "a search")
+        if "reselection" in settings:
+            msg = f"{source}: was selected from the archive of another run, and holds no supernet"
+            raise InputError(msg, hint="name the run that it was selected from: its path is under [reselection]")
+        return validated(
+            cls,
+            lambda: {**settings["search"], "goal": settings["goal"], "effort": settings["effort"]},
+            source,
+            "a search",
+        )

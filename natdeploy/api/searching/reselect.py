@@ -1,4 +1,4 @@
-"""Deciding again from a finished run: other devices, targets and limits, on the supernet that it adapted."""
+"""Selecting again from a finished run: other devices and limits, on the supernet that it adapted."""
 
 from __future__ import annotations
 
@@ -10,22 +10,19 @@ from typing import Any
 import numpy as np
 
 from natdeploy.api.context import Context
-from natdeploy.api.latency.lookup import find_table_for_search
-from natdeploy.api.searching.archive import Decider, archive_of_run, evaluator_of_run
+from natdeploy.api.searching.archive import TrainedSubnets, load_evaluator, read_archive
+from natdeploy.api.searching.finish import Summary, finish, write_archive
 from natdeploy.api.searching.plan import SearchPlan
-from natdeploy.api.searching.problem import Targets, covered
-from natdeploy.api.searching.report import report_html
+from natdeploy.api.searching.problem import build_problem, write_tables
 from natdeploy.api.searching.results import SearchResult
-from natdeploy.api.searching.selection import Values
-from natdeploy.core.genotype import Population
-from natdeploy.core.latency import LatencyTable
+from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import CoverageError, TargetUnreachableError
+from natdeploy.errors import CoverageError
 from natdeploy.io.datasets import load_classes
 from natdeploy.io.runs import RunFolder, default_run_path
-from natdeploy.io.tables import write_table
 from natdeploy.search.decision import rank
-from natdeploy.search.objectives import ACCURACY, cost_arrays, read_objectives, read_preference, used_devices
+from natdeploy.search.objectives import ACCURACY
+from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.supernet.threads import prepare_torch
 
 
@@ -33,7 +30,7 @@ def search_from(
     run: Path,
     *,
     devices: Sequence[str] = ("host",),
-    targets: Targets = (),
+    latency_limits_ms: Sequence[Mapping[str, float]] = (),
     objectives: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
     prefer: str = ACCURACY,
@@ -48,7 +45,8 @@ def search_from(
     Args:
         run: Folder of the finished run.
         devices: Devices whose latency counts.
-        targets: One mapping of devices to milliseconds for each choice; without any, the most accurate is chosen.
+        latency_limits_ms: One mapping of devices to milliseconds for each choice; without any, the most accurate is
+            chosen.
         objectives: What the front is made of, as in `search`.
         limits: Largest `madds`, `params` or `size` of every choice, as in `search`.
         prefer: What is chosen of what meets a target, as in `search`.
@@ -63,112 +61,66 @@ def search_from(
         OutputError: Something cannot be written.
     """
     context = context or Context()
-    started = context.clock.seconds()
-    source = RunFolder.open(run)
-    plan = SearchPlan.from_settings(source.settings, str(run / "run.toml"))
-    archive, top1 = archive_of_run(source, plan)
-    costs = read_objectives(objectives)
-    used = used_devices(devices, costs, targets)
-    prepare_torch(plan.threads)
-    classes = len(load_classes(plan.data, reporter=context.reporter))
-    width = plan.widths[0] if len(plan.widths) == 1 else None
-    tables = {
-        device: find_table_for_search(plan.space, device, width=width, seed=plan.seed, context=context)
-        for device in used
-    }
-    space = covered(plan.space, tables, classes, context.reporter)
-    archive, top1 = _covered_part(archive, top1, plan.space, space)
-    again = dataclasses.replace(
-        plan,
-        resolutions=space.resolutions,
-        devices=used,
-        targets=tuple(dict(target) for target in targets),
-        objectives=costs,
+    started_s = context.clock.seconds()
+    goal = SearchGoal(
+        devices=tuple(devices),
+        objectives=tuple(objectives),
         limits=dict(limits or {}),
+        latency_limits_ms=tuple(latency_limits_ms),
         prefer=prefer,
     )
-    read_preference(prefer, again.minimized)
-    path, settings = output or default_run_path(context.clock.now(), plan.seed), _settings(again, run)
-    decider = Decider.of(
-        RunFolder(path, settings),
-        again,
-        tables,
-        costs=cost_arrays(space, tables, classes, again.minimized),
-        archive=archive,
-        top1=top1,
-        evaluator=evaluator_of_run(source, plan, context),
+    source = RunFolder.open(run)
+    plan = SearchPlan.from_settings(source.settings, str(run / "run.toml"))
+    archive = read_archive(source, plan)
+    prepare_torch(plan.threads)
+    classes = len(load_classes(plan.data, reporter=context.reporter))
+    problem = build_problem(goal, plan.space, classes, seed=plan.seed, context=context)
+    path, settings = output or default_run_path(context.clock.now(), plan.seed), _settings(problem, plan, run)
+    selector = Selector(
+        problem=problem,
+        archive=_restrict(archive, plan.space, problem.space),
+        run=RunFolder(path, settings),
+        seed=plan.seed,
         context=context,
     )
-    for target in again.targets:
-        rank(decider.candidates(decider.front), target, again.limits)
-    decider = dataclasses.replace(decider, run=RunFolder.create(path, settings))
-    return _decided(decider, tables, source=run, alias=None if output else Path("subnet.json"), started=started)
-
-
-def _decided(
-    decider: Decider, tables: Mapping[str, LatencyTable], *, source: Path, alias: Path | None, started: float
-) -> SearchResult:
-    run, plan, clock = decider.run, decider.plan, decider.context.clock
-    for device, table in tables.items():
-        write_table(run.tables / f"{device}.csv", table, fresh=True)
-    rows = decider.write_archive()
-    try:
-        choices = decider.choices(alias)
-    except TargetUnreachableError as error:
-        raise TargetUnreachableError(error.message, hint="raise --target-latency") from error
-    front = [row for row in rows if row["front"]]
-    html = report_html(
-        title=f"Decision from the archive of {source.name}",
+    for limits_ms in goal.selections:
+        rank(selector.candidates(selector.front), limits_ms, goal.limits)
+    evaluator = load_evaluator(source, plan, context)
+    selector = dataclasses.replace(selector, run=RunFolder.create(path, settings))
+    summary = Summary(
+        title=f"Selection from the archive of {run.name}",
         note=f"{plan.supernet} on {plan.data}, seed {plan.seed}. Nothing was trained. Top-1 of archive and front is on "
         "validation images, that of the choices on test images.",
-        rows=rows,
-        choices=choices,
-        tables=tables,
-        iterations=(),
-        objectives=plan.minimized,
-    )
-    report = run.write_report(html)
-    # Only now is it a run: one that was interrupted is simply decided again.
-    run.start()
-    run.record("finished", {"at": clock.now().isoformat()})
-    return SearchResult(
-        run=run.path,
-        subnet=alias or choices[0].subnet,
-        front_size=len(front),
-        front=front,
         iterations=0,
         evaluations=0,
-        seconds=round(clock.seconds() - started, 3),
-        choices=choices,
-        limits=dict(plan.limits),
-        prefer=plan.prefer,
-        report=report,
+        started_s=started_s,
     )
+    write_tables(selector.run, problem)
+    writer = TrainedSubnets(selector=selector, evaluator=evaluator)
+    alias = None if output else Path("subnet.json")
+    result = finish(selector, writer, write_archive(selector), summary, alias)
+    # The folder becomes a run only here: a selection that was interrupted is simply made again.
+    selector.run.start()
+    selector.run.record("finished", {"at": context.clock.now().isoformat()})
+    return result
 
 
-def _settings(plan: SearchPlan, source: Path) -> dict[str, Any]:
-    decided = {
+def _settings(problem: SearchProblem, plan: SearchPlan, source: Path) -> dict[str, Any]:
+    reselection = {
         "from": str(source.resolve()),
-        "resolutions": list(plan.resolutions),
-        "devices": list(plan.devices),
-        "targets": [dict(target) for target in plan.targets],
-        "objectives": list(plan.objectives),
-        "limits": dict(plan.limits),
-        "prefer": plan.prefer,
+        "resolutions": list(problem.space.resolutions),
         "seed": plan.seed,
     }
-    return {"decided": decided}
+    return {"reselection": reselection, "goal": dataclasses.asdict(problem.goal)}
 
 
-def _covered_part(
-    archive: Population, top1: Values, space: SearchSpace, covering: SearchSpace
-) -> tuple[Population, Values]:
-    """Return the rows whose resolution `covering` still has, as genotypes of it, and their accuracies."""
-    places = np.array([covering.resolutions.index(r) if r in covering.resolutions else -1 for r in space.resolutions])
-    found = places[archive[:, 0]]
+def _restrict(archive: Archive, space: SearchSpace, covered: SearchSpace) -> Archive:
+    """Return the rows whose resolution `covered` still has, as genotypes of it, with their accuracies."""
+    places = np.array([covered.resolutions.index(r) if r in covered.resolutions else -1 for r in space.resolutions])
+    found = places[archive.genotypes[:, 0]]
     if (found < 0).all():
-        kept = ", ".join(map(str, covering.resolutions))
+        kept = ", ".join(map(str, covered.resolutions))
         msg = f"no architecture of the archive has a resolution that every latency table covers ({kept})"
         raise CoverageError(msg)
-    part = np.column_stack([found, archive[:, 1:]])[found >= 0]
-    return part, top1[found >= 0]
+    part = np.column_stack([found, archive.genotypes[:, 1:]])[found >= 0]
+    return Archive(genotypes=part, top1=archive.top1[found >= 0])

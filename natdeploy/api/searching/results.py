@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from natdeploy.api.results import Result
-from natdeploy.search.decision import amount
+from natdeploy.search.decision import format_size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ class SearchResult(Result):
     @property
     def described_limits(self) -> tuple[str, ...]:
         """The limits that every choice keeps, as text with units."""
-        return tuple(amount(name, most) for name, most in self.limits.items())
+        return tuple(format_size(name, most) for name, most in self.limits.items())
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document of the result."""

@@ -7,19 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from natdeploy.api.context import Context
-from natdeploy.api.latency.lookup import find_table_for_search, warn_of_estimates
+from natdeploy.api.latency.lookup import warn_of_estimates
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.presets import find_preset
-from natdeploy.api.searching.problem import Targets, covered, require_reachable
+from natdeploy.api.searching.problem import build_problem, read_problem, write_tables
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.training.initial_weights import find_initial_weights
-from natdeploy.core.latency import LatencyTable
 from natdeploy.errors import InputError, InterruptedWorkError
 from natdeploy.io.datasets import load_classes, load_task, resolved
 from natdeploy.io.runs import RunFolder, default_run_path, require_checkpoint
 from natdeploy.io.spaces import resolve_space
-from natdeploy.io.tables import read_table, write_table
-from natdeploy.search.objectives import ACCURACY, read_objectives, read_preference, require_small, used_devices
+from natdeploy.search.objectives import ACCURACY
+from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.supernet.data import Task
 from natdeploy.supernet.threads import prepare_torch
 
@@ -33,7 +32,7 @@ def search(
     width: float | None = None,
     resolutions: tuple[int, ...] | None = None,
     devices: Sequence[str] = ("host",),
-    targets: Targets = (),
+    latency_limits_ms: Sequence[Mapping[str, float]] = (),
     objectives: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
     prefer: str = ACCURACY,
@@ -55,7 +54,8 @@ def search(
         width: The only width to search; all of the space's where None.
         resolutions: Input sizes to search; the space's own where None.
         devices: Devices whose latency is an objective.
-        targets: One mapping of devices to milliseconds for each choice; without any, the most accurate is chosen.
+        latency_limits_ms: One mapping of devices to milliseconds for each choice; without any, the most accurate is
+            chosen.
         objectives: What the front is made of: `madds`, `params`, `peak-memory`, `latency:DEVICE`, and always `top1`;
             multiply-adds, parameters and every latency where empty.
         limits: Largest `madds`, `params` or `size` (bytes of fp32 weights) of every choice.
@@ -76,40 +76,37 @@ def search(
     """
     context = context or Context()
     space = resolve_space(supernet, resolutions, width)
-    costs = read_objectives(objectives)
-    used = used_devices(devices, costs, targets)
+    goal = SearchGoal(
+        devices=tuple(devices),
+        objectives=tuple(objectives),
+        limits=dict(limits or {}),
+        latency_limits_ms=tuple(latency_limits_ms),
+        prefer=prefer,
+    )
     chosen_effort = find_preset(preset, effort or {})
     initial_weights = find_initial_weights(space, weights, from_scratch=from_scratch, reporter=context.reporter)
     classes = len(load_classes(data, reporter=context.reporter))
-    tables = {device: find_table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
-    space = covered(space, tables, classes, context.reporter)
-    require_reachable(space, tables, classes, targets)
-    require_small(space, classes, limits or {})
+    problem = build_problem(goal, space, classes, seed=seed, context=context)
+    problem.require_feasible()
     plan = SearchPlan(
         supernet=supernet,
-        resolutions=space.resolutions,
+        resolutions=problem.space.resolutions,
         widths=space.widths,
         data=resolved(data),
-        devices=used,
-        targets=tuple(dict(target) for target in targets),
+        goal=goal,
         weights=initial_weights.name if initial_weights else "",
         weights_sha256=initial_weights.sha256 if initial_weights else (),
         preset=preset,
         effort=chosen_effort,
         seed=seed,
         threads=prepare_torch(threads),
-        objectives=costs,
-        limits=dict(limits or {}),
-        prefer=prefer,
         alias=str(Path("subnet.json").resolve()) if output is None else "",
     )
-    read_preference(prefer, plan.minimized)
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), plan.to_settings())
-    for device, table in tables.items():
-        write_table(run.tables / f"{device}.csv", table, fresh=True)
+    write_tables(run, problem)
     run.start()
-    return _run(run, plan, tables, task, context)
+    return _run(run, plan, problem, task, context)
 
 
 def resume(path: Path, *, context: Context | None = None) -> SearchResult:
@@ -123,11 +120,11 @@ def resume(path: Path, *, context: Context | None = None) -> SearchResult:
     context = context or Context()
     run = RunFolder.open(path)
     plan = SearchPlan.from_settings(run.settings, str(path / "run.toml"))
-    tables = {device: read_table(run.tables / f"{device}.csv") for device in plan.devices}
-    warn_of_estimates(tables.values(), context.reporter)
     prepare_torch(plan.threads)
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
-    return _run(run, plan, tables, task, context)
+    problem = read_problem(run, plan.goal, plan.space, len(task.classes))
+    warn_of_estimates(problem.tables.values(), context.reporter)
+    return _run(run, plan, problem, task, context)
 
 
 def report(path: Path, *, context: Context | None = None) -> SearchResult:
@@ -145,13 +142,7 @@ def report(path: Path, *, context: Context | None = None) -> SearchResult:
     return resume(path, context=context)
 
 
-def _run(
-    run: RunFolder,
-    plan: SearchPlan,
-    tables: Mapping[str, LatencyTable],
-    task: Task,
-    context: Context,
-) -> SearchResult:
+def _run(run: RunFolder, plan: SearchPlan, problem: SearchProblem, task: Task, context: Context) -> SearchResult:
     from natdeploy.api.searching.loop import SearchLoop
 
     # A finished run is only written anew: what the alias names by now may be of a later search.
@@ -159,7 +150,7 @@ def _run(
 
     context.reporter.info(f"run folder: {run.path}")
     try:
-        loop = SearchLoop(run, plan, tables, task, context)
+        loop = SearchLoop(run, plan, problem, task, context)
         loop.run()
         return loop.finish(alias)
     except KeyboardInterrupt as error:

@@ -10,51 +10,36 @@ from typing import Any
 import numpy as np
 
 from natdeploy.api.context import Context
-from natdeploy.api.latency.lookup import find_table_for_search
 from natdeploy.api.searching.accuracy_models import Accuracies, AccuracySource, read_source
-from natdeploy.api.searching.problem import Targets, covered, require_reachable
-from natdeploy.api.searching.report import report_html
-from natdeploy.api.searching.results import Choice, SearchResult
-from natdeploy.api.searching.selection import Chooser, Values, choice_names, metrics_of
+from natdeploy.api.searching.finish import Summary, Top1, finish, write_front
+from natdeploy.api.searching.problem import build_problem, write_tables
+from natdeploy.api.searching.results import SearchResult
+from natdeploy.api.searching.selection import Archive, Selector, Values
 from natdeploy.core.genotype import Population, decode, initial
-from natdeploy.core.latency import LatencyTable
-from natdeploy.core.space import SearchSpace, find_space
+from natdeploy.core.space import find_space
 from natdeploy.errors import InputError, require_known
 from natdeploy.io.runs import RunFolder, default_run_path
 from natdeploy.io.spaces import resolve_space
 from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, write_subnet
-from natdeploy.io.tables import write_table
 from natdeploy.search.hypervolume import EXACT_OBJECTIVES, hypervolume, reference_point
-from natdeploy.search.objectives import (
-    ACCURACY,
-    LATENCY,
-    TASK,
-    TOP1,
-    choice_limits,
-    cost_arrays,
-    minimized,
-    read_objectives,
-    read_preference,
-    read_tasks,
-    require_small,
-    used_devices,
-)
+from natdeploy.search.objectives import ACCURACY, LATENCY, TOP1, read_tasks
+from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.settings import AUTO, PREDICTORS
-from natdeploy.search.training_free import Effort, search_without_training
+from natdeploy.search.surrogate import Effort, Surrogate, optimize_surrogate
 from natdeploy.version import __version__
 
 # The name of the only accuracy where it has none.
 _ONLY = ""
 
 
-def search_predicted(
+def search_without_training(
     accuracy: Path | Mapping[str, Path],
     *,
     supernet: str,
     width: float | None = None,
     resolutions: tuple[int, ...] | None = None,
     devices: Sequence[str] = ("host",),
-    targets: Targets = (),
+    latency_limits_ms: Sequence[Mapping[str, float]] = (),
     objectives: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
     prefer: str = ACCURACY,
@@ -74,7 +59,8 @@ def search_predicted(
         width: The only width to search; all of the space's where None.
         resolutions: Input sizes to search; those that the file knows where None.
         devices: Devices whose latency is an objective.
-        targets: One mapping of devices to milliseconds for each choice; without any, the most accurate is chosen.
+        latency_limits_ms: One mapping of devices to milliseconds for each choice; without any, the most accurate is
+            chosen.
         objectives: What the front is made of, as in `search`, and `top1:TASK`; every task and latency where empty.
         limits: Largest `madds`, `params` or `size` (bytes of fp32 weights) of every choice.
         prefer: What is chosen of what meets a target, as in `search`.
@@ -96,9 +82,18 @@ def search_predicted(
         msg = "no accuracy file is given"
         raise InputError(msg)
     require_known("predictor", predictor, PREDICTORS)
-    space = resolve_space(supernet, resolutions, width)
     files = accuracy if isinstance(accuracy, Mapping) else {_ONLY: accuracy}
-    costs = read_objectives(objectives, [task for task in files if task != _ONLY])
+    goal = SearchGoal(
+        devices=tuple(devices),
+        objectives=tuple(objectives),
+        limits=dict(limits or {}),
+        latency_limits_ms=tuple(latency_limits_ms),
+        prefer=prefer,
+        tasks=tuple(task for task in files if task != _ONLY),
+    )
+    if not objectives:
+        goal = dataclasses.replace(goal, objectives=tuple(LATENCY + device for device in goal.all_devices))
+    space = resolve_space(supernet, resolutions, width)
     tasks = read_tasks(objectives, files)
     unused = [task for task in files if task not in tasks]
     if unused:
@@ -111,71 +106,40 @@ def search_predicted(
         space = space.with_resolutions(next(iter(sources.values())).resolutions)
     for source in sources.values():
         space = source.known(space, context.reporter)
-    used = used_devices(devices, costs, targets)
-    tables = {device: find_table_for_search(space, device, width=width, seed=seed, context=context) for device in used}
-    space = covered(space, tables, classes, context.reporter)
-    require_reachable(space, tables, classes, targets)
-    require_small(space, classes, limits or {})
-    search = PredictedSearch(
-        space=space,
-        sources=sources,
-        tables=tables,
-        targets=tuple(dict(target) for target in targets) or ({},),
-        objectives=minimized(costs or [LATENCY + device for device in used], used, targets, limits or {}),
-        limits=dict(limits or {}),
-        prefer=prefer,
-        classes=classes,
-        seed=seed,
-        effort=effort or Effort(),
-        context=context,
-    )
-    read_preference(prefer, search.objectives)
-    settings = {"supernet": supernet, "devices": list(used), "predictor": predictor, **search.settings()}
-    run = RunFolder.create(output or default_run_path(context.clock.now(), seed), {"training_free": settings})
+    problem = build_problem(goal, space, classes, seed=seed, context=context)
+    problem.require_feasible()
+    search = SurrogateSearch(problem=problem, sources=sources, effort=effort or Effort(), seed=seed, context=context)
+    settings = {"surrogate_search": {"supernet": supernet, "predictor": predictor, **search.settings()}}
+    settings["goal"] = dataclasses.asdict(goal)
+    run = RunFolder.create(output or default_run_path(context.clock.now(), seed), settings)
     return search.into(run, alias=Path("subnet.json") if output is None else None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictedSearch:
+class SurrogateSearch:
     """A search without training.
 
     Args:
-        space: Search space; the files know its resolutions, and the tables cover them.
+        problem: Space, objectives and constraints; the files know the space's resolutions.
         sources: What predicts the accuracy, by task; its name is empty where there is one without a name.
-        tables: Latency tables, by device; each device's latency is an objective.
-        targets: One mapping of devices to milliseconds for each choice.
-        objectives: Names of the costs that the front is made of.
-        limits: Largest value of a cost, by its name, that every choice must keep.
-        prefer: What is chosen of what meets a target.
-        classes: Outputs of the classifier.
-        seed: Seed.
         effort: Effort.
+        seed: Seed.
         context: Reporter and clock.
     """
 
-    space: SearchSpace
+    problem: SearchProblem
     sources: Mapping[str, AccuracySource]
-    tables: Mapping[str, LatencyTable]
-    targets: Sequence[Mapping[str, float]]
-    objectives: tuple[str, ...]
-    limits: Mapping[str, float]
-    prefer: str
-    classes: int
-    seed: int
     effort: Effort
+    seed: int
     context: Context
 
     def settings(self) -> dict[str, Any]:
-        """Return what decides the outcome, as `run.toml` holds it."""
+        """Return what decides the outcome besides the goal, as `run.toml` holds it."""
         return {
-            "resolutions": list(self.space.resolutions),
-            "widths": list(self.space.widths),
+            "resolutions": list(self.problem.space.resolutions),
+            "widths": list(self.problem.space.widths),
             "accuracy": {task or "top1": str(source.path.resolve()) for task, source in self.sources.items()},
-            "targets": [dict(target) for target in self.targets if target],
-            "objectives": list(self.objectives),
-            "limits": dict(self.limits),
-            "prefer": self.prefer,
-            "classes": self.classes,
+            "classes": self.problem.classes,
             "seed": self.seed,
             "effort": dataclasses.asdict(self.effort),
         }
@@ -192,133 +156,95 @@ class PredictedSearch:
             run: The folder.
             alias: A further file to write the first choice to.
         """
-        accuracies = Accuracies(self.sources, self.space)
-        began = self.context.clock.seconds()
-        chooser = self._searched(run, accuracies)
-        for device, table in self.tables.items():
-            write_table(run.tables / f"{device}.csv", table, fresh=True)
+        started_s = self.context.clock.seconds()
+        accuracies = Accuracies(self.sources, self.problem.space)
+        selector = Selector(
+            problem=self.problem, archive=self._optimize(accuracies), run=run, seed=self.seed, context=self.context
+        )
+        write_tables(run, self.problem)
         run.start()
-        names = choice_names(len(self.targets))
-        choices = tuple(self._choose(chooser, target, name) for target, name in zip(self.targets, names, strict=True))
-        if alias is not None:
-            write_subnet(alias, self._subnet(run, choices[0]))
-        if max(choice.top1 for choice in choices) > 1:
+        evaluations, dominated = accuracies.count, self._describe_hypervolume(accuracies, selector)
+        summary = Summary(
+            title=f"Search of {self.problem.space.name} without training",
+            note=self._note(dominated),
+            iterations=self.effort.generations,
+            evaluations=evaluations,
+            started_s=started_s,
+        )
+        writer = _BareSubnets(selector=selector, accuracy=self._files)
+        result = finish(selector, writer, write_front(selector), summary, alias)
+        if max(choice.top1 for choice in result.choices) > 1:
             self.context.reporter.warn(
                 "a predicted top-1 is above 100 %: beyond what it was fitted to the predictor ranks, and tells no more"
             )
-        rows = chooser.rows(chooser.front)
-        front = [{**row, "front": True} for row in rows]
-        run.write_csv("front", rows)
-        evaluations, dominated = accuracies.count, self._dominated(accuracies, chooser)
         self.context.reporter.info(dominated)
-        html = report_html(
-            title=f"Search of {self.space.name} without training",
-            note=self._note(dominated),
-            rows=front,
-            choices=choices,
-            tables=self.tables,
-            iterations=(),
-            objectives=[*(TASK + task for task in self.tasks), *self.objectives],
-        )
-        return SearchResult(
-            run=run.path,
-            subnet=alias or choices[0].subnet,
-            front_size=len(front),
-            front=front,
-            iterations=self.effort.generations,
-            evaluations=evaluations,
-            seconds=round(self.context.clock.seconds() - began, 3),
-            choices=choices,
-            limits=dict(self.limits),
-            prefer=self.prefer,
-            report=run.write_report(html),
-        )
+        return result
 
-    def _searched(self, run: RunFolder, accuracies: Accuracies) -> Chooser:
-        costs = cost_arrays(self.space, self.tables, self.classes, self.objectives)
-        limits = choice_limits(self.targets, self.limits, self.tables)
-        population, top1 = search_without_training(
-            self.space,
-            accuracies.mean,
-            costs,
-            limits,
-            objectives=self.objectives,
-            effort=self.effort,
-            seed=self.seed,
-            each=accuracies.each if self.tasks else None,
-            gains=accuracies.gains,
+    def _optimize(self, accuracies: Accuracies) -> Archive:
+        surrogate = Surrogate(
+            top1=accuracies.mean, by_task=accuracies.each if self.tasks else None, gains=accuracies.gains
         )
-        by_task = dict(zip(self.tasks, accuracies.each(population).T, strict=True)) if self.tasks else {}
-        return Chooser(
-            run=run,
-            space=self.space,
-            classes=self.classes,
-            seed=self.seed,
-            tables=self.tables,
-            costs=costs,
-            objectives=self.objectives,
-            limits=self.limits,
-            prefer=self.prefer,
-            archive=population,
-            top1=top1,
-            tasks=by_task,
-            context=self.context,
-        )
+        genotypes, top1 = optimize_surrogate(self.problem, surrogate, self.effort, seed=self.seed)
+        by_task = dict(zip(self.tasks, accuracies.each(genotypes).T, strict=True)) if self.tasks else {}
+        return Archive(genotypes=genotypes, top1=top1, top1_by_task=by_task)
 
-    def _choose(self, chooser: Chooser, target: Mapping[str, float], name: str) -> Choice:
-        place, measured = chooser.choose_place(target)
-        choice = Choice(
-            target_ms=dict(target),
-            top1=float(chooser.top1[place]),
-            top1_source="predicted",
-            validation_top1=None,
-            madds=int(chooser.cost("madds", place)),
-            params=int(chooser.cost("params", place)),
-            latency_ms=chooser.latencies(place, measured),
-            compared_with=chooser.compared_with(target),
-            subnet=chooser.run.path / f"{name}.json",
-            genotype=tuple(chooser.archive[place].tolist()),
-            top1_by_task={task: float(known[place]) for task, known in chooser.tasks.items()},
-        )
-        write_subnet(choice.subnet, self._subnet(chooser.run, choice))
-        return choice
+    @property
+    def _files(self) -> str:
+        return ", ".join(source.path.name for source in self.sources.values())
 
     def _note(self, dominated: str) -> str:
-        files = ", ".join(source.path.name for source in self.sources.values())
         mean = f"; the mean over {len(self.tasks)} tasks" if len(self.tasks) > 1 else ""
         return (
-            f"top-1 is predicted by {files}{mean}; seed {self.seed}. Nothing was trained or evaluated. "
+            f"top-1 is predicted by {self._files}{mean}; seed {self.seed}. Nothing was trained or evaluated. "
             f"{dominated}: the volume that is dominated, relative to the box up to it from the first population's best "
             "values."
         )
 
-    def _dominated(self, accuracies: Accuracies, chooser: Chooser) -> str:
+    def _describe_hypervolume(self, accuracies: Accuracies, selector: Selector) -> str:
         """Return the hypervolume of the front, relative to the first population of the evolution."""
 
         def minimized(population: Population) -> Values:
-            costs = [chooser.costs[name](population) for name in self.objectives]
-            return np.column_stack([1 - accuracies.each(population), *costs])
+            return np.column_stack([1 - accuracies.each(population), self.problem.cost_values(population)])
 
-        count = min(self.effort.population, self.space.size)
-        first = minimized(initial(self.space, count, np.random.default_rng(self.seed)))
+        space = self.problem.space
+        count = min(self.effort.population, space.size)
+        first = minimized(initial(space, count, np.random.default_rng(self.seed)))
         reference = reference_point(first)
-        dominated = hypervolume(minimized(chooser.archive[chooser.front]), reference, first.min(axis=0))
-        names = [*(f"error of {task}" for task in self.tasks or (TOP1,)), *self.objectives]
+        dominated = hypervolume(minimized(selector.archive.genotypes[selector.front]), reference, first.min(axis=0))
+        names = [*(f"error of {task}" for task in self.tasks or (TOP1,)), *self.problem.objectives]
         how = "exact" if len(names) <= EXACT_OBJECTIVES else "by sampling"
         point = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, reference, strict=True))
         return f"hypervolume {dominated:.4g} in {len(names)} objectives ({how}), reference point {point}"
 
-    def _subnet(self, run: RunFolder, choice: Choice) -> Subnet:
-        return Subnet(
-            space=find_space(self.space.name),
-            architecture=decode(self.space, np.array(choice.genotype)),
-            classes=self.classes,
-            metrics=metrics_of(choice),
-            provenance={
-                "run": run.path.name,
-                "accuracy": ", ".join(source.path.name for source in self.sources.values()),
-                "seed": self.seed,
-                "natdeploy": __version__,
-            },
-            source=str(choice.subnet),
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _BareSubnets:
+    """Architectures without weights; implements `SubnetWriter`.
+
+    Args:
+        selector: Selects from the archive.
+        accuracy: Names of the files that predict the accuracy.
+    """
+
+    selector: Selector
+    accuracy: str
+
+    def top1(self, place: int) -> Top1:
+        """Return the predicted accuracy."""
+        return Top1(value=float(self.selector.archive.top1[place]), source="predicted")
+
+    def write(self, place: int, path: Path, metrics: Mapping[str, Any]) -> Subnet:
+        """Write a place in the archive as the subnet file `path`."""
+        selector = self.selector
+        space = selector.problem.space
+        provenance = {"accuracy": self.accuracy, "seed": selector.seed, "natdeploy": __version__}
+        subnet = Subnet(
+            space=find_space(space.name),
+            architecture=decode(space, selector.archive.genotypes[place]),
+            classes=selector.problem.classes,
+            metrics=metrics,
+            provenance={"run": selector.run.path.name, **provenance},
+            source=str(path),
         )
+        write_subnet(path, subnet)
+        return subnet

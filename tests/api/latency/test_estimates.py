@@ -9,7 +9,6 @@ import pytest
 from natdeploy import api
 from natdeploy.api.context import SystemClock
 from natdeploy.api.latency.lookup import find_table_for_search
-from natdeploy.api.searching.problem import require_reachable
 from natdeploy.cli import search_command
 from natdeploy.core.space import SPACES
 from natdeploy.errors import DeviceUnreachableError, InputError, TargetUnreachableError
@@ -17,6 +16,7 @@ from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.table_store import find_table, table_path
 from natdeploy.io.tables import read_table, write_table
 from natdeploy.profilers.roofline import estimate_table
+from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.tables import made_up_table
 from tests.support.stand_ins import write_adb_stand_in
@@ -104,7 +104,12 @@ def test_a_target_that_an_estimate_misses_is_answered_with_the_mark():
     """The nearest latency that the message names is called estimated."""
     table = packaged_table("jetson-nano")
     with pytest.raises(TargetUnreachableError, match=r"the nearest takes [0-9.]+ ms \(estimated\)"):
-        require_reachable(SPACES["starter"], {"jetson-nano": table}, 10, ({"jetson-nano": 0.001},))
+        SearchProblem(
+            space=SPACES["starter"],
+            classes=10,
+            goal=SearchGoal(latency_limits_ms=({"jetson-nano": 0.001},)),
+            tables={"jetson-nano": table},
+        ).require_feasible()
 
 
 def test_choices_print_the_mark(capsys):

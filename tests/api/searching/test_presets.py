@@ -8,6 +8,7 @@ from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.presets import PRESETS, find_preset
 from natdeploy.cli import run
 from natdeploy.errors import InputError
+from natdeploy.search.problem import SearchGoal
 
 PUBLISHED = {
     "paper": {
@@ -70,8 +71,7 @@ def test_a_preset_is_read_back_from_a_run(name: str) -> None:
         resolutions=(32,),
         widths=(1.0,),
         data="digits",
-        devices=("host",),
-        targets=(),
+        goal=SearchGoal(devices=("host",), latency_limits_ms=({"host": 20.0}, {"host": 30.0}), limits={"madds": 4e8}),
         weights="",
         preset=name,
         effort=PRESETS[name],

@@ -1,4 +1,4 @@
-"""Deciding again from a finished run, for other devices and targets."""
+"""Selecting again from a finished run, for other devices and latency limits."""
 
 import json
 from collections.abc import Iterator
@@ -36,10 +36,10 @@ def folder(finished: api.SearchResult, tmp_path: Path, monkeypatch: pytest.Monke
     return tmp_path
 
 
-def test_a_finished_run_is_decided_again_for_another_device(finished: api.SearchResult, folder: Path) -> None:
+def test_a_finished_run_is_selected_from_for_another_device(finished: api.SearchResult, folder: Path) -> None:
     """Each target gets a choice from the run's archive with its weights, and the run itself stays as it was."""
     before = {path: path.read_bytes() for path in finished.run.rglob("*") if path.is_file()}
-    result = api.search_from(finished.run, devices=(OTHER,), targets=({OTHER: 0.8}, {OTHER: 9.0}))
+    result = api.search_from(finished.run, devices=(OTHER,), latency_limits_ms=({OTHER: 0.8}, {OTHER: 9.0}))
     assert {path: path.read_bytes() for path in finished.run.rglob("*") if path.is_file()} == before
     tight, loose = result.choices
     assert tight.latency_ms[OTHER].predicted <= 0.8
@@ -112,17 +112,19 @@ def small_run_rows(finished: api.SearchResult, folder: Path, *, resolution: str)
 def test_a_target_that_nothing_meets_leaves_no_folder(finished: api.SearchResult, folder: Path) -> None:
     """When no row of the archive meets a target, nothing is written."""
     with pytest.raises(TargetUnreachableError, match=f"ms on {OTHER}"):
-        api.search_from(finished.run, devices=(OTHER,), targets=({OTHER: 9.0}, {OTHER: 0.001}), output=folder / "run")
+        api.search_from(
+            finished.run, devices=(OTHER,), latency_limits_ms=({OTHER: 9.0}, {OTHER: 0.001}), output=folder / "run"
+        )
     assert list(folder.iterdir()) == []
 
 
-def test_a_decision_is_no_run_to_decide_from(finished: api.SearchResult, folder: Path) -> None:
-    """A folder of a decision has no supernet: it is refused with where to find one."""
+def test_a_selection_is_no_run_to_select_from(finished: api.SearchResult, folder: Path) -> None:
+    """A folder of a selection has no supernet: it is refused with where to find one."""
     api.search_from(finished.run, devices=(OTHER,), output=folder / "again")
     for work in (api.resume, api.search_from, api.extract_from_run):
-        with pytest.raises(InputError, match="decided from the archive of another run"):
+        with pytest.raises(InputError, match="selected from the archive of another run"):
             work(folder / "again")
-    with pytest.raises(InputError, match="holds a run already"):
+    with pytest.raises(InputError, match="contains a run already"):
         api.search_from(finished.run, devices=(OTHER,), output=folder / "again")
 
 

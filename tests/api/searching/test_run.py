@@ -15,7 +15,7 @@ from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
-from natdeploy.search.training_free import Effort
+from natdeploy.search.surrogate import Effort
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.testing.fakes import RecordingReporter
 from tests.support.csv_files import rows
@@ -46,7 +46,7 @@ def home(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_search_leaves_everything_that_a_run_needs(home: Path) -> None:
     """A search writes settings, tables, archive, front, choice, report, and its choice as ./subnet.json too."""
-    result = small_search(targets=({BOARD: 1.5},))
+    result = small_search(latency_limits_ms=({BOARD: 1.5},))
     names = {path.name for path in result.run.iterdir()}
     assert names >= {
         "run.toml", "latency_tables", "archive.csv", "front.csv", "subnet.json", "subnet.safetensors", "journal.jsonl",
@@ -69,7 +69,7 @@ def test_search_leaves_everything_that_a_run_needs(home: Path) -> None:
 
 def test_one_choice_for_each_target(home: Path) -> None:
     """Several targets give several choices from one front, and a tighter one never a more accurate one."""
-    result = small_search(targets=({BOARD: 0.8}, {BOARD: 5.0}))
+    result = small_search(latency_limits_ms=({BOARD: 0.8}, {BOARD: 5.0}))
     tight, loose = result.choices
     assert tight.latency_ms[BOARD].predicted <= 0.8
     assert tight.validation_top1 <= loose.validation_top1
@@ -112,7 +112,7 @@ def test_the_seed_decides_everything(whole: api.SearchResult, home: Path) -> Non
 def test_a_target_that_nothing_meets_is_refused_before_training(home: Path) -> None:
     """When the cheapest architecture misses the target, the search stops at once and leaves no run."""
     with pytest.raises(TargetUnreachableError, match=r"the nearest takes 0\.\d+ ms"):
-        small_search(targets=({BOARD: 0.001},), output=home / "run")
+        small_search(latency_limits_ms=({BOARD: 0.001},), output=home / "run")
     assert not (home / "run").exists()
 
 
@@ -173,7 +173,7 @@ def test_a_run_without_its_checkpoint_gives_no_weights(whole: api.SearchResult, 
 
 def test_a_run_is_never_overwritten(whole: api.SearchResult, home: Path) -> None:
     """A second search into the same folder is refused with the way to continue the first."""
-    with pytest.raises(InputError, match="holds a run already"):
+    with pytest.raises(InputError, match="contains a run already"):
         small_search(output=whole.run)
 
 
@@ -181,7 +181,7 @@ def test_a_run_is_never_overwritten(whole: api.SearchResult, home: Path) -> None
 def test_every_preset_runs(preset: str, kept: int, home: Path) -> None:
     """Each preset searches in its own way, here with little effort; a capped archive keeps so many architectures."""
     effort = {**EFFORT, "predictor_train_size": 6, **({"archive": kept} if preset == "paper" else {})}
-    result = small_search(preset=preset, effort=effort, targets=({BOARD: 1.5},))
+    result = small_search(preset=preset, effort=effort, latency_limits_ms=({BOARD: 1.5},))
     assert len(rows(result.run / "archive.csv")) == kept
     assert result.chosen.latency_ms[BOARD].predicted <= 1.5
     assert f"preset {preset}" in result.report.read_text()
@@ -217,7 +217,7 @@ def test_archives_of_several_runs_are_searched_together(whole: api.SearchResult,
     """The archives of finished runs are accuracies of their tasks, for a search without training over all of them."""
     other = small_search(seed=6, output=home / "other")
     files = {"one": whole.run / "archive.csv", "two": other.run / "archive.csv"}
-    together = api.search_predicted(
+    together = api.search_without_training(
         files, supernet="starter", devices=(BOARD,), effort=Effort(population=12, predictions=2000)
     )
     assert set(together.chosen.top1_by_task) == {"one", "two"}

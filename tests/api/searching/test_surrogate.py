@@ -16,7 +16,7 @@ from natdeploy.io.devices import find_deployment, find_device
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
-from natdeploy.search.training_free import Effort
+from natdeploy.search.surrogate import Effort
 from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.tables import made_up_table
@@ -54,12 +54,12 @@ def measured(home: Path) -> Path:
 def searched(accuracy: Path | dict[str, Path], **changes: object) -> api.SearchResult:
     """Search as little as can be searched."""
     settings = {"supernet": SUPERNET, "devices": (NANO,), "predictor": "ridge", "effort": EFFORT, **changes}
-    return api.search_predicted(accuracy, **settings)  # type: ignore[arg-type]
+    return api.search_without_training(accuracy, **settings)  # type: ignore[arg-type]
 
 
 def test_one_front_and_a_choice_for_each_target(measured: Path, home: Path) -> None:
     """Each target gets the front's most accurate row within it, as a bare architecture; a looser one a better one."""
-    result = searched(measured, targets=({NANO: 30.0}, {NANO: 60.0}))
+    result = searched(measured, latency_limits_ms=({NANO: 30.0}, {NANO: 60.0}))
     front = rows(result.run / "front.csv")
     assert len(front) == result.front_size
     for choice, target in zip(result.choices, (30.0, 60.0), strict=True):
@@ -114,14 +114,14 @@ def test_resolutions_that_the_file_does_not_know_are_named(measured: Path) -> No
 def test_a_target_that_nothing_meets_leaves_no_run(measured: Path, home: Path) -> None:
     """When the cheapest architecture misses a target, the search ends before it begins."""
     with pytest.raises(TargetUnreachableError, match="the nearest takes"):
-        searched(measured, targets=({NANO: 0.1},), output=home / "run")
+        searched(measured, latency_limits_ms=({NANO: 0.1},), output=home / "run")
     assert not (home / "run").exists()
 
 
 def test_a_run_without_weights_says_so(measured: Path, home: Path) -> None:
     """Resuming such a run, extracting from it or reporting it is refused with what can be done instead."""
     run = searched(measured, output=home / "run").run
-    with pytest.raises(InputError, match="holds a run already") as again:
+    with pytest.raises(InputError, match="contains a run already") as again:
         searched(measured, output=run)
     assert again.value.hint == "choose another --output"
     for work in (api.resume, api.extract_from_run, api.report):
@@ -158,19 +158,21 @@ def test_the_pretrained_predictor_and_the_note10(shared_data: Path, home: Path) 
     folder = shared_data / "latency" / "note10"
     api.import_table(folder, format="ofa", device=note10, supernet=SUPERNET)
     predictor = shared_data / "accuracy" / "ofa_mbv3_w1.2_acc_predictor.pth"
-    targets = tuple({note10: ms} for ms in (15.0, 20.0, 30.0))
-    result = searched(predictor, devices=(note10,), targets=targets, effort=Effort(generations=20, predictions=3000))
-    for choice, target in zip(result.choices, targets, strict=True):
-        assert 0.97 * target[note10] < choice.latency_ms[note10].predicted <= target[note10]
+    limits_ms = (15.0, 20.0, 30.0)
+    effort = Effort(generations=20, predictions=3000)
+    wanted = tuple({note10: ms} for ms in limits_ms)
+    result = searched(predictor, devices=(note10,), latency_limits_ms=wanted, effort=effort)
+    for choice, limit_ms in zip(result.choices, limits_ms, strict=True):
+        assert 0.97 * limit_ms < choice.latency_ms[note10].predicted <= limit_ms
     top1 = [choice.top1 for choice in result.choices]
     assert 0.74 < top1[0] < top1[1] < top1[2] < 0.85
 
 
 def test_objectives_and_limits(measured: Path) -> None:
     """The front is made of the objectives asked for, and the choice keeps the limits on size beside the target."""
-    free = searched(measured, targets=({NANO: 60.0},))
+    free = searched(measured, latency_limits_ms=({NANO: 60.0},))
     most = 0.7 * free.chosen.params
-    result = searched(measured, targets=({NANO: 60.0},), objectives=("madds",), limits={"params": most})
+    result = searched(measured, latency_limits_ms=({NANO: 60.0},), objectives=("madds",), limits={"params": most})
     assert result.chosen.params <= most
     assert result.chosen.latency_ms[NANO].predicted <= 60.0
     assert result.chosen.top1 <= free.chosen.top1
@@ -234,7 +236,7 @@ def test_an_imported_table_of_this_machine_is_used(measured: Path) -> None:
     """A table of the host that was not measured here is taken as it is, and nothing is profiled."""
     deployment = find_deployment(find_device("host"))
     write_table(table_path(deployment), made_up_table(SPACE, deployment=deployment, provenance="imported"))
-    chosen = searched(measured, devices=("host",), targets=({"host": 40.0},)).chosen
+    chosen = searched(measured, devices=("host",), latency_limits_ms=({"host": 40.0},)).chosen
     assert chosen.latency_ms["host"].provenance == "imported"
 
 

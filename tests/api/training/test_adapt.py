@@ -162,7 +162,7 @@ def test_two_processes_adapt_as_one_does(folder: Path) -> None:
     again = torchrun("-m", "natdeploy", "adapt", "--resume", "two", "--json", cwd=folder)
     assert json.loads(again.stdout)["largest_top1"] == document["largest_top1"]
     refused = torchrun("-m", "natdeploy", "adapt", *OPTIONS, "-o", "two", cwd=folder)
-    assert "holds a run already" in refused.stderr
+    assert "contains a run already" in refused.stderr
 
 
 def losses(run: Path) -> list[float]:

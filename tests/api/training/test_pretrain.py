@@ -100,7 +100,7 @@ def test_what_a_pretraining_run_holds_is_checked(whole: api.TrainingResult, tmp_
     (copy / "run.toml").write_text(settings.replace("[pretrain]", "[search]"))
     with pytest.raises(InputError, match=r"\[pretrain\] is missing"):
         api.resume_pretraining(copy)
-    with pytest.raises(InputError, match="holds a run already"):
+    with pytest.raises(InputError, match="contains a run already"):
         api.pretrain(data="digits", output=whole.run)
 
 

@@ -1,4 +1,4 @@
-"""Search without training."""
+"""Optimization of a surrogate: search without training."""
 
 import numpy as np
 import pytest
@@ -7,24 +7,32 @@ from natdeploy.core.architecture import largest
 from natdeploy.core.cost import madds_array, params_array
 from natdeploy.core.genotype import distinct, encode, repair, sample
 from natdeploy.core.space import SPACES
-from natdeploy.search.training_free import Effort, search_without_training
+from natdeploy.search.problem import SearchGoal, SearchProblem
+from natdeploy.search.surrogate import Effort, Surrogate, optimize_surrogate
 from natdeploy.testing.accuracy import made_up_accuracy
+from natdeploy.testing.tables import made_up_table
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SPACE = SPACES["ofa-mbv3-w1.2"].with_resolutions((192, 224))
 MADDS = madds_array(SPACE, 1000)
 EFFORT = Effort(population=30, generations=10, starts=1, predictions=6000, tries=30)
-LIMITS = (2.5e8, 4e8)
+TABLE = made_up_table(SPACE)
+LATENCY = TABLE.compile(SPACE, 1000)
+LIMITS_MS = (25.0, 40.0)
+SURROGATE = Surrogate(top1=made_up_accuracy)
 
 
-def searched(*, seed=0, limits=LIMITS):
-    """Search within two limits of multiply-adds."""
-    wanted = [{"madds": limit} for limit in limits] or [{}]
-    costs = {"madds": MADDS}
-    return search_without_training(
-        SPACE, made_up_accuracy, costs, wanted, objectives=["madds"], effort=EFFORT, seed=seed
-    )
+def optimize(*, surrogate=SURROGATE, seed=0, **goal):
+    """Search a problem."""
+    problem = SearchProblem(space=SPACE, classes=1000, goal=SearchGoal(**goal), tables={"host": TABLE})
+    return optimize_surrogate(problem, surrogate, EFFORT, seed=seed)
+
+
+def searched(*, seed=0, limits_ms=LIMITS_MS):
+    """Search within two limits of latency."""
+    limits = tuple({"host": ms} for ms in limits_ms)
+    return optimize(seed=seed, objectives=("latency:host",), latency_limits_ms=limits)
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +53,11 @@ def test_every_limit_is_searched_near(found):
     """Within each limit the best is above what far more random rows hold, and uses most of what it may."""
     rows, values = found
     random = sample(SPACE, 20_000, np.random.default_rng(0))
-    for limit in LIMITS:
-        within = MADDS(rows) <= limit
+    for limit in LIMITS_MS:
+        within = LATENCY(rows) <= limit
         best = rows[within][np.argmax(values[within])]
-        assert made_up_accuracy(best[None])[0] > made_up_accuracy(random[MADDS(random) <= limit]).max()
-        assert MADDS(best[None])[0] > 0.93 * limit
+        assert made_up_accuracy(best[None])[0] > made_up_accuracy(random[LATENCY(random) <= limit]).max()
+        assert LATENCY(best[None])[0] > 0.93 * limit
 
 
 def test_the_seed_decides(found):
@@ -60,16 +68,14 @@ def test_the_seed_decides(found):
 
 def test_without_a_limit_the_most_accurate_is_looked_for():
     """Without a limit, the search finds something about as accurate as anything of the space."""
-    assert searched(limits=())[1].max() > 0.99 * made_up_accuracy(encode(SPACE, largest(SPACE))[None])[0]
+    assert searched(limits_ms=())[1].max() > 0.99 * made_up_accuracy(encode(SPACE, largest(SPACE))[None])[0]
 
 
 def test_limits_of_several_costs_hold_together():
     """A limit on two costs is searched near both."""
     costs = {"madds": MADDS, "params": params_array(SPACE, 1000)}
     both = {"madds": 4e8, "params": 6e6}
-    rows, _ = search_without_training(
-        SPACE, made_up_accuracy, costs, [both], objectives=["madds", "params"], effort=EFFORT, seed=0
-    )
+    rows, _ = optimize(objectives=("madds", "params"), limits=both)
     within = (costs["madds"](rows) <= both["madds"]) & (costs["params"](rows) <= both["params"])
     best = rows[within][np.argmax(made_up_accuracy(rows[within]))]
     assert max(costs[name](best[None])[0] / limit for name, limit in both.items()) > 0.95
@@ -86,9 +92,8 @@ def test_several_accuracies_are_objectives_each():
     def mean(rows):
         return each(rows).mean(axis=1)
 
-    rows, values = search_without_training(
-        SPACE, mean, {"madds": MADDS}, [{"madds": 3e8}], objectives=["madds"], effort=EFFORT, seed=0, each=each
-    )
+    surrogate = Surrogate(top1=mean, by_task=each)
+    rows, values = optimize(surrogate=surrogate, objectives=("madds",), limits={"madds": 3e8})
     np.testing.assert_allclose(values, mean(rows))
     assert len(rows) <= EFFORT.population + 10
     for column in each(rows).T:

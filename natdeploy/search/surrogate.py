@@ -1,19 +1,17 @@
-"""Search without training: a front by evolution over a given accuracy, and climbs near each limit."""
+"""Search without training: a front by evolution over a predicted accuracy, and local search near each limit."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from natdeploy.core.cost import CostArray
 from natdeploy.core.genotype import Population, initial, repair
-from natdeploy.core.space import SearchSpace
 from natdeploy.search.climbing import Accuracy, Climber, Gains, Values
 from natdeploy.search.evolution import evolve
 from natdeploy.search.operators import two_point_crossover, uniform_mutation
+from natdeploy.search.problem import SearchProblem
 
 # How much children differ from their parents, and what the gains of an architecture cost, in predictions.
 _RATE, _GAINS = 0.05, 3
@@ -48,39 +46,34 @@ class Effort:
     blur: float = 0.12
 
 
-def search_without_training(
-    space: SearchSpace,
-    top1: Accuracy,
-    costs: Mapping[str, CostArray],
-    limits: Sequence[Mapping[str, float]],
-    *,
-    objectives: Sequence[str],
-    effort: Effort,
-    seed: int,
-    each: Accuracy | None = None,
-    gains: Gains | None = None,
-) -> tuple[Population, Values]:
-    """Look for the most accurate architectures of every cost, and most of all for those just within the limits.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Surrogate:
+    """What predicts the accuracy of architectures.
 
     Args:
-        space: Search space.
-        top1: Gives the accuracy of each row of an `n x L` array.
-        costs: Costs, by name.
-        limits: One mapping of cost names to largest values for each choice; an empty one asks for the most accurate.
-        objectives: Names of the costs that are minimized beside the top-1 error.
-        effort: Effort.
-        seed: Seed.
-        each: Gives several accuracies of each row, `n x t`, each an objective of its own; `top1` is then only what is
-            raised within the limits.
-        gains: Estimates the accuracy of each gene in each slot, as `Climber` takes it: many times as quick as
-            to predict each.
-
-    Returns:
-        Distinct genotypes and their accuracies.
+        top1: Predicts the accuracy of each row of an `n x L` array; the mean over the tasks where there are several.
+        by_task: Predicts the `n x t` accuracies of each row, where each task is an objective of its own.
+        gains: Estimates the accuracy of each gene in each slot, as `Climber` takes it, where that is much faster than
+            predicting each.
     """
 
+    top1: Accuracy
+    by_task: Accuracy | None = None
+    gains: Gains | None = None
+
+
+def optimize_surrogate(
+    problem: SearchProblem, surrogate: Surrogate, effort: Effort, *, seed: int
+) -> tuple[Population, Values]:
+    """Look for the front of predicted accuracy and costs, and most of all for the best within each constraint.
+
+    Returns:
+        Distinct genotypes and their predicted accuracies.
+    """
+    space, each = problem.space, surrogate.by_task or surrogate.top1
+
     def minimized(population: Population) -> Values:
-        return np.column_stack([-(each or top1)(population), *(costs[name](population) for name in objectives)])
+        return np.column_stack([-each(population), problem.cost_values(population)])
 
     # The evolution's matrices are small: a second BLAS thread only waits, longer still on a busy machine.
     with threadpool_limits(1, user_api="blas"):
@@ -88,21 +81,21 @@ def search_without_training(
         start = initial(space, min(effort.population, space.size), rng)
         size, generations = effort.population, effort.generations
         evolved = evolve(space, minimized, start, size=size, generations=generations, seed=seed)
-        found, values = [evolved], [top1(evolved)]
-        for limit in limits:
-            asked = _Counted(top1, gains)
+        found, values = [evolved], [surrogate.top1(evolved)]
+        for limits in problem.constraints:
+            asked = _Counted(surrogate.top1, surrogate.gains)
             climber = Climber(
                 space=space,
                 top1=asked,
-                costs=costs,
-                limits=limit,
-                gains=gains and asked.gains,
+                costs=problem.costs,
+                limits=limits,
+                gains=surrogate.gains and asked.gains,
                 tries=effort.tries,
                 blur=effort.blur,
             )
             start = climber.starts(evolved, values[0], effort.starts)
             rows, accuracies = _climbed(climber, asked, start, effort, rng)
-            if each is not None:
+            if surrogate.by_task is not None:
                 best = np.argsort(-accuracies, kind="stable")[:_KEPT]
                 rows, accuracies = rows[best], accuracies[best]
             found.append(rows)
