@@ -57,7 +57,7 @@ def test_the_result_files_of_dynast_are_read(shared_data: Path) -> None:
         ("encoding,top1\n08111003100632076009771,nan\n", "top-1 is 'nan'"),
         ("encoding,top1\n08111003100632076009771\n", "line 2: 1 columns instead of 2"),
         ("Sub-network,Top-1 Acc (%)\n\"{'d': [2]}\",75\n", "line 2: "),
-        ("Sub-network,Top-1 Acc (%)\n08111003100632076009771,0.754\n", "these are fractions"),
+        ("Sub-network,Top-1 Acc (%)\n08111003100632076009771,0.754\n", "must be percentages, not fractions"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, reason: str, tmp_path: Path) -> None:
