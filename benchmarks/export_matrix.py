@@ -47,7 +47,7 @@ def export(space: str, which: str, format_name: str, precision: str) -> list[str
         source.write_text(json.dumps(architecture.to_json()))
         options = api.ExportOptions(precision=precision)
         try:
-            result = api.export(source, (format_name,), options=options, supernet=space, classes=1000)
+            result = api.export(api.SubnetSource(source, supernet=space, classes=1000), (format_name,), options=options)
         except NatdeployError as error:
             reason = error.message.replace(folder, "").replace("|", "/")
             return [reason, *[""] * (len(HEADS) - 3)]

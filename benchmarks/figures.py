@@ -23,7 +23,7 @@ from natdeploy import api
 from natdeploy.core.genotype import decode
 from natdeploy.core.layers import walk
 from natdeploy.core.space import find_space
-from natdeploy.io.subnets import read_with_classes
+from natdeploy.io.subnets import read_subnet
 from natdeploy.io.tables import read_table
 
 DEVICE, NETWORKS = "host", 40
@@ -64,7 +64,7 @@ def draw_front(run: Path) -> Figure:
 
 def draw_layers(run: Path) -> Figure:
     """Draw the milliseconds of each layer of a run's choice, by the run's own copy of the latency table."""
-    read = read_with_classes(run / "subnet.json")
+    read = read_subnet(run / "subnet.json")
     table = read_table(run / "latency_tables" / f"{DEVICE}.csv")
     layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     names = [layer.name for layer in api.inspect(run / "subnet.json").layers]
@@ -104,7 +104,7 @@ def draw_latency(run: Path) -> Figure:
 def _measure_archive(run: Path) -> NDArray[np.float64]:
     """Return measured, predicted and upper latency of networks that spread over a run's archive, `3 x n`, in ms."""
     archive = pd.read_csv(run / "archive.csv").sort_values(COLUMN)
-    read = read_with_classes(run / "subnet.json")
+    read = read_subnet(run / "subnet.json")
     space = find_space(read.space.name)
     places = np.linspace(0, len(archive) - 1, min(NETWORKS, len(archive))).round().astype(int)
     rows = []

@@ -38,6 +38,7 @@ from .searching.run import search as search
 from .searching.surrogate import search_without_training as search_without_training
 from .subnets import InspectResult as InspectResult
 from .subnets import LayerCost as LayerCost
+from .subnets import SubnetSource as SubnetSource
 from .subnets import inspect as inspect
 from .subnets import load_subnet as load_subnet
 from .system import DeviceState as DeviceState

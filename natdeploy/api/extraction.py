@@ -16,7 +16,7 @@ from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder
 from natdeploy.io.spaces import resolve_space
 from natdeploy.io.subnet_weights import write_network
-from natdeploy.io.subnets import Subnet, read_subnet
+from natdeploy.io.subnets import Subnet, SubnetSource, read_subnet
 from natdeploy.supernet.threads import prepare_torch
 from natdeploy.version import __version__
 
@@ -181,11 +181,8 @@ def extracted(subnet: Subnet, target: Path, top1: float | None) -> ExtractResult
 
 
 def extract_network(
-    network: str | Path,
+    network: SubnetSource,
     *,
-    weights: Path,
-    width: float | None = None,
-    classes: int | None = None,
     data: str | None = None,
     output: Path | None = None,
     context: Context | None = None,
@@ -195,10 +192,8 @@ def extract_network(
     BatchNorm statistics stay those of the file.
 
     Args:
-        network: A `net.config`, or a bare architecture in any layout that `read_subnet` knows.
-        weights: Its weights, by natdeploy's names or those of the files that OFA and the NAT authors released.
-        width: Width of an architecture whose file has none.
-        classes: Outputs of the classifier of a bare architecture.
+        network: A `net.config`, or a bare architecture in any layout that `read_subnet` knows, with the file of its
+            weights. They have natdeploy's names, or the names in the files that OFA and the NAT authors released.
         data: Data set that the network was trained on: its classes, mean and deviation go into the subnet's file.
         output: File to write; `subnet.json` where None.
         context: Reporter and clock.
@@ -208,7 +203,10 @@ def extract_network(
         OutputError: The subnet cannot be written.
     """
     context = context or Context()
-    read, module = load_subnet(network, width=width, classes=classes, weights=weights, context=context)
+    if network.weights is None:
+        msg = f"{network.source}: no file of its weights is given"
+        raise InputError(msg)
+    read, module = load_subnet(network, context=context)
     task = load_task(data, read.architecture.resolution, reporter=context.reporter) if data else None
     if task is not None and len(task.classes) != read.classes:
         msg = f"{data}: has {len(task.classes)} classes, the network has {read.classes}"
@@ -221,7 +219,7 @@ def extract_network(
         task=task.description() if task else None,
         metrics={},
         target=target,
-        provenance={"network": Path(network).name, "weights": weights.name, "natdeploy": __version__},
+        provenance={"network": network.path.name, "weights": network.weights.name, "natdeploy": __version__},
         activation=read.activation,
     )
     return extracted(written, target, None)

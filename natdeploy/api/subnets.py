@@ -12,11 +12,13 @@ from natdeploy.api.results import Result
 from natdeploy.core.genotype import encode, to_encoding
 from natdeploy.core.latency import describe_layer
 from natdeploy.core.layers import layer_names, walk
-from natdeploy.io.subnets import Subnet, read_with_classes
+from natdeploy.io.subnets import Subnet, SubnetSource
 from natdeploy.supernet.threads import prepare_torch
 
 if TYPE_CHECKING:
     from natdeploy.supernet.network import Network
+
+__all__ = ["InspectResult", "LayerCost", "SubnetSource", "inspect", "load_subnet"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,25 +51,22 @@ class InspectResult(Result):
 
 
 def inspect(
-    subnet: str | Path,
-    *,
-    supernet: str | None = None,
-    width: float | None = None,
-    classes: int | None = None,
-    weights: Path | None = None,
+    subnet: str | Path | SubnetSource,
 ) -> InspectResult:
     """Return the layers of a subnet and their costs.
 
     Raises:
-        InputError: The subnet is not valid, or `weights` do not fit it. The message lists unexpected or missing names.
+        InputError: The subnet is not valid, or the given weights do not fit it. The message lists names that are
+            unexpected or missing.
     """
-    read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes, weights=weights)
+    source = SubnetSource.of(subnet)
+    read = source.read()
     layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
-    if weights is not None:
+    if source.weights is not None:
         from natdeploy.supernet.checkpoints import load_network_weights
         from natdeploy.supernet.network import build_network
 
-        load_network_weights(build_network(layers), weights)
+        load_network_weights(build_network(layers), source.weights)
     listed = read.architecture.resolution in read.space.resolutions
     return InspectResult(
         supernet=read.space.name,
@@ -95,18 +94,14 @@ def inspect(
 
 
 def load_subnet(
-    subnet: str | Path,
+    subnet: str | Path | SubnetSource,
     *,
-    supernet: str | None = None,
-    width: float | None = None,
-    classes: int | None = None,
-    weights: Path | None = None,
     seed: int = 0,
     context: Context | None = None,
 ) -> tuple[Subnet, Network]:
     """Return a subnet and its network, a plain `torch.nn.Module` in evaluation mode.
 
-    A bare architecture without `weights` gets seeded random weights, with a warning.
+    A bare architecture without weights gets seeded random weights, with a warning.
 
     Raises:
         InputError: The subnet is not valid, or its weights do not fit. The message lists unexpected or missing names.
@@ -116,7 +111,7 @@ def load_subnet(
     from natdeploy.supernet.network import build_network
 
     context = context or Context()
-    read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes, weights=weights)
+    read = SubnetSource.of(subnet).read()
     prepare_torch(None)
     layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     network = build_network(layers, dropout=read.dropout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +45,8 @@ def command(  # noqa: PLR0917
     subnet: Path,
     format: tuple[str, ...],  # noqa: A002, the option's name
     output: Path | None,
-    supernet: str | None,
-    width: float | None,
-    classes: int | None,
     weights: Path | None,
+    completion: Mapping[str, Any],
     seed: int,
     batch: str,
     json: bool,  # noqa: FBT001
@@ -59,14 +58,10 @@ def command(  # noqa: PLR0917
         from natdeploy import api
 
         return api.export(
-            subnet,
+            api.SubnetSource(subnet, weights=weights, **completion),
             format,
             options=api.ExportOptions(batch=parse_batch(batch), **how),
             output=output,
-            supernet=supernet,
-            width=width,
-            classes=classes,
-            weights=weights,
             seed=seed,
             context=context,
         )

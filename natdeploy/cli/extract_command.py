@@ -79,10 +79,8 @@ def command(  # noqa: PLR0917
                 output=output,
                 context=context,
             )
-        assert weights is not None
-        return api.extract_network(
-            source, weights=weights, width=width, classes=classes, data=data, output=output, context=context
-        )
+        network = api.SubnetSource(source, weights=weights, width=width, classes=classes)
+        return api.extract_network(network, data=data, output=output, context=context)
 
     options.run_command(work, show, as_json=json)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,12 +20,10 @@ if TYPE_CHECKING:
 @options.subnet_options
 @options.own_weights_option
 @options.json_option
-def command(  # noqa: PLR0917
+def command(
     subnet: Path,
-    supernet: str | None,
-    width: float | None,
-    classes: int | None,
     weights: Path | None,
+    completion: Mapping[str, Any],
     json: bool,  # noqa: FBT001
 ) -> None:
     """Show the layers of SUBNET and what they cost."""
@@ -32,7 +31,7 @@ def command(  # noqa: PLR0917
     def work(context: Context) -> InspectResult:  # noqa: ARG001
         from natdeploy import api
 
-        return api.inspect(subnet, supernet=supernet, width=width, classes=classes, weights=weights)
+        return api.inspect(api.SubnetSource(subnet, weights=weights, **completion))
 
     options.run_command(work, show, as_json=json)
 

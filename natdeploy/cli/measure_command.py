@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,9 +28,7 @@ def command(  # noqa: PLR0917
     device: str,
     runtime: str | None,
     threads: int | None,
-    supernet: str | None,
-    width: float | None,
-    classes: int | None,
+    completion: Mapping[str, Any],
     seed: int,
     json: bool,  # noqa: FBT001
 ) -> None:
@@ -39,11 +38,8 @@ def command(  # noqa: PLR0917
         from natdeploy import api
 
         return api.measure(
-            subject,
+            api.SubnetSource(subject, **completion),
             device,
-            supernet=supernet,
-            width=width,
-            classes=classes,
             runtime=runtime,
             threads=threads,
             seed=seed,

@@ -57,13 +57,24 @@ def table_options(command: Command) -> Command:
 
 
 def subnet_options(command: Command) -> Command:
-    """Add the options that complete a bare architecture."""
+    """Add the options that complete a bare architecture; the command gets them as `completion`."""
+
+    @functools.wraps(command)
+    def with_completion(
+        *,
+        supernet: str | None,
+        width: float | None,
+        classes: int | None,
+        **values: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        return command(completion={"supernet": supernet, "width": width, "classes": classes}, **values)
+
     options = [
         click.option("--supernet", default=None, help="Search space of a bare architecture.  [default: by its width]"),
         width_option,
         classes_option,
     ]
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), with_completion)
 
 
 def require_new_or_resumed(ctx: click.Context, *, beside_resume: Collection[str]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,9 +28,7 @@ def command(  # noqa: PLR0917
     precision: str | None,
     batch: int | None,
     threads: int | None,
-    supernet: str | None,
-    width: float | None,
-    classes: int | None,
+    completion: Mapping[str, Any],
     json: bool,  # noqa: FBT001
 ) -> None:
     """Predict the latency of SUBNET by the latency table of a device; nothing is run."""
@@ -38,11 +37,8 @@ def command(  # noqa: PLR0917
         from natdeploy import api
 
         return api.predict(
-            subnet,
+            api.SubnetSource(subnet, **completion),
             device,
-            supernet=supernet,
-            width=width,
-            classes=classes,
             runtime=runtime,
             precision=precision,
             batch=batch,

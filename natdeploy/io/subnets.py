@@ -129,32 +129,61 @@ def read_subnet(
     return read
 
 
-def read_with_classes(
-    subnet: str | Path,
-    *,
-    supernet: str | None = None,
-    width: float | None = None,
-    classes: int | None = None,
-    weights: Path | None = None,
-) -> Subnet:
-    """Read a subnet; for a bare architecture the count of classes and the file of its own weights may be given.
+@dataclasses.dataclass(frozen=True)
+class SubnetSource:
+    """Where a subnet is read from, with what completes a bare architecture.
 
-    Raises:
-        InputError: The subnet is not valid, its classifier has weights for another count of classes, or weights are
-            given and it has its own.
+    Functions that take a subnet accept a path or an encoding alone, too.
+
+    Args:
+        source: A file, or a 23-character encoding.
+        supernet: Search space of a bare architecture. None: the one that its width belongs to.
+        width: Width multiplier of an architecture whose file has none.
+        classes: Number of classes of a bare architecture.
+        weights: File with the weights of a bare architecture or a `net.config`.
     """
-    read = read_subnet(subnet, supernet=supernet, width=width, classes=classes)
-    if weights is not None:
-        if read.weights is not None:
-            msg = f"{read.source}: has its own weights, {read.weights}"
+
+    source: str | Path
+    _: dataclasses.KW_ONLY
+    supernet: str | None = None
+    width: float | None = None
+    classes: int | None = None
+    weights: Path | None = None
+
+    @classmethod
+    def of(cls, subnet: str | Path | SubnetSource) -> SubnetSource:
+        """Return `subnet` itself, or the source of a path or an encoding."""
+        return subnet if isinstance(subnet, SubnetSource) else cls(subnet)
+
+    @property
+    def path(self) -> Path:
+        """The source as a path."""
+        return Path(self.source)
+
+    @property
+    def completed(self) -> bool:
+        """Whether anything is given beside the source."""
+        return (self.supernet, self.width, self.classes, self.weights) != (None, None, None, None)
+
+    def read(self) -> Subnet:
+        """Read the subnet.
+
+        Raises:
+            InputError: The subnet is not valid; its classifier has weights for another number of classes; or weights
+                are given although the subnet has its own.
+        """
+        read = read_subnet(self.source, supernet=self.supernet, width=self.width, classes=self.classes)
+        if self.weights is not None:
+            if read.weights is not None:
+                msg = f"{read.source}: has its own weights, {read.weights}"
+                raise InputError(msg)
+            read = dataclasses.replace(read, weights=self.weights)
+        if self.classes is None or self.classes == read.classes:
+            return read
+        if read.task is not None or read.weights is not None:
+            msg = f"{read.source}: the subnet has {read.classes} classes, not {self.classes}"
             raise InputError(msg)
-        read = dataclasses.replace(read, weights=weights)
-    if classes is None or classes == read.classes:
-        return read
-    if read.task is not None or read.weights is not None:
-        msg = f"{read.source}: the subnet has {read.classes} classes, not {classes}"
-        raise InputError(msg)
-    return dataclasses.replace(read, classes=classes)
+        return dataclasses.replace(read, classes=self.classes)
 
 
 def _read(source: str | Path, *, supernet: str | None, width: float | None, classes: int | None) -> Subnet:

@@ -88,7 +88,7 @@ def test_the_network_computes_what_its_weights_say(
 ) -> None:
     """Loaded from config and weights, the network gives the logits of the one that was written, in evaluation mode."""
     network = write_published(folder, published, activation=activation, dropout=dropout, prefix=prefix)
-    subnet, loaded = api.load_subnet("net.config", weights=Path("net.weights"))
+    subnet, loaded = api.load_subnet(api.SubnetSource("net.config", weights=Path("net.weights")))
     assert (subnet.classes, subnet.activation, subnet.dropout) == (published.classes, activation, dropout)
     assert loaded.dropout.p == dropout
     assert not loaded.training
@@ -101,7 +101,8 @@ def test_the_network_computes_what_its_weights_say(
 def test_an_extracted_network_is_a_subnet_of_its_own(folder: Path) -> None:
     """Written as a subnet, it keeps classes, Mish and dropout, and computes the same."""
     network = write_published(folder, MISH, activation="mish", dropout=0.2)
-    extracted = api.extract_network("net.config", weights=Path("net.weights"), output=Path("out.json"))
+    source = api.SubnetSource("net.config", weights=Path("net.weights"))
+    extracted = api.extract_network(source, output=Path("out.json"))
     assert extracted.subnet == Path("out.json")
     subnet, loaded = api.load_subnet("out.json")
     assert (subnet.activation, subnet.dropout, subnet.classes) == ("mish", 0.2, 1000)
@@ -113,13 +114,13 @@ def test_an_extracted_network_is_a_subnet_of_its_own(folder: Path) -> None:
 def test_the_task_of_a_network_is_written_beside_it(folder: Path) -> None:
     """With the data set that it was trained on, the subnet's file tells classes, mean and deviation."""
     write_published(folder, PLAIN)
-    api.extract_network("net.config", weights=Path("net.weights"), data="digits")
+    api.extract_network(api.SubnetSource("net.config", weights=Path("net.weights")), data="digits")
     subnet, _ = api.load_subnet("subnet.json")
     assert subnet.task is not None
     assert subnet.task["classes"] == [str(digit) for digit in range(10)]
     write_published(folder, MISH)
     with pytest.raises(InputError, match="digits: has 10 classes, the network has 1000"):
-        api.extract_network("net.config", weights=Path("net.weights"), data="digits")
+        api.extract_network(api.SubnetSource("net.config", weights=Path("net.weights")), data="digits")
 
 
 def test_names_that_do_not_fit_are_listed(folder: Path) -> None:
@@ -128,12 +129,12 @@ def test_names_that_do_not_fit_are_listed(folder: Path) -> None:
     (folder / "net.weights").rename(folder / "other.weights")
     write_published(folder, PLAIN)
     with pytest.raises(InputError, match=r"other\.weights: the weights do not fit the architecture; left over: blocks"):
-        api.inspect("net.config", weights=Path("other.weights"))
+        api.inspect(api.SubnetSource("net.config", weights=Path("other.weights")))
     with pytest.raises(InputError, match="left over"):
-        api.load_subnet("net.config", weights=Path("other.weights"))
+        api.load_subnet(api.SubnetSource("net.config", weights=Path("other.weights")))
     write_state(folder / "short.safetensors", {"first_conv.conv.weight": torch.zeros(1)})
     with pytest.raises(InputError, match=r"missing: stem\.bn\.\w+, .* and \d+ more"):
-        api.load_subnet("net.config", weights=Path("short.safetensors"))
+        api.load_subnet(api.SubnetSource("net.config", weights=Path("short.safetensors")))
 
 
 def test_another_shape_is_named(folder: Path) -> None:
@@ -143,7 +144,7 @@ def test_another_shape_is_named(folder: Path) -> None:
     content["classifier"]["out_features"] = 12
     (folder / "net.config").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"of another shape: classifier\.\w+, classifier\.\w+"):
-        api.load_subnet("net.config", weights=Path("net.weights"))
+        api.load_subnet(api.SubnetSource("net.config", weights=Path("net.weights")))
 
 
 def test_the_commands_take_config_and_weights(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,6 +184,6 @@ def test_every_released_architecture_loads(shared_data: Path, folder: Path) -> N
         (folder / "net.config").write_text(json.dumps(content))
         state = {authors_name(name): tensor for name, tensor in build_network(layers).state_dict().items()}
         torch.save({"state_dict": state}, folder / "net.weights")
-        inspected = api.inspect("net.config", weights=Path("net.weights"))
+        inspected = api.inspect(api.SubnetSource("net.config", weights=Path("net.weights")))
         assert inspected.params == pytest.approx(published.params_m * 1e6, abs=1e4)
         assert inspected.encoding == published.encoding

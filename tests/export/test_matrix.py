@@ -157,7 +157,9 @@ def test_file_computes_the_same_where_only_its_runtime_is(convert, tmp_path, spa
 @pytest.mark.parametrize("published", PUBLISHED, ids=str)
 def test_published_architectures_export(published, format_name, tmp_path):
     """The 14 architectures that the NAT authors released export from their encodings, and pass the check."""
-    result = api.export(published.encoding, (format_name,), output=tmp_path, classes=published.classes)
+    result = api.export(
+        api.SubnetSource(published.encoding, classes=published.classes), (format_name,), output=tmp_path
+    )
     exported = result.exports[0]
     assert exported.parity.passed
     assert json.loads(exported.manifest.read_text())["output"]["shape"] == [1, published.classes]

@@ -9,7 +9,7 @@ from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.genotype import from_encoding
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, OutputError
-from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, read_subnet, read_with_classes, write_subnet
+from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, SubnetSource, read_subnet, write_subnet
 from tests.support.netconfigs import net_config
 from tests.support.published import PUBLISHED
 
@@ -237,8 +237,8 @@ def test_what_neither_architecture_nor_task_tell_is_kept(tmp_path, changes, writ
 def test_weights_may_be_given_beside_a_network_that_has_none(tmp_path):
     """The weight file of a net.config is named beside it; a subnet that has weights takes no others."""
     path = write(tmp_path, net_config(M1, classes=37), "net.config")
-    assert read_with_classes(path, weights=tmp_path / "net.weights").weights == tmp_path / "net.weights"
+    assert SubnetSource(path, weights=tmp_path / "net.weights").read().weights == tmp_path / "net.weights"
     (tmp_path / "own.safetensors").touch()
     own = write(tmp_path, own_file(weights="own.safetensors"))
     with pytest.raises(InputError, match=r"has its own weights, .*own\.safetensors"):
-        read_with_classes(own, weights=tmp_path / "net.weights")
+        SubnetSource(own, weights=tmp_path / "net.weights").read()

@@ -16,7 +16,7 @@ from natdeploy.api.subnets import load_subnet
 from natdeploy.errors import InputError, NatdeployError
 from natdeploy.export.options import SUFFIXES, ExportOptions, require_format, require_taken
 from natdeploy.io.devices import find_deployment, find_device
-from natdeploy.io.subnets import Subnet, read_with_classes
+from natdeploy.io.subnets import Subnet, SubnetSource
 
 if TYPE_CHECKING:
     from natdeploy.export.pipeline import Exported
@@ -26,15 +26,11 @@ Writer = Callable[[ExportJob, Path], "Exported"]
 
 
 def export(
-    subnet: str | Path,
+    subnet: str | Path | SubnetSource,
     formats: Sequence[str] = ("onnx",),
     *,
     options: ExportOptions | None = None,
     output: Path | None = None,
-    supernet: str | None = None,
-    width: float | None = None,
-    classes: int | None = None,
-    weights: Path | None = None,
     seed: int = 0,
     context: Context | None = None,
 ) -> ExportResult:
@@ -45,10 +41,6 @@ def export(
         formats: Formats to write.
         options: How they are written. None: fp32, one image per call.
         output: File or folder. None: beside the subnet.
-        supernet: Search space of a bare architecture.
-        width: Width multiplier of an architecture whose file has none.
-        classes: Number of classes of a bare architecture.
-        weights: Weight file of a bare architecture or a `net.config`.
         seed: Seed for the weights of a bare architecture and for the choice of images.
         context: Reporter and clock.
 
@@ -62,21 +54,19 @@ def export(
     for name in names:
         require_format(name)
         require_taken(name, options)
-    # A bad subnet is refused before torch is imported, which takes seconds.
-    read_with_classes(subnet, supernet=supernet, width=width, classes=classes, weights=weights)
+    source = SubnetSource.of(subnet)
+    source.read()  # a bad subnet is refused before torch is imported, which takes seconds
     writers = {name: _writer(name, options) for name in names}
-    targets = {name: _target(Path(subnet), SUFFIXES[name], output, len(names)) for name in names}
-    read, network = load_subnet(
-        subnet, supernet=supernet, width=width, classes=classes, weights=weights, seed=seed, context=context
-    )
-    for output_path in targets.values():
-        _require_apart(output_path, [Path(subnet), *([read.weights] if read.weights else [])])
+    output_paths = {name: _find_output_path(source.path, SUFFIXES[name], output, len(names)) for name in names}
+    read, network = load_subnet(source, seed=seed, context=context)
+    for output_path in output_paths.values():
+        _require_apart(output_path, [source.path, *([read.weights] if read.weights else [])])
     job = _job(read, network, options, seed, context)
     exports = []
     for number, name in enumerate(names):
         context.reporter.progress("export", number, len(names), name)
         try:
-            exports.append(writers[name](job, targets[name]))
+            exports.append(writers[name](job, output_paths[name]))
         except NatdeployError as error:
             written = [*(path for exported in exports for path in exported.files), *error.artifacts]
             error.artifacts = tuple(dict.fromkeys(written))
@@ -199,7 +189,7 @@ def _require_apart(output_path: Path, sources: Sequence[Path]) -> None:
             raise InputError(msg, hint="choose another --output")
 
 
-def _target(subnet: Path, suffix: str, output: Path | None, count: int) -> Path:
+def _find_output_path(subnet: Path, suffix: str, output: Path | None, count: int) -> Path:
     name = f"{subnet.stem}{suffix}"
     if output is None:
         return subnet.parent / name if subnet.exists() else Path(f"subnet{suffix}")

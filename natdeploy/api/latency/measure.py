@@ -15,7 +15,7 @@ from natdeploy.api.latency.timers import (
 from natdeploy.core.layers import walk
 from natdeploy.errors import InputError
 from natdeploy.io.devices import find_deployment, find_device
-from natdeploy.io.subnets import read_with_classes
+from natdeploy.io.subnets import SubnetSource
 from natdeploy.runtimes.model_input import require_file
 
 if TYPE_CHECKING:
@@ -26,12 +26,9 @@ _MODEL_SUFFIXES = {".onnx": ("onnxruntime", "tensorrt"), ".tflite": ("litert",),
 
 
 def measure(
-    subject: str | Path,
+    subject: str | Path | SubnetSource,
     device: str = "host",
     *,
-    supernet: str | None = None,
-    width: float | None = None,
-    classes: int | None = None,
     runtime: str | None = None,
     threads: int | None = None,
     seed: int = 0,
@@ -45,11 +42,12 @@ def measure(
         MissingRuntimeError: The runtime is not installed.
     """
     context = context or Context()
-    path = Path(subject)
+    source = SubnetSource.of(subject)
+    path = source.path
     described = find_device(device)
     suffix = path.suffix.lower()
     own = _MODEL_SUFFIXES.get(suffix)
-    if own is not None and (supernet, width, classes) != (None, None, None):
+    if own is not None and source.completed:
         msg = f"{path}: space, width and classes go with a subnet; a file has its own"
         raise InputError(msg)
     if own is not None and runtime not in {None, *own}:
@@ -62,7 +60,7 @@ def measure(
         require_file(path)
         layers = None
     else:
-        read = read_with_classes(subject, supernet=supernet, width=width, classes=classes)
+        read = source.read()
         layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     with open_timer(described, deployment, context, engines=suffix == _ENGINE_SUFFIX) as timer:
         if layers is None:

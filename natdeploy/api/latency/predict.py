@@ -10,17 +10,14 @@ from natdeploy.api.latency.results import PredictResult
 from natdeploy.core.layers import walk
 from natdeploy.errors import CoverageError
 from natdeploy.io.devices import find_device
-from natdeploy.io.subnets import read_with_classes
+from natdeploy.io.subnets import SubnetSource
 from natdeploy.io.table_store import choose_table
 
 
 def predict(
-    subnet: str | Path,
+    subnet: str | Path | SubnetSource,
     device: str = "host",
     *,
-    supernet: str | None = None,
-    width: float | None = None,
-    classes: int | None = None,
     runtime: str | None = None,
     precision: str | None = None,
     batch: int | None = None,
@@ -33,7 +30,7 @@ def predict(
         CoverageError: The table does not cover the subnet; what is missing is named.
         InputError: The subnet or the table is not valid, or there is no table.
     """
-    read = read_with_classes(subnet, supernet=supernet, width=width, classes=classes)
+    read = SubnetSource.of(subnet).read()
     stored = choose_table(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
     table = stored.read()
     reporter = (context or Context()).reporter
