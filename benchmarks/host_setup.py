@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from natdeploy.api.context import SystemClock
-from natdeploy.api.latency.timers import make_exporter, make_host_timer
+from natdeploy.api.latency.timers import make_host_timer, make_timing_exporter
 from natdeploy.core.device import Deployment
 from natdeploy.io.devices import find_device
 from natdeploy.ports import Reporter
@@ -14,7 +14,7 @@ def make_host_setup(deployment: Deployment, reporter: Reporter, seed: int) -> Pr
     """Return what measures the layers of networks on this machine."""
     return ProfilingSetup(
         timer=make_host_timer(deployment, SystemClock()),
-        exporter=make_exporter(find_device(deployment.device), deployment),
+        exporter=make_timing_exporter(find_device(deployment.device), deployment),
         clock=SystemClock(),
         reporter=reporter,
         seed=seed,

@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 from host_setup import make_host_setup
 
+from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.core.latency import LatencyTable, Validation, count_searchable_blocks
 from natdeploy.core.latency_correction import fit_correction_with_interval
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.core.table_errors import compute_errors
-from natdeploy.io.devices import find_deployment, find_device
+from natdeploy.io.devices import find_device
 from natdeploy.profilers.meter import Meter
 from natdeploy.profilers.setup import ProfilingSetup
 from natdeploy.profilers.table_building import profile_device
@@ -57,7 +58,7 @@ class Stopwatch:
 def profiled(space: SearchSpace, runtime: str, seed: int) -> tuple[LatencyTable, ProfilingSetup, float]:
     """Return a table, what measured it, and the seconds that a resolution took."""
     reporter = Stopwatch()
-    deployment = find_deployment(find_device("host"), runtime=runtime)
+    deployment = find_deployment(find_device("host"), TableSelector(runtime=runtime))
     setup = make_host_setup(deployment, reporter, seed)
     with tempfile.TemporaryDirectory() as folder:
         table = profile_device(space, deployment, setup, existing=None, journal=Path(folder) / "rows.jsonl")

@@ -23,13 +23,14 @@ from scipy.optimize import nnls
 
 from natdeploy.core import genotype
 from natdeploy.core.architecture import Architecture
+from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats
 from natdeploy.core.layers import BLOCK, CLASSIFIER, STEM, Layer, walk
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.core.table_errors import compute_errors
 from natdeploy.export.tflite import TfliteExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
-from natdeploy.io.devices import find_deployment, find_device
+from natdeploy.io.devices import find_device
 from natdeploy.ports import ModelTimer
 from natdeploy.profilers.corrected import NETWORKS, draw_correcting_networks
 from natdeploy.profilers.in_context import compute_layer_shares, make_covering_networks, merge_rows
@@ -256,7 +257,7 @@ def _medians(rows: Mapping[Layer, LatencyStats]) -> Rows:
 
 def prepare(runtime: str) -> ProfilingSetup:
     """Return what measures this machine."""
-    deployment = find_deployment(find_device("host"), runtime=runtime)
+    deployment = find_deployment(find_device("host"), TableSelector(runtime=runtime))
     return make_host_setup(deployment, Silent(), SEED)
 
 

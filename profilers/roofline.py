@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Deployment, Device, Roofline
-from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyStats, LatencyTable, refuse_mixing
+from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyStats, LatencyTable, require_same_provenance
 from natdeploy.core.layers import BLOCK, POOLING, Layer
 from natdeploy.core.space import SearchSpace, squeeze_channels
 from natdeploy.errors import InputError
@@ -86,7 +86,7 @@ def estimate_table(
             f"{deployment} cannot be estimated: the figures of {device.name} are for batch 1, threads {device.threads}"
         )
         raise InputError(msg)
-    refuse_mixing(existing, ESTIMATED)
+    require_same_provenance(existing, ESTIMATED)
     layers = dict.fromkeys(existing.rows if existing else ())
     for width in space.widths:
         for resolution in space.resolutions:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from natdeploy.core.device import Deployment
-from natdeploy.core.latency import MEASURED, LatencyTable, refuse_mixing
+from natdeploy.core.latency import MEASURED, LatencyTable, require_same_provenance
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.files import Journal
@@ -166,7 +166,7 @@ def _warn_of_places(left_out: Sequence[tuple[float, int]], reporter: Reporter) -
 
 
 def _usable(existing: LatencyTable | None, fingerprint: str, reporter: Reporter) -> LatencyTable | None:
-    refuse_mixing(existing, MEASURED)
+    require_same_provenance(existing, MEASURED)
     if existing is None or existing.fingerprint == fingerprint:
         return existing
     reporter.warn(f"the existing table is of another machine or runtime ({existing.fingerprint}): it is measured anew")

@@ -10,6 +10,7 @@ from .extraction import ExtractResult as ExtractResult
 from .extraction import extract as extract
 from .extraction import extract_from_run as extract_from_run
 from .extraction import extract_network as extract_network
+from .latency import TableSelector as TableSelector
 from .latency.measure import measure as measure
 from .latency.multi_device import DeviceFailure as DeviceFailure
 from .latency.multi_device import ProfilesResult as ProfilesResult

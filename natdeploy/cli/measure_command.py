@@ -12,7 +12,7 @@ from natdeploy.cli import options
 from natdeploy.cli.output import milliseconds, print_line
 
 if TYPE_CHECKING:
-    from natdeploy.api import Context, MeasureResult
+    from natdeploy.api import Context, MeasureResult, TableSelector
 
 
 @click.command("measure")
@@ -23,28 +23,22 @@ if TYPE_CHECKING:
 @options.subnet_options
 @options.seed_option
 @options.json_option
+@options.with_selector
 def command(  # noqa: PLR0917
     subject: Path,
     device: str,
-    runtime: str | None,
-    threads: int | None,
+    selector: TableSelector,
     completion: Mapping[str, Any],
     seed: int,
     json: bool,  # noqa: FBT001
 ) -> None:
-    """Really run a subnet or an exported .onnx, .tflite or .engine file as a whole, and time it."""
+    """Run a subnet or an exported .onnx, .tflite or .engine file as a whole, and time it."""
 
     def work(context: Context) -> MeasureResult:
         from natdeploy import api
 
-        return api.measure(
-            api.SubnetSource(subject, **completion),
-            device,
-            runtime=runtime,
-            threads=threads,
-            seed=seed,
-            context=context,
-        )
+        source = api.SubnetSource(subject, **completion)
+        return api.measure(source, device, selector=selector, seed=seed, context=context)
 
     options.run_command(work, show, as_json=json)
 

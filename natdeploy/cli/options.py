@@ -44,7 +44,7 @@ output_option = click.option("-o", "--output", type=click.Path(path_type=Path), 
 
 
 def table_options(command: Command) -> Command:
-    """Add the options that say which latency table is meant."""
+    """Add the options that select a latency table; the command gets them as `selector`."""
     options = [
         click.option("--runtime", default=None, help="Runtime.  [default: the device's]"),
         click.option("--precision", default=None, help="Precision.  [default: the device's]"),
@@ -53,7 +53,27 @@ def table_options(command: Command) -> Command:
             "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads.  [default: the device's]"
         ),
     ]
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), with_selector(command))
+
+
+def with_selector(command: Command) -> Command:
+    """Give a command its options of a latency table as one `natdeploy.api.TableSelector`, called `selector`."""
+
+    @functools.wraps(command)
+    def call(
+        *,
+        runtime: str | None = None,
+        precision: str | None = None,
+        batch: int | None = None,
+        threads: int | None = None,
+        **values: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        from natdeploy import api
+
+        selector = api.TableSelector(runtime=runtime, precision=precision, batch=batch, threads=threads)
+        return command(selector=selector, **values)
+
+    return call
 
 
 def subnet_options(command: Command) -> Command:

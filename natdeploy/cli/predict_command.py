@@ -12,7 +12,7 @@ from natdeploy.cli import options
 from natdeploy.cli.output import milliseconds, print_line
 
 if TYPE_CHECKING:
-    from natdeploy.api import Context, PredictResult
+    from natdeploy.api import Context, PredictResult, TableSelector
 
 
 @click.command("predict")
@@ -21,30 +21,19 @@ if TYPE_CHECKING:
 @options.table_options
 @options.subnet_options
 @options.json_option
-def command(  # noqa: PLR0917
+def command(
     subnet: Path,
     device: str,
-    runtime: str | None,
-    precision: str | None,
-    batch: int | None,
-    threads: int | None,
+    selector: TableSelector,
     completion: Mapping[str, Any],
     json: bool,  # noqa: FBT001
 ) -> None:
-    """Predict the latency of SUBNET by the latency table of a device; nothing is run."""
+    """Predict the latency of SUBNET by a latency table of a device; nothing is run."""
 
     def work(context: Context) -> PredictResult:
         from natdeploy import api
 
-        return api.predict(
-            api.SubnetSource(subnet, **completion),
-            device,
-            runtime=runtime,
-            precision=precision,
-            batch=batch,
-            threads=threads,
-            context=context,
-        )
+        return api.predict(api.SubnetSource(subnet, **completion), device, selector=selector, context=context)
 
     options.run_command(work, show, as_json=json)
 

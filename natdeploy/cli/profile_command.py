@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,66 +23,43 @@ if TYPE_CHECKING:
     "--device",
     multiple=True,
     default=("host",),
-    help="Device; see `natdeploy devices`; repeatable, side by side.",
+    help="Device; see `natdeploy devices`. Repeat it to profile several at once.",
 )
 @click.option("--supernet", default="starter", help="Search space to cover.")
 @click.option("--resolutions", default=None, help="Input sizes, such as 160,192,224.  [default: the space's]")
 @options.width_option
 @options.table_options
 @click.option("--fresh", is_flag=True, help="Measure anew instead of adding what is missing.")
-@click.option("--recheck", is_flag=True, help="Run the whole networks of the table's check again.")
-@click.option("--measured-only", is_flag=True, help="Never estimate: fail when the device cannot be reached.")
+@click.option("--recheck", is_flag=True, help="Validate the table by whole networks again.")
+@click.option("--measured-only", is_flag=True, help="Never estimate: fail if the device cannot be reached.")
 @click.option("--budget", default=None, help="Time that measuring may take, such as 90s or 2m.  [default: no limit]")
 @options.output_option
 @options.seed_option
 @options.json_option
-def command(  # noqa: PLR0917
+def command(
     device: tuple[str, ...],
-    supernet: str,
     resolutions: str | None,
-    width: float | None,
-    runtime: str | None,
-    precision: str | None,
-    batch: int | None,
-    threads: int | None,
-    fresh: bool,  # noqa: FBT001
-    recheck: bool,  # noqa: FBT001
-    measured_only: bool,  # noqa: FBT001
     budget: str | None,
     output: Path | None,
-    seed: int,
     json: bool,  # noqa: FBT001
+    **how: Any,  # noqa: ANN401
 ) -> None:
     """Measure a device: build its per-layer latency table, or add to it what it lacks.
 
     A device that is not connected gets a table estimated from its description.
     """
-    if fresh and recheck:
+    if how["fresh"] and how["recheck"]:
         msg = "--fresh measures and checks everything anew; --recheck cannot be given beside it"
         raise click.UsageError(msg)
-    sizes = parse_resolutions(resolutions)
-    budget_s = None if budget is None else parse_budget_s(budget)
+    how |= {
+        "resolutions": parse_resolutions(resolutions),
+        "budget_s": parse_budget_s(budget) if budget is not None else None,
+    }
 
     def profile(name: str, context: Context) -> ProfileResult:
         from natdeploy import api
 
-        return api.profile(
-            name,
-            supernet=supernet,
-            resolutions=sizes,
-            width=width,
-            runtime=runtime,
-            precision=precision,
-            batch=batch,
-            threads=threads,
-            fresh=fresh,
-            recheck=recheck,
-            measured_only=measured_only,
-            budget_s=budget_s,
-            output=output,
-            seed=seed,
-            context=context,
-        )
+        return api.profile(name, output=output, context=context, **how)
 
     if len(device) == 1:
         options.run_command(lambda context: profile(device[0], context), show, as_json=json)

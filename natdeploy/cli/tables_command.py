@@ -15,7 +15,7 @@ from natdeploy.cli.units import parse_resolutions
 from natdeploy.errors import CheckFailedError
 
 if TYPE_CHECKING:
-    from natdeploy.api import CheckResult, Context, TableResult
+    from natdeploy.api import CheckResult, Context, TableResult, TableSelector
 
 _SHOWN = 10
 
@@ -28,7 +28,7 @@ def command() -> None:
 @command.command("list")
 @options.json_option
 def list_command(json: bool) -> None:  # noqa: FBT001
-    """List the latency tables of this machine's user, and the packaged ones."""
+    """List the user's own latency tables and the packaged ones."""
     from natdeploy import api
     from natdeploy.api.results import jsonable
 
@@ -61,21 +61,13 @@ def list_command(json: bool) -> None:  # noqa: FBT001
 @options.table_options
 @click.option("--rows", is_flag=True, help="Show the rows too.")
 @options.json_option
-def show_command(  # noqa: PLR0917
-    table: str,
-    runtime: str | None,
-    precision: str | None,
-    batch: int | None,
-    threads: int | None,
-    rows: bool,  # noqa: FBT001
-    json: bool,  # noqa: FBT001
-) -> None:
+def show_command(table: str, selector: TableSelector, rows: bool, json: bool) -> None:  # noqa: FBT001
     """Show what TABLE, a file or a device, is of and how far it can be trusted."""
 
     def work(context: Context) -> TableResult:  # noqa: ARG001
         from natdeploy import api
 
-        return api.show_table(table, runtime=runtime, precision=precision, batch=batch, threads=threads, rows=rows)
+        return api.show_table(table, selector=selector, rows=rows)
 
     options.run_command(work, _show, as_json=json)
 
@@ -83,27 +75,24 @@ def show_command(  # noqa: PLR0917
 @command.command("check")
 @click.argument("table")
 @options.table_options
-@click.option("--supernet", default=None, help="Search space to cover.  [default: what the table seems meant for]")
+@click.option("--supernet", default=None, help="Search space to cover.  [default: what the table seems to be for]")
 @click.option("--resolutions", default=None, help="Input sizes to cover.  [default: the space's]")
 @click.option(
     "--measurements",
     type=click.Path(path_type=Path),
     default=None,
-    help="CSV of whole-network latencies to look at too.",
+    help="CSV of whole-network latencies to check as well.",
 )
 @options.json_option
 def check_command(  # noqa: PLR0917
     table: str,
-    runtime: str | None,
-    precision: str | None,
-    batch: int | None,
-    threads: int | None,
+    selector: TableSelector,
     supernet: str | None,
     resolutions: str | None,
     measurements: Path | None,
     json: bool,  # noqa: FBT001
 ) -> None:
-    """Look for what is wrong with TABLE, a file or a device; exit code 1 where an error is found."""
+    """Look for what is wrong with TABLE, a file or a device; exit code 1 if an error is found."""
     sizes = parse_resolutions(resolutions)
     results: list[CheckResult] = []
 
@@ -111,16 +100,7 @@ def check_command(  # noqa: PLR0917
         from natdeploy import api
 
         results.append(
-            api.check_table(
-                table,
-                supernet=supernet,
-                resolutions=sizes,
-                measurements=measurements,
-                runtime=runtime,
-                precision=precision,
-                batch=batch,
-                threads=threads,
-            )
+            api.check_table(table, supernet=supernet, resolutions=sizes, measurements=measurements, selector=selector)
         )
         return results[0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,53 +20,29 @@ _measurements = click.option(
     "--measurements",
     type=click.Path(path_type=Path),
     required=True,
-    help="CSV of whole networks: latency_ms, and encoding or architecture (JSON); classes where not 1000.",
+    help="CSV of whole networks: latency_ms, and encoding or architecture (JSON); classes if they are not 1000.",
 )
 
 
 @click.command("import")
 @click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
-@click.option("--format", "kind", required=True, help="ofa (a folder of YAML files) or nsganet (one file).")
+@click.option("--format", required=True, help="ofa (a folder of YAML files) or nsganet (one file).")
 @click.option("-d", "--device", required=True, help="Device that the table is of.")
 @click.option("--supernet", required=True, help="Search space that the table was made for.")
 @options.table_options
 @_fresh
 @options.output_option
 @options.json_option
-def import_command(  # noqa: PLR0917
-    source: Path,
-    kind: str,
-    device: str,
-    supernet: str,
-    runtime: str | None,
-    precision: str | None,
-    batch: int | None,
-    threads: int | None,
-    fresh: bool,  # noqa: FBT001
-    output: Path | None,
-    json: bool,  # noqa: FBT001
-) -> None:
-    """Take over the latency table at PATH, once it is checked against the layers of a search space.
+def import_command(source: Path, json: bool, **how: Any) -> None:  # noqa: FBT001, ANN401
+    """Import the latency table at PATH, after it is checked against the layers of a search space.
 
-    An imported table that is there already is replaced, and kept as .bak beside it.
+    An imported table that already exists is replaced, and kept as .bak beside it.
     """
 
     def work(context: Context) -> TableResult:
         from natdeploy import api
 
-        return api.import_table(
-            source,
-            format=kind,
-            device=device,
-            supernet=supernet,
-            runtime=runtime,
-            precision=precision,
-            batch=batch,
-            threads=threads,
-            fresh=fresh,
-            output=output,
-            context=context,
-        )
+        return api.import_table(source, context=context, **how)
 
     options.run_command(work, print_header, as_json=json)
 
@@ -80,38 +56,14 @@ def import_command(  # noqa: PLR0917
 @_fresh
 @options.output_option
 @options.json_option
-def fit_command(  # noqa: PLR0917
-    measurements: Path,
-    device: str,
-    supernet: str,
-    resolutions: str | None,
-    runtime: str | None,
-    precision: str | None,
-    batch: int | None,
-    threads: int | None,
-    fresh: bool,  # noqa: FBT001
-    output: Path | None,
-    json: bool,  # noqa: FBT001
-) -> None:
-    """Fit a per-layer table to whole networks that were measured on a device; 20 of them at least."""
+def fit_command(measurements: Path, resolutions: str | None, json: bool, **how: Any) -> None:  # noqa: FBT001, ANN401
+    """Fit a per-layer table to at least 20 whole networks that were measured on a device."""
     sizes = parse_resolutions(resolutions)
 
     def work(context: Context) -> TableResult:
         from natdeploy import api
 
-        return api.fit_table(
-            measurements,
-            device=device,
-            supernet=supernet,
-            resolutions=sizes,
-            runtime=runtime,
-            precision=precision,
-            batch=batch,
-            threads=threads,
-            fresh=fresh,
-            output=output,
-            context=context,
-        )
+        return api.fit_table(measurements, resolutions=sizes, context=context, **how)
 
     options.run_command(work, print_header, as_json=json)
 
@@ -125,36 +77,12 @@ def fit_command(  # noqa: PLR0917
 @_fresh
 @options.output_option
 @options.json_option
-def calibrate_command(  # noqa: PLR0917
-    source: str,
-    measurements: Path,
-    device: str,
-    supernet: str,
-    runtime: str | None,
-    precision: str | None,
-    batch: int | None,
-    threads: int | None,
-    fresh: bool,  # noqa: FBT001
-    output: Path | None,
-    json: bool,  # noqa: FBT001
-) -> None:
-    """Turn another device's table into one of this device, by ten or more networks that were measured on it."""
+def calibrate_command(measurements: Path, json: bool, **how: Any) -> None:  # noqa: FBT001, ANN401
+    """Turn another device's table into one of this device, by at least ten networks that were measured on it."""
 
     def work(context: Context) -> TableResult:
         from natdeploy import api
 
-        return api.calibrate_table(
-            measurements,
-            source=source,
-            device=device,
-            supernet=supernet,
-            runtime=runtime,
-            precision=precision,
-            batch=batch,
-            threads=threads,
-            fresh=fresh,
-            output=output,
-            context=context,
-        )
+        return api.calibrate_table(measurements, context=context, **how)
 
     options.run_command(work, print_header, as_json=json)

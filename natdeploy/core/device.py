@@ -1,9 +1,11 @@
-"""What natdeploy knows of a device before it measures anything."""
+"""What natdeploy knows about a device before it measures anything, and how a device is used."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+
+from natdeploy.errors import InputError, require_known
 
 RUNTIMES = ("onnxruntime", "litert", "tensorrt")
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -11,13 +13,13 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Roofline:
-    """Figures that an estimate of a layer's latency is made of; see `natdeploy.profilers.roofline`.
+    """Numbers from which the latency of a layer is estimated; see `natdeploy.profilers.roofline`.
 
     Args:
-        peak_gmadds: Peak rate in 10^9 multiply-adds per second, by precision, of the default number of threads.
+        peak_gmadds: Peak rate in 10^9 multiply-adds per second with the default number of threads, by precision.
         bandwidth_gb_s: Memory bandwidth in 10^9 bytes per second.
         efficiency: Share of the peak that an operator reaches, by kind: `dense`, `pointwise`, `depthwise`.
-        operator_ms: Time that the launch of one operator takes.
+        operator_ms: Time to launch one operator.
     """
 
     peak_gmadds: Mapping[str, float]
@@ -28,7 +30,7 @@ class Roofline:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Device:
-    """A device: what it is, how it is reached and what runs there when nothing else is asked for.
+    """A device: what it is, how it is reached, and how it is used by default.
 
     Args:
         name: Name that commands use.
@@ -39,17 +41,17 @@ class Device:
         precision: Default precision, one of `PRECISIONS`.
         threads: Default number of threads.
         transport: `local`, `ssh` or `adb`.
-        address: Where the transport finds the device: `host` or `user@host` as ssh understands it, or adb's serial;
-            None where nobody has said.
-        port: Port of the ssh server; ssh's own choice where None.
-        program: Path of trtexec or benchmark_model on the device, where it lies in an unusual place.
-        python: Name of python3 on the device; the usual one where None.
-        tensorrt: Version of TensorRT on the device; None where there is none or nobody has said.
-        max_opset: Highest ONNX opset that the device's runtime imports, where it is limited.
+        address: Where the transport finds the device: `host` or `user@host` for ssh, the serial for adb; None if it
+            is not known.
+        port: Port of the ssh server; None for ssh's own choice.
+        program: Path of trtexec or benchmark_model on the device; None for the usual places.
+        python: Name of python3 on the device; None for `python3`.
+        tensorrt: Version of TensorRT on the device; None if there is none or it is not known.
+        max_opset: Highest ONNX opset that the device's runtime imports; None if there is no limit.
         missing_operators: ONNX operators that the device's runtime does not import.
         slow_precisions: Precisions that the device runs no faster than the next wider one.
-        roofline: Figures for estimates; None where a device is never estimated.
-        source: Where the figures come from.
+        roofline: Numbers for estimates; None if the device cannot be estimated.
+        source: Where the numbers come from.
     """
 
     name: str
@@ -74,7 +76,7 @@ class Device:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Deployment:
-    """What a latency is measured of: a device with a runtime and the way it is used.
+    """A device and the way it is used: what a latency is measured on.
 
     Args:
         device: Name of the device.
@@ -98,3 +100,57 @@ class Deployment:
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         return f"{self.device} ({self.runtime}, {self.precision}, batch {self.batch}, {threads})"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TableSelector:
+    """Selects one of a device's latency tables by the way the device is used.
+
+    Args:
+        runtime: Runtime, one of `RUNTIMES`; None for the device's default, as for the next two.
+        precision: Precision, one of `PRECISIONS`.
+        threads: Threads of the runtime.
+        batch: Images in one call; None for 1.
+
+    Raises:
+        InputError: The runtime or the precision is unknown, or a number is below 1.
+    """
+
+    runtime: str | None = None
+    precision: str | None = None
+    batch: int | None = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.runtime is not None:
+            require_known("runtime", self.runtime, RUNTIMES)
+        if self.precision is not None:
+            require_known("precision", self.precision, PRECISIONS)
+        for name in ("batch", "threads"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                msg = f"{name} is {number}: it must be at least 1"
+                raise InputError(msg)
+
+    @property
+    def given(self) -> Mapping[str, str | int]:
+        """What is not left to the defaults, by name."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+
+    def matches(self, deployment: Deployment) -> bool:
+        """Tell whether a deployment agrees with everything that is given."""
+        return all(getattr(deployment, name) == value for name, value in self.given.items())
+
+
+DEFAULT_TABLE = TableSelector()
+
+
+def find_deployment(device: Device, selector: TableSelector = DEFAULT_TABLE) -> Deployment:
+    """Return how a device is used: as the selector says; what it leaves open is the device's default."""
+    return Deployment(
+        device=device.name,
+        runtime=selector.runtime or device.runtime,
+        precision=selector.precision or device.precision,
+        batch=selector.batch or 1,
+        threads=selector.threads or device.threads,
+    )

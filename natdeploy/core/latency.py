@@ -269,15 +269,15 @@ class LatencyTable:
         return max(value, low_ms)
 
 
-def refuse_mixing(existing: LatencyTable | None, provenance: str) -> None:
-    """Refuse to add latencies of one provenance to a table of another.
+def require_same_provenance(existing: LatencyTable | None, provenance: str, place: str = "the existing table") -> None:
+    """Check that latencies of `provenance` may go into an existing table.
 
     Raises:
-        InputError: `existing` is of another provenance.
+        InputError: The table at `place` is of another provenance.
     """
     if existing is not None and existing.provenance != provenance:
-        msg = f"the existing table holds {existing.provenance} latencies; {provenance} ones do not go into it"
-        raise InputError(msg, hint="replace it with --fresh")
+        msg = f"{place} holds {existing.provenance} latencies; {provenance} ones do not go into it"
+        raise InputError(msg, hint="replace the table with --fresh, or write elsewhere with --output")
 
 
 def count_searchable_blocks(layers: Iterable[Layer]) -> int:

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from natdeploy.core.device import PRECISIONS, RUNTIMES, Deployment, Device, Roofline
-from natdeploy.errors import InputError, did_you_mean, require_known
+from natdeploy.core.device import Device, Roofline
+from natdeploy.errors import InputError, did_you_mean
 from natdeploy.files import read_text
 from natdeploy.io.home import home_folder
 
@@ -110,35 +110,6 @@ def find_device(name: str) -> Device:
     msg = f"unknown device {name!r} (known: {', '.join(devices)})"
     hint = did_you_mean(name, devices) or f"describe it in {home_folder() / USER_FILE}"
     raise InputError(msg, hint=hint)
-
-
-def find_deployment(
-    device: Device,
-    *,
-    runtime: str | None = None,
-    precision: str | None = None,
-    batch: int | None = None,
-    threads: int | None = None,
-) -> Deployment:
-    """Return the target that the options name; what they leave open is the device's default.
-
-    Raises:
-        InputError: The runtime or the precision is unknown, or a number is below 1.
-    """
-    for what, value, known in (("runtime", runtime, RUNTIMES), ("precision", precision, PRECISIONS)):
-        if value is not None:
-            require_known(what, value, known)
-    for what, number in (("batch", batch), ("threads", threads)):
-        if number is not None and number < 1:
-            msg = f"{what} is {number}: it must be 1 at least"
-            raise InputError(msg)
-    return Deployment(
-        device=device.name,
-        runtime=runtime or device.runtime,
-        precision=precision or device.precision,
-        batch=batch or 1,
-        threads=threads or device.threads,
-    )
 
 
 def _shipped() -> Iterator[Path]:

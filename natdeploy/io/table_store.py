@@ -1,4 +1,4 @@
-"""Where latency tables lie, and which of them is meant."""
+"""Where latency tables are stored, and which of them a command means."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
-from natdeploy.core.device import Deployment, Device
+from natdeploy.core.device import DEFAULT_TABLE, Deployment, Device, TableSelector, find_deployment
 from natdeploy.core.latency import LatencyTable
 from natdeploy.errors import InputError
-from natdeploy.io.devices import find_deployment
 from natdeploy.io.home import home_folder
 from natdeploy.io.tables import read_table
 
@@ -23,12 +22,12 @@ _FILE_NAME = re.compile(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StoredTable:
-    """A table's file, not yet read.
+    """The file of a table, not yet read.
 
     Args:
         path: The file.
-        deployment: What it is a table of, as its place says.
-        packaged: Whether natdeploy ships it.
+        deployment: What the table is of, from the file's folder and name.
+        packaged: Whether the table comes with natdeploy.
     """
 
     path: Path
@@ -39,22 +38,22 @@ class StoredTable:
         """Read the table.
 
         Raises:
-            InputError: The file is not a valid table, or not one of the deployment that its place stands for.
+            InputError: The file is not a valid table, or its header names another deployment than its folder and name.
         """
         table = read_table(self.path)
         if table.deployment != self.deployment:
-            msg = f"{self.path}: the header says {table.deployment}, the file's place {self.deployment}"
+            msg = f"{self.path}: the header says {table.deployment}, the file's folder and name say {self.deployment}"
             raise InputError(msg)
         return table
 
 
 def table_path(deployment: Deployment) -> Path:
-    """Return where the user's own table of `deployment` lies, whether it exists or not."""
+    """Return the path of the user's own table of `deployment`, whether it exists or not."""
     return home_folder() / FOLDER / deployment.device / deployment.file_name
 
 
 def list_tables(device: str | None = None) -> list[StoredTable]:
-    """Return every table, or those of one device; the user's own stand before packaged ones of the same deployment."""
+    """Return every table, or every table of one device; the user's own replaces the packaged one of its deployment."""
     with resources.as_file(resources.files("natdeploy") / FOLDER) as packaged:
         found = {stored.deployment: stored for stored in _tables_in(packaged, packaged=True)}
     found |= {stored.deployment: stored for stored in _tables_in(home_folder() / FOLDER, packaged=False)}
@@ -63,29 +62,22 @@ def list_tables(device: str | None = None) -> list[StoredTable]:
 
 
 def find_table(deployment: Deployment) -> StoredTable | None:
-    """Return the table of exactly this deployment, or None."""
+    """Return the table of this deployment, None if there is none."""
     return next((stored for stored in list_tables(deployment.device) if stored.deployment == deployment), None)
 
 
-def choose_table(
-    device: Device,
-    *,
-    runtime: str | None = None,
-    precision: str | None = None,
-    batch: int | None = None,
-    threads: int | None = None,
-) -> StoredTable:
-    """Return the table that the options mean.
+def choose_table(device: Device, selector: TableSelector = DEFAULT_TABLE) -> StoredTable:
+    """Return the table of a device that a selector means.
 
-    What they leave open is the device's default; where that has no table, a single one that fits the options will do.
+    What the selector leaves open is the device's default. If there is no table of that, and only one table fits the
+    selector, it is this one.
 
     Raises:
-        InputError: There is none, or several fit; the message lists the tables of the device.
+        InputError: No table fits, or several do; the message lists the tables of the device.
     """
-    wanted = find_deployment(device, runtime=runtime, precision=precision, batch=batch, threads=threads)
+    wanted = find_deployment(device, selector)
     tables = list_tables(device.name)
-    given = {"runtime": runtime, "precision": precision, "batch": batch, "threads": threads}
-    fitting = [stored for stored in tables if _fits(stored.deployment, given)]
+    fitting = [stored for stored in tables if selector.matches(stored.deployment)]
     exact = [stored for stored in fitting if stored.deployment == wanted]
     if exact:
         return exact[0]
@@ -94,10 +86,6 @@ def choose_table(
     known = "; ".join(str(stored.deployment) for stored in tables) or "none"
     msg = f"there is no latency table of {wanted}; tables of {device.name}: {known}"
     raise InputError(msg, hint=f"make one with: natdeploy profile --device {device.name}")
-
-
-def _fits(deployment: Deployment, given: dict[str, str | int | None]) -> bool:
-    return all(value is None or getattr(deployment, name) == value for name, value in given.items())
 
 
 def _tables_in(folder: Path, *, packaged: bool) -> Iterator[StoredTable]:
@@ -116,9 +104,9 @@ def _tables_in(folder: Path, *, packaged: bool) -> Iterator[StoredTable]:
 
 
 def resolve_table_file(output: Path | None, deployment: Deployment) -> Path:
-    """Return the file that a table goes into: `output`, a place in it where it is a folder, else the user's own.
+    """Return the file that a table is written to: `output`, a file within it if it is a folder, else the user's own.
 
-    What is not there yet is a file if it is called `*.csv`, and a folder otherwise.
+    A path that does not exist yet is a file if it ends in `.csv`, and a folder otherwise.
     """
     if output is None:
         return table_path(deployment)

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from natdeploy.core.latency import LatencyStats, LatencyTable
+from natdeploy.core.latency import LatencyStats, LatencyTable, require_same_provenance
 from natdeploy.core.layers import OPS, Layer
 from natdeploy.errors import InputError
 from natdeploy.files import atomic_path, read_text, write_text
@@ -54,42 +54,38 @@ def write_table(path: Path, table: LatencyTable, *, fresh: bool = False) -> None
         fresh: Allow an existing table of another provenance to be replaced.
 
     Raises:
-        InputError: A table of another provenance lies there and `fresh` is not set.
+        InputError: There is a table of another provenance and `fresh` is not set.
         OutputError: The file cannot be written.
     """
-    if not fresh and path.exists():
-        check_provenance(path, read_table(path), table.provenance)
+    require_replaceable(path, table.provenance, fresh=fresh)
     write_text(path, format_table(table))
 
 
 def replace_table(path: Path, table: LatencyTable, *, fresh: bool = False) -> Path | None:
-    """Write `table` to `path` and keep what lay there as one `.bak` beside it, whose path is returned.
+    """Write `table` to `path`, keep the table that was there as one `.bak` beside it, and return the path of that.
 
     Raises:
-        InputError: What lies there is of another provenance or no valid table, and `fresh` is not set.
+        InputError: The file is a table of another provenance or no valid table, and `fresh` is not set.
         OutputError: A file cannot be written.
     """
-    if not path.exists():
-        write_table(path, table)
-        return None
-    if not fresh:
-        check_provenance(path, read_table(path), table.provenance)
-    kept = path.with_name(f"{path.name}.bak")
-    with atomic_path(kept) as temporary:
-        shutil.copyfile(path, temporary)
+    require_replaceable(path, table.provenance, fresh=fresh)
+    kept = None
+    if path.exists():
+        kept = path.with_name(f"{path.name}.bak")
+        with atomic_path(kept) as temporary:
+            shutil.copyfile(path, temporary)
     write_table(path, table, fresh=True)
     return kept
 
 
-def check_provenance(path: Path, existing: LatencyTable, provenance: str) -> None:
-    """Refuse to mix provenances in one file.
+def require_replaceable(path: Path, provenance: str, *, fresh: bool) -> None:
+    """Check that a table of `provenance` may be written to `path`.
 
     Raises:
-        InputError: The table at `path` is of another provenance.
+        InputError: The file is a table of another provenance or no valid table, and `fresh` is not set.
     """
-    if existing.provenance != provenance:
-        msg = f"{path} holds {existing.provenance} latencies; {provenance} ones do not go into it"
-        raise InputError(msg, hint="replace the table with --fresh, or write elsewhere with --output")
+    if path.exists() and not fresh:
+        require_same_provenance(read_table(path), provenance, str(path))
 
 
 def format_table(table: LatencyTable) -> str:

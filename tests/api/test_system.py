@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 
 from natdeploy import api
+from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.core.space import SPACES
-from natdeploy.io.devices import find_deployment, find_device
+from natdeploy.io.devices import find_device
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
 from natdeploy.testing.tables import made_up_table
@@ -37,7 +38,7 @@ def test_devices_are_reachable_or_not_connected_or_not_checked(home):
 
 def test_a_device_lists_its_tables_with_their_provenance():
     """A measured table of the user's own is told from a packaged one."""
-    deployment = find_deployment(find_device("galaxy-s23"), threads=2)
+    deployment = find_deployment(find_device("galaxy-s23"), TableSelector(threads=2))
     write_table(table_path(deployment), made_up_table(SPACES["starter"], deployment=deployment))
     (table,) = states()["galaxy-s23"].tables
     assert (table.runtime, table.precision, table.batch, table.threads) == ("litert", "fp32", 1, 2)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.errors import InputError
-from natdeploy.io.devices import USER_FILE, find_deployment, find_device, load_devices
+from natdeploy.io.devices import USER_FILE, find_device, load_devices
 
 BOARD = """
 [my-board]
@@ -173,7 +174,7 @@ def test_a_target_takes_the_devices_defaults(home):
     """What no option says is the device's default."""
     deployment = find_deployment(find_device("jetson-nano"))
     assert deployment.file_name == "tensorrt-fp16-b1-t1.csv"
-    assert find_deployment(find_device("host"), threads=2).file_name == "onnxruntime-fp32-b1-t2.csv"
+    assert find_deployment(find_device("host"), TableSelector(threads=2)).file_name == "onnxruntime-fp32-b1-t2.csv"
 
 
 @pytest.mark.parametrize(
@@ -188,5 +189,5 @@ def test_a_target_takes_the_devices_defaults(home):
 def test_bad_options_of_a_target_are_refused(home, options, reason, hint):
     """Each option is checked, with the nearest word as a hint."""
     with pytest.raises(InputError, match=reason) as caught:
-        find_deployment(find_device("host"), **options)
+        find_deployment(find_device("host"), TableSelector(**options))
     assert caught.value.hint == hint

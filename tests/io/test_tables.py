@@ -7,7 +7,7 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from natdeploy.core.device import Deployment
+from natdeploy.core.device import Deployment, TableSelector
 from natdeploy.core.latency import LatencyCorrection, LatencyStats, LatencyTable, Validation
 from natdeploy.core.layers import Layer
 from natdeploy.errors import InputError, OutputError
@@ -279,12 +279,12 @@ def test_the_only_table_that_fits_is_chosen(home, table):
     write_table(table_path(two), dataclasses.replace(table, deployment=two))
     assert choose_table(find_device("host")).deployment == two
     with pytest.raises(InputError, match=r"tables of host: host \(onnxruntime, fp32, batch 1, 2 threads\)"):
-        choose_table(find_device("host"), threads=3)
+        choose_table(find_device("host"), TableSelector(threads=3))
     three = dataclasses.replace(DEPLOYMENT, threads=3)
     write_table(table_path(three), dataclasses.replace(table, deployment=three))
     with pytest.raises(InputError, match="there is no latency table of host"):
         choose_table(find_device("host"))
-    assert choose_table(find_device("host"), threads=3).deployment == three
+    assert choose_table(find_device("host"), TableSelector(threads=3)).deployment == three
 
 
 def test_without_tables_the_message_says_how_to_make_one(home):
@@ -300,5 +300,5 @@ def test_a_table_in_the_place_of_another_is_refused(home, table):
     write_table(table_path(elsewhere), table)
     found = find_table(elsewhere)
     assert found is not None
-    with pytest.raises(InputError, match="the file's place pixel-8"):
+    with pytest.raises(InputError, match="the file's folder and name say pixel-8"):
         found.read()

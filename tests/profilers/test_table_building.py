@@ -9,12 +9,12 @@ import pytest
 
 from natdeploy.api.context import SystemClock
 from natdeploy.core.cost import space_layers
-from natdeploy.core.device import Deployment
+from natdeploy.core.device import Deployment, TableSelector, find_deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.export.onnx import OnnxExporter
-from natdeploy.io.devices import find_deployment, find_device
+from natdeploy.io.devices import find_device
 from natdeploy.io.tables import format_table, parse_table
 from natdeploy.profilers.budget import Budget
 from natdeploy.profilers.local_timer import LocalTimer
@@ -195,7 +195,7 @@ def test_measurements_do_not_go_into_estimates(table, host, tmp_path):
 def test_what_the_method_cannot_measure_is_refused(host, tmp_path, options):
     """Other precisions and batches are named in the refusal."""
     with pytest.raises(InputError, match="cannot be measured layer by layer"):
-        profiled(SPACE, tmp_path, deployment=find_deployment(host, **options))
+        profiled(SPACE, tmp_path, deployment=find_deployment(host, TableSelector(**options)))
 
 
 def test_an_estimate_covers_the_space_without_claiming_anything(host):

@@ -6,9 +6,10 @@ import pytest
 from sklearn import datasets
 
 from natdeploy import api
+from natdeploy.core.device import find_deployment
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SPACES
-from natdeploy.io.devices import find_deployment, find_device
+from natdeploy.io.devices import find_device
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
 from natdeploy.testing.tables import made_up_table

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from natdeploy.api.latency.timers import TENSORRT, open_timer
 from natdeploy.api.results import jsonable
-from natdeploy.core.device import Device
+from natdeploy.core.device import Device, TableSelector, find_deployment
 from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, OutputError
-from natdeploy.io.devices import find_deployment
 
 if TYPE_CHECKING:
     from natdeploy.api.exporting.job import ExportJob
@@ -52,7 +51,7 @@ def measure_on_device(device: Device, runtime: str, job: ExportJob, path: Path) 
         path: The file.
     """
     runtime = device.runtime if runtime == "onnxruntime" and device.runtime == TENSORRT else runtime
-    target = find_deployment(device, runtime=runtime, precision=job.options.precision)
+    target = find_deployment(device, TableSelector(runtime=runtime, precision=job.options.precision))
     try:
         with open_timer(device, target, job.context) as timer:
             stats = timer.time([path], seed=job.seed)[0]

@@ -13,9 +13,10 @@ from natdeploy.api.exporting.results import ExportResult
 from natdeploy.api.latency.timers import find_runtime, make_host_timer
 from natdeploy.api.results import jsonable
 from natdeploy.api.subnets import load_subnet
+from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.errors import InputError, NatdeployError
 from natdeploy.export.options import SUFFIXES, ExportOptions, require_format, require_taken
-from natdeploy.io.devices import find_deployment, find_device
+from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import Subnet, SubnetSource
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _measure(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
     runtime, device = find_format(name).runtime, find_device(job.options.device)
     if device.transport != "local":
         return measure_on_device(device, runtime.id, job, path)
-    target = find_deployment(device, runtime=runtime.id, precision=job.options.precision)
+    target = find_deployment(device, TableSelector(runtime=runtime.id, precision=job.options.precision))
     timer = make_host_timer(target, job.context.clock)
     with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
         paths = [path]

@@ -1,30 +1,27 @@
-"""The latency table that a search uses, and what is said of its provenance."""
+"""The latency table that a search uses, and warnings about its provenance."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from natdeploy.api.context import Context
-from natdeploy.api.latency.profile import (
-    profile,
-)
-from natdeploy.api.latency.timers import (
-    find_runtime,
-)
+from natdeploy.api.latency.profile import profile
+from natdeploy.api.latency.timers import find_runtime
 from natdeploy.core.cost import space_layers
-from natdeploy.core.device import Deployment
+from natdeploy.core.device import Deployment, find_deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyTable
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SearchSpace
-from natdeploy.io.devices import find_deployment, find_device
+from natdeploy.io.devices import find_device
 from natdeploy.io.table_store import choose_table, find_table
 from natdeploy.ports import Reporter
+from natdeploy.runtimes.agent import make_fingerprint
 
 
 def find_table_for_search(
     space: SearchSpace, device: str, *, width: float | None, seed: int, context: Context
 ) -> LatencyTable:
-    """Return the latency table of `device` for a search; `host` is profiled first where its table does not do.
+    """Return the latency table of `device` for a search; `host` is profiled first if it has no table that covers it.
 
     Raises:
         InputError: There is no table of the device.
@@ -37,10 +34,10 @@ def find_table_for_search(
     deployment = find_deployment(described)
     stored = find_table(deployment)
     table = stored.read() if stored is not None else None
-    if table is None or table.find_missing(_wanted(space)):
+    if table is None or table.find_missing(_list_layers(space)):
         context.reporter.info(f"profiling {device} first: it has no complete latency table for {space.name}")
-    elif table.fingerprint in (_fingerprint(deployment), None):
-        # One without a fingerprint was imported or fitted by whoever knows the machine, and is not measured over.
+    elif table.fingerprint in (make_host_fingerprint(deployment), None):
+        # A table without a fingerprint was imported or fitted for this machine on purpose: it is not replaced.
         warn_of_estimates([table], context.reporter)
         return table
     return profile(
@@ -54,7 +51,7 @@ def find_table_for_search(
 
 
 def warn_of_estimates(tables: Iterable[LatencyTable], reporter: Reporter) -> None:
-    """Say of each device whose latencies are estimated that nothing was run there."""
+    """Warn of each device whose latencies are estimated that nothing was run there."""
     for table in tables:
         if table.provenance == ESTIMATED:
             device = table.deployment.device
@@ -66,13 +63,12 @@ def is_this_machine(device: str) -> bool:
     return find_device(device).transport == "local"
 
 
-def _fingerprint(deployment: Deployment) -> str:
-    from natdeploy.runtimes.agent import make_fingerprint
-
+def make_host_fingerprint(deployment: Deployment) -> str:
+    """Return the fingerprint of this machine with the runtime of a deployment."""
     return make_fingerprint(find_runtime(deployment.runtime).version())
 
 
-def _wanted(space: SearchSpace) -> list[Layer]:
+def _list_layers(space: SearchSpace) -> list[Layer]:
     return [
         layer
         for width in space.widths

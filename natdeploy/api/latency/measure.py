@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from natdeploy.api.context import Context
 from natdeploy.api.latency.results import MeasureResult
-from natdeploy.api.latency.timers import (
-    TENSORRT,
-    make_exporter,
-    open_timer,
-)
+from natdeploy.api.latency.timers import TENSORRT, make_timing_exporter, open_timer
+from natdeploy.core.device import DEFAULT_TABLE, Device, TableSelector, find_deployment
 from natdeploy.core.layers import walk
 from natdeploy.errors import InputError
-from natdeploy.io.devices import find_deployment, find_device
+from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import SubnetSource
 from natdeploy.runtimes.model_input import require_file
 
@@ -22,61 +20,85 @@ if TYPE_CHECKING:
     from natdeploy.ports import ModelTimer
 
 _ENGINE_SUFFIX = ".engine"
-_MODEL_SUFFIXES = {".onnx": ("onnxruntime", "tensorrt"), ".tflite": ("litert",), _ENGINE_SUFFIX: (TENSORRT,)}
+_RUNTIMES = {".onnx": ("onnxruntime", "tensorrt"), ".tflite": ("litert",), _ENGINE_SUFFIX: (TENSORRT,)}
 
 
 def measure(
     subject: str | Path | SubnetSource,
     device: str = "host",
     *,
-    runtime: str | None = None,
-    threads: int | None = None,
+    selector: TableSelector = DEFAULT_TABLE,
     seed: int = 0,
     context: Context | None = None,
 ) -> MeasureResult:
-    """Really run a whole network, given as a subnet or as an exported file, and return its latency.
+    """Run a whole network, given as a subnet or as an exported file, and return its latency.
+
+    Args:
+        subject: A subnet, an architecture alone, or an .onnx, .tflite or .engine file.
+        device: Name of the device.
+        selector: Runtime and threads. Precision and batch cannot be chosen: a file has its own, a subnet is measured
+            with batch 1 and the device's default precision.
+        seed: Seed of weights, images and order.
+        context: Reporter and clock.
 
     Raises:
         DeviceUnreachableError: The device cannot be reached.
-        InputError: The file is not valid.
+        InputError: The file is not valid, or something is given that does not go with it.
         MissingRuntimeError: The runtime is not installed.
     """
     context = context or Context()
     source = SubnetSource.of(subject)
     path = source.path
     described = find_device(device)
-    suffix = path.suffix.lower()
-    own = _MODEL_SUFFIXES.get(suffix)
-    if own is not None and source.completed:
-        msg = f"{path}: space, width and classes go with a subnet; a file has its own"
-        raise InputError(msg)
-    if own is not None and runtime not in {None, *own}:
-        msg = f"{path}: {path.suffix} files are run by {' or '.join(own)}, not by {runtime}"
-        raise InputError(msg)
-    if own is not None and runtime is None:
-        runtime = described.runtime if described.runtime in own else own[0]
-    deployment = find_deployment(described, runtime=runtime, threads=threads)
-    if own is not None:
+    _require_plain(selector)
+    if path.suffix.lower() in _RUNTIMES:
+        if source.completed:
+            msg = f"{path}: space, width and classes go with a subnet; a file has its own"
+            raise InputError(msg)
+        selector = _select_runtime(path, described, selector)
         require_file(path)
         layers = None
     else:
         read = source.read()
         layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
-    with open_timer(described, deployment, context, engines=suffix == _ENGINE_SUFFIX) as timer:
+    deployment = find_deployment(described, selector)
+    is_engine = path.suffix.lower() == _ENGINE_SUFFIX
+    with open_timer(described, deployment, context, engines=is_engine) as timer:
         if layers is None:
-            if suffix == _ENGINE_SUFFIX:
+            if is_engine:
                 _require_same_tensorrt(path, timer)
             stats = timer.time([path], seed=seed)[0]
         else:
             from natdeploy.profilers.meter import Meter
 
-            meter = Meter(exporter=make_exporter(described, deployment), timer=timer, seed=seed)
+            meter = Meter(exporter=make_timing_exporter(described, deployment), timer=timer, seed=seed)
             stats = meter.measure([layers])[0]
     return MeasureResult(device=device, runtime=deployment.runtime, stats=stats)
 
 
+def _require_plain(selector: TableSelector) -> None:
+    """Refuse a precision or a batch: nothing would apply it."""
+    for name in ("precision", "batch"):
+        if getattr(selector, name) is not None:
+            msg = (
+                f"{name} cannot be chosen for a measurement: a file has its own, a subnet is measured with the default"
+            )
+            raise InputError(msg, hint="export the subnet with it, and measure the file")
+
+
+def _select_runtime(path: Path, device: Device, selector: TableSelector) -> TableSelector:
+    """Return the selector with a runtime that runs the file."""
+    runtimes = _RUNTIMES[path.suffix.lower()]
+    if selector.runtime is None:
+        return dataclasses.replace(selector, runtime=device.runtime if device.runtime in runtimes else runtimes[0])
+    if selector.runtime not in runtimes:
+        msg = f"{path}: {path.suffix} files are run by {' or '.join(runtimes)}, not by {selector.runtime}"
+        raise InputError(msg)
+    return selector
+
+
 def _require_same_tensorrt(engine: Path, timer: ModelTimer) -> None:
-    """Check an engine that has a manifest: TensorRT does not always say that an engine is not its own, some crash."""
+    """Check the version that an engine's manifest names: some versions of TensorRT crash on engines of another one."""
     from natdeploy.export.manifest import tool_version
 
     built, there = tool_version(engine, TENSORRT), timer.version()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from natdeploy.api.context import Context
-from natdeploy.api.latency.lookup import _fingerprint, is_this_machine, warn_of_estimates
+from natdeploy.api.latency.lookup import is_this_machine, make_host_fingerprint, warn_of_estimates
 from natdeploy.api.latency.results import PredictResult
+from natdeploy.core.device import DEFAULT_TABLE, TableSelector
 from natdeploy.core.layers import walk
 from natdeploy.errors import CoverageError
 from natdeploy.io.devices import find_device
@@ -18,24 +19,27 @@ def predict(
     subnet: str | Path | SubnetSource,
     device: str = "host",
     *,
-    runtime: str | None = None,
-    precision: str | None = None,
-    batch: int | None = None,
-    threads: int | None = None,
+    selector: TableSelector = DEFAULT_TABLE,
     context: Context | None = None,
 ) -> PredictResult:
-    """Predict the latency of a subnet by the latency table of a device.
+    """Predict the latency of a subnet by a latency table of a device; nothing is run.
+
+    Args:
+        subnet: A subnet, or an architecture alone.
+        device: Name of the device.
+        selector: Which of the device's tables is meant.
+        context: Reporter and clock.
 
     Raises:
-        CoverageError: The table does not cover the subnet; what is missing is named.
+        CoverageError: The table does not cover the subnet; the message names what is missing.
         InputError: The subnet or the table is not valid, or there is no table.
     """
     read = SubnetSource.of(subnet).read()
-    stored = choose_table(find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads)
+    stored = choose_table(find_device(device), selector)
     table = stored.read()
     reporter = (context or Context()).reporter
     warn_of_estimates([table], reporter)
-    if is_this_machine(device) and table.fingerprint not in (_fingerprint(table.deployment), None):
+    if is_this_machine(device) and table.fingerprint not in (make_host_fingerprint(table.deployment), None):
         reporter.warn(f"{stored.path}: measured on another machine or runtime ({table.fingerprint})")
     layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     try:

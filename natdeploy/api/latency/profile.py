@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from natdeploy.api.context import Context
 from natdeploy.api.latency.results import ProfileResult
-from natdeploy.api.latency.timers import (
-    make_exporter,
-    open_timer,
-)
-from natdeploy.core.device import Deployment, Device
+from natdeploy.api.latency.timers import make_timing_exporter, open_timer
+from natdeploy.core.device import DEFAULT_TABLE, Deployment, Device, TableSelector, find_deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, MEASURED, LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import DeviceUnreachableError, InputError
 from natdeploy.files import require_writable
-from natdeploy.io.devices import find_deployment, find_device
+from natdeploy.io.devices import find_device
 from natdeploy.io.spaces import resolve_space
 from natdeploy.io.table_store import find_table, resolve_table_file
 from natdeploy.io.tables import read_table, replace_table, write_table
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from natdeploy.profilers.setup import ProfilingSetup
 
 _EXCEEDED = 1.25
-_GOES_ON = "what is measured so far is kept: the same command goes on behind it"
+_RESUMABLE = "what was measured so far is kept: the same command continues after it"
 
 
 def profile(
@@ -36,10 +34,7 @@ def profile(
     supernet: str = "starter",
     resolutions: tuple[int, ...] | None = None,
     width: float | None = None,
-    runtime: str | None = None,
-    precision: str | None = None,
-    batch: int | None = None,
-    threads: int | None = None,
+    selector: TableSelector = DEFAULT_TABLE,
     fresh: bool = False,
     recheck: bool = False,
     measured_only: bool = False,
@@ -50,123 +45,122 @@ def profile(
 ) -> ProfileResult:
     """Build the latency table of a device, or add to it what it lacks for a search space.
 
-    A device that cannot be reached gets an estimated table from its description.
+    A device that cannot be reached gets a table estimated from its description.
 
     Args:
         device: Name of the device.
         supernet: Search space to cover.
-        resolutions: Input sizes to cover; the space's own where None.
-        width: The only width to cover; all of the space's where None.
-        runtime: Runtime; the device's default where None, as for the next three.
-        precision: Precision.
-        batch: Images in one call.
-        threads: Threads of the runtime.
+        resolutions: Input sizes to cover; None for those of the space.
+        width: The only width to cover; None for all widths of the space.
+        selector: How the device is used: runtime, precision, batch and threads.
         fresh: Measure anew instead of adding to an existing table.
-        recheck: Run whole networks against the table again, even where it lacks nothing.
+        recheck: Validate the table by whole networks again, even if it lacks nothing.
         measured_only: Never estimate.
-        budget_s: Seconds that measuring may take; as long as it needs where None.
-        output: File to write instead of the user's own table.
+        budget_s: Seconds that measuring may take; None for as long as it needs.
+        output: File or folder to write instead of the user's own table.
         seed: Seed of weights and of the order of measurements.
         context: Reporter and clock.
 
     Raises:
-        InputError: A name or number is not valid, or a table of another provenance is there.
-        DeviceUnreachableError: The device cannot be reached, and `measured_only` is set or it has no figures to
-            estimate from.
+        InputError: A name or number is not valid, or there is a table of another provenance.
+        DeviceUnreachableError: The device cannot be reached, and `measured_only` is set or its description has no
+            numbers for an estimate.
         MissingRuntimeError: The runtime is not installed.
         OutputError: The table cannot be written.
     """
-    from natdeploy.profilers.setup import ProfilingSetup
-
     context = context or Context()
     space = resolve_space(supernet, resolutions, width)
     described = find_device(device)
-    deployment = find_deployment(described, runtime=runtime, precision=precision, batch=batch, threads=threads)
-    path = resolve_table_file(output, deployment)
-    stored = None if output is not None or fresh else find_table(deployment)
-    source = path if path.exists() and not fresh else stored.path if stored else None
-    existing = _existing(source, deployment, recheck=recheck)
-    require_writable(path)
+    deployment = find_deployment(described, selector)
+    place = _find_place(output, deployment, fresh=fresh, recheck=recheck)
+    require_writable(place.path)
     if deployment.precision in described.slow_precisions:
-        context.reporter.warn(
-            f"{device} does not run {deployment.precision} any faster: it has no fast arithmetic for it"
-        )
+        context.reporter.warn(f"{device} runs {deployment.precision} no faster: it has no fast arithmetic for it")
     started = context.clock.seconds()
     with contextlib.ExitStack() as stack:
         try:
             timer = stack.enter_context(open_timer(described, deployment, context))
         except DeviceUnreachableError as error:
-            kept = path if _is_measured(path) else source
-            if kept is not None and _is_measured(kept):
-                stays = f"its table of real latencies stays as it is: {kept}"
-                hint = "; ".join(part for part in (error.hint, stays) if part)
-                raise DeviceUnreachableError(error.message, hint=hint) from error
+            _keep_real_latencies(place, error)
             if measured_only:
                 raise
-            table = _estimate(space, described, deployment, existing, reason=error, context=context)
+            table = _estimate(space, described, deployment, place.existing, reason=error, context=context)
         else:
-            if stored is not None and stored.packaged and existing is not None and existing.provenance == ESTIMATED:
-                existing = None
+            from natdeploy.profilers.setup import ProfilingSetup
+
             setup = ProfilingSetup(
                 timer=timer,
-                exporter=make_exporter(described, deployment),
+                exporter=make_timing_exporter(described, deployment),
                 clock=context.clock,
                 reporter=context.reporter,
                 seed=seed,
             )
-            table = _measure(
-                space,
-                deployment,
-                setup,
-                existing,
-                journal=_journal(path),
-                fresh=fresh,
-                recheck=recheck,
-                budget_s=budget_s,
-            )
-    if table != existing or source != path:
-        _write(path, table, fresh=fresh, reporter=context.reporter)
-    _journal(path).unlink(missing_ok=True)
+            table = _measure(space, deployment, setup, place, fresh=fresh, recheck=recheck, budget_s=budget_s)
+    if table != place.existing or place.source != place.path:
+        _write(place.path, table, fresh=fresh, reporter=context.reporter)
+    place.journal.unlink(missing_ok=True)
     covered = table.find_covered_resolutions(space, max(CLASSIFIER_COUNTS))
     seconds = round(context.clock.seconds() - started, 3)
     _warn_of_time(seconds, budget_s, context.reporter)
-    return ProfileResult(table=path, content=table, resolutions=covered, seconds=seconds)
+    return ProfileResult(table=place.path, content=table, resolutions=covered, seconds=seconds)
 
 
-def _existing(source: Path | None, deployment: Deployment, *, recheck: bool) -> LatencyTable | None:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where a table is written, and the table that is added to.
+
+    Args:
+        path: File to write.
+        source: File of the existing table; None if there is none.
+        existing: The existing table.
+        packaged: Whether the existing table comes with natdeploy.
+    """
+
+    path: Path
+    source: Path | None
+    existing: LatencyTable | None
+    packaged: bool
+
+    @property
+    def journal(self) -> Path:
+        """File that keeps what is measured until the table is written."""
+        return self.path.with_suffix(".journal.jsonl")
+
+
+def _find_place(output: Path | None, deployment: Deployment, *, fresh: bool, recheck: bool) -> _Place:
+    path = resolve_table_file(output, deployment)
+    stored = None if output is not None or fresh else find_table(deployment)
+    source = path if path.exists() and not fresh else stored.path if stored else None
+    existing = _read_existing(source, deployment, recheck=recheck)
+    return _Place(path=path, source=source, existing=existing, packaged=stored is not None and stored.packaged)
+
+
+def _read_existing(source: Path | None, deployment: Deployment, *, recheck: bool) -> LatencyTable | None:
     existing = read_table(source) if source is not None else None
     if existing is not None and existing.deployment != deployment:
         msg = f"{source}: holds the table of another deployment: {existing.deployment}"
-        raise InputError(
-            msg, hint="choose another file with --output, or a folder: every deployment has its place in it"
-        )
+        hint = "choose another file with --output, or a folder: every deployment has a file of its own in it"
+        raise InputError(msg, hint=hint)
     if recheck and (existing is None or existing.provenance != MEASURED):
-        msg = f"there is no measured table of {deployment} whose check could be repeated"
+        msg = f"there is no measured table of {deployment} to validate again"
         raise InputError(msg, hint=f"make one with: natdeploy profile --device {deployment.device}")
     return existing
 
 
-def _write(path: Path, table: LatencyTable, *, fresh: bool, reporter: Reporter) -> None:
-    if fresh and path.exists():
-        reporter.info(f"the table that was there is kept: {replace_table(path, table, fresh=True)}")
-    else:
-        write_table(path, table, fresh=fresh)
-
-
-def _warn_of_time(seconds: float, budget_s: float | None, reporter: Reporter) -> None:
-    if budget_s is not None and seconds > _EXCEEDED * budget_s:
-        reporter.warn(
-            f"this took {seconds:.0f} s instead of {budget_s:g} s: one resolution and the check are always measured"
-        )
+def _keep_real_latencies(place: _Place, reason: DeviceUnreachableError) -> None:
+    """Refuse to go on if an estimate would replace a table of real latencies, even one to be measured anew."""
+    for path in (place.path, place.source):
+        if path is not None and path.exists() and read_table(path).provenance != ESTIMATED:
+            hint = _join_hints(reason.hint, f"its table of real latencies stays as it is: {path}")
+            raise DeviceUnreachableError(reason.message, hint=hint) from reason
 
 
 def _measure(
     space: SearchSpace,
     deployment: Deployment,
     setup: ProfilingSetup,
-    existing: LatencyTable | None,
+    place: _Place,
     *,
-    journal: Path,
     fresh: bool,
     recheck: bool,
     budget_s: float | None,
@@ -174,18 +168,22 @@ def _measure(
     from natdeploy.profilers.budget import Budget
     from natdeploy.profilers.table_building import profile_device
 
-    budget = None if budget_s is None else Budget(budget_s, setup.clock)
+    existing = place.existing
+    if place.packaged and existing is not None and existing.provenance == ESTIMATED:
+        existing = None
     try:
         return profile_device(
-            space, deployment, setup, existing=existing, journal=journal, fresh=fresh, recheck=recheck, budget=budget
+            space,
+            deployment,
+            setup,
+            existing=existing,
+            journal=place.journal,
+            fresh=fresh,
+            recheck=recheck,
+            budget=None if budget_s is None else Budget(budget_s, setup.clock),
         )
     except DeviceUnreachableError as error:
-        hint = "; ".join(part for part in (error.hint, _GOES_ON) if part)
-        raise DeviceUnreachableError(error.message, hint=hint) from error
-
-
-def _journal(path: Path) -> Path:
-    return path.with_suffix(".journal.jsonl")
+        raise DeviceUnreachableError(error.message, hint=_join_hints(error.hint, _RESUMABLE)) from error
 
 
 def _estimate(
@@ -200,12 +198,25 @@ def _estimate(
     from natdeploy.profilers.roofline import estimate_table
 
     if device.roofline is None:
-        msg = f"{reason.message}; its description has no [roofline] figures to estimate from, it can only be measured"
+        msg = f"{reason.message}; its description has no [roofline] numbers to estimate from, it can only be measured"
         raise DeviceUnreachableError(msg, hint=reason.hint) from reason
     context.reporter.warn(f"{reason.message}; its latencies are estimated from its description, nothing is run")
     return estimate_table(space, device, deployment, existing, clock=context.clock)
 
 
-def _is_measured(path: Path) -> bool:
-    """Tell whether a table is there that an estimate must not replace, even where it is to be measured anew."""
-    return path.exists() and read_table(path).provenance != ESTIMATED
+def _write(path: Path, table: LatencyTable, *, fresh: bool, reporter: Reporter) -> None:
+    if fresh and path.exists():
+        reporter.info(f"the table that was there is kept: {replace_table(path, table, fresh=True)}")
+    else:
+        write_table(path, table, fresh=fresh)
+
+
+def _warn_of_time(seconds: float, budget_s: float | None, reporter: Reporter) -> None:
+    if budget_s is not None and seconds > _EXCEEDED * budget_s:
+        reporter.warn(
+            f"this took {seconds:.0f} s instead of {budget_s:g} s: one resolution and the validation always run"
+        )
+
+
+def _join_hints(*hints: str | None) -> str:
+    return "; ".join(hint for hint in hints if hint)

@@ -1,4 +1,4 @@
-"""Making latency tables without profiling: taken from others, fitted to whole networks, corrected by a few of them."""
+"""Making latency tables without profiling: imported, fitted to whole networks, or corrected by a few of them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 from natdeploy.api.context import Context
 from natdeploy.api.latency.results import TableResult
 from natdeploy.api.latency.table_checks import locate_table, read_tables_of_others
-from natdeploy.core.device import Deployment
-from natdeploy.core.latency import LatencyTable
+from natdeploy.core.device import DEFAULT_TABLE, Deployment, TableSelector, find_deployment
+from natdeploy.core.latency import ESTIMATED, LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.core.table_checks import ERROR, check_rows, find_copied_rows, find_probable_places
-from natdeploy.errors import CheckFailedError, InputError
+from natdeploy.errors import CheckFailedError, require_known
 from natdeploy.files import require_writable
-from natdeploy.io.devices import find_deployment, find_device, load_devices
+from natdeploy.io.devices import find_device, load_devices
 from natdeploy.io.foreign_tables import FOREIGN_FORMATS
 from natdeploy.io.measurements import Measurement, list_resolutions, read_measurements
 from natdeploy.io.spaces import resolve_space
 from natdeploy.io.table_store import resolve_table_file
-from natdeploy.io.tables import check_provenance, read_table, replace_table
+from natdeploy.io.tables import read_table, replace_table, require_replaceable
 from natdeploy.version import __version__
 
 
@@ -28,45 +28,34 @@ def import_table(
     format: str,  # noqa: A002, the option's name
     device: str,
     supernet: str,
-    runtime: str | None = None,
-    precision: str | None = None,
-    batch: int | None = None,
-    threads: int | None = None,
+    selector: TableSelector = DEFAULT_TABLE,
     fresh: bool = False,
     output: Path | None = None,
     context: Context | None = None,
 ) -> TableResult:
-    """Take over a latency table of once-for-all or of NSGANetV2.
+    """Import a latency table of once-for-all or of NSGANetV2.
 
     Args:
         source: OFA's folder of YAML files or one of them; NSGANetV2's one file.
         format: `ofa` or `nsganet`.
         device: Device that the table is of.
-        supernet: Search space that it was made for.
-        runtime: Runtime that it was measured with; the device's default where None, as for the next three.
-        precision: Precision.
-        batch: Images in one call.
-        threads: Threads of the runtime.
+        supernet: Search space that the table was made for.
+        selector: Runtime, precision, batch and threads that it was measured with.
         fresh: Replace a table of another provenance too.
         output: File or folder to write instead of the user's own table.
         context: Reporter and clock.
 
     Raises:
-        InputError: A file, key or figure is not valid, a layer is missing or unknown, or a table of another
-            provenance is there; the message names file, line and reason.
+        InputError: A file, key or number is not valid, a layer is missing or unknown, or there is a table of another
+            provenance; the message names file, line and reason.
         CheckFailedError: Its rows are those of another device's table.
         OutputError: The table cannot be written.
     """
     context = context or Context()
-    read = FOREIGN_FORMATS.get(format)
-    if read is None:
-        msg = f"unknown format {format!r} (known: {', '.join(FOREIGN_FORMATS)})"
-        raise InputError(msg)
+    require_known("format", format, FOREIGN_FORMATS)
     space = resolve_space(supernet)
-    deployment = find_deployment(
-        find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads
-    )
-    foreign = read(source, space)
+    deployment = find_deployment(find_device(device), selector)
+    foreign = FOREIGN_FORMATS[format](source, space)
     table = LatencyTable(
         deployment=deployment,
         provenance="imported",
@@ -85,10 +74,7 @@ def fit_table(
     device: str = "host",
     supernet: str = "nat",
     resolutions: tuple[int, ...] | None = None,
-    runtime: str | None = None,
-    precision: str | None = None,
-    batch: int | None = None,
-    threads: int | None = None,
+    selector: TableSelector = DEFAULT_TABLE,
     fresh: bool = False,
     output: Path | None = None,
     context: Context | None = None,
@@ -96,31 +82,26 @@ def fit_table(
     """Fit a latency table to measurements of whole networks alone.
 
     Args:
-        measurements: CSV with `latency_ms` and `encoding` or `architecture`, and `classes` where not 1000.
-        device: Device that they were measured on.
+        measurements: CSV with `latency_ms` and `encoding` or `architecture`, and with `classes` if they are not 1000.
+        device: Device that the networks were measured on.
         supernet: Search space of the networks.
-        resolutions: Input sizes to cover, each of which must be measured; all measured ones where None.
-        runtime: Runtime; the device's default where None, as for the next three.
-        precision: Precision.
-        batch: Images in one call.
-        threads: Threads of the runtime.
+        resolutions: Input sizes to cover, each of which must be measured; None for all measured ones.
+        selector: Runtime, precision, batch and threads of the measurements.
         fresh: Replace a table of another provenance too.
         output: File or folder to write instead of the user's own table.
         context: Reporter and clock.
 
     Raises:
-        InputError: The measurements are not valid, too few, or lack a resolution, or a table of another provenance
-            is there.
+        InputError: The measurements are not valid, too few, or lack a resolution; or there is a table of another
+            provenance.
         OutputError: The table cannot be written.
     """
     from natdeploy.profilers import network_tables
 
     context = context or Context()
-    deployment = find_deployment(
-        find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads
-    )
-    measured, space = _measurements(measurements, supernet, resolutions)
-    _refuse_mixing(output, deployment, "fitted", fresh=fresh)
+    deployment = find_deployment(find_device(device), selector)
+    measured, space = _read_measurements(measurements, supernet, resolutions)
+    _require_writable(output, deployment, "fitted", fresh=fresh)
     table = network_tables.fit_table(
         space,
         deployment,
@@ -138,45 +119,38 @@ def calibrate_table(
     source: str | Path,
     device: str = "host",
     supernet: str = "nat",
-    runtime: str | None = None,
-    precision: str | None = None,
-    batch: int | None = None,
-    threads: int | None = None,
+    selector: TableSelector = DEFAULT_TABLE,
     fresh: bool = False,
     output: Path | None = None,
     context: Context | None = None,
 ) -> TableResult:
-    """Turn another device's latency table into one of `device`, by ten or more networks measured there.
+    """Turn another device's latency table into one of `device`, by ten or more networks that were measured there.
 
     Args:
         measurements: As for `fit_table`.
         source: The other table: its file or its device.
         device: Device that the networks were measured on.
         supernet: Search space of the networks.
-        runtime: Runtime of the new table; the device's default where None, as for the next three.
-        precision: Precision.
-        batch: Images in one call.
-        threads: Threads of the runtime.
+        selector: Runtime, precision, batch and threads of the measurements.
         fresh: Replace a table of another provenance too.
         output: File or folder to write instead of the user's own table.
         context: Reporter and clock.
 
     Raises:
         CoverageError: The other table does not cover a measured network.
-        InputError: The measurements are not valid or too few, there is no such table, or one of another provenance
-            is there.
+        InputError: The measurements are not valid or too few, there is no such table, or there is one of another
+            provenance.
         OutputError: The table cannot be written.
     """
     from natdeploy.profilers import network_tables
 
     context = context or Context()
-    deployment = find_deployment(
-        find_device(device), runtime=runtime, precision=precision, batch=batch, threads=threads
-    )
-    other = read_table(locate_table(source, batch=batch if str(source) in load_devices() else None))
-    measured, _ = _measurements(measurements, supernet, None)
-    _refuse_mixing(output, deployment, "calibrated", fresh=fresh)
-    if other.provenance == "estimated":
+    deployment = find_deployment(find_device(device), selector)
+    same_batch = TableSelector(batch=selector.batch) if str(source) in load_devices() else DEFAULT_TABLE
+    other = read_table(locate_table(source, same_batch))
+    measured, _ = _read_measurements(measurements, supernet, None)
+    _require_writable(output, deployment, "calibrated", fresh=fresh)
+    if other.provenance == ESTIMATED:
         context.reporter.warn(f"the latencies of {other.deployment} are estimated: nothing was run there")
     table = network_tables.calibrate_table(
         other,
@@ -189,19 +163,18 @@ def calibrate_table(
     return _store(table, tuple(sizes), output, fresh=fresh, context=context)
 
 
-def _measurements(
+def _read_measurements(
     path: Path, supernet: str, resolutions: tuple[int, ...] | None
 ) -> tuple[list[Measurement], SearchSpace]:
-    """Return the measured networks, and their space over `resolutions` or over those that were measured."""
+    """Return the measured networks, and their space with `resolutions` or with the measured resolutions."""
     measured = read_measurements(path, resolve_space(supernet))
     return measured, resolve_space(supernet, resolutions or list_resolutions(measured))
 
 
-def _refuse_mixing(output: Path | None, deployment: Deployment, provenance: str, *, fresh: bool) -> None:
-    """Find out before the work that its result could not be written."""
+def _require_writable(output: Path | None, deployment: Deployment, provenance: str, *, fresh: bool) -> None:
+    """Check before the work that its result can be written."""
     path = resolve_table_file(output, deployment)
-    if path.exists() and not fresh:
-        check_provenance(path, read_table(path), provenance)
+    require_replaceable(path, provenance, fresh=fresh)
     require_writable(path)
 
 

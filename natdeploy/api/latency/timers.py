@@ -1,4 +1,4 @@
-"""What model files are timed with, by device and runtime: on this machine, or over a connection."""
+"""How model files are timed on a device: by its runtime, on this machine or over a connection."""
 
 from __future__ import annotations
 
@@ -20,29 +20,20 @@ if TYPE_CHECKING:
     from natdeploy.ports import Exporter, ModelTimer, NetworkMeter, Runtime
     from natdeploy.runtimes.connection import Connection
 
-
 TENSORRT = "tensorrt"
-
-
-def make_host_meter(deployment: Deployment, *, seed: int, clock: Clock) -> NetworkMeter:
-    """Return a meter of whole networks on this machine."""
-    from natdeploy.profilers.meter import Meter
-
-    exporter = make_exporter(find_device(deployment.device), deployment)
-    return Meter(exporter=exporter, timer=make_host_timer(deployment, clock), seed=seed)
 
 
 @contextlib.contextmanager
 def open_timer(
     device: Device, deployment: Deployment, context: Context, *, engines: bool = False
 ) -> Iterator[ModelTimer]:
-    """Connect to a device and yield what times model files there; no other job may run on it meanwhile.
+    """Connect to a device and yield its timer of model files; meanwhile no other job may run on the device.
 
     Args:
         device: The device.
         deployment: How it is used.
-        context: Clock, and where the connection is noted.
-        engines: Whether all files are engines, which need no trtexec on a machine that has TensorRT's package.
+        context: Clock, and the list that the connection is added to.
+        engines: Whether all files are engines. These need no trtexec on a machine that has TensorRT's package.
 
     Raises:
         DeviceUnreachableError: The device is not connected.
@@ -72,8 +63,16 @@ def make_host_timer(deployment: Deployment, clock: Clock) -> ModelTimer:
     return LocalTimer(runtime=runtime, threads=deployment.threads, clock=clock, timing=choose_timing(runtime.id))
 
 
-def make_exporter(device: Device, deployment: Deployment) -> Exporter:
-    """Return the writer of the files that a device's runtime takes.
+def make_host_meter(deployment: Deployment, *, seed: int, clock: Clock) -> NetworkMeter:
+    """Return a meter of whole networks on this machine."""
+    from natdeploy.profilers.meter import Meter
+
+    exporter = make_timing_exporter(find_device(deployment.device), deployment)
+    return Meter(exporter=exporter, timer=make_host_timer(deployment, clock), seed=seed)
+
+
+def make_timing_exporter(device: Device, deployment: Deployment) -> Exporter:
+    """Return the exporter of the files that a device's runtime times.
 
     Raises:
         MissingRuntimeError: There is none.
@@ -82,12 +81,12 @@ def make_exporter(device: Device, deployment: Deployment) -> Exporter:
     from natdeploy.export.preflight import find_importer
 
     if deployment.runtime not in {TENSORRT, "onnxruntime"}:
-        return _format(deployment.runtime).timing_exporter
+        return _find_format(deployment.runtime).timing_exporter
     return OnnxExporter(find_importer(device, runtime=deployment.runtime).opset)
 
 
 def find_runtime(name: str) -> Runtime:
-    """Return the runtime of this machine that is called `name`.
+    """Return a runtime of this machine by its name.
 
     Raises:
         MissingRuntimeError: There is none.
@@ -96,11 +95,11 @@ def find_runtime(name: str) -> Runtime:
         from natdeploy.runtimes.tensorrt import TensorrtRuntime
 
         return TensorrtRuntime()
-    return _format(name).runtime
+    return _find_format(name).runtime
 
 
 def has_trtexec(device: Device) -> bool:
-    """Tell whether this machine has the trtexec that a local device means."""
+    """Tell whether this machine has the trtexec of a local device."""
     from natdeploy.runtimes.trtexec_program import PLACES
 
     own = device.program if device.runtime == TENSORRT else None
@@ -130,7 +129,7 @@ def _make_remote_timer(connection: Connection, device: Device, deployment: Deplo
     )
 
 
-def _format(runtime: str) -> Format:
+def _find_format(runtime: str) -> Format:
     from natdeploy.export.formats import list_formats
 
     for entry in list_formats().values():

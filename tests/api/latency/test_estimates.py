@@ -10,9 +10,10 @@ from natdeploy import api
 from natdeploy.api.context import SystemClock
 from natdeploy.api.latency.lookup import find_table_for_search
 from natdeploy.cli import search_command
+from natdeploy.core.device import find_deployment
 from natdeploy.core.space import SPACES
 from natdeploy.errors import DeviceUnreachableError, InputError, TargetUnreachableError
-from natdeploy.io.devices import find_deployment, find_device
+from natdeploy.io.devices import find_device
 from natdeploy.io.table_store import find_table, table_path
 from natdeploy.io.tables import read_table, write_table
 from natdeploy.profilers.roofline import estimate_table
@@ -161,10 +162,15 @@ def test_a_device_without_figures_can_only_be_measured(home, monkeypatch):
 
 def test_a_precision_that_brings_nothing_is_warned_about(reporter):
     """A processor without fast arithmetic for a precision is not left to disappoint."""
-    api.profile("server-cpu", precision="int8", resolutions=(32,), context=api.Context(reporter=reporter))
-    assert reporter.warnings[0].startswith("server-cpu does not run int8 any faster")
+    api.profile(
+        "server-cpu",
+        selector=api.TableSelector(precision="int8"),
+        resolutions=(32,),
+        context=api.Context(reporter=reporter),
+    )
+    assert reporter.warnings[0].startswith("server-cpu runs int8 no faster")
     with pytest.raises(InputError, match="no peak rate is known for precision fp16"):
-        api.profile("server-cpu", precision="fp16", resolutions=(32,))
+        api.profile("server-cpu", selector=api.TableSelector(precision="fp16"), resolutions=(32,))
 
 
 def test_an_output_that_is_not_a_csv_file_is_a_folder_with_a_place_for_each_target(home):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from natdeploy import api
+from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS
 from natdeploy.core.space import SPACES
 from natdeploy.core.table_checks import ERROR
-from natdeploy.io.devices import find_deployment, find_device
+from natdeploy.io.devices import find_device
 from natdeploy.io.table_store import find_table
 
 TABLES = (("onnxruntime", 1), ("onnxruntime", 2), ("litert", 1))
@@ -23,7 +24,7 @@ def home(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("runtime", "threads"), TABLES)
 def test_the_cloud_machine_has_measured_tables_of_both_spaces(runtime, threads):
     """They cover every resolution of `starter` and of both widths, and say how far they were off on whole networks."""
-    stored = find_table(find_deployment(find_device("server-cpu"), runtime=runtime, threads=threads))
+    stored = find_table(find_deployment(find_device("server-cpu"), TableSelector(runtime=runtime, threads=threads)))
     assert stored is not None
     assert stored.packaged
     table = stored.read()
@@ -39,5 +40,5 @@ def test_the_cloud_machine_has_measured_tables_of_both_spaces(runtime, threads):
 @pytest.mark.parametrize(("runtime", "threads"), TABLES)
 def test_nothing_is_wrong_with_them(runtime, threads):
     """`tables check` finds no error in a packaged measurement."""
-    found = api.check_table("server-cpu", runtime=runtime, threads=threads).findings
+    found = api.check_table("server-cpu", selector=TableSelector(runtime=runtime, threads=threads)).findings
     assert [finding for finding in found if finding.severity == ERROR] == []

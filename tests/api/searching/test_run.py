@@ -9,9 +9,10 @@ import pytest
 
 from natdeploy import api
 from natdeploy.core.architecture import Architecture, largest, smallest
+from natdeploy.core.device import find_deployment
 from natdeploy.errors import CoverageError, EvaluationError, InputError, InterruptedWorkError, TargetUnreachableError
 from natdeploy.files import Journal
-from natdeploy.io.devices import find_deployment, find_device
+from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table

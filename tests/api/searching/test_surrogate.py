@@ -8,11 +8,12 @@ import pytest
 
 from natdeploy import api
 from natdeploy.cli import run
+from natdeploy.core.device import find_deployment
 from natdeploy.core.genotype import decode, sample, to_encoding
 from natdeploy.core.pareto import non_dominated
 from natdeploy.core.space import SPACES
 from natdeploy.errors import CoverageError, InputError, TargetUnreachableError
-from natdeploy.io.devices import find_deployment, find_device
+from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
