@@ -167,11 +167,19 @@ class ModelTimer(Protocol):
         ...
 
     def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
-        """Return the latency of each model file, all of them timed in turns."""
+        """Return the latency of each model file, all of them timed in turns.
+
+        Raises:
+            InputError: A file is missing, or the runtime does not take it.
+        """
         ...
 
     def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:
-        """Return the operator times of each model file, from runs apart from those of `time`."""
+        """Return the operator times of each model file, from runs apart from those of `time`.
+
+        Raises:
+            InputError: A file is missing, the runtime does not take it, or it does not tell operators.
+        """
         ...
 
 

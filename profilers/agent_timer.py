@@ -97,7 +97,14 @@ class AgentTimer:
         return [_stats(answer["rounds"], self.timing) for answer in answers]
 
     def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:
-        """Return the operator times of each ONNX file."""
+        """Return the operator times of each ONNX file.
+
+        Raises:
+            InputError: The runtime does not tell them.
+        """
+        if not self.tells_operators:
+            msg = f"{self.transport.name}: {self.runtime} does not tell how long each operator of a model takes"
+            raise InputError(msg)
         job = {"command": "operators", "runs": self.profile_warmup_runs + self.profile_runs}
         answers = self._ask({**job, "paths": self._files.upload(paths), "seed": seed}, self.limit_s)
         profiles = [_profile(answer) for answer in answers]

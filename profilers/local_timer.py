@@ -12,6 +12,7 @@ import numpy as np
 
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.operators import ModelProfile
+from natdeploy.errors import InputError
 from natdeploy.ports import Clock, Images, Runtime
 from natdeploy.profilers.timing import Timing, time_interleaved
 from natdeploy.runtimes import agent
@@ -80,7 +81,14 @@ class LocalTimer:
         return time_interleaved(calls, clock=self.clock, rng=np.random.default_rng(seed), timing=self.timing)
 
     def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:
-        """Return the operator times of each ONNX file."""
+        """Return the operator times of each ONNX file.
+
+        Raises:
+            InputError: The runtime does not tell them.
+        """
+        if not self.tells_operators:
+            msg = f"{self.runtime.id} does not tell how long each operator of a model takes"
+            raise InputError(msg)
         with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
             return [self._profile(path, seed, Path(folder)) for path in paths]
 

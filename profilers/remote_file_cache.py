@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from natdeploy.ports import Transport
+from natdeploy.runtimes.model_input import require_file
 
 _REMOVE_S = 60.0
 
@@ -29,6 +30,7 @@ class RemoteFileCache:
 
         Raises:
             DeviceUnreachableError: The connection is lost.
+            InputError: A file is missing.
             OutputError: The device is full.
         """
         wanted = {self._remote_path(path): path for path in paths}
@@ -40,6 +42,7 @@ class RemoteFileCache:
         return [self._remote_path(path) for path in paths]
 
     def _remote_path(self, path: Path) -> str:
+        require_file(path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return f"{self._transport.folder}/{digest[:32]}{path.suffix}"
 

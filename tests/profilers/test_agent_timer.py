@@ -31,13 +31,14 @@ from natdeploy.runtimes.litert import LitertRuntime
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 from natdeploy.runtimes.ssh import SshLink
 from natdeploy.testing.fakes import RecordingReporter
+from natdeploy.testing.timers import ModelTimerContract
 from tests.support.ssh_server import ADDRESS, SshServer, ssh_server, write_program
 
 pytestmark = pytest.mark.device
 SPACE = dataclasses.replace(
     SPACES["starter"], name="tiny", resolutions=(32, 48), kernels=(3,), expand_ratios=(3, 4), depths=(1, 2)
 )
-SHORT = Timing(warmup_runs=2, warmup_s=0.0, rounds=6, quiet_rounds=4, max_rounds=0, round_s=0.0, min_runs=2)
+SHORT = Timing(warmup_runs=2, warmup_s=0.0, rounds=6, quiet_rounds=4, max_rounds=6, round_s=0.0, min_runs=2)
 DEPLOYMENT = Deployment(device="board", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
 
 
@@ -73,6 +74,41 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         uniform(space, resolution=48, width=0.5, depth=4, kernel=7, expand_ratio=6),
     ]
     return [files.path(walk(space, network, 10)) for network in networks]
+
+
+class TestAgentTimer(ModelTimerContract):
+    """The agent does what every timer must do, with ONNX files."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def timer(cls) -> Iterator[AgentTimer]:
+        """The agent on this machine, as a board without a network."""
+        with Connection("board", LocalLink()) as connection:
+            yield timer_on(connection)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def exporter(cls) -> OnnxExporter:
+        """The exporter of ONNX files."""
+        return OnnxExporter()
+
+
+class TestLitertAgentTimer(TestAgentTimer):
+    """The agent does what every timer must do, with TFLite files, of which it does not tell the operators."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def timer(cls) -> Iterator[AgentTimer]:
+        """The agent with LiteRT."""
+        pytest.importorskip("ai_edge_litert")
+        with Connection("board", LocalLink()) as connection:
+            yield timer_on(connection, runtime="litert")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def exporter(cls) -> TfliteDirectExporter:
+        """The exporter of TFLite files."""
+        return TfliteDirectExporter()
 
 
 def timer_on(connection: Connection, **options) -> AgentTimer:

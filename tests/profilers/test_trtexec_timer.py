@@ -17,6 +17,7 @@ from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.trtexec_timer import TrtexecTimer
 from natdeploy.runtimes.connection import Connection, LocalLink
 from natdeploy.runtimes.ssh import SshLink
+from natdeploy.testing.timers import ModelTimerContract
 from tests.support.ssh_server import ADDRESS, ssh_server, write_program
 from tests.support.stand_ins import write_stand_in
 
@@ -40,6 +41,25 @@ def jetson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
         patch.setenv("PATH", f"{server.folder / 'bin'}:/usr/bin:/bin")
         with Connection("jetson", SshLink(ADDRESS)) as connection:
             yield connection
+
+
+class TestTrtexecTimer(ModelTimerContract):
+    """trtexec, here its stand-in, does what every timer must do."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def timer(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrtexecTimer]:
+        """The timer of a board that has the stand-in."""
+        program = tmp_path_factory.mktemp("programs") / "trtexec"
+        write_stand_in(program, "trtexec")
+        with Connection("jetson", LocalLink()) as connection:
+            yield TrtexecTimer(transport=connection, precision="fp16", program=str(program))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def exporter(cls) -> OnnxExporter:
+        """The exporter of ONNX files as a Jetson Nano takes them."""
+        return OnnxExporter(13)
 
 
 def test_engines_are_built_timed_and_profiled(jetson, files):

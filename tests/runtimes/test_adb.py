@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 
 from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError
-from natdeploy.profilers.benchmark_timer import BenchmarkModelTimer
-from natdeploy.profilers.board_facts import make_core_mask, parse_conditions
 from natdeploy.runtimes.adb import AdbLink, find_serial
 from natdeploy.runtimes.connection import Connection
 from natdeploy.testing.transports import TransportContract
 from tests.support.ssh_server import free_port
-from tests.support.stand_ins import write_adb_stand_in, write_stand_in
+from tests.support.stand_ins import write_adb_stand_in
 
 pytestmark = pytest.mark.device
 
@@ -29,17 +27,6 @@ def real_adb(monkeypatch):
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))
     yield
     subprocess.run(["adb", "kill-server"], check=True, capture_output=True)
-
-
-@pytest.fixture
-def phone(tmp_path, monkeypatch) -> Path:
-    """The folder of a phone behind the stand-in for adb."""
-    programs, phone = tmp_path / "bin", tmp_path / "phone"
-    programs.mkdir()
-    phone.mkdir()
-    write_adb_stand_in(programs / "adb", phone, "SERIAL1\\tdevice")
-    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    return phone
 
 
 class TestAdb(TransportContract):
@@ -103,68 +90,3 @@ def test_of_several_phones_one_must_be_named(monkeypatch, tmp_path):
     assert find_serial("SERIAL2") == "SERIAL2"
     with pytest.raises(DeviceUnreachableError, match="SERIAL3 is not among the devices"):
         find_serial("SERIAL3")
-
-
-def test_a_phone_is_timed_by_benchmark_model(phone, tmp_path):
-    """Files are pushed once under their hash, every command names the serial, and nothing is left on the phone."""
-    write_stand_in(phone / "benchmark_model", "benchmark_model")
-    models = [tmp_path / name for name in ("a.tflite", "b.tflite")]
-    for path in models:
-        path.write_bytes(path.name.encode())
-    with Connection("phone", AdbLink(serial=find_serial("any"))) as connection:
-        assert connection.folder.startswith(f"{phone}/natdeploy/")
-        timer = BenchmarkModelTimer(transport=connection, threads=1, rounds=3)
-        first, second = timer.time(models, seed=0)
-        timer.time(models, seed=1)
-        assert timer.version().startswith("benchmark_model ")
-    assert first.median_ms == second.median_ms == 2.0
-    assert first.runs == 150
-    calls = (phone / "calls").read_text(encoding="utf-8").splitlines()
-    assert all(call.startswith("-s SERIAL1 ") for call in calls if call.startswith("-s"))
-    assert sum(" push " in call for call in calls) == 2
-    assert sorted(path.name for path in phone.iterdir()) == ["benchmark_model", "calls"]
-
-
-def test_a_phone_without_benchmark_model_says_where_to_get_it(phone):
-    """The error names the place where the program is looked for and how it gets there."""
-    with Connection("phone", AdbLink(serial="SERIAL1")) as connection:
-        timer = BenchmarkModelTimer(transport=connection, threads=1)
-        with pytest.raises(MissingRuntimeError, match="there is no benchmark_model") as caught:
-            timer.version()
-    assert "adb push benchmark_model /data/local/tmp/benchmark_model" in str(caught.value.hint)
-
-
-@pytest.mark.parametrize(
-    ("clocks", "threads", "mask"),
-    [
-        ({0: 1800, 1: 1800, 2: 1800, 3: 1800, 4: 2400, 5: 2400, 6: 2400, 7: 2800}, 1, "80"),
-        ({0: 1800, 1: 1800, 2: 1800, 3: 1800, 4: 2400, 5: 2400, 6: 2400, 7: 2800}, 2, "f0"),
-        ({0: 2400, 1: 2400}, 1, "3"),
-        ({0: 2400, 1: 1200}, 4, "3"),
-        ({}, 1, None),
-    ],
-)
-def test_the_mask_is_of_the_fastest_cores(clocks, threads, mask):
-    """The fastest cores are taken, and the next class where they are fewer than the threads."""
-    assert make_core_mask(clocks, threads) == mask
-
-
-def test_conditions_are_read_from_what_a_shell_tells():
-    """Of several readings of one thing the first counts, of temperatures the highest; what is no number is left out."""
-    facts = [
-        ("chip", "Board"),
-        ("chip", "second"),
-        ("cores", "4"),
-        ("load_average", "0.25"),
-        ("clock_khz", "1500000"),
-        ("temperature", "41000"),
-        ("temperature", "47500"),
-        ("temperature", "broken"),
-    ]
-    assert parse_conditions(facts) == {
-        "chip": "Board",
-        "cores": 4,
-        "load_average": 0.25,
-        "clock_mhz": 1500,
-        "temperature_c": 47.5,
-    }

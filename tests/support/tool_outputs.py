@@ -69,6 +69,13 @@ TRTEXEC_LOG = """\
 &&&& PASSED TensorRT.trtexec [TensorRT v8201] # trtexec --loadEngine=m.engine --exportTimes=t.json
 """
 
+TRTEXEC_FAILED = """\
+&&&& RUNNING TensorRT.trtexec [TensorRT v8201] # trtexec --onnx=m.onnx --saveEngine=m.engine
+[1/2/26-03:04:05] [E] [TRT] ModelImporter.cpp:735: Failed to parse ONNX model from file: m.onnx
+[1/2/26-03:04:05] [E] Failed to parse onnx file
+&&&& FAILED TensorRT.trtexec [TensorRT v8201] # trtexec --onnx=m.onnx --saveEngine=m.engine
+"""
+
 
 def exported_times(computed: list[float], *, begin: float = 0.0, old: bool = False) -> str:
     """Return what `--exportTimes` would write for runs that computed so many milliseconds, one after the other."""
@@ -101,13 +108,24 @@ def exported_output(name: str, shape: Sequence[int], values: Sequence[float]) ->
     return f'[\n  {{ "name" : "{name}"\n  , "dimensions" : "{dimensions}"\n  , "values" : [ {shown} ]\n  }}\n]\n'
 
 
-TIMED = """\
+def benchmark_report(factor: float = 1.0) -> str:
+    """Return what benchmark_model would print of a model that takes `factor` times 2 ms."""
+
+    def figures(**values: float) -> str:
+        return " ".join(f"{name}={value * factor:g}" for name, value in values.items())
+
+    delegated = "INFO: Replacing 8 out of 10 node(s) with delegate (TfLiteXNNPackDelegate) node"
+    return f"""\
 INFO: Initialized session in 5.5ms.
-INFO: Replacing 8 out of 10 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 3 partitions for subgraph 0.
-INFO: count=10 first=2500 curr=2100 min=2000 max=2500 avg=2200 std=90
+{delegated}, yielding 3 partitions for subgraph 0.
+INFO: count=10 {figures(first=2500, curr=2100, min=2000, max=2500, avg=2200, std=90)}
 
-INFO: count=50 first=2050 curr=2010 min=1900 max=2600 avg=2020.5 std=80 p5=1950 median=2000 p95=2200
+INFO: count=50 {figures(first=2050, curr=2010, min=1900, max=2600, avg=2020.5, std=80, p5=1950, median=2000, p95=2200)}
 
-INFO: Inference timings in us: Init: 5500, First inference: 2500, Warmup (avg): 2200, Inference (avg): 2020.5
+INFO: Inference timings in us: Init: 5500, First inference: {2500 * factor:g}, Warmup (avg): {2200 * factor:g}, \
+Inference (avg): {2020.5 * factor:g}
 INFO: Memory footprint delta from the start of the tool (MB): init=3.5 overall=7.25
 """
+
+
+TIMED = benchmark_report()
