@@ -92,8 +92,8 @@ class ModelTimerContract:
     def test_latencies_belong_to_their_files(self, timer: ModelTimer, models: tuple[Model, Model]) -> None:
         """Each file gets its own latency, in the order of the files, however often it is named."""
         small, large = (model.path for model in models)
-        first, second, third = timer.time([large, small, large], seed=0)
-        assert 0 < second.median_ms < min(first.median_ms, third.median_ms)
+        first, second, third = timer.time([large, small, small], seed=0)
+        assert 0 < max(second.median_ms, third.median_ms) < first.median_ms
         for stats in (first, second, third):
             assert stats.p10_ms <= stats.median_ms <= stats.p90_ms
             assert stats.runs > 0
@@ -115,6 +115,7 @@ class ModelTimerContract:
             assert profile.times_us.min() >= 0
             shares = compute_layer_shares(model.layers, profile)
             assert len(shares) == len(model.layers)
+            assert min(shares.values()) > 0
             assert sum(shares.values()) == pytest.approx(1)
 
     def test_a_file_that_is_not_there_is_refused(self, timer: ModelTimer, tmp_path: Path) -> None:
