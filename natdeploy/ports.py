@@ -286,7 +286,7 @@ class Transport(Protocol):
         """
         ...
 
-    def cannot_write(self, reason: str, what: str) -> OutputError:
+    def make_write_error(self, reason: str, what: str) -> OutputError:
         """Return the error of something that the device could not write for a reason that it told."""
         ...
 

@@ -148,7 +148,7 @@ class AgentTimer:
             msg = f"{self.transport.name}: {package} cannot be used there: {message}"
             return MissingRuntimeError(msg, hint=f"on {self.transport.name}: {self.python} -m pip install {package}")
         if answer["error"] == agent.NO_SPACE:
-            return self.transport.cannot_write(message, "the results of a measurement")
+            return self.transport.make_write_error(message, "the results of a measurement")
         return InputError(f"{self.transport.name}: not a model that {self.runtime} takes there: {message}")
 
     def _broken(self, done: Finished) -> NatdeployError:

@@ -16,9 +16,9 @@ from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.ports import Transport
 from natdeploy.profilers import board_facts
 from natdeploy.profilers.remote_file_cache import RemoteFileCache
-from natdeploy.runtimes.benchmark_model import BenchmarkRun, read_stats, timing_arguments
+from natdeploy.runtimes.benchmark_model import BenchmarkRun, make_timing_arguments, read_stats
 from natdeploy.runtimes.connection import find_program
-from natdeploy.runtimes.tool_output import RunStats, latency_stats
+from natdeploy.runtimes.tool_output import RunStats, combine_runs
 
 _PLACES = ("/data/local/tmp/benchmark_model", "benchmark_model")
 _RUN_S = 600.0
@@ -84,7 +84,7 @@ class BenchmarkModelTimer:
         for _ in range(self.rounds):
             for place in rng.permutation(len(graphs)).tolist():
                 calls[place].append(self._call(graphs[place]))
-        return [latency_stats(runs) for runs in calls]
+        return [combine_runs(runs) for runs in calls]
 
     def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:  # noqa: ARG002, the port's
         """Refuse."""
@@ -93,7 +93,7 @@ class BenchmarkModelTimer:
 
     def _call(self, graph: str) -> RunStats:
         pinned = ["taskset", self._mask] if self._mask else []
-        command = [*pinned, self._found, *timing_arguments(graph, self._run)]
+        command = [*pinned, self._found, *make_timing_arguments(graph, self._run)]
         done = self.transport.run(command, timeout_s=_RUN_S)
         return read_stats(done.stdout + done.stderr, source=f"benchmark_model on {self.transport.name}")
 

@@ -51,7 +51,7 @@ class Timing:
 
     def runs(self, run_s: float) -> int:
         """Return the runs in a round of something that takes `run_s` seconds."""
-        return agent.runs_in_round(self, run_s)
+        return agent.count_runs_per_round(self, run_s)
 
     def with_effort(self, effort: float) -> Timing:
         """Return a timing with about `effort` times the rounds, and at least those that a median is taken from."""

@@ -19,12 +19,12 @@ from natdeploy.profilers.timing import Times, summarize
 from natdeploy.runtimes.trtexec import (
     EngineRun,
     format_version,
-    profile_arguments,
-    timing_arguments,
+    make_profile_arguments,
+    make_timing_arguments,
     writes_layer_info,
 )
 from natdeploy.runtimes.trtexec_files import read_layer_info, read_profile, read_times
-from natdeploy.runtimes.trtexec_operators import operator_profile
+from natdeploy.runtimes.trtexec_operators import make_operator_profile
 from natdeploy.runtimes.trtexec_program import RUN_S, TrtexecProgram
 
 _RUN = EngineRun(warmup_ms=500, duration_s=1, iterations=20)
@@ -105,17 +105,17 @@ class TrtexecTimer:
 
     def _round_s(self, engine: str) -> Times:
         trtexec = self._trtexec
-        trtexec.run(timing_arguments(trtexec.flags, engine=engine, times=_TIMES, run=self.engine_run))
+        trtexec.run(make_timing_arguments(trtexec.flags, engine=engine, times=_TIMES, run=self.engine_run))
         return read_times(trtexec.read(_TIMES), warmup_ms=self.engine_run.warmup_ms, version=trtexec.version) / 1e3
 
     def _operators(self, engine: str) -> ModelProfile:
         trtexec = self._trtexec
-        arguments = profile_arguments(
+        arguments = make_profile_arguments(
             trtexec.flags, engine=engine, profile=_PROFILE, run=self.engine_run, layer_info=_LAYERS
         )
         trtexec.run(arguments)
         infos = read_layer_info(trtexec.read(_LAYERS)) if writes_layer_info(trtexec.flags) else []
-        return operator_profile(read_profile(trtexec.read(_PROFILE)), infos)
+        return make_operator_profile(read_profile(trtexec.read(_PROFILE)), infos)
 
     def _engines(self, paths: Sequence[Path]) -> list[str]:
         """Build an engine of each file, once, and remove those that are not needed any more."""

@@ -40,19 +40,19 @@ class AdbLink:
         """Folder on the device in which the temporary one is made; programs may run there."""
         return BASE
 
-    def first(self, line: str) -> list[str]:
+    def make_opening_command(self, line: str) -> list[str]:
         """Return the arguments that run a shell line."""
-        return self._arguments("shell", line)
+        return self._make_command("shell", line)
 
-    def further(self, line: str) -> list[str]:
+    def make_command(self, line: str) -> list[str]:
         """Return the arguments that run a shell line."""
-        return self._arguments("shell", line)
+        return self._make_command("shell", line)
 
-    def push(self, source: Path, target: str) -> list[str]:
+    def make_push_command(self, source: Path, target: str) -> list[str]:
         """Return the arguments that copy a file to the device."""
-        return self._arguments("push", str(source), target)
+        return self._make_command("push", str(source), target)
 
-    def failure(self, exit_code: int, stderr: str) -> NatdeployError | None:
+    def interpret_failure(self, exit_code: int, stderr: str) -> NatdeployError | None:
         """Return what went wrong where adb itself failed."""
         told = _LOST.search(stderr)
         if exit_code == 0 or told is None:
@@ -62,7 +62,7 @@ class AdbLink:
     def close(self) -> None:
         """Do nothing: adb's server stays, as it always does."""
 
-    def _arguments(self, *arguments: str) -> list[str]:
+    def _make_command(self, *arguments: str) -> list[str]:
         return ["adb", "-s", self.serial, *arguments]
 
 
@@ -77,7 +77,7 @@ def find_serial(wanted: str) -> str:
         DeviceUnreachableError: The device is not connected, or it does not let adb in.
         InputError: Any device is wanted, but several are connected; the message names them.
     """
-    states = _list()
+    states = _list_devices()
     if wanted == ANY:
         if len(states) > 1:
             msg = f"several Android devices are connected: {', '.join(states)}"
@@ -92,7 +92,7 @@ def find_serial(wanted: str) -> str:
     return wanted
 
 
-def _list() -> dict[str, str]:
+def _list_devices() -> dict[str, str]:
     """Return the state of each connected device by its serial."""
     arguments = ["adb", "devices"]
     try:

@@ -107,24 +107,26 @@ def interleave(calls: Sequence[Call], *, seconds: Callable[[], float], rng: Any,
         For each call the seconds of its runs, one array a round.
     """
     times: list[Rounds] = [[] for _ in calls]
-    with garbage_collector_off():
-        runs = [runs_in_round(timing, _warm_up(call, seconds, timing)) for call in calls]
+    with disable_garbage_collector():
+        runs = [count_runs_per_round(timing, _warm_up(call, seconds, timing)) for call in calls]
         for number in range(max(timing.rounds, timing.max_rounds)):
-            due = [place for place in range(len(calls)) if number < timing.rounds or not _settled(times[place], timing)]
+            due = [
+                place for place in range(len(calls)) if number < timing.rounds or not _is_settled(times[place], timing)
+            ]
             for place in rng.permutation(due).astype(int):
                 calls[place]()
-                times[place].append(_burst(calls[place], runs[place], seconds))
+                times[place].append(_time_runs(calls[place], runs[place], seconds))
     return times
 
 
-def runs_in_round(timing: Any, run_s: float) -> int:
+def count_runs_per_round(timing: Any, run_s: float) -> int:
     """Return the runs in a round of something that takes `run_s` seconds."""
     fitting = int(timing.round_s / run_s) if run_s > 0 else timing.max_runs
     return int(min(max(fitting, timing.min_runs), timing.max_runs))
 
 
 @contextlib.contextmanager
-def garbage_collector_off() -> Iterator[None]:
+def disable_garbage_collector() -> Iterator[None]:
     """Keep the garbage collector from running meanwhile."""
     was_on = gc.isenabled()
     gc.collect()
@@ -136,7 +138,7 @@ def garbage_collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def onnx_options(package: Any, threads: int) -> Any:
+def make_onnx_options(package: Any, threads: int) -> Any:
     """Return ONNX Runtime's options: `threads` threads that do not spin, one operator at a time."""
     options = package.SessionOptions()
     options.intra_op_num_threads = threads
@@ -148,7 +150,7 @@ def onnx_options(package: Any, threads: int) -> Any:
     return options
 
 
-def onnx_call(package: Any, session: Any, image: Any, processor: str = "cpu") -> Call:
+def make_onnx_call(package: Any, session: Any, image: Any, processor: str = "cpu") -> Call:
     """Return a call that runs an ONNX session once on `image`, which lies where it computes, and little else."""
     name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
     binding = session.io_binding()
@@ -158,13 +160,13 @@ def onnx_call(package: Any, session: Any, image: Any, processor: str = "cpu") ->
     return functools.partial(session.run_with_iobinding, binding)
 
 
-def onnx_errors(package: Any) -> tuple[type[Exception], ...]:
+def find_onnx_errors(package: Any) -> tuple[type[Exception], ...]:
     """Return the errors of ONNX Runtime, which have no common base."""
     state = importlib.import_module(f"{package.__name__}.capi.onnxruntime_pybind11_state")
     return tuple(item for item in vars(state).values() if isinstance(item, type) and issubclass(item, Exception))
 
 
-def _settled(rounds: Rounds, timing: Any) -> bool:
+def _is_settled(rounds: Rounds, timing: Any) -> bool:
     medians = np.sort([np.median(times) for times in rounds])[: timing.quiet_rounds]
     return bool(medians[-1] <= medians[0] * (1 + timing.tolerance))
 
@@ -172,11 +174,11 @@ def _settled(rounds: Rounds, timing: Any) -> bool:
 def _warm_up(call: Call, seconds: Callable[[], float], timing: Any) -> float:
     times: list[float] = []
     while len(times) < timing.warmup_runs or (sum(times) < timing.warmup_s and len(times) < _MOST_WARMUP_RUNS):
-        times.append(float(_burst(call, 1, seconds)[0]))
+        times.append(float(_time_runs(call, 1, seconds)[0]))
     return float(np.median(times))
 
 
-def _burst(call: Call, runs: int, seconds: Callable[[], float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _time_runs(call: Call, runs: int, seconds: Callable[[], float]) -> np.ndarray[Any, np.dtype[np.float64]]:
     times = np.empty(runs)
     for index in range(runs):
         start = seconds()
@@ -203,15 +205,15 @@ class _Onnx:
         self._package = _import("onnxruntime")
         self._threads = threads
 
-    def version(self) -> str:
+    def get_version(self) -> str:
         return str(self._package.__version__)
 
-    def call(self, path: str, seed: int) -> Call:
-        session = self._open(path, onnx_options(self._package, self._threads))
-        return onnx_call(self._package, session, _noise(session.get_inputs()[0].shape, seed))
+    def make_call(self, path: str, seed: int) -> Call:
+        session = self._open(path, make_onnx_options(self._package, self._threads))
+        return make_onnx_call(self._package, session, _make_noise(session.get_inputs()[0].shape, seed))
 
-    def profile(self, path: str, seed: int, runs: int) -> dict[str, Any]:
-        options = onnx_options(self._package, self._threads)
+    def profile_operators(self, path: str, seed: int, runs: int) -> dict[str, Any]:
+        options = make_onnx_options(self._package, self._threads)
         folder = Path(tempfile.mkdtemp(dir=os.getcwd()))  # noqa: PTH109
         try:
             graph = folder / "optimized.onnx"
@@ -222,18 +224,21 @@ class _Onnx:
             options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
             options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "256")
             session = self._open(path, options)
-            feed = {session.get_inputs()[0].name: _noise(session.get_inputs()[0].shape, seed)}
+            feed = {session.get_inputs()[0].name: _make_noise(session.get_inputs()[0].shape, seed)}
             for _ in range(runs):
                 session.run(None, feed)
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-            return {"events": [_slim(event) for event in events if _is_kernel(event)], "graph": _pack(graph)}
+            return {
+                "events": [_keep_needed_keys(event) for event in events if _is_kernel(event)],
+                "graph": _pack(graph),
+            }
         finally:
             shutil.rmtree(str(folder), ignore_errors=True)
 
     def _open(self, path: str, options: Any) -> Any:
         try:
             return self._package.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except onnx_errors(self._package) as error:
+        except find_onnx_errors(self._package) as error:
             raise _Refused({"error": NO_MODEL, "message": str(error).splitlines()[0]}) from error
 
 
@@ -244,12 +249,12 @@ class _Litert:
         self._package = _import(*LITERT_PACKAGES, part="interpreter")
         self._threads = threads
 
-    def version(self) -> str:
+    def get_version(self) -> str:
         name = str(self._package.__name__).partition(".")[0]
         metadata = _import("importlib.metadata")
         return str(metadata.version(name.replace("_", "-")))
 
-    def call(self, path: str, seed: int) -> Call:
+    def make_call(self, path: str, seed: int) -> Call:
         try:
             interpreter = self._package.Interpreter(model_path=path, num_threads=self._threads)
             interpreter.allocate_tensors()
@@ -259,31 +264,31 @@ class _Litert:
             message = f"{self._package.__name__} does not run with numpy {np.__version__}"
             raise _Refused({"error": NO_PACKAGE, "package": "ai_edge_litert", "message": message}) from error
         details = interpreter.get_input_details()[0]
-        interpreter.set_tensor(details["index"], _noise(details["shape"], seed).astype(details["dtype"]))
+        interpreter.set_tensor(details["index"], _make_noise(details["shape"], seed).astype(details["dtype"]))
         invoke: Call = interpreter.invoke
         return invoke
 
 
-def _run(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _run_job(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield what a job gives, one thing after the other."""
     runtime = _Onnx(job["threads"]) if job["runtime"] == "onnxruntime" else _Litert(job["threads"])
     if job["command"] == "info":
-        version = runtime.version()
+        version = runtime.get_version()
         yield {"version": version, "fingerprint": make_fingerprint(version), "conditions": read_conditions()}
     elif job["command"] == "operators":
         for path in job["paths"]:
-            yield _Onnx(job["threads"]).profile(path, job["seed"], job["runs"])
+            yield _Onnx(job["threads"]).profile_operators(path, job["seed"], job["runs"])
     else:
-        calls = [runtime.call(path, job["seed"]) for path in job["paths"]]
+        calls = [runtime.make_call(path, job["seed"]) for path in job["paths"]]
         timing = types.SimpleNamespace(**job["timing"])
         rng = np.random.default_rng(job["seed"])
         for rounds in interleave(calls, seconds=time.perf_counter, rng=rng, timing=timing):
             yield {"rounds": [times.tolist() for times in rounds]}
 
 
-def _answers(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _answer_job(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     try:
-        yield from _run(job)
+        yield from _run_job(job)
     except _Refused as refused:
         yield refused.args[0]
     except OSError as error:
@@ -302,7 +307,7 @@ def _import(*names: str, part: str = "") -> Any:
     raise _Refused({"error": NO_PACKAGE, "package": names[0], "message": "; ".join(errors)})
 
 
-def _noise(shape: Sequence[Any], seed: int) -> Any:
+def _make_noise(shape: Sequence[Any], seed: int) -> Any:
     sizes = [int(size) if isinstance(size, (int, np.integer)) and size > 0 else 1 for size in shape]
     return np.random.default_rng(seed).standard_normal(sizes).astype(np.float32)
 
@@ -311,7 +316,7 @@ def _is_kernel(event: dict[str, Any]) -> bool:
     return bool(event["cat"] == "Node" and event["name"].endswith(KERNEL_SUFFIX))
 
 
-def _slim(event: dict[str, Any]) -> dict[str, Any]:
+def _keep_needed_keys(event: dict[str, Any]) -> dict[str, Any]:
     return {key: event[key] for key in ("cat", "name", "dur")}
 
 
@@ -323,7 +328,7 @@ def main() -> None:
     """Do the job that stdin holds; what libraries print goes to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    for answer in _answers(json.load(sys.stdin)):
+    for answer in _answer_job(json.load(sys.stdin)):
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

@@ -62,7 +62,7 @@ class BenchmarkRun:
             raise InputError(msg)
 
 
-def timing_arguments(graph: str, run: BenchmarkRun) -> list[str]:
+def make_timing_arguments(graph: str, run: BenchmarkRun) -> list[str]:
     """Return the arguments that time the model file `graph`, without a profiler."""
     return [
         f"--graph={graph}",
@@ -92,12 +92,12 @@ def read_stats(text: str, *, source: str = "benchmark_model") -> RunStats:
     _refuse_ignored(lines, source)
     closing = [place for place, line in enumerate(lines) if _TIMINGS_START.match(line)]
     if not closing:
-        raise _no_result(lines, source)
+        raise _make_no_result_error(lines, source)
     if len(closing) > 1:
         msg = f"{source}, line {closing[1] + 1}: the output of more than one call"
         raise InputError(msg, hint="empty the device's log first, or read what the program itself prints")
-    mean_us = _mean_us(lines[closing[0]], f"{source}, line {closing[0] + 1}")
-    return _run_stats(lines[: closing[0]], mean_us, source)
+    mean_us = _read_mean_us(lines[closing[0]], f"{source}, line {closing[0] + 1}")
+    return _read_run_stats(lines[: closing[0]], mean_us, source)
 
 
 def _refuse_ignored(lines: Sequence[str], source: str) -> None:
@@ -107,7 +107,7 @@ def _refuse_ignored(lines: Sequence[str], source: str) -> None:
             raise InputError(msg, hint="use a newer benchmark_model")
 
 
-def _no_result(lines: Sequence[str], source: str) -> InputError:
+def _make_no_result_error(lines: Sequence[str], source: str) -> InputError:
     told = next((line.strip() for line in lines if _FAILED.match(line.strip())), None)
     if told:
         return InputError(f"{source}: benchmark_model failed: {told}")
@@ -115,7 +115,7 @@ def _no_result(lines: Sequence[str], source: str) -> InputError:
     return InputError(msg, hint="the output was cut short, or the program was killed")
 
 
-def _mean_us(line: str, place: str) -> float:
+def _read_mean_us(line: str, place: str) -> float:
     """Return the mean of the runs, the last figure of the line of timings."""
     found = _TIMINGS.fullmatch(line.strip()) or _OLD_TIMINGS.fullmatch(line.strip())
     if found is None:
@@ -124,7 +124,7 @@ def _mean_us(line: str, place: str) -> float:
     return float(found.groups()[-1])
 
 
-def _run_stats(lines: Sequence[str], mean_us: float, source: str) -> RunStats:
+def _read_run_stats(lines: Sequence[str], mean_us: float, source: str) -> RunStats:
     """Return the statistics of the runs: the second line of them, after that of the warm-up."""
     counted = [(number, line) for number, line in enumerate(lines, start=1) if line.startswith("count=")]
     if len(counted) != 2:

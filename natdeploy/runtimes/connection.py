@@ -57,19 +57,19 @@ class Link(Protocol):
         """Folder of natdeploy's own on the device for temporary ones; empty for the device's usual place."""
         ...
 
-    def first(self, line: str) -> list[str]:
+    def make_opening_command(self, line: str) -> list[str]:
         """Return the arguments of the local program that runs a shell line on the device and opens the connection."""
         ...
 
-    def further(self, line: str) -> list[str]:
+    def make_command(self, line: str) -> list[str]:
         """Return the arguments of the local program that runs a shell line over the open connection."""
         ...
 
-    def push(self, source: Path, target: str) -> list[str] | None:
+    def make_push_command(self, source: Path, target: str) -> list[str] | None:
         """Return the arguments of the local program that copies a file to the device; None where it has none."""
         ...
 
-    def failure(self, exit_code: int, stderr: str) -> NatdeployError | None:
+    def interpret_failure(self, exit_code: int, stderr: str) -> NatdeployError | None:
         """Return the error of a connection that failed, None where the connection did its part."""
         ...
 
@@ -130,7 +130,9 @@ class Connection:
         pid_file = f"{self._folder}/{next(self._numbers)}.pid"
         self._require_keeper()
         try:
-            done = self._call(self._link.further(_shell(_JOB, self._folder, pid_file, *command)), timeout_s, stdin)
+            done = self._call(
+                self._link.make_command(_make_shell_line(_JOB, self._folder, pid_file, *command)), timeout_s, stdin
+            )
         except subprocess.TimeoutExpired as error:
             self._kill(pid_file)
             msg = f"{self._name}: {command[0]} was not done within {timeout_s:g} s and was ended"
@@ -146,13 +148,13 @@ class Connection:
             OutputError: The device cannot take the file; the message says why.
         """
         size = source.stat().st_size
-        push = self._link.push(source, target)
+        push = self._link.make_push_command(source, target)
         if push is None:
             done = self.run(["sh", "-c", _WRITE, "sh", target], timeout_s=SEND_S, stdin=source.read_bytes())
         else:
             done = self._push(push)
         if done.exit_code != 0 or (push is None and done.stdout.strip() != str(size)):
-            raise self.cannot_write(done.stderr, f"a file of {size / 1e6:.1f} MB")
+            raise self.make_write_error(done.stderr, f"a file of {size / 1e6:.1f} MB")
 
     def fetch(self, source: str, target: Path) -> None:
         """Copy the file `source` of the device to `target` here.
@@ -164,7 +166,7 @@ class Connection:
         """
         self._require_keeper()
         try:
-            done = self._start(self._link.further(_shell(_READ, source)), SEND_S, b"")
+            done = self._start(self._link.make_command(_make_shell_line(_READ, source)), SEND_S, b"")
         except subprocess.TimeoutExpired as error:
             msg = f"{self._name}: {source} did not get here within {SEND_S:g} s"
             raise DeviceUnreachableError(msg) from error
@@ -177,7 +179,7 @@ class Connection:
         with writing(target):
             target.write_bytes(done.stdout)
 
-    def cannot_write(self, reason: str, what: str) -> OutputError:
+    def make_write_error(self, reason: str, what: str) -> OutputError:
         """Return the error of something that the device could not write for a reason that it told."""
         if _NO_SPACE.search(reason):
             msg = f"{self._name}: no space left in {self._folder} for {what}"
@@ -218,7 +220,7 @@ class Connection:
         return self._keeper.stdout
 
     def _start_keeper(self) -> subprocess.Popen[bytes]:
-        arguments = self._link.first(_shell(_KEEPER, self._link.base))
+        arguments = self._link.make_opening_command(_make_shell_line(_KEEPER, self._link.base))
         try:
             return subprocess.Popen(
                 arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0
@@ -243,31 +245,31 @@ class Connection:
         if exit_code == -signal.SIGKILL:
             msg = f"{self._name}: no answer within {patience_s:g} s"
             raise DeviceUnreachableError(msg)
-        stderr = self._stderr()
-        failure = self._link.failure(exit_code, stderr)
-        raise self._lost(failure) if failure else self._no_folder(stderr)
+        stderr = self._read_stderr()
+        failure = self._link.interpret_failure(exit_code, stderr)
+        raise self._name_device(failure) if failure else self._make_no_folder_error(stderr)
 
-    def _no_folder(self, stderr: str) -> NatdeployError:
+    def _make_no_folder_error(self, stderr: str) -> NatdeployError:
         self._folder = self._link.base or "its folder for temporary files"
-        return self.cannot_write(stderr, "a folder")
+        return self.make_write_error(stderr, "a folder")
 
     def _require_keeper(self) -> None:
         exit_code = self._keeper.poll()
         if exit_code is not None or self._closed.is_set():
-            failure = None if exit_code is None else self._link.failure(exit_code, self._stderr())
-            raise self._lost(failure or DeviceUnreachableError("the connection was cut"))
+            failure = None if exit_code is None else self._link.interpret_failure(exit_code, self._read_stderr())
+            raise self._name_device(failure or DeviceUnreachableError("the connection was cut"))
 
     def _require_success(self, exit_code: int, stderr: str) -> None:
-        failure = self._link.failure(exit_code, stderr)
+        failure = self._link.interpret_failure(exit_code, stderr)
         if failure is None and self._closed.is_set():
             failure = DeviceUnreachableError("the connection was cut")
         if failure is not None:
-            raise self._lost(failure)
+            raise self._name_device(failure)
 
-    def _lost(self, failure: NatdeployError) -> NatdeployError:
+    def _name_device(self, failure: NatdeployError) -> NatdeployError:
         return type(failure)(f"{self._name}: {failure.message}", hint=failure.hint)
 
-    def _stderr(self) -> str:
+    def _read_stderr(self) -> str:
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace")
 
@@ -283,7 +285,7 @@ class Connection:
 
     def _kill(self, pid_file: str) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._call(self._link.further(_shell(_KILL, pid_file)), CLOSE_S, b"")
+            self._call(self._link.make_command(_make_shell_line(_KILL, pid_file)), CLOSE_S, b"")
 
     def _call(self, arguments: Sequence[str], timeout_s: float, stdin: bytes) -> Finished:
         done = self._start(arguments, timeout_s, stdin)
@@ -306,26 +308,26 @@ class LocalLink:
         """Folder of natdeploy's own for temporary ones: none."""
         return ""
 
-    def first(self, line: str) -> list[str]:
+    def make_opening_command(self, line: str) -> list[str]:
         """Return the arguments that run a shell line."""
         return ["sh", "-c", line]
 
-    def further(self, line: str) -> list[str]:
+    def make_command(self, line: str) -> list[str]:
         """Return the arguments that run a shell line."""
         return ["sh", "-c", line]
 
-    def push(self, source: Path, target: str) -> list[str]:
+    def make_push_command(self, source: Path, target: str) -> list[str]:
         """Return the arguments that copy a file."""
         return ["cp", "--", str(source), target]
 
-    def failure(self, exit_code: int, stderr: str) -> None:
+    def interpret_failure(self, exit_code: int, stderr: str) -> None:
         """Return None: there is nothing to be lost."""
 
     def close(self) -> None:
         """Do nothing."""
 
 
-def _shell(script: str, *arguments: str) -> str:
+def _make_shell_line(script: str, *arguments: str) -> str:
     return shlex.join(["sh", "-c", script, "sh", *arguments])
 
 

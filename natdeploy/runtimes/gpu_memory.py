@@ -25,7 +25,7 @@ class Memory(Protocol):
         """Return a buffer of float32 values."""
         ...
 
-    def address(self, buffer: Any) -> int:  # noqa: ANN401
+    def get_address(self, buffer: Any) -> int:  # noqa: ANN401
         """Return where a buffer lies."""
         ...
 
@@ -64,7 +64,7 @@ class TorchMemory:
         """Return a buffer of float32 values."""
         return self._torch.empty(shape, dtype=self._torch.float32, device="cuda")
 
-    def address(self, buffer: Any) -> int:  # noqa: ANN401
+    def get_address(self, buffer: Any) -> int:  # noqa: ANN401
         """Return where a buffer lies."""
         return int(buffer.data_ptr())
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.ports import Images
-from natdeploy.runtimes.model_input import model_input, require_file, require_threads
+from natdeploy.runtimes.model_input import read_model_input, require_file, require_threads
 from natdeploy.runtimes.quiet import silence
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class LitertRuntime:
         Raises:
             MissingRuntimeError: None is.
         """
-        package = _package().__name__.partition(".")[0]
+        package = _import_package().__name__.partition(".")[0]
         return importlib.metadata.version(package.replace("_", "-"))
 
     def open(self, path: Path, *, threads: int) -> LitertSession:
@@ -81,7 +81,7 @@ class LitertSession:
             raise InputError(msg)
         self._interpreter = interpreter
         self._indices = inputs[0]["index"], outputs[0]["index"]
-        self._input = model_input(path, inputs[0]["shape"].tolist())
+        self._input = read_model_input(path, inputs[0]["shape"].tolist())
         self._quantization = inputs[0]["quantization"] if types[0] == "int8" else None
 
     @property
@@ -108,12 +108,12 @@ class LitertSession:
         return invoke
 
     def _call(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
-        self._interpreter.set_tensor(self._indices[0], self._as_stored(part))
+        self._interpreter.set_tensor(self._indices[0], self._quantize(part))
         self._interpreter.invoke()
         result: NDArray[np.float32] = self._interpreter.get_tensor(self._indices[1])
         return result
 
-    def _as_stored(self, part: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.int8]:
+    def _quantize(self, part: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.int8]:
         """Return values as the input tensor holds them: of int8, the nearest steps of its scale."""
         if self._quantization is None:
             return part
@@ -130,7 +130,7 @@ def open_interpreter(path: Path, *, threads: int) -> Interpreter:
         InputError: The file is missing, or is not a model that LiteRT takes.
     """
     require_threads(threads)
-    package = _package()
+    package = _import_package()
     require_file(path)
     try:
         with silence(stderr=True):
@@ -145,7 +145,7 @@ def open_interpreter(path: Path, *, threads: int) -> Interpreter:
     return interpreter
 
 
-def _package() -> ModuleType:
+def _import_package() -> ModuleType:
     for name in _PACKAGES:
         try:
             with silence(stderr=True):

@@ -47,11 +47,11 @@ def read_delegation(path: Path) -> Delegation:
     own = [node for node in nodes if node["op_name"] != _DELEGATE]
     delegates = [node for node in nodes if node["op_name"] == _DELEGATE]
     results = {item["index"] for item in interpreter.get_output_details()}
-    outside = collections.Counter(node["op_name"] for node in _outside(own, delegates, results))
+    outside = collections.Counter(node["op_name"] for node in _find_outside(own, delegates, results))
     return Delegation(partitions=len(delegates), operators=len(own), outside=dict(outside.most_common()))
 
 
-def _outside(
+def _find_outside(
     own: Sequence[Mapping[str, Any]], delegates: Sequence[Mapping[str, Any]], results: set[int]
 ) -> list[Mapping[str, Any]]:
     """Return the operators that no delegate runs: what they give is wanted, and no delegate gives it."""

@@ -52,17 +52,17 @@ class ModelInput:
 
     def run(self, call: Callable[[NDArray[np.float32]], NDArray[np.float32]], images: Images) -> NDArray[np.float32]:
         """Map `n x 3 x r x r` images to `n x classes` outputs by calls of `batch` images each, or of a few."""
-        outputs = [np.array(call(part)).reshape(len(part), -1) for part in self._parts(self.arrange(images))]
+        outputs = [np.array(call(part)).reshape(len(part), -1) for part in self._split(self.arrange(images))]
         return np.concatenate(outputs)[: len(images)]
 
-    def _parts(self, arranged: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    def _split(self, arranged: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         count = _ANY_BATCH if self.any_batch else self.batch
         for start in range(0, len(arranged), count):
             part = arranged[start : start + count]
             yield part if len(part) == count or self.any_batch else np.resize(part, self.shape)
 
 
-def model_input(path: Path, shape: Sequence[object]) -> ModelInput:
+def read_model_input(path: Path, shape: Sequence[object]) -> ModelInput:
     """Read the input shape that a model file states; a batch that it leaves open counts as 1.
 
     Raises:

@@ -16,7 +16,7 @@ import numpy as np
 from natdeploy.core.operators import ModelProfile, Node
 from natdeploy.errors import InputError
 from natdeploy.ports import Images
-from natdeploy.runtimes.onnx_runtime import session_options
+from natdeploy.runtimes.onnx_runtime import make_session_options
 
 _EVENT_SUFFIX = "_kernel_time"
 
@@ -38,7 +38,7 @@ def profile_model(
         MissingRuntimeError: ONNX Runtime is not installed.
         InputError: The runtime wrote no operator times.
     """
-    options = session_options(threads=threads)
+    options = make_session_options(threads=threads)
     runtime, onnx = importlib.import_module("onnxruntime"), importlib.import_module("onnx")
     with tempfile.TemporaryDirectory(dir=folder) as own:
         optimized = Path(own) / "optimized.onnx"
@@ -66,7 +66,7 @@ def read_profile(graph_nodes: Sequence[Any], events: Sequence[dict[str, Any]]) -
     Raises:
         InputError: There are no operator times, or not one for each operator and run.
     """
-    times = _durations(events)
+    times = _collect_durations(events)
     unknown = set(times) - {node.name for node in graph_nodes}
     timed = [node for node in graph_nodes if node.name in times]
     counts = {len(durations) for durations in times.values()}
@@ -75,13 +75,13 @@ def read_profile(graph_nodes: Sequence[Any], events: Sequence[dict[str, Any]]) -
         raise InputError(msg)
     nodes = tuple(
         Node(name=node.name, op=node.op_type, consumers=consumers)
-        for node, consumers in zip(timed, _consumers(timed), strict=True)
+        for node, consumers in zip(timed, _find_consumers(timed), strict=True)
     )
     columns = np.array([times[node.name] for node in nodes], dtype=np.float64)
     return ModelProfile(nodes=nodes, times_us=columns.T, with_overhead=True)
 
 
-def _durations(events: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+def _collect_durations(events: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
     times: dict[str, list[float]] = defaultdict(list)
     for event in events:
         if event["cat"] == "Node" and event["name"].endswith(_EVENT_SUFFIX):
@@ -89,7 +89,7 @@ def _durations(events: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
     return times
 
 
-def _consumers(nodes: Sequence[Any]) -> list[tuple[int, ...]]:
+def _find_consumers(nodes: Sequence[Any]) -> list[tuple[int, ...]]:
     readers: dict[str, list[int]] = defaultdict(list)
     for place, node in enumerate(nodes):
         for name in node.input:

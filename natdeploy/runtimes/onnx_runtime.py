@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.ports import Images
 from natdeploy.runtimes import agent
-from natdeploy.runtimes.model_input import model_input, require_file, require_threads
+from natdeploy.runtimes.model_input import read_model_input, require_file, require_threads
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, SessionOptions
@@ -53,7 +53,7 @@ class OnnxRuntime:
         Raises:
             MissingRuntimeError: None is.
         """
-        return str(_package().__version__)
+        return str(_import_package().__version__)
 
     def open(self, path: Path, *, threads: int) -> OnnxSession:
         """Open an ONNX file.
@@ -62,15 +62,15 @@ class OnnxRuntime:
             MissingRuntimeError: ONNX Runtime is not installed.
             InputError: The file is missing, or is not a model of one image input and one output.
         """
-        package = _package()
+        package = _import_package()
         require_file(path)
-        options = session_options(threads=threads)
+        options = make_session_options(threads=threads)
         provider = _PROVIDERS[self.processor]
         self._require(provider, package.get_available_providers())
         try:
             session = package.InferenceSession(str(path), options, providers=[provider])
-        except agent.onnx_errors(package) as error:
-            msg = f"{path}: not a model that ONNX Runtime takes: {_reason(error)}"
+        except agent.find_onnx_errors(package) as error:
+            msg = f"{path}: not a model that ONNX Runtime takes: {_extract_reason(error)}"
             raise InputError(msg) from error
         self._require(provider, session.get_providers())
         return OnnxSession(session, path, processor=self.processor)
@@ -103,7 +103,7 @@ class OnnxSession:
         self._session = session
         self._processor = processor
         self._names = inputs[0].name, outputs[0].name
-        self._input = model_input(path, inputs[0].shape)
+        self._input = read_model_input(path, inputs[0].shape)
 
     @property
     def input_size(self) -> int:
@@ -125,7 +125,7 @@ class OnnxSession:
             InputError: The image has another shape.
         """
         arranged = np.resize(self._input.arrange(image), self._input.shape)
-        return agent.onnx_call(_package(), self._session, arranged, self._processor)
+        return agent.make_onnx_call(_import_package(), self._session, arranged, self._processor)
 
     def _call(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
         name, output = self._names
@@ -133,7 +133,7 @@ class OnnxSession:
         return result
 
 
-def session_options(*, threads: int) -> SessionOptions:
+def make_session_options(*, threads: int) -> SessionOptions:
     """Return the options that natdeploy measures with: `threads` threads that do not spin, one operator at a time.
 
     Raises:
@@ -141,12 +141,12 @@ def session_options(*, threads: int) -> SessionOptions:
         InputError: `threads` is below 1.
     """
     require_threads(threads)
-    package = _package()
-    options: SessionOptions = agent.onnx_options(package, threads)
+    package = _import_package()
+    options: SessionOptions = agent.make_onnx_options(package, threads)
     return options
 
 
-def _package() -> ModuleType:
+def _import_package() -> ModuleType:
     try:
         return importlib.import_module("onnxruntime")
     except ImportError as error:
@@ -154,6 +154,6 @@ def _package() -> ModuleType:
         raise MissingRuntimeError(msg, hint="pip install onnxruntime") from error
 
 
-def _reason(error: Exception) -> str:
+def _extract_reason(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rpartition(" failed:")[2].strip()

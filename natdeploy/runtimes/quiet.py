@@ -24,7 +24,7 @@ def silence(*, stderr: bool = False) -> Iterator[None]:
         warnings.simplefilter("ignore")
         sink = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123
         for number in (1, 2) if stderr else (1,):
-            stack.enter_context(_descriptor_to(number, sink.fileno()))
+            stack.enter_context(_redirect_descriptor(number, sink.fileno()))
         stack.enter_context(contextlib.redirect_stdout(sink))
         if stderr:
             stack.enter_context(contextlib.redirect_stderr(sink))
@@ -48,7 +48,7 @@ def restore_process_state() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _descriptor_to(number: int, sink: int) -> Iterator[None]:
+def _redirect_descriptor(number: int, sink: int) -> Iterator[None]:
     _flush()
     try:
         saved = os.dup(number)

@@ -47,22 +47,22 @@ class SshLink:
         """Folder of natdeploy's own on the device for temporary ones: none."""
         return ""
 
-    def first(self, line: str) -> list[str]:
+    def make_opening_command(self, line: str) -> list[str]:
         """Return the arguments that open the connection and run a shell line."""
-        return self._arguments(line, "ControlMaster=yes")
+        return self._make_ssh_command(line, "ControlMaster=yes")
 
-    def further(self, line: str) -> list[str]:
+    def make_command(self, line: str) -> list[str]:
         """Return the arguments that run a shell line over the open connection."""
-        return self._arguments(line, *_ONLY_SHARED)
+        return self._make_ssh_command(line, *_ONLY_SHARED)
 
-    def push(self, source: Path, target: str) -> None:
+    def make_push_command(self, source: Path, target: str) -> None:
         """Return None: files go through commands."""
 
-    def failure(self, exit_code: int, stderr: str) -> NatdeployError | None:
+    def interpret_failure(self, exit_code: int, stderr: str) -> NatdeployError | None:
         """Return what went wrong where ssh itself failed."""
         if exit_code != _OWN_FAILURE:
             return None
-        for pattern, reason, hint in self._known():
+        for pattern, reason, hint in self._list_known_failures():
             if re.search(pattern, stderr):
                 return DeviceUnreachableError(reason, hint=hint)
         lines = [line.strip() for line in stderr.splitlines() if line.strip()]
@@ -72,12 +72,12 @@ class SshLink:
         """Remove the socket's folder."""
         shutil.rmtree(self._control, ignore_errors=True)
 
-    def _arguments(self, line: str, *options: str) -> list[str]:
+    def _make_ssh_command(self, line: str, *options: str) -> list[str]:
         stated = [part for option in (*options, *_OPTIONS) for part in ("-o", option)]
         port = [] if self._port is None else ["-p", str(self._port)]
         return ["ssh", "-T", "-S", str(self._control / "socket"), *stated, *port, "--", self._address, line]
 
-    def _known(self) -> tuple[tuple[str, str, str], ...]:
+    def _list_known_failures(self) -> tuple[tuple[str, str, str], ...]:
         port = "" if self._port is None else f" -p {self._port}"
         login = f"ssh{port} {self._address}"
         host = self._address.rpartition("@")[2]

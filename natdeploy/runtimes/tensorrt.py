@@ -16,7 +16,7 @@ import numpy as np
 from natdeploy.errors import InputError
 from natdeploy.ports import Images
 from natdeploy.runtimes.gpu_memory import Memory, TorchMemory, Values
-from natdeploy.runtimes.model_input import ModelInput, model_input, require_file, require_threads
+from natdeploy.runtimes.model_input import ModelInput, read_model_input, require_file, require_threads
 from natdeploy.runtimes.tensorrt_package import Log, get_version, import_tensorrt
 
 
@@ -65,13 +65,13 @@ class TensorrtRuntime:
         require_file(path)
         require_threads(threads)
         memory, log = self._memory(), Log()
-        runtime = trt.Runtime(log.logger(trt))
+        runtime = trt.Runtime(log.make_logger(trt))
         engine = runtime.deserialize_cuda_engine(path.read_bytes())
         context = None if engine is None else engine.create_execution_context()
         if context is None:
             what = f"{path}: not a model that TensorRT {get_version(trt)} takes"
-            raise log.failure(what)
-        return TensorrtSession(path, memory, context, _tensors(trt, engine), kept=(runtime, engine))
+            raise log.make_error(what)
+        return TensorrtSession(path, memory, context, _list_tensors(trt, engine), kept=(runtime, engine))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,11 +111,11 @@ class TensorrtSession:
         self._path = path
         self._memory = memory
         self._kept = kept
-        self._input: ModelInput = model_input(path, inputs[0].shape)
+        self._input: ModelInput = read_model_input(path, inputs[0].shape)
         self._buffers = {tensor.name: memory.allocate(tensor.shape) for tensor in tensors}
         self._into = self._buffers[inputs[0].name]
         self._out = next(self._buffers[tensor.name] for tensor in tensors if not tensor.is_input)
-        self._launch = self._launcher(context)
+        self._launch = self._make_launcher(context)
 
     @property
     def input_size(self) -> int:
@@ -150,8 +150,8 @@ class TensorrtSession:
             raise InputError(msg)
         self._memory.wait()
 
-    def _launcher(self, context: Any) -> Callable[[], bool]:  # noqa: ANN401
-        addresses = {name: self._memory.address(buffer) for name, buffer in self._buffers.items()}
+    def _make_launcher(self, context: Any) -> Callable[[], bool]:  # noqa: ANN401
+        addresses = {name: self._memory.get_address(buffer) for name, buffer in self._buffers.items()}
         stream = self._memory.stream
         if not hasattr(context, "execute_async_v3"):
             return lambda: bool(context.execute_async_v2(list(addresses.values()), stream))
@@ -160,7 +160,7 @@ class TensorrtSession:
         return lambda: bool(context.execute_async_v3(stream))
 
 
-def _tensors(trt: Any, engine: Any) -> list[_Tensor]:  # noqa: ANN401
+def _list_tensors(trt: Any, engine: Any) -> list[_Tensor]:  # noqa: ANN401
     if hasattr(engine, "num_io_tensors"):
         names = [engine.get_tensor_name(number) for number in range(engine.num_io_tensors)]
         return [

@@ -67,35 +67,35 @@ class TensorrtBuilder:
         trt = import_tensorrt()
         require_file(onnx)
         log = Log()
-        logger = log.logger(trt)
-        builder = _builder(trt, logger, log)
-        network = builder.create_network(_network_flags(trt))
+        logger = log.make_logger(trt)
+        builder = _create_builder(trt, logger, log)
+        network = builder.create_network(_get_network_flags(trt))
         parser = trt.OnnxParser(network, logger)
         if not parser.parse(onnx.read_bytes()):
             log.lines += [f"[TRT] [E] {parser.get_error(number).desc()}" for number in range(parser.num_errors)]
             what = f"TensorRT {get_version(trt)} cannot import {onnx.name}"
-            raise log.failure(what)
+            raise log.make_error(what)
         config = builder.create_builder_config()
         _limit_workspace(trt, config, self._workspace_mib)
         _set_precision(trt, config, self._precision if self.sets_precision else "fp32")
         plan = builder.build_serialized_network(network, config)
         if plan is None:
             what = f"TensorRT {get_version(trt)} built no engine of {onnx.name}"
-            raise log.failure(what)
+            raise log.make_error(what)
         with writing(target):
             target.write_bytes(bytes(memoryview(plan)))
         return "".join(f"{line}\n" for line in log.lines)
 
 
-def _builder(trt: Any, logger: Any, log: Log) -> Any:  # noqa: ANN401
+def _create_builder(trt: Any, logger: Any, log: Log) -> Any:  # noqa: ANN401
     try:
         return trt.Builder(logger)
     except TypeError as error:
         # the bindings say so where the library returns nothing, as it does without a GPU
-        raise MissingRuntimeError(log.failure("TensorRT cannot build here").message, hint=INSTALL) from error
+        raise MissingRuntimeError(log.make_error("TensorRT cannot build here").message, hint=INSTALL) from error
 
 
-def _network_flags(trt: Any) -> int:  # noqa: ANN401
+def _get_network_flags(trt: Any) -> int:  # noqa: ANN401
     """Batches stand in the shapes: said until 9, ignored in 10, and not to be said from 11 on."""
     flags = trt.NetworkDefinitionCreationFlag
     return 1 << int(flags.EXPLICIT_BATCH) if hasattr(flags, "EXPLICIT_BATCH") else 0

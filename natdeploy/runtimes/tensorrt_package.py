@@ -18,7 +18,7 @@ class Log:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def logger(self, trt: Any) -> Any:  # noqa: ANN401
+    def make_logger(self, trt: Any) -> Any:  # noqa: ANN401
         """Return a logger that keeps what is said."""
 
         def log(_: object, severity: Any, message: str) -> None:  # noqa: ANN401
@@ -28,7 +28,7 @@ class Log:
 
         return type("Logger", (trt.ILogger,), {"log": log})()
 
-    def failure(self, what: str) -> InputError:
+    def make_error(self, what: str) -> InputError:
         """Return the error of something that failed, with the reason that was said."""
         known = find_reason("\n".join(self.lines))
         if known is not None:

@@ -62,7 +62,7 @@ class RunStats:
         return self.mean_ms if self.median_ms is None else self.median_ms
 
 
-def latency_stats(calls: Sequence[RunStats]) -> LatencyStats:
+def combine_runs(calls: Sequence[RunStats]) -> LatencyStats:
     """Join several calls of a program into one latency.
 
     Some builds tell nothing but means, and one call may fall into a bad moment: the median over five calls or more is
@@ -109,7 +109,7 @@ def load_json(text: str, source: str) -> object:
         raise InputError(msg) from error
 
 
-def json_number(record: Mapping[str, object], key: str, place: str) -> float:
+def get_json_number(record: Mapping[str, object], key: str, place: str) -> float:
     """Return a number of a JSON object.
 
     Args:

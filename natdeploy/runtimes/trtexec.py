@@ -28,7 +28,7 @@ _ESSENTIAL = (
     "--dumpProfile",
     "--exportProfile",
 )
-_FLIPPED = "--includeDataTransfers"
+_NEW_DEFAULTS = "--includeDataTransfers"
 _OTHER_TRTEXEC = "use the trtexec of TensorRT 8.0 to 11; on a Jetson it is /usr/src/tensorrt/bin/trtexec"
 
 
@@ -59,14 +59,14 @@ class TrtexecFlags:
             raise InputError(msg, hint=_OTHER_TRTEXEC)
         return cls(known=known, version=find_version(text))
 
-    def first(self, *flags: str) -> str | None:
+    def find_first(self, *flags: str) -> str | None:
         """Return the first of `flags` that this trtexec knows, None if it knows none of them."""
         return next((flag for flag in flags if flag in self.known), None)
 
     @property
-    def flipped(self) -> bool:
+    def has_new_defaults(self) -> bool:
         """Whether CUDA graph and spin-wait are on, and data transfers off, unless an option says otherwise (11)."""
-        return _FLIPPED in self.known
+        return _NEW_DEFAULTS in self.known
 
     def __str__(self) -> str:
         return "trtexec" if self.version is None else f"trtexec of TensorRT {format_version(self.version)}"
@@ -102,7 +102,7 @@ class EngineRun:
                 raise InputError(msg)
 
 
-def build_arguments(
+def make_build_arguments(
     flags: TrtexecFlags,
     *,
     onnx: str,
@@ -124,27 +124,27 @@ def build_arguments(
     Raises:
         InputError: This trtexec cannot do it.
     """
-    arguments = [f"--onnx={onnx}", f"--saveEngine={engine}", *_precision(flags, precision)]
-    arguments.append(_workspace(flags, workspace_mib))
-    build_only = flags.first("--skipInference", "--buildOnly")
+    arguments = [f"--onnx={onnx}", f"--saveEngine={engine}", *_make_precision_arguments(flags, precision)]
+    arguments.append(_make_workspace_argument(flags, workspace_mib))
+    build_only = flags.find_first("--skipInference", "--buildOnly")
     if build_only is None:
-        raise _cannot(flags, "build an engine without running it", "--skipInference", "--buildOnly")
+        raise _make_cannot_error(flags, "build an engine without running it", "--skipInference", "--buildOnly")
     arguments.append(build_only)
-    if timing_cache is not None and flags.first("--timingCacheFile"):
+    if timing_cache is not None and flags.find_first("--timingCacheFile"):
         arguments.append(f"--timingCacheFile={timing_cache}")
-    return arguments + _verbosity(flags)
+    return arguments + _make_verbosity_arguments(flags)
 
 
-def timing_arguments(flags: TrtexecFlags, *, engine: str, times: str, run: EngineRun) -> list[str]:
+def make_timing_arguments(flags: TrtexecFlags, *, engine: str, times: str, run: EngineRun) -> list[str]:
     """Return the arguments that time a built engine and write every run's times to the file `times`.
 
     Raises:
         InputError: This trtexec cannot do it.
     """
-    return [*_run(flags, engine, run), f"--exportTimes={times}"]
+    return [*_make_run_arguments(flags, engine, run), f"--exportTimes={times}"]
 
 
-def profile_arguments(
+def make_profile_arguments(
     flags: TrtexecFlags, *, engine: str, profile: str, run: EngineRun, layer_info: str | None = None
 ) -> list[str]:
     """Return the arguments that time each layer of a built engine, apart from the run that is timed as a whole.
@@ -162,18 +162,18 @@ def profile_arguments(
     if run.cuda_graph:
         msg = "layers cannot be timed within a CUDA graph"
         raise InputError(msg, hint="profile without the CUDA graph; only the whole network can be timed with it")
-    arguments = [*_run(flags, engine, run), "--dumpProfile"]
-    if flags.first("--separateProfileRun"):
+    arguments = [*_make_run_arguments(flags, engine, run), "--dumpProfile"]
+    if flags.find_first("--separateProfileRun"):
         arguments.append("--separateProfileRun")
-    elif not flags.flipped:
-        raise _cannot(flags, "profile apart from the timed run", "--separateProfileRun")
+    elif not flags.has_new_defaults:
+        raise _make_cannot_error(flags, "profile apart from the timed run", "--separateProfileRun")
     arguments.append(f"--exportProfile={profile}")
     if layer_info is not None and writes_layer_info(flags):
         arguments.append(f"--exportLayerInfo={layer_info}")
-    return arguments + _verbosity(flags)
+    return arguments + _make_verbosity_arguments(flags)
 
 
-def output_arguments(flags: TrtexecFlags, *, engine: str, name: str, values: str, output: str) -> list[str]:
+def make_output_arguments(flags: TrtexecFlags, *, engine: str, name: str, values: str, output: str) -> list[str]:
     """Return the arguments that run a built engine once on given values.
 
     Args:
@@ -192,7 +192,7 @@ def output_arguments(flags: TrtexecFlags, *, engine: str, name: str, values: str
         "--warmUp=0",
         "--duration=0",
         "--iterations=1",
-        *_switch(flags, wanted=True, on="--includeDataTransfers", off="--noDataTransfers"),
+        *_choose_switch(flags, wanted=True, on="--includeDataTransfers", off="--noDataTransfers"),
         f"--exportOutput={output}",
     ]
 
@@ -222,30 +222,30 @@ def format_version(version: Version) -> str:
     return ".".join(map(str, version))
 
 
-def _run(flags: TrtexecFlags, engine: str, run: EngineRun) -> list[str]:
+def _make_run_arguments(flags: TrtexecFlags, engine: str, run: EngineRun) -> list[str]:
     return [
         f"--loadEngine={engine}",
         f"--warmUp={run.warmup_ms}",
         f"--duration={run.duration_s}",
         f"--iterations={run.iterations}",
         "--avgRuns=1",
-        *_switch(flags, wanted=run.transfers, on="--includeDataTransfers", off="--noDataTransfers"),
-        *_switch(flags, wanted=run.spin_wait, on="--useSpinWait", off="--noSpinWait"),
-        *_switch(flags, wanted=run.cuda_graph, on="--useCudaGraph", off="--noCudaGraph"),
+        *_choose_switch(flags, wanted=run.transfers, on="--includeDataTransfers", off="--noDataTransfers"),
+        *_choose_switch(flags, wanted=run.spin_wait, on="--useSpinWait", off="--noSpinWait"),
+        *_choose_switch(flags, wanted=run.cuda_graph, on="--useCudaGraph", off="--noCudaGraph"),
     ]
 
 
-def _switch(flags: TrtexecFlags, *, wanted: bool, on: str, off: str) -> list[str]:
+def _choose_switch(flags: TrtexecFlags, *, wanted: bool, on: str, off: str) -> list[str]:
     """Return what states `wanted`: nothing where the only option that is known states the opposite."""
     chosen, opposite = (on, off) if wanted else (off, on)
     if chosen in flags.known:
         return [chosen]
     if opposite in flags.known:
         return []
-    raise _cannot(flags, f"tell whether {on} holds", on, off)
+    raise _make_cannot_error(flags, f"tell whether {on} holds", on, off)
 
 
-def _precision(flags: TrtexecFlags, precision: str) -> list[str]:
+def _make_precision_arguments(flags: TrtexecFlags, precision: str) -> list[str]:
     if precision not in PRECISIONS:
         msg = f"unknown precision {precision!r} (known: {', '.join(PRECISIONS)})"
         raise InputError(msg)
@@ -259,7 +259,7 @@ def _precision(flags: TrtexecFlags, precision: str) -> list[str]:
     return [flag]
 
 
-def _workspace(flags: TrtexecFlags, workspace_mib: int) -> str:
+def _make_workspace_argument(flags: TrtexecFlags, workspace_mib: int) -> str:
     if workspace_mib < 1:
         msg = f"workspace_mib is {workspace_mib}: it must be at least 1"
         raise InputError(msg)
@@ -267,12 +267,12 @@ def _workspace(flags: TrtexecFlags, workspace_mib: int) -> str:
         return f"--memPoolSize=workspace:{workspace_mib}"
     if "--workspace" in flags.known:
         return f"--workspace={workspace_mib}"
-    raise _cannot(flags, "limit the workspace", "--memPoolSize", "--workspace")
+    raise _make_cannot_error(flags, "limit the workspace", "--memPoolSize", "--workspace")
 
 
-def _verbosity(flags: TrtexecFlags) -> list[str]:
+def _make_verbosity_arguments(flags: TrtexecFlags) -> list[str]:
     return ["--profilingVerbosity=detailed"] if "--profilingVerbosity" in flags.known else []
 
 
-def _cannot(flags: TrtexecFlags, what: str, *wanted: str) -> InputError:
+def _make_cannot_error(flags: TrtexecFlags, what: str, *wanted: str) -> InputError:
     return InputError(f"{flags} cannot {what}: it has no {' and no '.join(wanted)}", hint=_OTHER_TRTEXEC)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.errors import InputError
-from natdeploy.runtimes.tool_output import json_number, load_json
+from natdeploy.runtimes.tool_output import get_json_number, load_json
 from natdeploy.runtimes.trtexec import Version
 
 _TIMES = (
@@ -86,14 +86,14 @@ def read_times(text: str, *, warmup_ms: float, version: Version, source: str = "
     Raises:
         InputError: The file is damaged or of an unknown layout, a time is zero, or no run is left.
     """
-    rows = _objects(load_json(text, source), source)
+    rows = _require_objects(load_json(text, source), source)
     times = []
     for number, row in enumerate(rows, start=1):
         place = f"{source}, run {number}"
         if set(row) not in (set(_TIMES), {*_TIMES, _OLD_TIME}):
             msg = f"{place}: unknown layout: {sorted(set(row) ^ set(_TIMES))} is lacking or new"
             raise InputError(msg)
-        begun, computed = json_number(row, "startComputeMs", place), _compute_ms(row, place)
+        begun, computed = get_json_number(row, "startComputeMs", place), _read_compute_ms(row, place)
         if version >= _WITHOUT_WARMUP or begun >= warmup_ms:
             times.append(computed)
     if not times:
@@ -108,12 +108,12 @@ def read_profile(text: str, *, source: str = "profile") -> list[LayerTime]:
     Raises:
         InputError: The file is damaged or of an unknown layout, or its figures contradict each other.
     """
-    rows = _objects(load_json(text, source), source)
+    rows = _require_objects(load_json(text, source), source)
     if not rows or set(rows[0]) != {"count"}:
         msg = f"{source}: it does not begin with the count of runs"
         raise InputError(msg)
-    count = json_number(rows[0], "count", source)
-    layers = [_layer_time(row, count, f"{source}, layer {number}") for number, row in enumerate(rows[1:], start=1)]
+    count = get_json_number(rows[0], "count", source)
+    layers = [_read_layer_time(row, count, f"{source}, layer {number}") for number, row in enumerate(rows[1:], start=1)]
     if sum(layer.mean_ms for layer in layers) <= 0:
         msg = f"{source}: no layer took any time"
         raise InputError(msg)
@@ -131,7 +131,7 @@ def read_layer_info(text: str, *, source: str = "layer info") -> list[LayerInfo]
     if not isinstance(layers, list) or not layers:
         msg = f"{source}: it has no list 'Layers'"
         raise InputError(msg)
-    return [_layer_info(layer, f"{source}, layer {number}") for number, layer in enumerate(layers, start=1)]
+    return [_read_layer_info(layer, f"{source}, layer {number}") for number, layer in enumerate(layers, start=1)]
 
 
 def read_outputs(text: str, *, source: str = "outputs") -> NDArray[np.float32]:
@@ -142,7 +142,7 @@ def read_outputs(text: str, *, source: str = "outputs") -> NDArray[np.float32]:
     Raises:
         InputError: The file is damaged or of an unknown layout, or there is more than one output.
     """
-    rows = _objects(load_json(_NOT_A_NUMBER.sub("null", text), source), source)
+    rows = _require_objects(load_json(_NOT_A_NUMBER.sub("null", text), source), source)
     if len(rows) != 1 or set(rows[0]) != _OUTPUT:
         msg = f"{source}: not one output with {', '.join(sorted(_OUTPUT))}"
         raise InputError(msg)
@@ -154,19 +154,19 @@ def read_outputs(text: str, *, source: str = "outputs") -> NDArray[np.float32]:
     if math.prod(shape) != len(values):
         msg = f"{source}: {len(values)} values are not {dimensions}"
         raise InputError(msg)
-    numbers = [math.nan if value is None else _output_number(value, source) for value in values]
+    numbers = [math.nan if value is None else _read_output_number(value, source) for value in values]
     return np.array(numbers, dtype=np.float32).reshape(shape)
 
 
-def _objects(document: object, source: str) -> Sequence[dict[str, Any]]:
+def _require_objects(document: object, source: str) -> Sequence[dict[str, Any]]:
     if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
         msg = f"{source}: not a list of objects"
         raise InputError(msg)
     return document
 
 
-def _compute_ms(row: dict[str, Any], place: str) -> float:
-    begin, end, computed = (json_number(row, key, place) for key in ("startComputeMs", "endComputeMs", "computeMs"))
+def _read_compute_ms(row: dict[str, Any], place: str) -> float:
+    begin, end, computed = (get_json_number(row, key, place) for key in ("startComputeMs", "endComputeMs", "computeMs"))
     if computed <= 0:
         msg = f"{place}: computeMs is {computed:g}: a latency is a positive number of milliseconds"
         raise InputError(msg)
@@ -176,19 +176,19 @@ def _compute_ms(row: dict[str, Any], place: str) -> float:
     return computed
 
 
-def _output_number(value: object, source: str) -> float:
+def _read_output_number(value: object, source: str) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     msg = f"{source}: {str(value)[:40]!r} is not a number"
     raise InputError(msg)
 
 
-def _layer_time(row: dict[str, Any], count: float, place: str) -> LayerTime:
+def _read_layer_time(row: dict[str, Any], count: float, place: str) -> LayerTime:
     if set(row) not in (_PROFILE, {*_PROFILE, "medianMs"}) or not isinstance(row["name"], str):
         msg = f"{place}: unknown layout: {sorted(row)}"
         raise InputError(msg)
-    total, mean, percent = (json_number(row, key, place) for key in ("timeMs", "averageMs", "percentage"))
-    median = json_number(row, "medianMs", place) if "medianMs" in row else None
+    total, mean, percent = (get_json_number(row, key, place) for key in ("timeMs", "averageMs", "percentage"))
+    median = get_json_number(row, "medianMs", place) if "medianMs" in row else None
     if abs(mean * count - total) > _PRINTED * total or percent > 100 * (1 + _PRINTED):
         msg = f"{place}: {mean:g} ms on average of {count:g} runs are not {total:g} ms, or {percent:g} % too much"
         raise InputError(msg)
@@ -198,7 +198,7 @@ def _layer_time(row: dict[str, Any], count: float, place: str) -> LayerTime:
     return LayerTime(name=row["name"], mean_ms=mean, median_ms=median, percent=percent)
 
 
-def _layer_info(layer: object, place: str) -> LayerInfo:
+def _read_layer_info(layer: object, place: str) -> LayerInfo:
     if isinstance(layer, str) and layer:
         return LayerInfo(name=layer)
     fields = [layer.get(key, "") for key in ("Name", "LayerType", "Metadata")] if isinstance(layer, dict) else []

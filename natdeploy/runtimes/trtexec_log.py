@@ -67,7 +67,7 @@ def require_success(text: str, *, source: str = "trtexec log", exit_code: int = 
     lines = text.splitlines()
     errors = [number for number, line in enumerate(lines) if _is_error(line)]
     if errors or exit_code != 0 or "FAILED" in verdicts[-1:]:
-        raise _failure(lines, errors, source, exit_code)
+        raise _make_failure_error(lines, errors, source, exit_code)
     if verdicts[-1:] != ["PASSED"]:
         msg = f"{source}: trtexec did not finish: there is no '&&&& PASSED' line at its end"
         raise InputError(msg, hint="the output was cut short, or trtexec was killed; look at the device's memory")
@@ -94,7 +94,7 @@ def find_reason(text: str) -> tuple[int, str, str] | None:
     return None
 
 
-def _failure(lines: list[str], errors: list[int], source: str, exit_code: int) -> InputError:
+def _make_failure_error(lines: list[str], errors: list[int], source: str, exit_code: int) -> InputError:
     known = find_reason("\n".join(lines))
     if known is not None:
         number, reason, hint = known

@@ -14,7 +14,7 @@ from natdeploy.runtimes.trtexec_files import LayerInfo, LayerTime
 REFORMAT = "Reformat"
 _COPY = re.compile(r"^Reformat| copy$", re.IGNORECASE)
 _SHUFFLE = re.compile(
-    r"\[Shuffle\]|^(?:copied_)?(?:un)?(?:squeeze|reshape|shuffle|transpose)(?:_node)?_(?:before|after|between)_",
+    r"\[Shuffle\]|^(?:copied_)?(?:un)?(?:squeeze|reshape|shuffle|transpose)(?:_make_node)?_(?:before|after|between)_",
     re.IGNORECASE,
 )
 _FOREIGN = re.compile(r"ForeignNode\[(.+?)\.\.\.(.+)\]")
@@ -24,7 +24,7 @@ _WRAPPER = re.compile(r"^(?:PWN\(|\{|\()+|[)}]+$")
 _WHOLE_PERCENT = 1.0
 
 
-def operator_profile(layers: Sequence[LayerTime], infos: Sequence[LayerInfo] = ()) -> ModelProfile:
+def make_operator_profile(layers: Sequence[LayerTime], infos: Sequence[LayerInfo] = ()) -> ModelProfile:
     """Return the layers of an engine as operators, with one run: their medians, or means where there are none.
 
     The name of a fused layer holds those of all its parts, with the first that names a module in front, so that its
@@ -45,7 +45,7 @@ def operator_profile(layers: Sequence[LayerTime], infos: Sequence[LayerInfo] = (
         msg = f"the layer info is of another engine: it has no layer {layers[0].name!r}"
         raise InputError(msg)
     nodes = tuple(
-        _node(layer.name, known.get(layer.name), place, last=place == len(layers) - 1)
+        _make_node(layer.name, known.get(layer.name), place, last=place == len(layers) - 1)
         for place, layer in enumerate(layers)
     )
     times = [layer.mean_ms if layer.median_ms is None else layer.median_ms for layer in layers]
@@ -71,27 +71,29 @@ def _check_complete(layers: Sequence[LayerTime]) -> None:
         raise InputError(msg)
 
 
-def _node(name: str, info: LayerInfo | None, place: int, *, last: bool) -> Node:
-    parts = _parts(name, info)
+def _make_node(name: str, info: LayerInfo | None, place: int, *, last: bool) -> Node:
+    parts = _split_name(name, info)
     kind = info.kind if info else ""
     return Node(
-        name=" + ".join(_named_first(parts)) if parts else REFORMAT,
+        name=" + ".join(_move_module_name_first(parts)) if parts else REFORMAT,
         op=kind if parts else REFORMAT,
         consumers=() if last else (place + 1,),
     )
 
 
-def _parts(name: str, info: LayerInfo | None) -> list[str]:
+def _split_name(name: str, info: LayerInfo | None) -> list[str]:
     """Return the names of the nodes that a layer computes, none if it only moves data."""
     if _COPY.search(name):
         return []
     foreign = _FOREIGN.search(name)
     if foreign or _MYELIN.match(name):
-        return _one_module(name, info.onnx_names if info and info.onnx_names else foreign.groups() if foreign else ())
+        return _require_one_module(
+            name, info.onnx_names if info and info.onnx_names else foreign.groups() if foreign else ()
+        )
     return [_WRAPPER.sub("", part) for part in _PARTS.split(name) if not _SHUFFLE.search(part)]
 
 
-def _one_module(name: str, parts: Sequence[str]) -> list[str]:
+def _require_one_module(name: str, parts: Sequence[str]) -> list[str]:
     if not parts:
         msg = f"layer {name!r} does not tell which part of the network it computes"
         hint = "build the engine with --profilingVerbosity=detailed and give the layer info, or fit whole networks"
@@ -103,6 +105,6 @@ def _one_module(name: str, parts: Sequence[str]) -> list[str]:
     return list(parts)
 
 
-def _named_first(parts: Sequence[str]) -> list[str]:
+def _move_module_name_first(parts: Sequence[str]) -> list[str]:
     first = next((part for part in parts if find_module(part)), parts[0])
     return [first, *(part for part in parts if part != first)]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.ports import Transport
 from natdeploy.runtimes.connection import find_program
-from natdeploy.runtimes.trtexec import TrtexecFlags, Version, build_arguments, format_version
+from natdeploy.runtimes.trtexec import TrtexecFlags, Version, format_version, make_build_arguments
 from natdeploy.runtimes.trtexec_log import require_success
 
 PLACES = ("trtexec", "/usr/src/tensorrt/bin/trtexec")
@@ -44,7 +44,7 @@ class TrtexecProgram:
     build_s: float = BUILD_S
 
     @functools.cached_property
-    def found(self) -> str:
+    def resolved_path(self) -> str:
         """Its path on the device.
 
         Raises:
@@ -61,7 +61,7 @@ class TrtexecProgram:
     @functools.cached_property
     def flags(self) -> TrtexecFlags:
         """What it knows."""
-        done = self.transport.run([self.found, "--help"], timeout_s=HELP_S)
+        done = self.transport.run([self.resolved_path, "--help"], timeout_s=HELP_S)
         return TrtexecFlags.from_help(done.stdout + done.stderr)
 
     @functools.cached_property
@@ -84,10 +84,10 @@ class TrtexecProgram:
             InputError: It failed; the message says why.
             OutputError: The device is full.
         """
-        done = self.transport.run([self.found, *arguments], timeout_s=timeout_s)
+        done = self.transport.run([self.resolved_path, *arguments], timeout_s=timeout_s)
         text = done.stdout + done.stderr
         if _NO_SPACE in text or (_NOT_SAVED.search(text) and self._is_full()):
-            raise self.transport.cannot_write(_NO_SPACE, "what trtexec writes")
+            raise self.transport.make_write_error(_NO_SPACE, "what trtexec writes")
         require_success(text, source=f"trtexec on {self.transport.name}", exit_code=done.exit_code)
         return text
 
@@ -122,7 +122,7 @@ class TrtexecProgram:
         kept = ["sh", f"tensorrt-{format_version(self.version)}.timing", times] if keep_times else []
         if kept:
             self.transport.run(["sh", "-c", _TAKE_CACHE, *kept], timeout_s=RUN_S)
-        arguments = build_arguments(
+        arguments = make_build_arguments(
             self.flags,
             onnx=onnx,
             engine=engine,

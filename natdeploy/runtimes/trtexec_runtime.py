@@ -17,7 +17,7 @@ from natdeploy.errors import NoOutputsError
 from natdeploy.files import writing
 from natdeploy.ports import Images
 from natdeploy.runtimes.model_input import ModelInput, require_file, require_threads
-from natdeploy.runtimes.trtexec import format_version, gives_outputs, output_arguments
+from natdeploy.runtimes.trtexec import format_version, gives_outputs, make_output_arguments
 from natdeploy.runtimes.trtexec_files import read_outputs
 from natdeploy.runtimes.trtexec_program import TrtexecProgram
 
@@ -175,7 +175,7 @@ class TrtexecSession:
                 path.write_bytes(part.tobytes())
             program.transport.send(path, values)
         output = f"{next(self._numbers)}-{_OUTPUTS}"
-        arguments = output_arguments(
+        arguments = make_output_arguments(
             program.flags, engine=self._engine, name=self._input_name, values=values, output=output
         )
         program.run(arguments)

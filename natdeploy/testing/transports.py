@@ -112,12 +112,12 @@ class TransportContract:
 
     def test_a_full_device_is_told_with_what_to_do(self, transport: Transport) -> None:
         """What a device says of its full disk becomes an error with its name and a hint; other words are kept."""
-        full = transport.cannot_write("cat: write error: No space left on device\n", "a file of 3.0 MB")
+        full = transport.make_write_error("cat: write error: No space left on device\n", "a file of 3.0 MB")
         assert isinstance(full, OutputError)
         assert transport.name in full.message
         assert "a file of 3.0 MB" in full.message
         assert full.hint
-        assert "Read-only file system" in transport.cannot_write("sh: x: Read-only file system", "a file").message
+        assert "Read-only file system" in transport.make_write_error("sh: x: Read-only file system", "a file").message
 
     def test_a_command_that_takes_too_long_is_ended(self, connect: Connect) -> None:
         """On time-out the command and what it started end on the device, and the connection still works."""

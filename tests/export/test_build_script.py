@@ -11,7 +11,7 @@ import pytest
 
 from natdeploy.errors import InputError
 from natdeploy.export.build_script import script_path, write_build_script
-from natdeploy.runtimes.trtexec import TrtexecFlags, build_arguments
+from natdeploy.runtimes.trtexec import TrtexecFlags, make_build_arguments
 from tests.support.ssh_server import write_program
 from tests.support.tool_outputs import HELP_8_0, HELP_10, HELP_11, TRTEXEC_LOG
 
@@ -78,7 +78,7 @@ def test_it_builds_with_the_options_of_the_version(onnx, tmp_path, shell, help_t
     log = onnx.with_suffix(".build.log")
     assert names(onnx.parent) == sorted(path.name for path in (onnx, engine, script, log))
     assert log.read_text() == TRTEXEC_LOG
-    expected = build_arguments(
+    expected = make_build_arguments(
         TrtexecFlags.from_help(help_text), onnx=onnx.name, engine="", precision=precision, workspace_mib=500
     )
     used = (tmp_path / "arguments").read_text().splitlines()

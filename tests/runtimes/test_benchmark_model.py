@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from natdeploy.errors import InputError
-from natdeploy.runtimes.benchmark_model import BenchmarkRun, read_stats, timing_arguments
-from natdeploy.runtimes.tool_output import RunStats, latency_stats
+from natdeploy.runtimes.benchmark_model import BenchmarkRun, make_timing_arguments, read_stats
+from natdeploy.runtimes.tool_output import RunStats, combine_runs
 from tests.support.tool_outputs import TIMED, sample
 
 ANDROID, GPU = "tflite_benchmark_model_android_logcat_2026.txt", "tflite_benchmark_model_gpu_2023.txt"
@@ -16,7 +16,7 @@ LINUX = "tflite_benchmark_model_linux_x86_2024_op_profiling.txt"
 def test_everything_that_changes_the_time_is_set():
     """Defaults differ between builds."""
     run = BenchmarkRun(threads=2, warmup_runs=5, warmup_min_s=0.25, runs=20, min_s=2, max_s=60, xnnpack=False)
-    assert timing_arguments("/data/local/tmp/m.tflite", run) == [
+    assert make_timing_arguments("/data/local/tmp/m.tflite", run) == [
         "--graph=/data/local/tmp/m.tflite",
         "--num_threads=2",
         "--warmup_runs=5",
@@ -86,11 +86,11 @@ def test_old_layouts_are_read():
 def test_several_calls_become_one_latency():
     """The median of their medians, or of their means where there are no medians."""
     calls = [RunStats(runs=10, mean_ms=value, std_ms=0.5, min_ms=1, max_ms=90) for value in (10, 11, 12, 13, 60)]
-    stats = latency_stats(calls)
+    stats = combine_runs(calls)
     assert (stats.median_ms, stats.runs, stats.std_ms) == (12, 50, 0.5)
     assert stats.p10_ms == pytest.approx(10.4)
     with pytest.raises(InputError, match="nothing was measured"):
-        latency_stats([])
+        combine_runs([])
 
 
 @pytest.mark.parametrize(

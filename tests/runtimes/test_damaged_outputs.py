@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from natdeploy.errors import InputError
 from natdeploy.runtimes.benchmark_model import read_stats
-from natdeploy.runtimes.tool_output import latency_stats
+from natdeploy.runtimes.tool_output import combine_runs
 from natdeploy.runtimes.trtexec import TrtexecFlags
 from natdeploy.runtimes.trtexec_files import read_layer_info, read_profile, read_times
-from natdeploy.runtimes.trtexec_operators import operator_profile
+from natdeploy.runtimes.trtexec_operators import make_operator_profile
 from tests.support.tool_outputs import (
     HELP_10,
     SAMPLES,
@@ -27,8 +27,8 @@ from tests.support.tool_outputs import (
 Reader = Callable[[str], Iterable[float]]
 READERS: dict[str, Reader] = {
     "trtexec times": lambda text: read_times(text, warmup_ms=1, version=(8, 2, 1)),
-    "trtexec profile": lambda text: [operator_profile(read_profile(text)).times_us.sum()],
-    "benchmark_model": lambda text: [latency_stats([read_stats(text)]).median_ms],
+    "trtexec profile": lambda text: [make_operator_profile(read_profile(text)).times_us.sum()],
+    "benchmark_model": lambda text: [combine_runs([read_stats(text)]).median_ms],
 }
 WHOLE = {
     "trtexec times": [exported_times([5.0, 4.0, 6.0], old=True), exported_times([5.0, 4.0])],

@@ -9,7 +9,7 @@ import pytest
 
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.export.onnx import OnnxExporter
-from natdeploy.runtimes.onnx_runtime import OnnxRuntime, session_options
+from natdeploy.runtimes.onnx_runtime import OnnxRuntime, make_session_options
 from natdeploy.testing.runtimes import RuntimeContract
 
 
@@ -80,7 +80,7 @@ def test_model_that_takes_something_else_is_refused(tmp_path, shape, options, re
 
 def test_threads_are_explicit_and_do_not_spin():
     """A session has exactly the threads that were asked for, which sleep when they wait."""
-    options = session_options(threads=2)
+    options = make_session_options(threads=2)
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (2, 1)
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 

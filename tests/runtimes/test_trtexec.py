@@ -10,12 +10,12 @@ from natdeploy.errors import InputError
 from natdeploy.runtimes.trtexec import (
     EngineRun,
     TrtexecFlags,
-    build_arguments,
     find_version,
     gives_outputs,
-    output_arguments,
-    profile_arguments,
-    timing_arguments,
+    make_build_arguments,
+    make_output_arguments,
+    make_profile_arguments,
+    make_timing_arguments,
     writes_layer_info,
 )
 from tests.support.tool_outputs import HELP_8_0, HELP_8_5, HELP_10, HELP_11, trtexec_help
@@ -30,7 +30,7 @@ def flags(version: str) -> TrtexecFlags:
 
 def build(version: str, precision: str = "fp16") -> list[str]:
     """Return arguments of a build."""
-    return build_arguments(
+    return make_build_arguments(
         flags(version), onnx="m.onnx", engine="m.engine", precision=precision, workspace_mib=512, timing_cache="t.cache"
     )
 
@@ -65,8 +65,8 @@ def test_arguments_hold_nothing_that_this_trtexec_does_not_know(version):
     run = EngineRun(warmup_ms=500, duration_s=5, iterations=50)
     calls = [
         build(version, "fp32"),
-        timing_arguments(flags(version), engine="m.engine", times="t.json", run=run),
-        profile_arguments(flags(version), engine="m.engine", profile="p.json", run=run, layer_info="l.json"),
+        make_timing_arguments(flags(version), engine="m.engine", times="t.json", run=run),
+        make_profile_arguments(flags(version), engine="m.engine", profile="p.json", run=run, layer_info="l.json"),
     ]
     for arguments in calls:
         assert {argument.split("=")[0] for argument in arguments} <= flags(version).known
@@ -109,7 +109,7 @@ def test_an_unknown_precision_or_workspace_is_refused():
     with pytest.raises(InputError, match="unknown precision 'best'"):
         build("8.0", "best")
     with pytest.raises(InputError, match="workspace_mib is 0"):
-        build_arguments(flags("10"), onnx="m", engine="e", precision="fp32", workspace_mib=0)
+        make_build_arguments(flags("10"), onnx="m", engine="e", precision="fp32", workspace_mib=0)
 
 
 def test_a_trtexec_that_cannot_build_alone_or_limit_memory_is_refused():
@@ -117,12 +117,12 @@ def test_a_trtexec_that_cannot_build_alone_or_limit_memory_is_refused():
     for lacking, name in (("--buildOnly", "--skipInference"), ("--workspace", "--memPoolSize")):
         text = re.sub(rf"  {lacking}.*\n", "", HELP_8_0)
         with pytest.raises(InputError, match=f"no {name}"):
-            build_arguments(TrtexecFlags.from_help(text), onnx="m", engine="e", precision="fp32", workspace_mib=1)
+            make_build_arguments(TrtexecFlags.from_help(text), onnx="m", engine="e", precision="fp32", workspace_mib=1)
 
 
 def test_timing_states_what_is_on_and_off():
     """Before 11 the defaults are off, so that only what is on needs a word; transfers are on and are switched off."""
-    arguments = timing_arguments(flags("8.0"), engine="m.engine", times="t.json", run=EngineRun())
+    arguments = make_timing_arguments(flags("8.0"), engine="m.engine", times="t.json", run=EngineRun())
     assert arguments == [
         "--loadEngine=m.engine",
         "--warmUp=1000",
@@ -133,7 +133,7 @@ def test_timing_states_what_is_on_and_off():
         "--useSpinWait",
         "--exportTimes=t.json",
     ]
-    on = timing_arguments(
+    on = make_timing_arguments(
         flags("10"), engine="e", times="t", run=EngineRun(transfers=True, spin_wait=False, cuda_graph=True)
     )
     assert "--useCudaGraph" in on
@@ -142,40 +142,40 @@ def test_timing_states_what_is_on_and_off():
 
 def test_the_turned_around_defaults_of_11_are_undone():
     """There a CUDA graph would be used, and transfers left out, without being asked for."""
-    off = timing_arguments(flags("11"), engine="e", times="t", run=EngineRun(transfers=True, spin_wait=False))
+    off = make_timing_arguments(flags("11"), engine="e", times="t", run=EngineRun(transfers=True, spin_wait=False))
     assert {"--includeDataTransfers", "--noSpinWait", "--noCudaGraph"} <= set(off)
-    on = timing_arguments(flags("11"), engine="e", times="t", run=EngineRun(cuda_graph=True))
+    on = make_timing_arguments(flags("11"), engine="e", times="t", run=EngineRun(cuda_graph=True))
     assert {"--noDataTransfers", "--useSpinWait", "--useCudaGraph"} <= set(on)
-    assert flags("11").flipped
-    assert not flags("10").flipped
+    assert flags("11").has_new_defaults
+    assert not flags("10").has_new_defaults
 
 
 def test_a_trtexec_that_knows_neither_side_of_a_switch_is_refused():
     """What holds could not be told."""
     text = re.sub(r"  --noDataTransfers.*\n", "", HELP_10)
     with pytest.raises(InputError, match="no --includeDataTransfers and no --noDataTransfers"):
-        timing_arguments(TrtexecFlags.from_help(text), engine="e", times="t", run=EngineRun())
+        make_timing_arguments(TrtexecFlags.from_help(text), engine="e", times="t", run=EngineRun())
 
 
 def test_a_profile_is_taken_apart_from_the_timed_run():
     """Profiling slows the network down; versions from 11 on always keep it apart."""
     call = {"engine": "e", "profile": "p.json", "run": EngineRun(), "layer_info": "l.json"}
-    old = profile_arguments(flags("8.0"), **call)
+    old = make_profile_arguments(flags("8.0"), **call)
     assert old[-3:] == ["--dumpProfile", "--separateProfileRun", "--exportProfile=p.json"]
     assert not writes_layer_info(flags("8.0"))
-    new = profile_arguments(flags("8.5"), **call)
+    new = make_profile_arguments(flags("8.5"), **call)
     assert new[-2:] == ["--exportLayerInfo=l.json", "--profilingVerbosity=detailed"]
     without = re.sub(r"  --separateProfileRun.*\n", "", HELP_10)
     with pytest.raises(InputError, match="cannot profile apart"):
-        profile_arguments(TrtexecFlags.from_help(without), **call)
+        make_profile_arguments(TrtexecFlags.from_help(without), **call)
     without = re.sub(r"  --separateProfileRun.*\n", "", HELP_11)
-    assert "--dumpProfile" in profile_arguments(TrtexecFlags.from_help(without), **call)
+    assert "--dumpProfile" in make_profile_arguments(TrtexecFlags.from_help(without), **call)
 
 
 def test_layers_are_not_profiled_within_a_cuda_graph():
     """A graph is launched as one."""
     with pytest.raises(InputError, match="CUDA graph"):
-        profile_arguments(flags("8.5"), engine="e", profile="p", run=EngineRun(cuda_graph=True))
+        make_profile_arguments(flags("8.5"), engine="e", profile="p", run=EngineRun(cuda_graph=True))
 
 
 @pytest.mark.parametrize("name", ["warmup_ms", "duration_s", "iterations"])
@@ -195,7 +195,7 @@ def test_a_help_without_version_is_read_too():
 def test_outputs_need_inputs_and_transfers(version):
     """An engine is run once on given values; from 11 on, copying them has to be asked for."""
     assert gives_outputs(flags(version))
-    arguments = output_arguments(flags(version), engine="e", name="image", values="i.bin", output="o.json")
+    arguments = make_output_arguments(flags(version), engine="e", name="image", values="i.bin", output="o.json")
     assert "--loadInputs=image:i.bin" in arguments
     assert "--exportOutput=o.json" in arguments
     assert ("--includeDataTransfers" in arguments) == (version == "11")

@@ -8,7 +8,7 @@ import pytest
 from natdeploy.core.operators import owners
 from natdeploy.errors import InputError
 from natdeploy.runtimes.trtexec_files import LayerInfo, LayerTime, read_profile
-from natdeploy.runtimes.trtexec_operators import find_module, operator_profile
+from natdeploy.runtimes.trtexec_operators import find_module, make_operator_profile
 from tests.support.tool_outputs import exported_profile, sample
 
 FIRST, SECOND = "/blocks/blocks.0/depthwise/conv/Conv", "/blocks/blocks.1/expand/conv/Conv"
@@ -25,7 +25,7 @@ def layers(*names: str) -> list[LayerTime]:
 
 def found_owners(*names: str, infos: tuple[LayerInfo, ...] = ()) -> list[str]:
     """Return the owners of layers by their names' modules."""
-    return owners(operator_profile(layers(*names), infos).nodes, find_module, last="classifier")
+    return owners(make_operator_profile(layers(*names), infos).nodes, find_module, last="classifier")
 
 
 @pytest.mark.parametrize(
@@ -48,15 +48,15 @@ def test_a_module_is_read_from_an_onnx_nodes_name(name, module):
 def test_medians_are_the_times_of_the_one_run():
     """The median where it is told, else the mean, in microseconds."""
     names = {FIRST: 1.0, SECOND: 3.0}
-    assert operator_profile(read_profile(exported_profile(names))).times_us.tolist() == [[500, 1500]]
-    profile = operator_profile(read_profile(exported_profile(names, median=False)))
+    assert make_operator_profile(read_profile(exported_profile(names))).times_us.tolist() == [[500, 1500]]
+    profile = make_operator_profile(read_profile(exported_profile(names, median=False)))
     assert profile.times_us.tolist() == [[1000, 3000]]
     assert profile.shares() == pytest.approx(np.array([0.25, 0.75]))
 
 
 def test_a_fused_layer_keeps_the_names_of_all_its_parts():
     """The first that names a module is in front, so that it is read like any other operator's name."""
-    nodes = operator_profile(
+    nodes = make_operator_profile(
         layers(f"{FIRST} + PWN(PWN(/blocks/blocks.0/act/HardSigmoid), /blocks/blocks.0/act/Mul)", f"Clip_3 || {SECOND}")
     ).nodes
     assert nodes[0].name == f"{FIRST} + /blocks/blocks.0/act/HardSigmoid + /blocks/blocks.0/act/Mul"
@@ -97,7 +97,7 @@ def test_a_region_of_one_module_is_that_modules():
 def test_a_region_of_several_modules_is_refused_by_name(region):
     """Its time cannot be split."""
     with pytest.raises(InputError, match="several modules at once") as caught:
-        operator_profile(layers(FIRST, region))
+        make_operator_profile(layers(FIRST, region))
     assert region in caught.value.message
     assert "whole networks" in (caught.value.hint or "")
 
@@ -105,31 +105,31 @@ def test_a_region_of_several_modules_is_refused_by_name(region):
 def test_a_layer_that_tells_nothing_needs_the_layer_info():
     """Names like these say nothing; the ONNX nodes stand in the layer info, and may be of several modules."""
     with pytest.raises(InputError, match="'__myl_Fc_myl0_3' does not tell"):
-        operator_profile(layers("__myl_Fc_myl0_3"))
+        make_operator_profile(layers("__myl_Fc_myl0_3"))
     info = LayerInfo(name="__myl_Fc_myl0_3", kind="gemm", onnx_names=("/classifier/Gemm", "/classifier/Add"))
-    (node,) = operator_profile(layers("__myl_Fc_myl0_3"), [info]).nodes
+    (node,) = make_operator_profile(layers("__myl_Fc_myl0_3"), [info]).nodes
     assert (node.name, node.op) == ("/classifier/Gemm + /classifier/Add", "gemm")
     both = LayerInfo(name="__myl_Fc_myl0_3", onnx_names=(FIRST, SECOND))
     with pytest.raises(InputError, match=r"several modules at once \(blocks.0, blocks.1\)"):
-        operator_profile(layers("__myl_Fc_myl0_3"), [both])
+        make_operator_profile(layers("__myl_Fc_myl0_3"), [both])
 
 
 def test_layer_info_of_another_engine_is_refused():
     """None of its layers is in the profile."""
     with pytest.raises(InputError, match="of another engine"):
-        operator_profile(layers(FIRST), [LayerInfo(name=SECOND)])
+        make_operator_profile(layers(FIRST), [LayerInfo(name=SECOND)])
 
 
 def test_a_profile_that_lacks_layers_is_refused():
     """The real sample is an excerpt; its layers make up less than a tenth of the time."""
     with pytest.raises(InputError, match=r"make up 66\.7 % of its time: rows are missing"):
-        operator_profile(layers(FIRST, SECOND)[1:])
+        make_operator_profile(layers(FIRST, SECOND)[1:])
     with pytest.raises(InputError, match=r"make up 9\.1 % of its time: rows are missing"):
-        operator_profile(read_profile(sample("trtexec_exportProfile_8.x_no_median.json")))
+        make_operator_profile(read_profile(sample("trtexec_exportProfile_8.x_no_median.json")))
 
 
 def test_a_real_profile_becomes_operators():
     """One layer, with its median of 27.872 us."""
-    profile = operator_profile(read_profile(sample("trtexec_exportProfile_8.5plus_median.json")))
+    profile = make_operator_profile(read_profile(sample("trtexec_exportProfile_8.5plus_median.json")))
     assert profile.nodes[0].name == "/conv1/Conv + /act1/Relu"
     assert profile.times_us == pytest.approx(np.array([[27.872]]))

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from natdeploy.runtimes.agent import onnx_errors
+from natdeploy.runtimes.agent import find_onnx_errors
 
 VERSIONS = ("8.2.1.8", "8.6.1.6", "10.3.0.26", "11.4.0.106")
-_UNREADABLE = onnx_errors(onnxruntime)
+_UNREADABLE = find_onnx_errors(onnxruntime)
 
 
 class FakeMemory:
@@ -28,7 +28,7 @@ class FakeMemory:
         """Return a buffer."""
         return np.zeros(shape, dtype=np.float32)
 
-    def address(self, buffer: np.ndarray) -> int:
+    def get_address(self, buffer: np.ndarray) -> int:
         """Return where it lies."""
         return buffer.ctypes.data
 
