@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from natdeploy.api.latency.results import Validation
 
 
+_DEFAULT_SPACE = "starter"
+
+
 @click.command("profile")
 @click.option(
     "-d",
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     default=("host",),
     help="Device; see `natdeploy devices`. Repeat it to profile several at once.",
 )
-@click.option("--supernet", default="starter", help="Search space to cover.")
+@click.option("--supernet", default=_DEFAULT_SPACE, help="Search space to cover.")
 @click.option("--resolutions", default=None, help="Input sizes, such as 160,192,224.  [default: the space's]")
 @options.width_option
 @options.table_options
@@ -89,7 +93,10 @@ def show(result: ProfileResult) -> None:
             f"upper bound: {share:+.1f} % of the prediction, {100 * table.latency_correction.coverage:.0f} % coverage"
         )
     print_line(f"table: {result.table}")
-    print_line("next: natdeploy search --target-latency 20ms" + _device_option(table.deployment.device))
+    if result.range_ms is not None:
+        low, high = result.range_ms
+        print_line(f"networks of {result.supernet} take {low:.3g} to {high:.3g} ms (1000 classes)")
+        print_line(f"next: natdeploy search{_space_option(result)} --target-latency {math.sqrt(low * high):.2g}ms")
 
 
 def show_all(result: ProfilesResult) -> None:
@@ -123,5 +130,8 @@ def _profile_all(
     return api.profile_devices(devices, profile, context=context)
 
 
-def _device_option(device: str) -> str:
-    return "" if device == "host" else f" --device {device}"
+def _space_option(result: ProfileResult) -> str:
+    """Return the options of a search that the table is of, where they are not the default."""
+    device = result.content.deployment.device
+    space = "" if result.supernet == _DEFAULT_SPACE else f" --supernet {result.supernet}"
+    return space + ("" if device == "host" else f" --device {device}")

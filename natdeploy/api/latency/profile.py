@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from natdeploy.api.context import Context
 from natdeploy.api.latency.results import ProfileResult
 from natdeploy.api.latency.timers import make_timing_exporter, open_timer
+from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.device import DEFAULT_TABLE, Deployment, Device, TableSelector, find_deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, MEASURED, LatencyTable
+from natdeploy.core.layers import walk
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import DeviceUnreachableError, InputError
 from natdeploy.files import require_writable
@@ -102,7 +104,20 @@ def profile(
     covered = table.find_covered_resolutions(space, max(CLASSIFIER_COUNTS))
     seconds = round(context.clock.seconds() - started, 3)
     _warn_of_time(seconds, budget_s, context.reporter)
-    return ProfileResult(table=place.path, content=table, resolutions=covered, seconds=seconds)
+    return ProfileResult(
+        table=place.path,
+        content=table,
+        supernet=space.name,
+        resolutions=covered,
+        range_ms=_predict_range(space.with_resolutions(covered), table) if covered else None,
+        seconds=seconds,
+    )
+
+
+def _predict_range(space: SearchSpace, table: LatencyTable) -> tuple[float, float]:
+    ends = (smallest(space), largest(space))
+    low, high = (table.predict(walk(space, end, max(CLASSIFIER_COUNTS))).latency_ms for end in ends)
+    return low, high
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -96,11 +96,23 @@ class CheckResult(Result):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProfileResult(Result):
-    """A latency table that was written."""
+    """A latency table that was written.
+
+    Args:
+        table: Its file.
+        content: The table.
+        supernet: Search space that was to be covered.
+        resolutions: Resolutions of the space that the table covers.
+        range_ms: Predicted latency of the smallest and of the largest architecture at these resolutions; None where
+            none is covered.
+        seconds: How long it took.
+    """
 
     table: Path
     content: LatencyTable
+    supernet: str
     resolutions: tuple[int, ...]
+    range_ms: tuple[float, float] | None
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
@@ -115,6 +127,7 @@ class ProfileResult(Result):
             "provenance": self.content.provenance,
             "rows": len(self.content.rows),
             "resolutions": list(self.resolutions),
+            "range_ms": None if self.range_ms is None else list(self.range_ms),
             "seconds": self.seconds,
             "validation": jsonable(self.content.validation),
             "random_validation": jsonable(self.content.random_validation),

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from natdeploy import api
+from natdeploy import api, cli
 from natdeploy.api.context import SystemClock
 from natdeploy.api.latency.lookup import find_table_for_search
 from natdeploy.cli import search_command
@@ -76,6 +76,16 @@ def test_rows_are_added_to_the_users_own_copy(reporter):
     assert "estimated from its description" in reporter.warnings[0]
     result.table.unlink()
     assert packaged_table("jetson-nano") == before
+
+
+def test_a_profile_says_between_what_its_networks_are_and_what_to_search(tmp_path, capsys):
+    """The next command that `profile` names has a target within its networks' range, and is for the same space."""
+    options = ["--supernet", "nat", "--resolutions", "192", "--output", str(tmp_path / "table.csv")]
+    assert cli.run(["profile", "--device", "pixel-8", *options]) == 0
+    *_, told, after = capsys.readouterr().out.splitlines()
+    low, high = (float(figure) for figure in told.split(" take ")[1].split(" ms")[0].split(" to "))
+    assert after.startswith("next: natdeploy search --supernet nat --device pixel-8 --target-latency ")
+    assert 0 < low < float(after.rpartition(" ")[2].removesuffix("ms")) < high
 
 
 def test_an_estimate_follows_its_description(home):
