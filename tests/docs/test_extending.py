@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "docs" / "extending"
-PARTS = [FOLDER / f"{part}.md" for part in ("space", "exporter", "runtime", "predictor")]
+PARTS = [FOLDER / f"{part}.md" for part in ("space", "exporter", "runtime", "timer", "predictor")]
 _CODE = re.compile(r"^```python[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
