@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from natdeploy.core.genotype import Population, initial, without
-from natdeploy.search.climbing import Climber, within
 from natdeploy.search.decision import spread
 from natdeploy.search.evolution import evolve, survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
+from natdeploy.search.local_search import LocalSearch, keeps_limits
 from natdeploy.search.operators import latin_hypercube
 from natdeploy.search.predictor import Predictor
 from natdeploy.search.predictors import make_predictor
@@ -25,8 +25,8 @@ from natdeploy.search.problem import SearchProblem
 from natdeploy.search.settings import SearchSettings
 
 Values = NDArray[np.float64]
-# Climbs on a predictor stay short: it is right near what it was fitted to.
-_CLIMB_ROUNDS, _CLIMB_TRIES = 5, 50
+# Local searches on a predictor stay short, since it is accurate only near the rows that it was fitted to.
+_MAX_STEPS, _PROPOSALS = 5, 50
 
 
 class NatSearch:
@@ -99,7 +99,7 @@ class NatSearch:
 
     def best_within(self) -> list[float | None]:
         """Return the best top-1 of the archive within each of the limits; None where nothing is."""
-        kept = [self.top1[within(self.costs, limit, self.archive)] for limit in self.limits]
+        kept = [self.top1[keeps_limits(self.costs, limit, self.archive)] for limit in self.limits]
         return [float(top1.max()) if len(top1) else None for top1 in kept]
 
     def _keep(self, places: NDArray[np.intp]) -> None:
@@ -128,7 +128,7 @@ class NatSearch:
             operators=settings.operators,
         )
         known = np.concatenate([self.archive, self.dropped])
-        fresh = without(np.concatenate([evolved, *self._climbed(predictor, evolved, rng)]), known)
+        fresh = without(np.concatenate([evolved, *self._search_locally(predictor, evolved, rng)]), known)
         if not len(fresh):
             return fresh, np.empty(0)
         values = objectives(fresh)
@@ -140,25 +140,28 @@ class NatSearch:
             return latin_hypercube(self.space, self.settings.population, rng)
         return self.archive[np.argsort(-self.top1, kind="stable")]
 
-    def _climbed(self, predictor: Predictor, population: Population, rng: np.random.Generator) -> Iterator[Population]:
-        """Yield what climbs near each limit reach from the best of `population`, as far as the predictor is right."""
+    def _search_locally(
+        self, predictor: Predictor, population: Population, rng: np.random.Generator
+    ) -> Iterator[Population]:
+        """Yield, for each limit, the results of local searches from the best rows of `population`."""
         top1 = predictor.predict(population)
-        for limit in self.limits if self.settings.climbs else ():
-            climber = Climber(
+        for limit in self.limits if self.settings.local_searches else ():
+            search = LocalSearch(
                 space=self.space,
                 top1=predictor.predict,
                 costs=self.costs,
                 limits=limit,
-                rounds=_CLIMB_ROUNDS,
-                tries=_CLIMB_TRIES,
+                max_steps=_MAX_STEPS,
+                proposals=_PROPOSALS,
             )
-            yield climber.climb(climber.starts(population, top1, 1)[: self.settings.climbs], rng)[0]
+            starts = search.select_starts(population, top1, 1)[: self.settings.local_searches]
+            yield search.improve(starts, rng)[0]
 
     def _select(self, population: Population, values: Values) -> NDArray[np.intp]:
         """Take half of the candidates for predicted top-1 within each limit in turn, and half to cover the front."""
         count = min(self.settings.candidates, len(population))
         order = np.argsort(values[:, 0], kind="stable")
-        queues = [order[within(self.costs, limit, population[order])].tolist() for limit in self.limits or ({},)]
+        queues = [order[keeps_limits(self.costs, limit, population[order])].tolist() for limit in self.limits or ({},)]
         in_turn = [place for places in zip_longest(*queues) for place in places if place is not None]
         best = np.array(list(dict.fromkeys(in_turn))[: (count + 1) // 2], dtype=np.intp)
         others = np.setdiff1d(np.arange(len(population)), best)

@@ -61,7 +61,7 @@ class SearchSettings:
         archive: Architectures that are kept, at most, by the survival of NSGA-III; 0 to keep all.
         predictor_train_size: Most architectures that the predictor is fitted to, chosen likewise; 0 for all.
         start: What the first population of the evolution is, one of `STARTS`.
-        climbs: Climbs near each limit that follow the evolution.
+        local_searches: Local searches near each limit after the evolution.
 
     Raises:
         InputError: The predictor or the start is unknown.
@@ -79,7 +79,7 @@ class SearchSettings:
     archive: int = 0
     predictor_train_size: int = 0
     start: str = "archive"
-    climbs: int = 3
+    local_searches: int = 3
 
     def __post_init__(self) -> None:
         require_known("predictor", self.predictor, PREDICTORS)

@@ -8,16 +8,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from natdeploy.core.genotype import Population, initial, repair
-from natdeploy.search.climbing import Accuracy, Climber, Gains, Values
 from natdeploy.search.evolution import evolve
+from natdeploy.search.local_search import Accuracy, Gains, LocalSearch, Values
 from natdeploy.search.operators import two_point_crossover, uniform_mutation
 from natdeploy.search.problem import SearchProblem
 
-# How much children differ from their parents, and what the gains of an architecture cost, in predictions.
-_RATE, _GAINS = 0.05, 3
-# Parents differ in more genes than these: else all of them soon stand around the same one.
-_ALIKE = 7
-# Of several accuracies nearly everything is on the front: so many are kept of what climbs towards a limit.
+_MUTATION_RATE = 0.05
+# Computing the gains of an architecture takes as long as this many predictions.
+_GAINS_COST = 3
+# Parents differ in more genes than this. Otherwise all of them would soon be close to the same one.
+_MIN_DIFFERENCE = 7
+# With several accuracies nearly everything is on the front. So many results are kept for each limit.
 _KEPT = 10
 
 
@@ -28,12 +29,12 @@ class Effort:
     Args:
         population: Architectures in a population of the evolution.
         generations: Generations of the evolution.
-        starts: First climbs towards a limit, of each resolution and width.
-        predictions: Predictions for each limit, after which no climb begins.
-        children: Climbs that begin together, from children of the best that was found within a limit.
-        parents: The best, of which there are so many, each unlike those that are better.
-        tries: Proposals for a step of one climb.
-        blur: Noise on the gains that they are made by, relative to their spread.
+        starts: First local searches near a limit, for each resolution and width.
+        predictions: Predictions for each limit after which no local search starts.
+        children: Local searches that start together, from children of the best architectures within a limit.
+        parents: Number of these best architectures. Each differs from all that are better.
+        proposals: Proposals for each step of a local search.
+        gain_noise: Standard deviation of the noise on the gains, relative to that of the gains.
     """
 
     population: int = 100
@@ -42,8 +43,8 @@ class Effort:
     predictions: int = 32_000
     children: int = 30
     parents: int = 10
-    tries: int = 12
-    blur: float = 0.12
+    proposals: int = 12
+    gain_noise: float = 0.12
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,8 +54,8 @@ class Surrogate:
     Args:
         top1: Predicts the accuracy of each row of an `n x L` array; the mean over the tasks where there are several.
         by_task: Predicts the `n x t` accuracies of each row, where each task is an objective of its own.
-        gains: Estimates the accuracy of each gene in each slot, as `Climber` takes it, where that is much faster than
-            predicting each.
+        gains: Estimates the accuracy of each gene in each slot, as `LocalSearch` takes it, where that is much faster
+            than predicting each.
     """
 
     top1: Accuracy
@@ -83,18 +84,18 @@ def optimize_surrogate(
         evolved = evolve(space, minimized, start, size=size, generations=generations, seed=seed)
         found, values = [evolved], [surrogate.top1(evolved)]
         for limits in problem.constraints:
-            asked = _Counted(surrogate.top1, surrogate.gains)
-            climber = Climber(
+            asked = _CountingPredictor(surrogate.top1, surrogate.gains)
+            search = LocalSearch(
                 space=space,
                 top1=asked,
                 costs=problem.costs,
                 limits=limits,
                 gains=surrogate.gains and asked.gains,
-                tries=effort.tries,
-                blur=effort.blur,
+                proposals=effort.proposals,
+                gain_noise=effort.gain_noise,
             )
-            start = climber.starts(evolved, values[0], effort.starts)
-            rows, accuracies = _climbed(climber, asked, start, effort, rng)
+            start = search.select_starts(evolved, values[0], effort.starts)
+            rows, accuracies = _search_repeatedly(search, asked, start, effort, rng)
             if surrogate.by_task is not None:
                 best = np.argsort(-accuracies, kind="stable")[:_KEPT]
                 rows, accuracies = rows[best], accuracies[best]
@@ -105,7 +106,7 @@ def optimize_surrogate(
     return population[kept], np.concatenate(values)[kept]
 
 
-class _Counted:
+class _CountingPredictor:
     """An accuracy that counts its predictions."""
 
     def __init__(self, top1: Accuracy, gains: Gains | None) -> None:
@@ -119,31 +120,31 @@ class _Counted:
     def gains(self, population: Population) -> Values:
         """Return the gains of each row."""
         assert self._gains is not None
-        self.count += _GAINS * len(population)
+        self.count += _GAINS_COST * len(population)
         return self._gains(population)
 
 
-def _climbed(
-    climber: Climber, asked: _Counted, start: Population, effort: Effort, rng: np.random.Generator
+def _search_repeatedly(
+    search: LocalSearch, asked: _CountingPredictor, start: Population, effort: Effort, rng: np.random.Generator
 ) -> tuple[Population, Values]:
-    """Climb from each row of `start`, then again and again from children of the best that was found."""
-    rows, values = climber.climb(start, rng)
+    """Search from each row of `start`, and then repeatedly from children of the best rows so far."""
+    rows, values = search.improve(start, rng)
     while len(rows) and asked.count < effort.predictions:
-        best = _unlike(rows[np.argsort(-values, kind="stable")], effort.parents)
+        best = _select_diverse(rows[np.argsort(-values, kind="stable")], effort.parents)
         one, other = (best[rng.integers(len(best), size=effort.children)] for _ in range(2))
-        children = repair(climber.space, two_point_crossover(one, other, rng))
-        more, found = climber.climb(uniform_mutation(climber.space, children, _RATE, rng), rng)
+        children = repair(search.space, two_point_crossover(one, other, rng))
+        more, found = search.improve(uniform_mutation(search.space, children, _MUTATION_RATE, rng), rng)
         rows, first = np.unique(np.concatenate([rows, more]), axis=0, return_index=True)
         values = np.concatenate([values, found])[first]
     return rows, values
 
 
-def _unlike(rows: Population, count: int) -> Population:
-    """Return the first `count` rows that differ enough from every one before them."""
+def _select_diverse(rows: Population, count: int) -> Population:
+    """Return the first `count` rows that differ enough from all selected before them."""
     chosen = rows[:1]
     for row in rows[1:]:
         if len(chosen) == count:
             break
-        if ((chosen != row).sum(axis=1) > _ALIKE).all():
+        if ((chosen != row).sum(axis=1) > _MIN_DIFFERENCE).all():
             chosen = np.concatenate([chosen, row[None]])
     return chosen

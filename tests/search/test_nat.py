@@ -271,16 +271,16 @@ def test_the_evolution_can_begin_anywhere():
     assert not np.array_equal(candidates, started().propose(1)[0])
 
 
-def test_climbs_can_be_left_out(monkeypatch):
-    """Without climbs nothing is searched near a limit beyond the evolution."""
+def test_local_searches_can_be_left_out(monkeypatch):
+    """Without local searches, nothing is searched near a limit after the evolution."""
 
     class Refusing:
         def __init__(self, **_):
             raise AssertionError
 
-    monkeypatch.setattr("natdeploy.search.nat.Climber", Refusing)
+    monkeypatch.setattr("natdeploy.search.nat.LocalSearch", Refusing)
     limits = {"madds": 3e8}
-    assert len(started(limits=limits, settings=dataclasses.replace(SETTINGS, climbs=0)).propose(1)[0]) == 8
+    assert len(started(limits=limits, settings=dataclasses.replace(SETTINGS, local_searches=0)).propose(1)[0]) == 8
     with pytest.raises(AssertionError):
         started(limits=limits).propose(1)
 

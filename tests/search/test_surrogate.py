@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 SPACE = SPACES["ofa-mbv3-w1.2"].with_resolutions((192, 224))
 MADDS = madds_array(SPACE, 1000)
-EFFORT = Effort(population=30, generations=10, starts=1, predictions=6000, tries=30)
+EFFORT = Effort(population=30, generations=10, starts=1, predictions=6000, proposals=30)
 TABLE = made_up_table(SPACE)
 LATENCY = TABLE.compile(SPACE, 1000)
 LIMITS_MS = (25.0, 40.0)

@@ -14,7 +14,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, InputError
 from natdeploy.io.accuracies import MeasuredAccuracy, read_accuracies
 from natdeploy.ports import Reporter
-from natdeploy.search.climbing import Gains
+from natdeploy.search.local_search import Gains
 from natdeploy.search.predictors import BestPredictor, cross_validate, make_predictor
 from natdeploy.search.pretrained import RESOLUTIONS, PretrainedPredictor
 
@@ -79,7 +79,7 @@ class Accuracies:
 
     @property
     def gains(self) -> Gains | None:
-        """The mean of what the sources tell of the genes in each slot, as `Climber` takes it; None where one cannot."""
+        """The mean gains of all tasks, as `LocalSearch` takes them; None unless every predictor can give them."""
         told = [accuracy.gains for accuracy in self._by_task if isinstance(accuracy, PretrainedPredictor)]
         if len(told) < len(self._by_task):
             return None

@@ -38,7 +38,7 @@ class Preset:
         population: Architectures in a population of the evolution.
         generations: Generations of the evolution.
         start: What its first population is: the best of the `archive`, or a `latin` hypercube.
-        climbs: Climbs near each target that follow it.
+        local_searches: Local searches near each latency limit after it.
         algorithm: Its survival: `nsga3`, `nsga2`, or `auto`, by the number of objectives.
         crossover: Its crossover, `uniform` or `two-point`.
         crossover_rate: Share of the children that have two parents.
@@ -76,7 +76,7 @@ class Preset:
     population: int
     generations: int
     start: str = "archive"
-    climbs: int = 3
+    local_searches: int = 3
     algorithm: str = "nsga3"
     crossover: str = "uniform"
     crossover_rate: float = 0.9
@@ -154,7 +154,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             ensemble_size=500,
             population=100,
             generations=100,
-            climbs=0,
+            local_searches=0,
             adaptation_parents=300,
             batch_size=96,
             lr=0.01,
@@ -177,7 +177,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             population=100,
             generations=20,
             start="latin",
-            climbs=0,
+            local_searches=0,
             algorithm="auto",
             crossover="two-point",
             mutation_rate=0.0,

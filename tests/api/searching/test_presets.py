@@ -16,7 +16,7 @@ PUBLISHED = {
         "predictor_train_size": 100, "algorithm": "nsga3", "population": 100, "generations": 100, "start": "archive",
         "crossover": "uniform", "crossover_rate": 0.9, "mutation": "polynomial", "mutation_rate": 0.1,
         "adaptation_parents": 300, "adapt_epochs": 5, "lr": 0.01, "weight_decay": 4e-5, "lr_warmup_epochs": 0,
-        "batch_size": 96, "distillation": False, "subnets": 1, "climbs": 0,
+        "batch_size": 96, "distillation": False, "subnets": 1, "local_searches": 0,
     },
     "released": {
         "initial": 100, "archive": 0, "iterations": 30, "candidates": 8, "predictor": "trees",
@@ -25,7 +25,7 @@ PUBLISHED = {
         "crossover_rate": 0.9, "mutation": "polynomial", "mutation_rate": 0,
         "adaptation_parents": 150, "adapt_epochs": 5,
         "lr": 2.5e-3, "weight_decay": 3e-4, "lr_warmup_epochs": 5, "batch_size": 96, "distillation": True,
-        "subnets": 4, "climbs": 0, "cutmix": 0.5, "hard_label_weight": 1.0,
+        "subnets": 4, "local_searches": 0, "cutmix": 0.5, "hard_label_weight": 1.0,
     },
 }  # fmt: skip
 

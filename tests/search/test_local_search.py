@@ -1,4 +1,4 @@
-"""Climbing near a limit."""
+"""Local search near a limit."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from natdeploy.core.cost import madds_array, params_array
 from natdeploy.core.genotype import distinct, initial, repair, sample
 from natdeploy.core.space import SPACES
-from natdeploy.search.climbing import Climber
+from natdeploy.search.local_search import LocalSearch
 from natdeploy.testing.accuracy import made_up_accuracy
 from tests.support.strategies import SMALL, TINY
 
@@ -14,9 +14,9 @@ NAT = SPACES["nat"].with_resolutions((192, 224, 256))
 COSTS = {"madds": madds_array(NAT, 10), "params": params_array(NAT, 10)}
 
 
-def climber(limits, *, space=NAT, costs=COSTS, top1=made_up_accuracy, **effort):
-    """Return a climber."""
-    return Climber(space=space, top1=top1, costs=costs, limits=limits, **effort)
+def searcher(limits, *, space=NAT, costs=COSTS, top1=made_up_accuracy, **effort):
+    """Return a local search."""
+    return LocalSearch(space=space, top1=top1, costs=costs, limits=limits, **effort)
 
 
 @pytest.fixture(scope="module")
@@ -32,56 +32,56 @@ def limits(population):
 
 
 @pytest.fixture(scope="module")
-def climbed(population, limits):
-    """What climbing within the limits makes of the best of them."""
-    own = climber(limits)
-    starts = own.starts(population, made_up_accuracy(population), 2)
-    return starts, own.climb(starts, np.random.default_rng(2))
+def improved(population, limits):
+    """The starts and the results of a search within the limits from the best of them."""
+    own = searcher(limits)
+    starts = own.select_starts(population, made_up_accuracy(population), 2)
+    return starts, own.improve(starts, np.random.default_rng(2))
 
 
 def test_starts_are_the_best_of_each_size(population, limits):
     """Of each resolution and width, the most accurate rows within the limits are taken, as many as asked for."""
-    own = climber(limits)
-    starts = own.starts(population, made_up_accuracy(population), 2)
-    assert own.within(starts).all()
-    kept = population[own.within(population)]
+    own = searcher(limits)
+    starts = own.select_starts(population, made_up_accuracy(population), 2)
+    assert own.keeps_limits(starts).all()
+    kept = population[own.keeps_limits(population)]
     for kind in np.unique(starts[:, :2], axis=0):
         same = kept[(kept[:, :2] == kind).all(axis=1)]
         best = np.sort(made_up_accuracy(same))[-2:]
         np.testing.assert_allclose(np.sort(made_up_accuracy(starts[(starts[:, :2] == kind).all(axis=1)])), best)
 
 
-def test_a_climb_stays_within_the_limits(climbed, limits):
-    """Wherever a climb ends is canonical, distinct, within every limit, and has the accuracy that is told."""
-    rows, values = climbed[1]
-    assert climber(limits).within(rows).all()
+def test_a_search_stays_within_the_limits(improved, limits):
+    """The results are canonical and distinct, keep every limit, and come with their accuracies."""
+    rows, values = improved[1]
+    assert searcher(limits).keeps_limits(rows).all()
     assert np.array_equal(repair(NAT, rows), rows)
     assert len(distinct(rows)) == len(rows)
     np.testing.assert_allclose(values, made_up_accuracy(rows))
 
 
-def test_a_climb_rises_above_random_search(climbed, limits):
+def test_a_search_finds_more_than_random_search(improved, limits):
     """The best is above all starts, and above the best of many random rows within the limits."""
-    starts, (_, values) = climbed
+    starts, (_, values) = improved
     random = sample(NAT, 20_000, np.random.default_rng(1))
-    random = random[climber(limits).within(random)]
+    random = random[searcher(limits).keeps_limits(random)]
     assert values.max() > made_up_accuracy(starts).max() + 0.005
     assert values.max() > made_up_accuracy(random).max() + 0.005
 
 
-def test_no_change_of_a_slot_betters_the_best(climbed, limits):
+def test_no_change_of_a_slot_betters_the_best(improved, limits):
     """Of the best row, no slot's gene can be set to another value within the limits and gain."""
-    rows, values = climbed[1]
+    rows, values = improved[1]
     best = rows[np.argmax(values)]
     changed = np.repeat(best[None], 20 * 10, axis=0)
     changed[np.arange(len(changed)), 2 + np.repeat(np.arange(20), 10)] = np.tile(np.arange(10), 20)
     changed = repair(NAT, changed)
-    changed = changed[climber(limits).within(changed)]
+    changed = changed[searcher(limits).keeps_limits(changed)]
     assert made_up_accuracy(changed).max() <= values.max() + 1e-6
 
 
-def test_gains_that_are_told_replace_predictions_of_single_changes(climbed, limits):
-    """With gains, a climb gets as far for a fraction of the predictions."""
+def test_gains_replace_predictions_of_single_changes(improved, limits):
+    """With gains, a search gets nearly as far with a fraction of the predictions."""
 
     def gains(rows):
         weights = np.linspace(1.0, 0.3, 20)
@@ -94,30 +94,30 @@ def test_gains_that_are_told_replace_predictions_of_single_changes(climbed, limi
         asked.append(len(rows))
         return made_up_accuracy(rows)
 
-    starts, (_, values) = climbed
-    told = climber(limits, top1=counted, gains=gains)
-    _, found = told.climb(starts, np.random.default_rng(2))
+    starts, (_, values) = improved
+    told = searcher(limits, top1=counted, gains=gains)
+    _, found = told.improve(starts, np.random.default_rng(2))
     with_gains = sum(asked)
     asked.clear()
-    climber(limits, top1=counted).climb(starts, np.random.default_rng(2))
+    searcher(limits, top1=counted).improve(starts, np.random.default_rng(2))
     assert found.max() > made_up_accuracy(starts).max() + 0.8 * (values.max() - made_up_accuracy(starts).max())
     assert with_gains < 0.5 * sum(asked)
 
 
-def test_a_climb_from_beyond_the_limit_comes_within():
-    """A row that costs somewhat too much is brought within the limit; what cannot be is left out."""
+def test_a_search_from_beyond_the_limit_ends_within_it():
+    """A row that costs a little too much is brought within the limit; one that cannot be is left out."""
     rows = sample(NAT, 50, np.random.default_rng(3))
     rows = rows[np.argsort(COSTS["madds"](rows))]
     limit = float(COSTS["madds"](rows)[25])
-    found, _ = climber({"madds": limit}).climb(rows[26:29], np.random.default_rng(0))
+    found, _ = searcher({"madds": limit}).improve(rows[26:29], np.random.default_rng(0))
     assert len(found) == 3
     assert (COSTS["madds"](found) <= limit).all()
     least = COSTS["madds"].cheapest(NAT)[1]
-    assert len(climber({"madds": 0.9 * least}).climb(rows[:3], np.random.default_rng(0))[0]) == 0
+    assert len(searcher({"madds": 0.9 * least}).improve(rows[:3], np.random.default_rng(0))[0]) == 0
 
 
 def test_a_space_of_few_architectures_is_searched_to_its_best():
-    """In a space that can be tried out, climbing from the cheapest finds the best within the limit."""
+    """In a space small enough to enumerate, a search finds the best architecture within the limit."""
     cost = madds_array(TINY, 10)
     rows = distinct(sample(TINY, 3000, np.random.default_rng(0)))
     assert len(rows) == TINY.size
@@ -126,36 +126,36 @@ def test_a_space_of_few_architectures_is_searched_to_its_best():
         return rows @ np.linspace(1.0, 0.2, rows.shape[1])
 
     limit = float(np.quantile(cost(rows), 0.6))
-    own = climber({"madds": limit}, space=TINY, costs={"madds": cost}, top1=top1)
-    _, values = own.climb(own.starts(rows, top1(rows), 1000), np.random.default_rng(0))
+    own = searcher({"madds": limit}, space=TINY, costs={"madds": cost}, top1=top1)
+    _, values = own.improve(own.select_starts(rows, top1(rows), 1000), np.random.default_rng(0))
     assert values.max() == pytest.approx(top1(rows[cost(rows) <= limit]).max())
 
 
-def test_the_cheapest_is_where_nothing_else_is_within(population):
-    """Where no row is within the limit, the climb begins at the cheapest architecture of the space, if that is."""
+def test_the_cheapest_is_the_start_where_nothing_else_is_within(population):
+    """Where no row keeps the limit, the search starts at the cheapest architecture of the space, if that keeps it."""
     least = COSTS["madds"].cheapest(NAT)[1]
     large = population[COSTS["madds"](population) > 1.2 * least]
-    own = climber({"madds": 1.1 * least})
-    starts = own.starts(large, made_up_accuracy(large), 2)
+    own = searcher({"madds": 1.1 * least})
+    starts = own.select_starts(large, made_up_accuracy(large), 2)
     assert COSTS["madds"](starts).tolist() == [least]
-    assert len(climber({"madds": 0.9 * least}).starts(large, made_up_accuracy(large), 2)) == 0
-    rows, values = climber({"madds": 0.9 * least}).climb(large[:0], np.random.default_rng(0))
+    assert len(searcher({"madds": 0.9 * least}).select_starts(large, made_up_accuracy(large), 2)) == 0
+    rows, values = searcher({"madds": 0.9 * least}).improve(large[:0], np.random.default_rng(0))
     assert (len(rows), len(values)) == (0, 0)
 
 
 def test_without_limits_everything_is_within(population):
-    """Without a limit the climb begins at the most accurate row and ends at what is most accurate of all."""
-    own = climber({})
-    best = made_up_accuracy(own.starts(population, made_up_accuracy(population), 1)).max()
+    """Without a limit the search starts at the most accurate row and ends at the most accurate architecture."""
+    own = searcher({})
+    best = made_up_accuracy(own.select_starts(population, made_up_accuracy(population), 1)).max()
     assert best == made_up_accuracy(population).max()
-    _, values = own.climb(own.starts(population, made_up_accuracy(population), 1), np.random.default_rng(0))
+    _, values = own.improve(own.select_starts(population, made_up_accuracy(population), 1), np.random.default_rng(0))
     assert values.max() >= made_up_accuracy(initial(NAT, 2, np.random.default_rng(0))).max()
 
 
 def test_depths_with_a_gap_stay_canonical():
-    """In a space whose depths have a gap, climbs end on canonical rows alone."""
+    """In a space whose depths have a gap, searches end on canonical rows only."""
     cost = madds_array(SMALL, 10)
     rows = initial(SMALL, 20, np.random.default_rng(0))
-    own = climber({"madds": float(np.median(cost(rows)))}, space=SMALL, costs={"madds": cost})
-    ended, _ = own.climb(own.starts(rows, made_up_accuracy(rows), 3), np.random.default_rng(0))
+    own = searcher({"madds": float(np.median(cost(rows)))}, space=SMALL, costs={"madds": cost})
+    ended, _ = own.improve(own.select_starts(rows, made_up_accuracy(rows), 3), np.random.default_rng(0))
     assert np.array_equal(repair(SMALL, ended), ended)
