@@ -13,11 +13,11 @@ from natdeploy.runtimes.connection import make_not_installed_error
 ANY = "any"
 BASE = "/data/local/tmp/natdeploy"
 _LIST_S = 20.0
-_RESTART = "start its server anew: adb kill-server"
-_PHONE = "unlock the phone, switch USB debugging on in its developer options, and see what `adb devices` lists"
+_RESTART = "restart the adb server: run `adb kill-server`, then try again"
+_PHONE = "unlock the phone, turn on USB debugging in its developer options, and check what `adb devices` lists"
 _STATES = {
-    "unauthorized": "the phone does not trust this machine yet: confirm its question about USB debugging",
-    "offline": "the phone does not answer: plug it in again",
+    "unauthorized": "the phone does not trust this machine yet: confirm the USB debugging prompt on its screen",
+    "offline": "the phone does not answer: unplug it and plug it in again",
 }
 _LOST = re.compile(
     r"^(?:adb: )?(?:error: )(?:device .*(?:not found|offline|unauthorized)|no devices|closed|protocol fault).*",
@@ -27,17 +27,17 @@ _LOST = re.compile(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdbLink:
-    """An Android device; implements `natdeploy.runtimes.connection.Link`.
+    """A link to an Android device; implements `natdeploy.runtimes.connection.Link`.
 
     Args:
-        serial: Its serial, as `adb devices` lists it.
+        serial: Serial number of the device, as `adb devices` lists it.
     """
 
     serial: str
 
     @property
     def base(self) -> str:
-        """Folder on the device in which the temporary one is made; programs may run there."""
+        """Parent of the temporary folder on the device. Android lets programs run from there."""
         return BASE
 
     def make_opening_command(self, line: str) -> list[str]:
@@ -53,14 +53,14 @@ class AdbLink:
         return self._make_command("push", str(source), target)
 
     def interpret_failure(self, exit_code: int, stderr: str) -> NatdeployError | None:
-        """Return what went wrong where adb itself failed."""
+        """Return the error if adb itself failed, None otherwise."""
         told = _LOST.search(stderr)
         if exit_code == 0 or told is None:
             return None
         return DeviceUnreachableError(f"the connection to {self.serial} was cut: {told[0]}", hint=_PHONE)
 
     def close(self) -> None:
-        """Do nothing: adb's server stays, as it always does."""
+        """Do nothing: the adb server keeps running."""
 
     def _make_command(self, *arguments: str) -> list[str]:
         return ["adb", "-s", self.serial, *arguments]
@@ -70,24 +70,24 @@ def find_serial(wanted: str) -> str:
     """Return the serial of a connected Android device.
 
     Args:
-        wanted: Its serial, or `any` for the only device that is connected.
+        wanted: Serial number, or `any` for the only connected device.
 
     Raises:
         MissingRuntimeError: adb is not installed.
-        DeviceUnreachableError: The device is not connected, or it does not let adb in.
-        InputError: Any device is wanted, but several are connected; the message names them.
+        DeviceUnreachableError: The device is not connected, or it refuses adb.
+        InputError: `wanted` is `any`, but several devices are connected. The message lists them.
     """
     states = _list_devices()
     if wanted == ANY:
         if len(states) > 1:
             msg = f"several Android devices are connected: {', '.join(states)}"
-            raise InputError(msg, hint='write the serial of one as its address in devices.toml instead of "any"')
+            raise InputError(msg, hint='in devices.toml, set the address to one of these serials instead of "any"')
         wanted = next(iter(states), wanted)
     if wanted not in states:
-        msg = f"{wanted} is not among the devices that adb lists ({', '.join(states)})"
+        msg = f"no device {wanted} is connected; adb lists: {', '.join(states)}"
         raise DeviceUnreachableError(msg if states else "no Android device is connected", hint=_PHONE)
     if states[wanted] != "device":
-        msg = f"{wanted} cannot be used: {_STATES.get(states[wanted], f'adb calls it {states[wanted]!r}')}"
+        msg = f"{wanted} cannot be used: {_STATES.get(states[wanted], f'adb reports its state as {states[wanted]!r}')}"
         raise DeviceUnreachableError(msg, hint=_PHONE)
     return wanted
 
@@ -100,10 +100,10 @@ def _list_devices() -> dict[str, str]:
     except FileNotFoundError as error:
         raise make_not_installed_error(arguments[0]) from error
     except subprocess.TimeoutExpired as error:
-        msg = f"adb does not answer within {_LIST_S:g} s"
+        msg = f"adb did not answer within {_LIST_S:g} s"
         raise DeviceUnreachableError(msg, hint=_RESTART) from error
     if done.returncode != 0:
-        msg = f"adb lists no devices: {done.stderr.strip()}"
+        msg = f"adb cannot list the devices: {done.stderr.strip()}"
         raise DeviceUnreachableError(msg, hint=_RESTART)
     lines = done.stdout.partition("List of devices attached")[2].splitlines()
     return {serial: state for serial, _, state in (line.partition("\t") for line in lines) if state}

@@ -1,11 +1,12 @@
-"""What runs on the machine that is measured, in one file: facts about it, rounds of timing, and the runtimes' sessions.
+"""The program that measures models on a device: machine facts, timing rounds and runtime sessions, in one file.
 
-natdeploy uses it on its own machine, and sends it as it is to boards, where it needs Python 3.8, numpy and the runtime.
-There it reads a job as JSON from stdin and prints a line of JSON for each thing that is done, and one at the end:
+natdeploy imports this module on its own machine and sends the same file to boards. A board needs Python 3.8 or newer,
+numpy and the runtime. There the program reads a job as JSON from stdin. It prints one line of JSON for each result and
+one at the end. The commands are:
 
-- `info`: what there is to know of the machine;
-- `time`: the times of each model file of `paths`, in seconds, one list a round;
-- `operators`: of each ONNX file, the events of the runtime's profiler and the graph that it ran.
+- `info`: version of the runtime, fingerprint and conditions of the machine;
+- `time`: times of each model file in `paths`, in seconds, one list per round;
+- `operators`: for each ONNX file, the events of the runtime's profiler and the graph that it ran.
 """
 
 from __future__ import annotations
@@ -58,14 +59,14 @@ def read_chip() -> str:
 
 
 def read_serial() -> str:
-    """Return the serial number of a board, empty where it has none to read."""
+    """Return the serial number of the board, or an empty string if none can be read."""
     return next((found for found in (_read(path).strip("\0 \n") for path in _SERIALS) if found), "")
 
 
 def read_conditions() -> dict[str, Any]:
-    """Return what may change from one measurement to the next, as far as it can be read here.
+    """Return the conditions that may change between measurements, as far as this machine reports them.
 
-    Load average, governor and clock of the first core, and the temperature of the hottest zone.
+    They are load average, governor and clock of the first core, and the temperature of the hottest zone.
     """
     found: dict[str, Any] = {"chip": read_chip(), "system": platform.platform(), "cores": os.cpu_count()}
     if hasattr(os, "getloadavg"):
@@ -84,7 +85,7 @@ def read_conditions() -> dict[str, Any]:
 
 
 def make_fingerprint(runtime_version: str) -> str:
-    """Return what tells this machine from others as far as latency goes: processor, cores, system, serial, runtime."""
+    """Return what identifies this machine for latency: processor, cores, system, serial number and runtime."""
     parts = [read_chip(), f"{os.cpu_count()} cores", f"{platform.system()} {platform.machine()}"]
     serial = read_serial()
     if serial:
@@ -93,18 +94,18 @@ def make_fingerprint(runtime_version: str) -> str:
 
 
 def interleave(calls: Sequence[Call], *, seconds: Callable[[], float], rng: Any, timing: Any) -> list[Rounds]:
-    """Time each of `calls`, in rounds of shuffled order, with the garbage collector off.
+    """Time `calls` in rounds of shuffled order, with the garbage collector off.
 
-    The first run after a change from another call is not counted: it finds the caches filled with other data.
+    The first run after a switch between calls is not counted, because the caches still hold data of the other call.
 
     Args:
-        calls: What is timed.
+        calls: Calls to time.
         seconds: Monotonic clock.
-        rng: numpy's random generator.
+        rng: numpy random generator.
         timing: Has the fields of `natdeploy.profilers.timing.Timing`.
 
     Returns:
-        For each call the seconds of its runs, one array a round.
+        For each call, the times of its runs in seconds, one array per round.
     """
     times: list[Rounds] = [[] for _ in calls]
     with disable_garbage_collector():
@@ -120,14 +121,14 @@ def interleave(calls: Sequence[Call], *, seconds: Callable[[], float], rng: Any,
 
 
 def count_runs_per_round(timing: Any, run_s: float) -> int:
-    """Return the runs in a round of something that takes `run_s` seconds."""
+    """Return the number of runs in a round if one run takes `run_s` seconds."""
     fitting = int(timing.round_s / run_s) if run_s > 0 else timing.max_runs
     return int(min(max(fitting, timing.min_runs), timing.max_runs))
 
 
 @contextlib.contextmanager
 def disable_garbage_collector() -> Iterator[None]:
-    """Keep the garbage collector from running meanwhile."""
+    """Keep the garbage collector off inside the block."""
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -139,7 +140,7 @@ def disable_garbage_collector() -> Iterator[None]:
 
 
 def make_onnx_options(package: Any, threads: int) -> Any:
-    """Return ONNX Runtime's options: `threads` threads that do not spin, one operator at a time."""
+    """Return ONNX Runtime's session options: `threads` threads that do not spin, one operator at a time."""
     options = package.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -151,7 +152,10 @@ def make_onnx_options(package: Any, threads: int) -> Any:
 
 
 def make_onnx_call(package: Any, session: Any, image: Any, processor: str = "cpu") -> Call:
-    """Return a call that runs an ONNX session once on `image`, which lies where it computes, and little else."""
+    """Return a call that runs an ONNX session once, with as little overhead as possible.
+
+    The image and the result stay in the memory of the processor that computes.
+    """
     name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
     binding = session.io_binding()
     binding.bind_ortvalue_input(name, package.OrtValue.ortvalue_from_numpy(image, processor, 0))
@@ -161,7 +165,7 @@ def make_onnx_call(package: Any, session: Any, image: Any, processor: str = "cpu
 
 
 def find_onnx_errors(package: Any) -> tuple[type[Exception], ...]:
-    """Return the errors of ONNX Runtime, which have no common base."""
+    """Return the error classes of ONNX Runtime, which have no common base class."""
     state = importlib.import_module(f"{package.__name__}.capi.onnxruntime_pybind11_state")
     return tuple(item for item in vars(state).values() if isinstance(item, type) and issubclass(item, Exception))
 
@@ -195,11 +199,11 @@ def _read(path: Path) -> str:
 
 
 class _Refused(Exception):  # noqa: N818
-    """A job cannot be done; its arguments are what the answer says."""
+    """The job cannot be done. The first argument is the answer to print."""
 
 
 class _Onnx:
-    """ONNX Runtime on the board."""
+    """ONNX Runtime on this machine."""
 
     def __init__(self, threads: int) -> None:
         self._package = _import("onnxruntime")
@@ -220,7 +224,7 @@ class _Onnx:
             options.enable_profiling = True
             options.profile_file_prefix = str(folder / "profile")
             options.optimized_model_filepath = str(graph)
-            # The weights are of no use to the reader; versions that cannot leave them out ignore these.
+            # natdeploy does not need the weights. Versions that cannot leave them out ignore these entries.
             options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
             options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "256")
             session = self._open(path, options)
@@ -243,7 +247,7 @@ class _Onnx:
 
 
 class _Litert:
-    """LiteRT's interpreter on the board."""
+    """LiteRT's interpreter on this machine."""
 
     def __init__(self, threads: int) -> None:
         self._package = _import(*LITERT_PACKAGES, part="interpreter")
@@ -260,7 +264,7 @@ class _Litert:
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise _Refused({"error": NO_MODEL, "message": str(error)}) from error
-        except SystemError as error:  # how tflite-runtime, built for numpy 1, fails under numpy 2
+        except SystemError as error:  # tflite-runtime, built for numpy 1, fails like this under numpy 2
             message = f"{self._package.__name__} does not run with numpy {np.__version__}"
             raise _Refused({"error": NO_PACKAGE, "package": "ai_edge_litert", "message": message}) from error
         details = interpreter.get_input_details()[0]
@@ -270,7 +274,7 @@ class _Litert:
 
 
 def _run_job(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what a job gives, one thing after the other."""
+    """Yield the results of a job one by one."""
     runtime = _Onnx(job["threads"]) if job["runtime"] == "onnxruntime" else _Litert(job["threads"])
     if job["command"] == "info":
         version = runtime.get_version()
@@ -325,7 +329,7 @@ def _pack(path: Path) -> str:
 
 
 def main() -> None:
-    """Do the job that stdin holds; what libraries print goes to stderr."""
+    """Do the job given on stdin. Output of libraries goes to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for answer in _answer_job(json.load(sys.stdin)):

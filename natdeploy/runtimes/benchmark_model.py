@@ -1,4 +1,4 @@
-"""TFLite's `benchmark_model`: its arguments, and the times that it prints, on Linux, on Android or into a log."""
+"""Arguments and output of TFLite's `benchmark_model`, as printed on Linux, on Android or in a device's log."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _SAME = 1e-5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class BenchmarkRun:
-    """How a model is run; everything that changes the time is set.
+    """How a model is run. Every option that affects the time is set explicitly.
 
     Args:
-        threads: Threads.
-        warmup_runs: Least runs before anything counts.
-        warmup_min_s: Least seconds before anything counts.
-        runs: Least runs that count.
-        min_s: Least seconds that count.
-        max_s: Seconds after which it stops in any case.
-        xnnpack: Whether the XNNPACK delegate runs what it can.
+        threads: Number of threads.
+        warmup_runs: Minimum number of warm-up runs, which do not count.
+        warmup_min_s: Minimum seconds of warm-up.
+        runs: Minimum number of runs that count.
+        min_s: Minimum seconds of runs that count.
+        max_s: Seconds after which the program stops in any case.
+        xnnpack: Whether the XNNPACK delegate runs the operators that it supports.
 
     Raises:
         InputError: A number is too small, or the seconds contradict each other.
@@ -58,7 +58,8 @@ class BenchmarkRun:
                 msg = f"{name} is {getattr(self, name)}: it must be at least 1"
                 raise InputError(msg)
         if not (self.warmup_min_s >= 0 and 0 <= self.min_s <= self.max_s):
-            msg = f"warm-up of {self.warmup_min_s:g} s, then {self.min_s:g} to {self.max_s:g} s: that cannot be"
+            span = f"warm-up of {self.warmup_min_s:g} s, then {self.min_s:g} to {self.max_s:g} s"
+            msg = f"{span}: no time may be negative, and min_s must not exceed max_s"
             raise InputError(msg)
 
 
@@ -81,12 +82,12 @@ def read_stats(text: str, *, source: str = "benchmark_model") -> RunStats:
     """Read the statistics of the runs from what one call of benchmark_model printed.
 
     Args:
-        text: Its stdout and stderr, or its lines of an Android device's log.
+        text: Stdout and stderr of the program, or its lines in an Android device's log.
         source: Name of the text, for messages.
 
     Raises:
-        InputError: The program failed, did not finish or ignored an option; or the text holds the output of several
-            calls, or figures that contradict each other.
+        InputError: The program failed, did not finish or ignored an option. Or the text holds the output of several
+            calls, or contradictory figures.
     """
     lines = [_PREFIX.sub("", line) for line in text.splitlines()]
     _refuse_ignored(lines, source)
@@ -94,8 +95,8 @@ def read_stats(text: str, *, source: str = "benchmark_model") -> RunStats:
     if not closing:
         raise _make_no_result_error(lines, source)
     if len(closing) > 1:
-        msg = f"{source}, line {closing[1] + 1}: the output of more than one call"
-        raise InputError(msg, hint="empty the device's log first, or read what the program itself prints")
+        msg = f"{source}, line {closing[1] + 1}: this text holds the output of more than one call"
+        raise InputError(msg, hint="clear the device's log before the call, or use the program's own output")
     mean_us = _read_mean_us(lines[closing[0]], f"{source}, line {closing[0] + 1}")
     return _read_run_stats(lines[: closing[0]], mean_us, source)
 
@@ -103,7 +104,7 @@ def read_stats(text: str, *, source: str = "benchmark_model") -> RunStats:
 def _refuse_ignored(lines: Sequence[str], source: str) -> None:
     for number, line in enumerate(lines, start=1):
         if ignored := _IGNORED.match(line):
-            msg = f"{source}, line {number}: this build ignored options, so that it ran otherwise: {ignored[1]}"
+            msg = f"{source}, line {number}: this build of benchmark_model ignored options: {ignored[1]}"
             raise InputError(msg, hint="use a newer benchmark_model")
 
 
@@ -111,31 +112,29 @@ def _make_no_result_error(lines: Sequence[str], source: str) -> InputError:
     told = next((line.strip() for line in lines if _FAILED.match(line.strip())), None)
     if told:
         return InputError(f"{source}: benchmark_model failed: {told}")
-    msg = f"{source}: no line 'Inference timings in us: ..': benchmark_model did not finish"
-    return InputError(msg, hint="the output was cut short, or the program was killed")
+    msg = f"{source}: there is no line 'Inference timings in us: ..': benchmark_model did not finish"
+    return InputError(msg, hint="check that the output is complete and that the program was not killed")
 
 
 def _read_mean_us(line: str, place: str) -> float:
-    """Return the mean of the runs, the last figure of the line of timings."""
+    """Return the mean of the runs, which is the last figure on the line of timings."""
     found = _TIMINGS.fullmatch(line.strip()) or _OLD_TIMINGS.fullmatch(line.strip())
     if found is None:
-        msg = f"{place}: unknown layout of the timings, or cut short: {line.strip()[:200]!r}"
+        msg = f"{place}: the line of timings is cut short or in an unknown format: {line.strip()[:200]!r}"
         raise InputError(msg)
     return float(found.groups()[-1])
 
 
 def _read_run_stats(lines: Sequence[str], mean_us: float, source: str) -> RunStats:
-    """Return the statistics of the runs: the second line of them, after that of the warm-up."""
+    """Return the statistics of the runs. They are on the second line of statistics; the first is of the warm-up."""
     counted = [(number, line) for number, line in enumerate(lines, start=1) if line.startswith("count=")]
     if len(counted) != 2:
-        msg = (
-            f"{source}: {len(counted)} lines of statistics before the timings, not one for warm-up and one for the runs"
-        )
+        msg = f"{source}: expected a line of statistics for the warm-up and one for the runs, found {len(counted)}"
         raise InputError(msg)
     number, line = counted[1]
     stats = _read_stats_line(line, f"{source}, line {number}")
     if abs(stats.mean_ms * 1e3 - mean_us) > _SAME * mean_us:
-        msg = f"{source}, line {number}: an average of {stats.mean_ms * 1e3:g} us, but the timings say {mean_us:g} us"
+        msg = f"{source}, line {number}: the average is {stats.mean_ms * 1e3:g} us, but the timings say {mean_us:g} us"
         raise InputError(msg)
     return stats
 

@@ -1,4 +1,4 @@
-"""Opening the connection to a device that its description names."""
+"""Opens the connection to a device."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def connect(device: Device, *, patience_s: float = 30.0) -> Connection:
-    """Open a connection to a device, which has `patience_s` seconds to answer.
+    """Open a connection to a device. The device has `patience_s` seconds to answer.
 
     Raises:
-        DeviceUnreachableError: It cannot be reached, or nobody has said where it is.
-        MissingRuntimeError: The program that connects is not installed.
-        OutputError: The device is full.
+        DeviceUnreachableError: The device cannot be reached, or its address is unknown.
+        MissingRuntimeError: The program that connects, `ssh` or `adb`, is not installed on this machine.
+        OutputError: The device has no space left.
     """
     from natdeploy.runtimes.adb import AdbLink, find_serial
     from natdeploy.runtimes.connection import Connection, LocalLink
@@ -33,8 +33,8 @@ def connect(device: Device, *, patience_s: float = 30.0) -> Connection:
 
 
 def make_not_connected_error(device: Device) -> DeviceUnreachableError:
-    """Return the error of a device of which nobody has said where it is."""
+    """Return the error for a device whose address is unknown."""
     example = "user@host" if device.transport == "ssh" else "SERIAL"
-    msg = f"{device.name} is not connected: no {device.transport} address of it is known"
+    msg = f"{device.name} is not connected: its {device.transport} address is unknown"
     hint = f'write [{device.name}] and address = "{example}" into devices.toml, or measure here with --device host'
     return DeviceUnreachableError(msg, hint=hint)

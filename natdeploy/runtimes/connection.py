@@ -1,8 +1,8 @@
-"""A connection to a device: commands and files in one temporary folder, which never outlives it.
+"""A connection to a device: it runs commands and copies files in one temporary folder, which it removes at the end.
 
-The first command of a connection, its keeper, makes the folder and waits until its input ends. That happens when the
-connection is closed, and also when it is cut or when this process dies; the keeper then kills what still runs and
-removes the folder. Nothing but a POSIX shell is needed on the device.
+The first command of a connection is its keeper. The keeper creates the folder and waits until its input ends. Its input
+ends when the connection is closed or cut, or when this process dies. The keeper then kills the commands that still run
+and removes the folder. The device needs nothing but a POSIX shell.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _KEEPER = (
     'kill -KILL "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null; fi; done; '
     'rm -rf -- "$folder"; if [ -n "$1" ]; then rmdir "$1" 2>/dev/null; fi'
 )
-# In the background of a shell, setsid need not fork, so that its process id is that of the command and its group.
+# setsid does not fork in the background of a shell, so its process id is the id of the command and of its group.
 _JOB = (
     'exec 3<&0; cd "$1" || exit 72; pid=$2; shift 2; LC_ALL=C; TMPDIR=$PWD; export LC_ALL TMPDIR; '
     'if command -v setsid >/dev/null 2>&1; then set -- setsid "$@"; fi; '
@@ -50,31 +50,31 @@ _FIND = 'for name in "$@"; do command -v "$name" && exit 0; done; exit 1'
 
 
 class Link(Protocol):
-    """How a connection starts programs, and what their failures mean."""
+    """How a connection runs programs on a device, and how it interprets their failures."""
 
     @property
     def base(self) -> str:
-        """Folder of natdeploy's own on the device for temporary ones; empty for the device's usual place."""
+        """Parent of the temporary folder on the device. Empty: the device's default for temporary files."""
         ...
 
     def make_opening_command(self, line: str) -> list[str]:
-        """Return the arguments of the local program that runs a shell line on the device and opens the connection."""
+        """Return the local command that opens the connection and runs a shell line on the device."""
         ...
 
     def make_command(self, line: str) -> list[str]:
-        """Return the arguments of the local program that runs a shell line over the open connection."""
+        """Return the local command that runs a shell line over the open connection."""
         ...
 
     def make_push_command(self, source: Path, target: str) -> list[str] | None:
-        """Return the arguments of the local program that copies a file to the device; None where it has none."""
+        """Return the local command that copies a file to the device, or None if there is none."""
         ...
 
     def interpret_failure(self, exit_code: int, stderr: str) -> NatdeployError | None:
-        """Return the error of a connection that failed, None where the connection did its part."""
+        """Return the error if the connection failed, None if it worked."""
         ...
 
     def close(self) -> None:
-        """Give back what the link holds here."""
+        """Release what the link holds on this machine."""
         ...
 
 
@@ -82,14 +82,14 @@ class Connection:
     """Runs commands on a device over a link; implements `natdeploy.ports.Transport`.
 
     Args:
-        name: Name of the device, for messages.
-        link: How programs are started there.
-        patience_s: Seconds that the device has to answer.
+        name: Name of the device, used in messages.
+        link: Starts programs on the device.
+        patience_s: Seconds to wait for the device to answer.
 
     Raises:
         DeviceUnreachableError: The device cannot be reached.
         MissingRuntimeError: The local program that the link needs is not installed.
-        OutputError: The device has no space for the folder.
+        OutputError: The device cannot create the folder, for example because it is full.
     """
 
     def __init__(self, name: str, link: Link, *, patience_s: float = 30.0) -> None:
@@ -97,7 +97,7 @@ class Connection:
         self._link = link
         self._numbers = itertools.count()
         self._closed = threading.Event()
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the keeper
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, it stays open as long as the keeper runs
         with contextlib.ExitStack() as undo:
             undo.callback(link.close)
             undo.callback(self._errors.close)
@@ -118,14 +118,14 @@ class Connection:
 
     @property
     def folder(self) -> str:
-        """Temporary folder on the device; commands run there."""
+        """Temporary folder on the device, in which commands run."""
         return self._folder
 
     def run(self, command: Sequence[str], *, timeout_s: float, stdin: bytes = b"") -> Finished:
-        """Run a command in the folder, whatever its exit code.
+        """Run a command in the folder. A non-zero exit code is not an error.
 
         Raises:
-            DeviceUnreachableError: The connection is lost, or the time is over; the command has then been ended.
+            DeviceUnreachableError: The connection is lost, or the command did not end in time and was killed.
         """
         pid_file = f"{self._folder}/{next(self._numbers)}.pid"
         self._require_keeper()
@@ -135,7 +135,7 @@ class Connection:
             )
         except subprocess.TimeoutExpired as error:
             self._kill(pid_file)
-            msg = f"{self._name}: {command[0]} was not done within {timeout_s:g} s and was ended"
+            msg = f"{self._name}: {command[0]} did not finish within {timeout_s:g} s and was killed"
             raise DeviceUnreachableError(msg) from error
         self._require_success(done.exit_code, done.stderr)
         return done
@@ -144,8 +144,8 @@ class Connection:
         """Copy a file to the path `target` on the device.
 
         Raises:
-            DeviceUnreachableError: The connection is lost, or too slow.
-            OutputError: The device cannot take the file; the message says why.
+            DeviceUnreachableError: The connection is lost, or is too slow.
+            OutputError: The device cannot write the file. The message says why.
         """
         size = source.stat().st_size
         push = self._link.make_push_command(source, target)
@@ -157,46 +157,48 @@ class Connection:
             raise self.make_write_error(done.stderr, f"a file of {size / 1e6:.1f} MB")
 
     def fetch(self, source: str, target: Path) -> None:
-        """Copy the file `source` of the device to `target` here.
+        """Copy the file `source` on the device to `target` on this machine.
 
         Raises:
-            DeviceUnreachableError: The connection is lost, or too slow.
-            InputError: The device has no such file, or cannot read it.
-            OutputError: The file cannot be written here.
+            DeviceUnreachableError: The connection is lost, or is too slow.
+            InputError: The file does not exist on the device or cannot be read.
+            OutputError: `target` cannot be written.
         """
         self._require_keeper()
         try:
             done = self._start(self._link.make_command(_make_shell_line(_READ, source)), SEND_S, b"")
         except subprocess.TimeoutExpired as error:
-            msg = f"{self._name}: {source} did not get here within {SEND_S:g} s"
+            msg = f"{self._name}: {source} was not received within {SEND_S:g} s"
             raise DeviceUnreachableError(msg) from error
         stderr = done.stderr.decode(errors="replace")
         self._require_success(done.returncode, stderr)
         if done.returncode != 0 or str(len(done.stdout)) not in stderr.split():
-            told = stderr.strip().splitlines() or ["it came here incomplete"]
+            told = stderr.strip().splitlines() or ["it was received incompletely"]
             msg = f"{self._name}: {source} cannot be read: {told[-1]}"
             raise InputError(msg)
         with writing(target):
             target.write_bytes(done.stdout)
 
     def make_write_error(self, reason: str, what: str) -> OutputError:
-        """Return the error of something that the device could not write for a reason that it told."""
+        """Return the error for `what`, which the device could not write for `reason`."""
         if _NO_SPACE.search(reason):
             msg = f"{self._name}: no space left in {self._folder} for {what}"
-            return OutputError(msg, hint=f"free some space on {self._name}, or set TMPDIR there to a larger place")
-        told = reason.strip().splitlines() or ["it came there incomplete"]
+            return OutputError(
+                msg, hint=f"free some space on {self._name}, or set TMPDIR there to a folder on a larger disk"
+            )
+        told = reason.strip().splitlines() or ["it arrived incompletely"]
         return OutputError(f"{self._name}: {what} cannot be written to {self._folder}: {told[-1]}")
 
     def abort(self) -> None:
-        """Cut the connection, so that what waits for the device fails; may be called from another thread."""
+        """Cut the connection, so that every call that waits for the device fails. Any thread may call this."""
         self._closed.set()
         with contextlib.suppress(OSError):
             self._keeper_input.close()
-        # A keeper on this machine ignores it and removes the folder; a client ends, and its keeper's input with it.
+        # A local keeper ignores the signal and removes the folder. A client ends, which ends the input of its keeper.
         self._keeper.terminate()
 
     def close(self) -> None:
-        """End what still runs on the device, remove the folder and close the connection."""
+        """Kill what still runs on the device, remove the folder and close the connection."""
         self._closed.set()
         with contextlib.suppress(OSError):
             self._keeper_input.close()
@@ -229,7 +231,7 @@ class Connection:
             raise make_not_installed_error(arguments[0]) from error
 
     def _read_folder(self, patience_s: float) -> str:
-        """Wait for the keeper to say where its folder is; it may come after greetings of the device."""
+        """Wait for the keeper to print its folder, which may come after a greeting of the device."""
         timer = threading.Timer(patience_s, self._keeper.kill)
         timer.start()
         try:
@@ -278,7 +280,7 @@ class Connection:
         try:
             done = self._call(arguments, SEND_S, b"")
         except subprocess.TimeoutExpired as error:
-            msg = f"{self._name}: a file did not get there within {SEND_S:g} s"
+            msg = f"{self._name}: a file was not sent within {SEND_S:g} s"
             raise DeviceUnreachableError(msg) from error
         self._require_success(done.exit_code, done.stderr + done.stdout)
         return dataclasses.replace(done, stderr=done.stderr + done.stdout)
@@ -305,7 +307,7 @@ class LocalLink:
 
     @property
     def base(self) -> str:
-        """Folder of natdeploy's own for temporary ones: none."""
+        """Empty: the default folder for temporary files."""
         return ""
 
     def make_opening_command(self, line: str) -> list[str]:
@@ -321,7 +323,7 @@ class LocalLink:
         return ["cp", "--", str(source), target]
 
     def interpret_failure(self, exit_code: int, stderr: str) -> None:
-        """Return None: there is nothing to be lost."""
+        """Return None: a local connection cannot be lost."""
 
     def close(self) -> None:
         """Do nothing."""
@@ -332,13 +334,13 @@ def _make_shell_line(script: str, *arguments: str) -> str:
 
 
 def find_program(transport: Transport, candidates: Sequence[str]) -> str | None:
-    """Return the first of `candidates`, names or paths, that can be run on the device; None where none can."""
+    """Return the first of `candidates` (names or paths) that the device can run, or None."""
     done = transport.run(["sh", "-c", _FIND, "sh", *candidates], timeout_s=_FIND_S)
     return done.stdout.strip() if done.exit_code == 0 else None
 
 
 def make_not_installed_error(program: str) -> MissingRuntimeError:
-    """Return the error of a program that this machine lacks."""
+    """Return the error for a program that is missing on this machine."""
     packages = {"ssh": "openssh-client", "adb": "adb"}
     msg = f"the program {program} is not installed on this machine"
     return MissingRuntimeError(msg, hint=f"apt install {packages.get(program, program)}")

@@ -1,4 +1,4 @@
-"""Memory of a GPU, for runtimes that leave it to their callers."""
+"""GPU memory, for runtimes whose callers must allocate it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Memory(Protocol):
 
     @property
     def stream(self) -> int:
-        """Handle of the stream that work is put on."""
+        """Handle of the CUDA stream that runs the work."""
         ...
 
-    def allocate(self, shape: tuple[int, ...]) -> Any:  # noqa: ANN401, whatever holds it
-        """Return a buffer of float32 values."""
+    def allocate(self, shape: tuple[int, ...]) -> Any:  # noqa: ANN401, its type depends on the allocator
+        """Allocate a buffer of float32 values."""
         ...
 
     def get_address(self, buffer: Any) -> int:  # noqa: ANN401
-        """Return where a buffer lies."""
+        """Return the address of a buffer."""
         ...
 
     def write(self, buffer: Any, values: Values) -> None:  # noqa: ANN401
@@ -34,7 +34,7 @@ class Memory(Protocol):
         ...
 
     def read(self, buffer: Any) -> Values:  # noqa: ANN401
-        """Copy the values of a buffer here."""
+        """Copy the values of a buffer to the host."""
         ...
 
     def wait(self) -> None:
@@ -43,29 +43,31 @@ class Memory(Protocol):
 
 
 class TorchMemory:
-    """Memory of the first NVIDIA GPU, as torch hands it out; implements `Memory`.
+    """Memory of the first NVIDIA GPU, allocated by torch; implements `Memory`.
 
     Raises:
-        NoOutputsError: This torch reaches no GPU.
+        NoOutputsError: torch finds no GPU.
     """
 
     def __init__(self) -> None:
         self._torch = importlib.import_module("torch")
         if not self._torch.cuda.is_available():
-            msg = "an engine cannot be run here: torch reaches no NVIDIA GPU"
-            raise NoOutputsError(msg, hint="install a torch of the GPU's CUDA version, or put trtexec on PATH")
+            msg = "engines cannot run on this machine: torch finds no NVIDIA GPU"
+            raise NoOutputsError(
+                msg, hint="install a build of torch for the GPU's CUDA version, or put trtexec on PATH"
+            )
 
     @property
     def stream(self) -> int:
-        """Handle of the stream that work is put on."""
+        """Handle of the CUDA stream that runs the work."""
         return int(self._torch.cuda.current_stream().cuda_stream)
 
     def allocate(self, shape: tuple[int, ...]) -> Any:  # noqa: ANN401
-        """Return a buffer of float32 values."""
+        """Allocate a buffer of float32 values."""
         return self._torch.empty(shape, dtype=self._torch.float32, device="cuda")
 
     def get_address(self, buffer: Any) -> int:  # noqa: ANN401
-        """Return where a buffer lies."""
+        """Return the address of a buffer."""
         return int(buffer.data_ptr())
 
     def write(self, buffer: Any, values: Values) -> None:  # noqa: ANN401
@@ -73,7 +75,7 @@ class TorchMemory:
         buffer.copy_(self._torch.from_numpy(values))
 
     def read(self, buffer: Any) -> Values:  # noqa: ANN401
-        """Copy the values of a buffer here."""
+        """Copy the values of a buffer to the host."""
         values: Values = buffer.cpu().numpy()
         return values
 

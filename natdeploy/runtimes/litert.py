@@ -29,24 +29,24 @@ class LitertRuntime:
 
     @property
     def id(self) -> str:
-        """Name of the runtime in tables and commands."""
+        """Name of the runtime in latency tables and commands."""
         return "litert"
 
     @property
     def suffix(self) -> str:
-        """Suffix of the files that it runs."""
+        """Suffix of the files that the runtime opens."""
         return ".tflite"
 
     @property
     def tells_operators(self) -> bool:
-        """The interpreter does not tell operator times."""
+        """False: the interpreter does not report operator times."""
         return False
 
     def version(self) -> str:
-        """Return the version that is installed.
+        """Return the installed version.
 
         Raises:
-            MissingRuntimeError: None is.
+            MissingRuntimeError: No interpreter is installed.
         """
         package = _import_package().__name__.partition(".")[0]
         return importlib.metadata.version(package.replace("_", "-"))
@@ -56,7 +56,7 @@ class LitertRuntime:
 
         Raises:
             MissingRuntimeError: No interpreter is installed, or it does not run with the installed numpy.
-            InputError: The file is missing, or is not a model of one image input and one output.
+            InputError: The file is missing, or is not a model with one image input and one output.
         """
         return LitertSession(open_interpreter(path, threads=threads), path)
 
@@ -65,19 +65,19 @@ class LitertSession:
     """An opened TFLite file.
 
     Args:
-        interpreter: Interpreter whose tensors are allocated.
-        path: File that it was opened from.
+        interpreter: Interpreter with allocated tensors.
+        path: The file, used in messages.
 
     Raises:
-        InputError: The model has not one float or int8 image input and one float output.
+        InputError: The model does not have one float32 or int8 image input and one float32 output.
     """
 
     def __init__(self, interpreter: Interpreter, path: Path) -> None:
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         types = [np.dtype(item["dtype"]).name for item in (*inputs, *outputs)]
         if len(inputs) != 1 or types not in (["float32", "float32"], ["int8", "float32"]):
-            wanted = "a model of one float32 or int8 input and one float32 output is needed"
-            msg = f"{path}: {wanted}, the tensors of this are {types}"
+            wanted = "the model must have one float32 or int8 input and one float32 output"
+            msg = f"{path}: {wanted}; its inputs and outputs are {types}"
             raise InputError(msg)
         self._interpreter = interpreter
         self._indices = inputs[0]["index"], outputs[0]["index"]
@@ -93,15 +93,15 @@ class LitertSession:
         """Map `n x 3 x r x r` images to `n x classes` outputs.
 
         Raises:
-            InputError: The images have another shape.
+            InputError: The images do not have the shape that the model takes.
         """
         return self._input.run(self._call, images)
 
     def prepare(self, image: Images) -> Callable[[], object]:
-        """Return a call that runs the model once on the `1 x 3 x r x r` image, and little else.
+        """Return a call that runs the model once on the `1 x 3 x r x r` image, with as little overhead as possible.
 
         Raises:
-            InputError: The image has another shape.
+            InputError: The image does not have the shape that the model takes.
         """
         self._call(np.resize(self._input.arrange(image), self._input.shape))
         invoke: Callable[[], object] = self._interpreter.invoke
@@ -114,7 +114,7 @@ class LitertSession:
         return result
 
     def _quantize(self, part: NDArray[np.float32]) -> NDArray[np.float32] | NDArray[np.int8]:
-        """Return values as the input tensor holds them: of int8, the nearest steps of its scale."""
+        """Return values in the type of the input tensor. For int8, round to the nearest step of its scale."""
         if self._quantization is None:
             return part
         scale, zero_point = self._quantization
@@ -123,11 +123,11 @@ class LitertSession:
 
 
 def open_interpreter(path: Path, *, threads: int) -> Interpreter:
-    """Return an interpreter of a TFLite file, its tensors allocated.
+    """Return an interpreter of a TFLite file, with allocated tensors.
 
     Raises:
         MissingRuntimeError: No interpreter is installed, or it does not run with the installed numpy.
-        InputError: The file is missing, or is not a model that LiteRT takes.
+        InputError: The file is missing, or LiteRT cannot open it.
     """
     require_threads(threads)
     package = _import_package()
@@ -139,7 +139,7 @@ def open_interpreter(path: Path, *, threads: int) -> Interpreter:
     except (ValueError, RuntimeError) as error:
         msg = f"{path}: not a model that LiteRT takes: {error}"
         raise InputError(msg) from error
-    except SystemError as error:  # how tflite-runtime, built for numpy 1, fails under numpy 2
+    except SystemError as error:  # tflite-runtime, built for numpy 1, fails like this under numpy 2
         msg = f"{package.__name__} does not run with numpy {np.__version__}"
         raise MissingRuntimeError(msg, hint=f'{_INSTALL}, or pip install "numpy<2"') from error
     return interpreter

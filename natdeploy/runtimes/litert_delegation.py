@@ -1,4 +1,4 @@
-"""How much of a TFLite file XNNPACK takes over: what it leaves cuts the network into parts."""
+"""How much of a TFLite file XNNPACK runs. Operators that it does not run split the network into parts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Delegation:
     """How LiteRT runs a file on a CPU.
 
     Args:
-        partitions: Parts of the network that XNNPACK runs, each as a whole.
-        operators: Operators of the file.
-        outside: Operators that XNNPACK does not run: their number, by kind.
+        partitions: Number of parts that XNNPACK runs, each as a whole.
+        operators: Number of operators in the file.
+        outside: Number of operators that XNNPACK does not run, by kind.
     """
 
     partitions: int
@@ -39,10 +39,10 @@ def read_delegation(path: Path) -> Delegation:
 
     Raises:
         MissingRuntimeError: No interpreter is installed.
-        InputError: The file is not a model that LiteRT takes.
+        InputError: LiteRT cannot open the file.
     """
     interpreter = open_interpreter(path, threads=1)
-    # The interpreter has no public list of what it runs.
+    # The interpreter has no public method that lists its operators.
     nodes = interpreter._get_ops_details()
     own = [node for node in nodes if node["op_name"] != _DELEGATE]
     delegates = [node for node in nodes if node["op_name"] == _DELEGATE]
@@ -54,7 +54,7 @@ def read_delegation(path: Path) -> Delegation:
 def _find_outside(
     own: Sequence[Mapping[str, Any]], delegates: Sequence[Mapping[str, Any]], results: set[int]
 ) -> list[Mapping[str, Any]]:
-    """Return the operators that no delegate runs: what they give is wanted, and no delegate gives it."""
+    """Return the operators that no delegate runs: their outputs are needed, and no delegate computes them."""
     given = {tensor for node in delegates for tensor in node["outputs"]}
     wanted = results | {tensor for node in delegates for tensor in node["inputs"]}
     found = []

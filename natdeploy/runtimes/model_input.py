@@ -1,4 +1,4 @@
-"""What a model file takes: one batch of square images, in either layout."""
+"""The image input of model files: one batch of square images, in either layout."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class ModelInput:
     """The image input of a model file.
 
     Args:
-        batch: Images that one call takes.
+        batch: Number of images per call.
         size: Height and width of an image, in pixels.
-        channels_last: Whether the file takes `n x r x r x 3` instead of `n x 3 x r x r`.
-        any_batch: Whether one call takes any number of images; `batch` is then what it is measured with.
+        channels_last: Whether the layout is `n x r x r x 3` instead of `n x 3 x r x r`.
+        any_batch: Whether a call takes any number of images. `batch` is then the number used for measurements.
     """
 
     batch: int
@@ -33,25 +33,28 @@ class ModelInput:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Shape of one call's input, in the layout of the file."""
+        """Input shape of one call, in the layout of the file."""
         if self.channels_last:
             return self.batch, self.size, self.size, 3
         return self.batch, 3, self.size, self.size
 
     def arrange(self, images: Images) -> NDArray[np.float32]:
-        """Bring `n x 3 x r x r` images into the layout of the file.
+        """Convert `n x 3 x r x r` images to the layout of the file.
 
         Raises:
-            InputError: The images have another shape.
+            InputError: The images do not have the shape that the model takes.
         """
         if images.ndim != 4 or images.shape[1:] != (3, self.size, self.size) or not len(images):
-            msg = f"images of shape {list(images.shape)} given, the model takes [n, 3, {self.size}, {self.size}]"
+            msg = f"images of shape {list(images.shape)} do not fit: the model takes [n, 3, {self.size}, {self.size}]"
             raise InputError(msg)
         arranged = images.transpose(0, 2, 3, 1) if self.channels_last else images
         return np.ascontiguousarray(arranged, dtype=np.float32)
 
     def run(self, call: Callable[[NDArray[np.float32]], NDArray[np.float32]], images: Images) -> NDArray[np.float32]:
-        """Map `n x 3 x r x r` images to `n x classes` outputs by calls of `batch` images each, or of a few."""
+        """Map `n x 3 x r x r` images to `n x classes` outputs, in calls of `batch` images each.
+
+        With `any_batch`, each call takes a few images.
+        """
         outputs = [np.array(call(part)).reshape(len(part), -1) for part in self._split(self.arrange(images))]
         return np.concatenate(outputs)[: len(images)]
 
@@ -63,10 +66,10 @@ class ModelInput:
 
 
 def read_model_input(path: Path, shape: Sequence[object]) -> ModelInput:
-    """Read the input shape that a model file states; a batch that it leaves open counts as 1.
+    """Interpret the input shape of a model file. A batch size that the file leaves open counts as 1.
 
     Raises:
-        InputError: It is not a batch of square images of three channels and fixed size.
+        InputError: The shape is not a batch of square images with 3 channels and a fixed size.
     """
     sizes = [value if isinstance(value, int) and value > 0 else None for value in shape]
     if len(sizes) == 4:
@@ -74,7 +77,8 @@ def read_model_input(path: Path, shape: Sequence[object]) -> ModelInput:
         for channels_last, (channels, height, width) in ((False, rest), (True, [rest[2], rest[0], rest[1]])):
             if channels == 3 and height is not None and height == width:
                 return ModelInput(batch=batch or 1, size=height, channels_last=channels_last, any_batch=batch is None)
-    msg = f"{path}: takes an input of shape {list(shape)}, not a batch of square images of 3 channels and fixed size"
+    wanted = "a batch of square images with 3 channels and a fixed size"
+    msg = f"{path}: its input has shape {list(shape)}; it must be {wanted}"
     raise InputError(msg)
 
 
@@ -82,7 +86,7 @@ def require_file(path: Path) -> None:
     """Check that `path` is a file.
 
     Raises:
-        InputError: It is not.
+        InputError: It is missing, or is something else.
     """
     if not path.is_file():
         msg = f"{path}: is not a file" if path.exists() else f"{path}: no such file"
@@ -90,11 +94,11 @@ def require_file(path: Path) -> None:
 
 
 def require_threads(threads: int) -> None:
-    """Check a number of threads.
+    """Check that a number of threads is at least 1.
 
     Raises:
-        InputError: It is below 1.
+        InputError: It is less than 1.
     """
     if threads < 1:
-        msg = f"threads is {threads}, it must be 1 or more"
+        msg = f"threads is {threads}: it must be at least 1"
         raise InputError(msg)

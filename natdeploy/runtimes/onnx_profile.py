@@ -1,4 +1,4 @@
-"""What ONNX Runtime says of a model's operators: how long each one runs, and which operators use its result."""
+"""Operator times of a model from ONNX Runtime's profiler, and which operators use the result of each."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _EVENT_SUFFIX = "_kernel_time"
 def profile_model(
     path: Path, image: Images, *, threads: int, runs: int, warmup_runs: int, folder: Path
 ) -> ModelProfile:
-    """Run an ONNX file with the runtime's profiler on.
+    """Run an ONNX file under the runtime's profiler.
 
     Args:
-        path: The file.
-        image: The `1 x 3 x r x r` image that every run takes.
-        threads: Threads of the runtime.
-        runs: Runs that count.
-        warmup_runs: Runs before them that do not.
-        folder: Where the profiler may write.
+        path: The ONNX file.
+        image: The `1 x 3 x r x r` input of every run.
+        threads: Number of threads of the runtime.
+        runs: Number of runs that count.
+        warmup_runs: Number of earlier runs that do not count.
+        folder: Folder for the profiler's temporary files.
 
     Raises:
         MissingRuntimeError: ONNX Runtime is not installed.
-        InputError: The runtime wrote no operator times.
+        InputError: The profiler's output has no operator times, or does not fit the graph.
     """
     options = make_session_options(threads=threads)
     runtime, onnx = importlib.import_module("onnxruntime"), importlib.import_module("onnx")
@@ -57,21 +57,22 @@ def profile_model(
 def read_profile(graph_nodes: Sequence[Any], events: Sequence[dict[str, Any]]) -> ModelProfile:
     """Join a profiler's events with the nodes of the optimized graph.
 
-    Durations are in whole microseconds: the runtime cuts off the rest.
+    Durations are whole microseconds, because the runtime truncates them.
 
     Args:
-        graph_nodes: Objects with `name`, `op_type`, `input` and `output`.
+        graph_nodes: Nodes with `name`, `op_type`, `input` and `output`.
         events: The profiler's events.
 
     Raises:
-        InputError: There are no operator times, or not one for each operator and run.
+        InputError: There are no operator times, or some are missing or belong to unknown operators.
     """
     times = _collect_durations(events)
     unknown = set(times) - {node.name for node in graph_nodes}
     timed = [node for node in graph_nodes if node.name in times]
     counts = {len(durations) for durations in times.values()}
     if unknown or len(counts) != 1:
-        msg = f"the runtime's profile does not fit its graph: unknown operators {sorted(unknown)[:3]}, runs {counts}"
+        found = f"unknown operators {sorted(unknown)[:3]}, run counts {sorted(counts)}"
+        msg = f"the runtime's profile does not fit its graph: {found}"
         raise InputError(msg)
     nodes = tuple(
         Node(name=node.name, op=node.op_type, consumers=consumers)

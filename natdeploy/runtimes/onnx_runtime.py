@@ -26,7 +26,7 @@ class OnnxRuntime:
     """Runs ONNX files.
 
     Args:
-        processor: `cpu`, or `cuda` for the first NVIDIA GPU; images and results lie in its memory when it is timed.
+        processor: `cpu`, or `cuda` for the first NVIDIA GPU. Timed runs keep images and results in its memory.
     """
 
     def __init__(self, processor: str = "cpu") -> None:
@@ -34,24 +34,24 @@ class OnnxRuntime:
 
     @property
     def id(self) -> str:
-        """Name of the runtime in tables and commands."""
+        """Name of the runtime in latency tables and commands."""
         return "onnxruntime"
 
     @property
     def suffix(self) -> str:
-        """Suffix of the files that it runs."""
+        """Suffix of the files that the runtime opens."""
         return ".onnx"
 
     @property
     def tells_operators(self) -> bool:
-        """Whether operator times can be had: on a GPU, ONNX Runtime tells how long the launch took instead."""
+        """Whether it reports operator times. On a GPU, ONNX Runtime reports the time of the launch instead."""
         return self.processor == "cpu"
 
     def version(self) -> str:
-        """Return the version that is installed.
+        """Return the installed version.
 
         Raises:
-            MissingRuntimeError: None is.
+            MissingRuntimeError: ONNX Runtime is not installed.
         """
         return str(_import_package().__version__)
 
@@ -59,8 +59,8 @@ class OnnxRuntime:
         """Open an ONNX file.
 
         Raises:
-            MissingRuntimeError: ONNX Runtime is not installed.
-            InputError: The file is missing, or is not a model of one image input and one output.
+            MissingRuntimeError: ONNX Runtime is not installed, or does not support the processor.
+            InputError: The file is missing, or is not a model with one image input and one output.
         """
         package = _import_package()
         require_file(path)
@@ -76,10 +76,10 @@ class OnnxRuntime:
         return OnnxSession(session, path, processor=self.processor)
 
     def _require(self, provider: str, present: Sequence[str]) -> None:
-        """Check for the provider: ONNX Runtime goes on with another one, and only says so on stderr."""
+        """Check for the provider, because ONNX Runtime falls back to another one and only prints that to stderr."""
         if provider not in present:
-            msg = f"ONNX Runtime has no {provider} here (it has: {', '.join(present)})"
-            raise MissingRuntimeError(msg, hint="pip install onnxruntime-gpu, with the CUDA version that it names")
+            msg = f"this ONNX Runtime does not have {provider}; it has {', '.join(present)}"
+            raise MissingRuntimeError(msg, hint="pip install onnxruntime-gpu, and the CUDA version that it requires")
 
 
 class OnnxSession:
@@ -87,18 +87,19 @@ class OnnxSession:
 
     Args:
         session: Session of ONNX Runtime.
-        path: File that it was opened from.
-        processor: Where it runs, `cpu` or `cuda`.
+        path: The file, used in messages.
+        processor: Processor that runs it, `cpu` or `cuda`.
 
     Raises:
-        InputError: The model has not one float image input and one output.
+        InputError: The model does not have one float32 image input and one output.
     """
 
     def __init__(self, session: InferenceSession, path: Path, *, processor: str = "cpu") -> None:
         inputs, outputs = session.get_inputs(), session.get_outputs()
         if (len(inputs), len(outputs)) != (1, 1) or inputs[0].type != "tensor(float)":
             types = ", ".join(item.type for item in inputs)
-            msg = f"{path}: a model of one float input and one output is needed, this has {types} -> {len(outputs)}"
+            found = f"it has inputs {types or 'none'} and {len(outputs)} outputs"
+            msg = f"{path}: the model must have one float input and one output; {found}"
             raise InputError(msg)
         self._session = session
         self._processor = processor
@@ -114,15 +115,15 @@ class OnnxSession:
         """Map `n x 3 x r x r` images to `n x classes` outputs.
 
         Raises:
-            InputError: The images have another shape.
+            InputError: The images do not have the shape that the model takes.
         """
         return self._input.run(self._call, images)
 
     def prepare(self, image: Images) -> Callable[[], object]:
-        """Return a call that runs the model once on the `1 x 3 x r x r` image, and little else.
+        """Return a call that runs the model once on the `1 x 3 x r x r` image, with as little overhead as possible.
 
         Raises:
-            InputError: The image has another shape.
+            InputError: The image does not have the shape that the model takes.
         """
         arranged = np.resize(self._input.arrange(image), self._input.shape)
         return agent.make_onnx_call(_import_package(), self._session, arranged, self._processor)
@@ -134,11 +135,11 @@ class OnnxSession:
 
 
 def make_session_options(*, threads: int) -> SessionOptions:
-    """Return the options that natdeploy measures with: `threads` threads that do not spin, one operator at a time.
+    """Return the session options for measurements: `threads` threads that do not spin, one operator at a time.
 
     Raises:
         MissingRuntimeError: ONNX Runtime is not installed.
-        InputError: `threads` is below 1.
+        InputError: `threads` is less than 1.
     """
     require_threads(threads)
     package = _import_package()

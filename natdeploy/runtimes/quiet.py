@@ -1,4 +1,4 @@
-"""Keeping what other packages print and set away from natdeploy's own output and from the process."""
+"""Keeps output and process-wide settings of other packages away from natdeploy's output and process."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def silence(*, stderr: bool = False) -> Iterator[None]:
-    """Throw away what is written to stdout meanwhile, by Python or below it; Python's warnings too.
+    """Discard what the block writes to stdout, from Python or native code, and Python's warnings.
 
-    Applies to the whole process, other threads included.
+    This affects the whole process, including other threads.
 
     Args:
-        stderr: Throw away stderr as well.
+        stderr: Whether to discard stderr too.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
@@ -33,7 +33,7 @@ def silence(*, stderr: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def restore_process_state() -> Iterator[None]:
-    """Put environment variables and the handlers and level of the root logger back as they were."""
+    """Restore environment variables and the root logger's handlers and level when the block ends."""
     environment = dict(os.environ)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
@@ -52,7 +52,7 @@ def _redirect_descriptor(number: int, sink: int) -> Iterator[None]:
     _flush()
     try:
         saved = os.dup(number)
-    except OSError:  # closed: nothing can be written to it
+    except OSError:  # it is closed, so nothing can be written to it
         yield
         return
     os.dup2(sink, number)

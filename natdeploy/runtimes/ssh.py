@@ -1,6 +1,7 @@
-"""Devices behind ssh: the system's own client, so that its configuration, agent, jump hosts and known hosts hold.
+"""Devices reached with the system's own ssh client.
 
-Only `sh` is asked of the device: files go there through a command's input, since small boards often have no sftp.
+The configuration, agent, jump hosts and known hosts of that client apply.
+The device needs only `sh`. Files are sent through the input of a command, because small boards often have no sftp.
 """
 
 from __future__ import annotations
@@ -22,29 +23,29 @@ _OPTIONS = (
     "ClearAllForwardings=yes",
     "RemoteCommand=none",
 )
-# ssh goes its own way when the open connection is gone; it must not, since the folder is gone with it.
+# When the open connection is lost, ssh opens another one. It must not, because the folder is lost too.
 _ONLY_SHARED = ("ControlMaster=no", "ProxyJump=none", "ProxyCommand=exit 255")
 
 
 class SshLink:
-    """A device that an ssh server runs on; implements `natdeploy.runtimes.connection.Link`.
+    """A link to a device with an ssh server; implements `natdeploy.runtimes.connection.Link`.
 
-    All commands share the connection of the first one.
+    All commands share the connection of the first command.
 
     Args:
         address: `host` or `user@host`, as ssh understands it.
-        port: Port of the server; ssh's own choice where None.
+        port: Port of the server. None: ssh's default.
     """
 
     def __init__(self, address: str, port: int | None = None) -> None:
         self._address = address
         self._port = port
-        # The path of a socket has little room, so the folder must not lie deep.
+        # The path of a socket must be short, so the folder is directly in /tmp.
         self._control = Path(tempfile.mkdtemp(prefix="nd-", dir="/tmp"))
 
     @property
     def base(self) -> str:
-        """Folder of natdeploy's own on the device for temporary ones: none."""
+        """Empty: the device's default folder for temporary files."""
         return ""
 
     def make_opening_command(self, line: str) -> list[str]:
@@ -56,10 +57,10 @@ class SshLink:
         return self._make_ssh_command(line, *_ONLY_SHARED)
 
     def make_push_command(self, source: Path, target: str) -> None:
-        """Return None: files go through commands."""
+        """Return None: files are sent through commands."""
 
     def interpret_failure(self, exit_code: int, stderr: str) -> NatdeployError | None:
-        """Return what went wrong where ssh itself failed."""
+        """Return the error if ssh itself failed, None otherwise."""
         if exit_code != _OWN_FAILURE:
             return None
         for pattern, reason, hint in self._list_known_failures():
@@ -69,7 +70,7 @@ class SshLink:
         return DeviceUnreachableError(f"the connection was cut: {lines[-1]}" if lines else "the connection was cut")
 
     def close(self) -> None:
-        """Remove the socket's folder."""
+        """Remove the folder of the socket."""
         shutil.rmtree(self._control, ignore_errors=True)
 
     def _make_ssh_command(self, line: str, *options: str) -> list[str]:
@@ -86,13 +87,13 @@ class SshLink:
         return (
             (
                 "REMOTE HOST IDENTIFICATION HAS CHANGED",
-                f"the host key of {where} is not the known one: another machine answers, or it was installed anew",
-                f"if it was installed anew, forget the old key: ssh-keygen -R '{entry}'; then log in once: {login}",
+                f"the host key of {where} has changed: another machine answers, or the device was reinstalled",
+                f"if it was reinstalled, remove the old key (ssh-keygen -R '{entry}') and log in once with: {login}",
             ),
             (
                 "Host key verification failed",
                 f"the host key of {where} is not known yet",
-                f"log in once with: {login}; and compare the key with that of the device",
+                f"log in once with: {login}; and compare the key with the one of the device",
             ),
             (
                 r"Permission denied|Too many authentication failures",
@@ -101,17 +102,17 @@ class SshLink:
             ),
             (
                 "Connection refused",
-                f"{where} refuses the connection: no ssh server listens there",
-                "start the device's ssh server, and check address and port in devices.toml",
+                f"{where} refuses the connection: no ssh server is listening there",
+                "start the ssh server on the device, and check its address and port in devices.toml",
             ),
             (
                 "Could not resolve hostname",
-                f"no host is called {host}",
-                "check the address in devices.toml; an IP address does too",
+                f"there is no host named {host}",
+                "check the address in devices.toml; it may also be an IP address",
             ),
             (
                 r"[Tt]imed out|No route to host|Network is unreachable|Timeout, server",
                 f"{where} does not answer",
-                "check that the device is switched on and in the same network",
+                "check that the device is switched on and connected to the same network",
             ),
         )

@@ -1,7 +1,7 @@
-"""Running engines with TensorRT's Python package on this machine, versions 8.2 to 11.
+"""Runs engines with TensorRT's Python package on this machine, versions 8.2 to 11.
 
-Between these versions the ways to name inputs and to run an engine came and went. Each is chosen by what the package at
-hand has, never by its version and never by trying what fails.
+The methods that name inputs and run an engine differ between these versions. natdeploy uses the methods that the
+installed package has. It does not compare versions, and it does not try calls that may fail.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class TensorrtRuntime:
     """Runs engines on this machine; implements `natdeploy.ports.Runtime`.
 
     Args:
-        memory: Returns the GPU's memory.
+        memory: Creates the object that allocates GPU memory.
     """
 
     def __init__(self, memory: Callable[[], Memory] = TorchMemory) -> None:
@@ -32,24 +32,24 @@ class TensorrtRuntime:
 
     @property
     def id(self) -> str:
-        """Name of the runtime in tables and commands."""
+        """Name of the runtime in latency tables and commands."""
         return "tensorrt"
 
     @property
     def suffix(self) -> str:
-        """Suffix of the files that it runs."""
+        """Suffix of the files that the runtime opens."""
         return ".engine"
 
     @property
     def tells_operators(self) -> bool:
-        """Whether it tells how long each operator of a model takes: trtexec does, this way does not."""
+        """False: the Python package does not report operator times here; trtexec does."""
         return False
 
     def version(self) -> str:
-        """Return the version that is installed.
+        """Return the installed version.
 
         Raises:
-            MissingRuntimeError: None is.
+            MissingRuntimeError: TensorRT is not installed.
         """
         return get_version(import_tensorrt())
 
@@ -58,8 +58,8 @@ class TensorrtRuntime:
 
         Raises:
             MissingRuntimeError: TensorRT is not installed.
-            NoOutputsError: Nothing here hands out memory of the GPU.
-            InputError: The file is missing, or is not an engine of this TensorRT and GPU.
+            NoOutputsError: torch finds no GPU to allocate memory on.
+            InputError: The file is missing, or is not an engine for this TensorRT and GPU.
         """
         trt = import_tensorrt()
         require_file(path)
@@ -85,14 +85,14 @@ class TensorrtSession:
     """An opened engine.
 
     Args:
-        path: File that it was opened from.
-        memory: The GPU's memory.
+        path: The file, used in messages.
+        memory: Allocates GPU memory.
         context: TensorRT's execution context.
-        tensors: Inputs and outputs, in the engine's order.
-        kept: What has to live as long as the context.
+        tensors: Inputs and outputs in the engine's order.
+        kept: Objects that must live as long as the context.
 
     Raises:
-        InputError: The engine has not one image input and one output.
+        InputError: The engine does not have one image input and one output.
     """
 
     def __init__(
@@ -106,7 +106,8 @@ class TensorrtSession:
     ) -> None:
         inputs = [tensor for tensor in tensors if tensor.is_input]
         if len(inputs) != 1 or len(tensors) != 2:
-            msg = f"{path}: a model of one input and one output is needed, this has {len(inputs)} of {len(tensors)}"
+            found = f"{len(inputs)} inputs and {len(tensors) - len(inputs)} outputs"
+            msg = f"{path}: the engine must have one input and one output; it has {found}"
             raise InputError(msg)
         self._path = path
         self._memory = memory
@@ -126,15 +127,15 @@ class TensorrtSession:
         """Map `n x 3 x r x r` images to `n x classes` outputs.
 
         Raises:
-            InputError: The images have another shape, or the engine cannot be run.
+            InputError: The images do not have the shape that the engine takes, or the engine failed to run.
         """
         return self._input.run(self._call, images)
 
     def prepare(self, image: Images) -> Callable[[], object]:
-        """Return a call that runs the engine once on the `1 x 3 x r x r` image, which lies in the GPU's memory.
+        """Return a call that runs the engine once on the `1 x 3 x r x r` image, which is copied to the GPU here.
 
         Raises:
-            InputError: The image has another shape.
+            InputError: The image does not have the shape that the engine takes.
         """
         self._memory.write(self._into, np.resize(self._input.arrange(image), self._input.shape))
         return self._run_once
@@ -146,7 +147,7 @@ class TensorrtSession:
 
     def _run_once(self) -> None:
         if not self._launch():
-            msg = f"{self._path}: TensorRT did not run it"
+            msg = f"{self._path}: TensorRT failed to run the engine"
             raise InputError(msg)
         self._memory.wait()
 

@@ -1,7 +1,7 @@
-"""Building engines with TensorRT's Python package on this machine, versions 8.2 to 11.
+"""Builds engines with TensorRT's Python package on this machine, versions 8.2 to 11.
 
-Between these versions the ways to limit memory, to set a precision and to say that batches stand in the shapes came and
-went. Each is chosen by what the package at hand has, never by its version and never by trying what fails.
+The methods that limit memory, set a precision and request explicit batches differ between these versions. natdeploy
+uses the methods that the installed package has. It does not compare versions, and it does not try calls that may fail.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class TensorrtBuilder:
 
     Args:
         precision: Lowest precision that layers may use, one of `natdeploy.core.device.PRECISIONS`.
-        workspace_mib: Most memory that a layer may use for itself, in MiB.
+        workspace_mib: Maximum workspace memory of a layer, in MiB.
 
     Raises:
         InputError: The precision is unknown.
@@ -36,12 +36,12 @@ class TensorrtBuilder:
 
     @property
     def name(self) -> str:
-        """Name of what builds."""
+        """Name of the builder."""
         return "tensorrt (Python)"
 
     @property
     def sets_precision(self) -> bool:
-        """Whether the build sets the precision; where not, the ONNX file itself has to be of it.
+        """Whether the build sets the precision. If not, the ONNX file itself must have it.
 
         Raises:
             MissingRuntimeError: TensorRT is not installed.
@@ -49,18 +49,18 @@ class TensorrtBuilder:
         return self._precision == "fp32" or hasattr(import_tensorrt().BuilderFlag, self._precision.upper())
 
     def version(self) -> str:
-        """Return the version that is installed.
+        """Return the installed version.
 
         Raises:
-            MissingRuntimeError: None is.
+            MissingRuntimeError: TensorRT is not installed.
         """
         return get_version(import_tensorrt())
 
     def build(self, onnx: Path, target: Path) -> str:
-        """Build an engine of an ONNX file into the file `target` and return the log.
+        """Build an engine from an ONNX file, write it to `target` and return the log.
 
         Raises:
-            InputError: The build failed; the message says why.
+            InputError: The build failed. The message says why.
             MissingRuntimeError: TensorRT is not installed, or finds no GPU.
             OutputError: The engine cannot be written.
         """
@@ -80,7 +80,7 @@ class TensorrtBuilder:
         _set_precision(trt, config, self._precision if self.sets_precision else "fp32")
         plan = builder.build_serialized_network(network, config)
         if plan is None:
-            what = f"TensorRT {get_version(trt)} built no engine of {onnx.name}"
+            what = f"TensorRT {get_version(trt)} built no engine from {onnx.name}"
             raise log.make_error(what)
         with writing(target):
             target.write_bytes(bytes(memoryview(plan)))
@@ -91,12 +91,14 @@ def _create_builder(trt: Any, logger: Any, log: Log) -> Any:  # noqa: ANN401
     try:
         return trt.Builder(logger)
     except TypeError as error:
-        # the bindings say so where the library returns nothing, as it does without a GPU
-        raise MissingRuntimeError(log.make_error("TensorRT cannot build here").message, hint=INSTALL) from error
+        # the bindings raise this where the library returns nothing, as it does without a GPU
+        raise MissingRuntimeError(
+            log.make_error("TensorRT cannot build engines on this machine").message, hint=INSTALL
+        ) from error
 
 
 def _get_network_flags(trt: Any) -> int:  # noqa: ANN401
-    """Batches stand in the shapes: said until 9, ignored in 10, and not to be said from 11 on."""
+    """Return the flag for explicit batches: needed up to version 9, ignored by 10, removed in 11."""
     flags = trt.NetworkDefinitionCreationFlag
     return 1 << int(flags.EXPLICIT_BATCH) if hasattr(flags, "EXPLICIT_BATCH") else 0
 
@@ -114,5 +116,5 @@ def _set_precision(trt: Any, config: Any, precision: str) -> None:  # noqa: ANN4
     if precision != "fp32":
         config.set_flag(getattr(flags, precision.upper()))
     elif hasattr(flags, "TF32"):
-        # the default where the GPU has it; it keeps ten bits of a weight: too few to compute the same
+        # TF32 is the default on GPUs that have it. It keeps 10 bits of a weight, too few for the same results.
         config.clear_flag(flags.TF32)

@@ -1,4 +1,4 @@
-"""TensorRT's Python package itself: whether it is here, which version it is, and what it says."""
+"""TensorRT's Python package: its import, its version and its log."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _LETTERS = {"INTERNAL_ERROR": "F", "ERROR": "E", "WARNING": "W", "INFO": "I", "V
 
 
 class Log:
-    """What TensorRT says, in lines like those of trtexec."""
+    """Log messages of TensorRT, formatted like those of trtexec."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def make_logger(self, trt: Any) -> Any:  # noqa: ANN401
-        """Return a logger that keeps what is said."""
+        """Return a TensorRT logger that keeps its messages in `lines`."""
 
         def log(_: object, severity: Any, message: str) -> None:  # noqa: ANN401
             letter = _LETTERS.get(getattr(severity, "name", ""), "I")
@@ -29,19 +29,19 @@ class Log:
         return type("Logger", (trt.ILogger,), {"log": log})()
 
     def make_error(self, what: str) -> InputError:
-        """Return the error of something that failed, with the reason that was said."""
+        """Return the error for `what`, which failed, with the reason from the log."""
         known = find_reason("\n".join(self.lines))
         if known is not None:
             return InputError(f"{what}: {known[1]}", hint=known[2])
         errors = [line for line in self.lines if line.startswith(("[TRT] [E] ", "[TRT] [F] "))]
-        return InputError(f"{what}: {errors[0][10:] if errors else 'it does not say why'}")
+        return InputError(f"{what}: {errors[0][10:] if errors else 'its log gives no reason'}")
 
 
 def import_tensorrt() -> Any:  # noqa: ANN401
-    """Return the package.
+    """Import and return the package.
 
     Raises:
-        MissingRuntimeError: It is not installed, or its libraries do not load.
+        MissingRuntimeError: The package is not installed, or its libraries cannot be loaded.
     """
     try:
         return importlib.import_module("tensorrt")
@@ -49,7 +49,7 @@ def import_tensorrt() -> Any:  # noqa: ANN401
         msg = "the package tensorrt is not installed"
         raise MissingRuntimeError(msg, hint=INSTALL) from error
     except (ImportError, OSError, RuntimeError) as error:
-        msg = f"the package tensorrt cannot be used: {error}"
+        msg = f"the package tensorrt cannot be loaded: {error}"
         raise MissingRuntimeError(msg, hint=INSTALL) from error
 
 

@@ -1,4 +1,4 @@
-"""Reading what measuring programs write: strict JSON and statistics of runs, so that no damaged figure passes."""
+"""Strict readers for the output of measuring programs: JSON and run statistics. Damaged figures are refused."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _PRINTED = 1e-5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RunStats:
-    """Statistics of the runs of one call of a program, in milliseconds.
+    """Statistics of the runs in one call of a program, in milliseconds.
 
     Args:
-        runs: How many runs.
+        runs: Number of runs.
         mean_ms: Mean.
-        std_ms: Standard deviation; 0 of a single run.
-        min_ms: Fastest.
-        max_ms: Slowest.
-        p5_ms: 5th percentile, None where the program does not tell.
-        median_ms: Median, None where the program does not tell.
-        p95_ms: 95th percentile, None where the program does not tell.
+        std_ms: Standard deviation, 0 for a single run.
+        min_ms: Time of the fastest run.
+        max_ms: Time of the slowest run.
+        p5_ms: 5th percentile, None if the program does not report it.
+        median_ms: Median, None if the program does not report it.
+        p95_ms: 95th percentile, None if the program does not report it.
 
     Raises:
-        InputError: There are no runs, a time is not positive, or they are not in order.
+        InputError: There are no runs, a time is not positive, or the times are not in order.
     """
 
     runs: int
@@ -47,26 +47,30 @@ class RunStats:
 
     def __post_init__(self) -> None:
         if self.runs < 1 or not (math.isfinite(self.std_ms) and self.std_ms >= 0):
-            msg = f"{self.runs} runs with standard deviation {self.std_ms:g}"
+            msg = (
+                f"{self.runs} runs with standard deviation {self.std_ms:g}: there must be a run and a finite deviation"
+            )
             raise InputError(msg)
         percentiles = [value for value in (self.p5_ms, self.median_ms, self.p95_ms) if value is not None]
         for ordered in ([self.min_ms, *percentiles, self.max_ms], [self.min_ms, self.mean_ms, self.max_ms]):
             if not are_in_order(ordered):
                 shown = ", ".join(f"{value:g}" for value in ordered)
-                msg = f"times of {shown} ms: they are positive and increase from the fastest to the slowest run"
+                msg = (
+                    f"the times are {shown} ms: they must be positive and increase from the fastest to the slowest run"
+                )
                 raise InputError(msg)
 
     @property
     def typical_ms(self) -> float:
-        """The median, or where the program does not tell it, the mean."""
+        """The median, or the mean if the program does not report the median."""
         return self.mean_ms if self.median_ms is None else self.median_ms
 
 
 def combine_runs(calls: Sequence[RunStats]) -> LatencyStats:
-    """Join several calls of a program into one latency.
+    """Combine several calls of a program into one latency.
 
-    Some builds tell nothing but means, and one call may fall into a bad moment: the median over five calls or more is
-    a better figure than any of them. p10 and p90 are of the calls too, std is the mean of theirs.
+    Some builds report only means, and a single call may be disturbed. The median over five or more calls is therefore
+    more reliable than any one of them. p10 and p90 are percentiles over the calls. std is the mean of their deviations.
 
     Raises:
         InputError: There are no calls.
@@ -86,7 +90,7 @@ def combine_runs(calls: Sequence[RunStats]) -> LatencyStats:
 
 
 def are_in_order(values: Sequence[float]) -> bool:
-    """Tell whether `values` are positive and do not decrease, by more than what printing rounds off."""
+    """Tell whether `values` are positive and in ascending order, up to the rounding of printed figures."""
     finite = all(math.isfinite(value) and value > 0 for value in values)
     return finite and all(low <= high * (1 + _PRINTED) for low, high in itertools.pairwise(values))
 
@@ -95,27 +99,27 @@ def load_json(text: str, source: str) -> object:
     """Parse JSON.
 
     Raises:
-        InputError: It is not JSON, or holds what JSON has no numbers for.
+        InputError: The text is not JSON, or holds `NaN` or `Infinity`.
     """
 
     def refuse(constant: str) -> NoReturn:
-        msg = f"{constant} is not a number of JSON"
+        msg = f"{constant} is not a JSON number"
         raise ValueError(msg)
 
     try:
         return json.loads(text, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
-        msg = f"{source}: not valid JSON, or cut short: {error}"
+        msg = f"{source}: not valid JSON, or incomplete: {error}"
         raise InputError(msg) from error
 
 
 def get_json_number(record: Mapping[str, object], key: str, place: str) -> float:
-    """Return a number of a JSON object.
+    """Return a number from a JSON object.
 
     Args:
         record: The object.
-        key: Its key.
-        place: File and place, for the message.
+        key: Key of the number.
+        place: File and place, used in the message.
 
     Raises:
         InputError: The key is missing, or its value is not a number of at least 0.

@@ -123,7 +123,7 @@ class TransportContract:
         """On time-out the command and what it started end on the device, and the connection still works."""
         with connect() as transport:
             for timeout_s in (1.0, 4.0, 16.0, 64.0):
-                with pytest.raises(DeviceUnreachableError, match="sh was not done within") as caught:
+                with pytest.raises(DeviceUnreachableError, match="sh did not finish within") as caught:
                     shell(transport, "sleep 600 & echo $! >child; wait", timeout_s=timeout_s)
                 assert transport.name in caught.value.message
                 child = shell(transport, "cat child").stdout.strip()

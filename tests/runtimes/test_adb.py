@@ -73,7 +73,7 @@ def test_without_adb_the_package_is_named(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("state", "said"),
-    [("unauthorized", "confirm its question"), ("offline", "plug it in again"), ("recovery", "'recovery'")],
+    [("unauthorized", "confirm the USB debugging prompt"), ("offline", "unplug it"), ("recovery", "'recovery'")],
 )
 def test_a_phone_that_does_not_let_adb_in_says_why(monkeypatch, tmp_path, state, said):
     """Each state that adb knows besides a usable device is explained."""
@@ -88,5 +88,5 @@ def test_of_several_phones_one_must_be_named(monkeypatch, tmp_path):
     with pytest.raises(InputError, match="several Android devices are connected: SERIAL1, SERIAL2"):
         find_serial("any")
     assert find_serial("SERIAL2") == "SERIAL2"
-    with pytest.raises(DeviceUnreachableError, match="SERIAL3 is not among the devices"):
+    with pytest.raises(DeviceUnreachableError, match="no device SERIAL3 is connected"):
         find_serial("SERIAL3")

@@ -96,16 +96,20 @@ def test_several_calls_become_one_latency():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("Inference (avg): 2020.5", "Inference (avg): 202", "line 5: an average of 2020.5 us, but the timings say 202"),
-        ("Inference (avg): 2020.5", "Inference (avg): ", "unknown layout of the timings, or cut short"),
-        ("Warmup (avg)", "Warm-up (mean)", "unknown layout of the timings"),
-        ("min=1900", "min=0", "line 5: times of 0, 1.95, 2, 2.2, 2.6 ms: they are positive"),
+        (
+            "Inference (avg): 2020.5",
+            "Inference (avg): 202",
+            "line 5: the average is 2020.5 us, but the timings say 202",
+        ),
+        ("Inference (avg): 2020.5", "Inference (avg): ", "line of timings is cut short or in an unknown format"),
+        ("Warmup (avg)", "Warm-up (mean)", "timings is cut short or in an unknown format"),
+        ("min=1900", "min=0", "line 5: the times are 0, 1.95, 2, 2.2, 2.6 ms: they must be positive"),
         ("median=2000", "median=2700", "increase from the fastest to the slowest"),
         ("avg=2020.5", "avg=nan", "line 5: not a line of statistics"),
         ("avg=2020.5", "mean=2020.5", "line 5: not a line of statistics"),
         ("std=80", "std=", "line 5: not a line of statistics"),
         ("count=50", "count=0", "0 runs"),
-        ("INFO: count=10", "INFO: runs=10", "1 lines of statistics before the timings"),
+        ("INFO: count=10", "INFO: runs=10", "one for the runs, found 1"),
         ("Inference timings", "Inference figures", "did not finish"),
         ("INFO: Initialized", "WARN: Unconsumed cmdline flags: --use_xnnpack=true\nINFO: ", "ignored options.*xnnpack"),
     ],
@@ -118,7 +122,7 @@ def test_damaged_outputs_are_refused(old, new, message):
 
 def test_the_output_of_two_calls_is_refused():
     """A device's log keeps earlier ones."""
-    with pytest.raises(InputError, match="line 15: the output of more than one call"):
+    with pytest.raises(InputError, match="line 15: this text holds the output of more than one call"):
         read_stats(TIMED + TIMED)
 
 

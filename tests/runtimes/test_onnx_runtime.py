@@ -56,11 +56,11 @@ def test_batch_and_layout_of_the_file_do_not_show(tmp_path, batch, channels_last
 @pytest.mark.parametrize(
     ("shape", "options", "reason"),
     [
-        ([1, 3, "height", "width"], {}, r"not a batch of square images"),
-        ([1, 3, 32, 48], {}, r"not a batch of square images"),
-        ([1, 4, 32, 32], {}, r"not a batch of square images"),
-        ([1, 3, 32], {}, r"not a batch of square images"),
-        ([1, 3, 32, 32], {"inputs": 2}, r"one float input and one output is needed"),
+        ([1, 3, "height", "width"], {}, r"must be a batch of square images"),
+        ([1, 3, 32, 48], {}, r"must be a batch of square images"),
+        ([1, 4, 32, 32], {}, r"must be a batch of square images"),
+        ([1, 3, 32], {}, r"must be a batch of square images"),
+        ([1, 3, 32, 32], {"inputs": 2}, r"must have one float input and one output"),
         ([1, 3, 32, 32], {"dtype": onnx.TensorProto.DOUBLE}, r"tensor\(double\)"),
     ],
 )

@@ -101,12 +101,12 @@ def test_a_cut_connection_is_an_error_and_leaves_nothing(board):
 
 
 def test_another_host_key_is_refused(board):
-    """A host key that is not the known one is an error that says how to go on; the check is never switched off."""
+    """A host key that has changed is an error that says how to go on; the check is never switched off."""
     known = board.known_hosts.read_text(encoding="utf-8")
     other = (board.folder / "user_key.pub").read_text(encoding="utf-8")
     board.known_hosts.write_text(f"[127.0.0.1]:{board.port} {other}", encoding="utf-8")
     try:
-        with pytest.raises(DeviceUnreachableError, match=r"host key of .* is not the known one") as caught:
+        with pytest.raises(DeviceUnreachableError, match=r"host key of .* has changed") as caught:
             Connection("board", SshLink("127.0.0.1", board.port))
     finally:
         board.known_hosts.write_text(known, encoding="utf-8")
@@ -147,7 +147,7 @@ def test_a_refused_login_says_how_to_allow_it(board):
 
 def test_an_unknown_host_says_so(board):
     """A name that resolves to nothing is an error that names it."""
-    with pytest.raises(DeviceUnreachableError, match=r"no host is called no-such-board\.invalid"):
+    with pytest.raises(DeviceUnreachableError, match=r"there is no host named no-such-board\.invalid"):
         Connection("board", SshLink("no-such-board.invalid"))
 
 

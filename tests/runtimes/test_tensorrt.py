@@ -151,7 +151,7 @@ def test_an_operator_without_importer_is_named(tmp_path, monkeypatch):
 def test_a_build_that_fails_tells_the_reason(tmp_path, package):
     """Out of memory: the reason is told, with what to do, and no engine is left."""
     (tmp_path / "net.onnx").write_bytes(b"out of memory")
-    with pytest.raises(InputError, match=r"built no engine of net\.onnx: the device ran out of memory") as caught:
+    with pytest.raises(InputError, match=r"built no engine from net\.onnx: the device ran out of memory") as caught:
         build(tmp_path / "net.onnx")
     assert "smaller workspace" in (caught.value.hint or "")
     assert not (tmp_path / "net.engine").exists()
@@ -181,7 +181,7 @@ def test_without_a_gpu_nothing_is_built(onnx, package, monkeypatch):
         raise TypeError(message)
 
     monkeypatch.setattr(package, "Builder", refuse)
-    with pytest.raises(MissingRuntimeError, match="TensorRT cannot build here") as caught:
+    with pytest.raises(MissingRuntimeError, match="TensorRT cannot build engines on this machine") as caught:
         build(onnx)
     assert "NVIDIA GPU" in (caught.value.hint or "")
 
@@ -192,7 +192,7 @@ def test_without_memory_of_a_gpu_no_outputs_are_given(onnx, package, monkeypatch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     engine, _ = build(onnx)
-    with pytest.raises(NoOutputsError, match="torch reaches no NVIDIA GPU"):
+    with pytest.raises(NoOutputsError, match="torch finds no NVIDIA GPU"):
         TensorrtRuntime().open(engine, threads=1)
 
 
@@ -208,7 +208,7 @@ def test_a_package_that_is_not_there_or_does_not_load_is_told(monkeypatch):
         raise OSError(message)
 
     monkeypatch.setattr("importlib.import_module", broken)
-    with pytest.raises(MissingRuntimeError, match=r"cannot be used: libnvinfer\.so\.10"):
+    with pytest.raises(MissingRuntimeError, match=r"cannot be loaded: libnvinfer\.so\.10"):
         TensorrtRuntime().version()
 
 
@@ -219,5 +219,5 @@ def test_an_engine_that_is_not_run_is_an_error(onnx, package):
     session._launch = lambda: False
     import numpy as np
 
-    with pytest.raises(InputError, match=r"net\.engine: TensorRT did not run it"):
+    with pytest.raises(InputError, match=r"net\.engine: TensorRT failed to run the engine"):
         session.run(np.zeros((1, 3, 32, 32), np.float32))

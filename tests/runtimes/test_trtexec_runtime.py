@@ -81,7 +81,7 @@ def test_outputs_are_read_in_their_shape():
         ("1.5", '"1.5"', "'1.5' is not a number"),
         ("1.5", "true", "'True' is not a number"),
         ("values", "value", "not one output with"),
-        (" ]\n", "\n", "not valid JSON, or cut short"),
+        (" ]\n", "\n", "not valid JSON, or incomplete"),
         ("[\n", "[ {},\n", "not one output with"),
     ],
 )

@@ -304,7 +304,7 @@ def test_a_build_that_takes_too_long_is_ended(board, work, export, monkeypatch):
     board.becomes("sleep 60")
     code, result, _ = export("--device", "nano")
     assert code == 4
-    assert "was not done within 1 s and was ended" in result["error"]["message"]
+    assert "did not finish within 1 s and was killed" in result["error"]["message"]
     assert names(work) == PREPARED
     assert board.left_over() == []
 
