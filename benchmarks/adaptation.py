@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.trainer import build_supernet
+from natdeploy.cli.memory import keep_freed_memory
 from natdeploy.core.genotype import decode
 from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder
-from natdeploy.supernet.threads import prepare_torch
 
 
 def main() -> None:
@@ -24,7 +25,8 @@ def main() -> None:
     path = Path(sys.argv[1])
     run = RunFolder.open(path)
     plan = SearchPlan.from_settings(run.settings, str(path))
-    prepare_torch(plan.threads)
+    keep_freed_memory()
+    torch.set_num_threads(plan.threads)
     rows = run.read_csv("front")
     front = [decode(plan.space, np.array(row["genotype"].split(), dtype=np.int64)) for row in rows]
     task = load_task(plan.data, plan.resolutions[-1])

@@ -37,15 +37,15 @@ from torchvision.models import mobilenet_v3_small
 from natdeploy import api
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.trainer import build_supernet
+from natdeploy.cli.memory import keep_freed_memory
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import decode, sample
 from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder
 from natdeploy.supernet.data import ImageSet, Task, train_batches
 from natdeploy.supernet.evaluation import SubnetEvaluator
+from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
-from natdeploy.supernet.threads import prepare_torch
-from natdeploy.supernet.training import Recipe
 
 NETWORKS, RANKED = 4, 20
 # Less than a search does by default, in every way alike: ten thousand images take about half an hour a seed.
@@ -54,6 +54,7 @@ EFFORT = {"warmup_epochs": 2, "adapt_epochs": 5, "iterations": 2, "initial": 20,
 
 def main() -> None:
     """Print the table."""
+    keep_freed_memory()
     arguments = sys.argv[1:]
     ranking = arguments[:1] == ["rank"]
     data, weights, folder, *rest = arguments[1:] if ranking else arguments
@@ -77,7 +78,7 @@ class Search:
             )
         self.run = RunFolder.open(path)
         self.plan = SearchPlan.from_settings(self.run.settings, str(path))
-        prepare_torch(self.plan.threads)
+        torch.set_num_threads(self.plan.threads)
         self.task = load_task(self.plan.data, self.plan.resolutions[-1])
         self.evaluator, _ = build_supernet(self.plan, self.run, self.task)
         self.results = path / "results.jsonl"
@@ -85,8 +86,7 @@ class Search:
     @property
     def epochs(self) -> int:
         """Epochs that the supernet was trained."""
-        effort = self.plan.effort
-        return self.plan.first_epochs + effort.iterations * effort.adapt_epochs
+        return self.plan.total_epochs
 
     def compare(self) -> dict[str, float]:
         """Return the mean test top-1 of the four architectures, for each way to get them."""
@@ -94,8 +94,8 @@ class Search:
         chosen = [rows[place] for place in np.linspace(0, len(rows) - 1, NETWORKS).round().astype(int)]
         print(f"seed {self.seed}: MAdds (M) {', '.join(format(row['madds'] / 1e6, '.2f') for row in chosen)}")
         architectures = [self._decode(np.array(row["genotype"].split(), dtype=np.int64)) for row in chosen]
-        effort = self.plan.effort
-        images = self.epochs * len(self.task.train) * (effort.subnets + effort.distillation) // NETWORKS
+        recipe = self.plan.effort.recipe
+        images = self.epochs * len(self.task.train) * (recipe.subnets + recipe.distillation) // NETWORKS
         ways: dict[str, Callable[[Architecture], float]] = {
             "adapted": self.adapted,
             "fine-tuned": lambda a: self.fine_tuned(a, images),
@@ -161,7 +161,7 @@ class Search:
 
     @property
     def _recipe(self) -> Recipe:
-        return Recipe(batch_size=self.plan.effort.batch_size, lr=self.plan.effort.lr)
+        return Recipe(batch_size=self.plan.effort.recipe.batch_size, lr=self.plan.effort.recipe.lr)
 
     def _unadapted(self) -> Supernet:
         supernet = Supernet(self.plan.space, len(self.task.classes), seed=self.seed)
@@ -199,7 +199,7 @@ def train_alone(network: nn.Module, task: Task, resolution: int, images: int, re
             group["lr"] = recipe.lr * 0.5 * (1 + math.cos(math.pi * step / steps))
         optimizer.zero_grad(set_to_none=True)
         nnf.cross_entropy(network(pixels), labels, label_smoothing=recipe.label_smoothing).backward()
-        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
+        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_grad)
         optimizer.step()
 
 

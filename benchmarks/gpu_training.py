@@ -22,8 +22,9 @@ from natdeploy.core.space import find_space
 from natdeploy.supernet.accelerator import accelerator, precision
 from natdeploy.supernet.data import ImageSet, Task, train_batches
 from natdeploy.supernet.evaluation import SubnetEvaluator
+from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
-from natdeploy.supernet.training import ElasticTrainer, Recipe
+from natdeploy.supernet.training import ElasticTrainer
 
 # Supernet, resolution, images of a batch, train images.
 CASES = (("starter", 48, 128, 3_200), ("ofa-mbv3-w1.0", 224, 128, 2_560))

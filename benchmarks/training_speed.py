@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision import transforms
 
+from natdeploy.cli.memory import keep_freed_memory
 from natdeploy.core.architecture import Architecture, largest
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.space import SearchSpace, find_space
@@ -31,9 +32,9 @@ from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.images import ImageFiles
 from natdeploy.supernet.network import Network
+from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
-from natdeploy.supernet.threads import prepare_torch
-from natdeploy.supernet.training import ElasticTrainer, Recipe
+from natdeploy.supernet.training import ElasticTrainer
 
 # Supernet, resolution, height of the files, images of each of ten classes, subnets to evaluate.
 CASES = (("starter", 64, 96, 80, 10), ("ofa-mbv3-w1.0", 224, 256, 10, 2))
@@ -42,7 +43,9 @@ CLASSES, BATCH, DRAWN, EVALUATED_AT_ONCE, SEED = 10, 32, 2, 128, 0
 
 def main() -> None:
     """Print all figures."""
-    threads = prepare_torch(int(sys.argv[1]) if len(sys.argv) > 1 else 2)
+    threads = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+    keep_freed_memory()
+    torch.set_num_threads(threads)
     print(f"{threads} threads; a training step is the largest network and {DRAWN} subnets, of {BATCH} images")
     for name, resolution, size, images, subnets in CASES:
         space = find_space(name).with_resolutions((resolution,))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import torch
 
 from natdeploy.core.layers import POOLING, Layer
 from natdeploy.ports import Exporter
 from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import Network, build_network
+from natdeploy.supernet.threads import torch_threads
 
 _SMALL_SIZE = 64
 # Exporters and the number of PyTorch threads belong to the whole process, in which several devices may be measured.
@@ -53,7 +51,8 @@ class ModelFiles:
     def _write(self, layers: tuple[Layer, ...]) -> Path:
         if layers not in self._written:
             path = self._folder / f"{len(self._written)}{self._exporter.suffix}"
-            with _EXPORTING, _one_thread():
+            # Beside other work, several threads that wait for each other take many times as long as one.
+            with _EXPORTING, torch_threads(1):
                 self._exporter.write(self.network(layers), path)
             self._written[layers] = path
         return self._written[layers]
@@ -73,17 +72,6 @@ def declare_size(source: Path, target: Path, size: int) -> None:
     dimensions[2].dim_value = dimensions[3].dim_value = size
     del model.graph.value_info[:]
     target.write_bytes(model.SerializeToString())
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep PyTorch to one thread: beside other work, several that wait for each other take many times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _at_size(layers: Sequence[Layer], size: int) -> tuple[Layer, ...]:

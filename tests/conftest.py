@@ -47,11 +47,3 @@ def digits_subnet(tmp_path_factory: pytest.TempPathFactory, one_thread: None) ->
     path = tmp_path_factory.mktemp("digits") / "subnet.json"
     write_digits_subnet(path)
     return path
-
-
-@pytest.fixture
-def exports_on_one_thread(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
-    """Keep exports from setting torch to more threads."""
-    from natdeploy.api import subnets
-
-    monkeypatch.setattr(subnets, "prepare_torch", lambda _: 1)

@@ -53,4 +53,7 @@ from .training.adapt import adapt as adapt
 from .training.adapt import resume_adaptation as resume_adaptation
 from .training.pretrain import pretrain as pretrain
 from .training.pretrain import resume_pretraining as resume_pretraining
+from .training.recipes import ADAPTATION as ADAPTATION
+from .training.recipes import PRETRAINING as PRETRAINING
+from .training.recipes import Recipe as Recipe
 from .training.run import TrainingResult as TrainingResult

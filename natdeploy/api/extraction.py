@@ -17,7 +17,7 @@ from natdeploy.io.runs import RunFolder
 from natdeploy.io.spaces import resolve_space
 from natdeploy.io.subnet_weights import write_network
 from natdeploy.io.subnets import Subnet, SubnetSource, read_subnet
-from natdeploy.supernet.threads import prepare_torch
+from natdeploy.supernet.threads import torch_threads
 from natdeploy.version import __version__
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ def extract(
     from natdeploy.supernet.supernet import Supernet
 
     context = context or Context()
-    prepare_torch(None)
     read = read_subnet(architecture, supernet=supernet, width=width)
     space = resolve_space(supernet, width=read.architecture.width)
     file = require_weights(space, weights, reporter=context.reporter).files[0]
@@ -86,8 +85,9 @@ def extract(
         context.reporter.warn("without --data the BatchNorm statistics stay those of the supernet, not of this subnet")
         network, top1 = model.engine(read.architecture.width).extract(read.architecture).eval(), None
     else:
-        evaluator = SubnetEvaluator(model, task)
-        network, top1 = evaluator.subnet(read.architecture), evaluator.top1(read.architecture)
+        with torch_threads():
+            evaluator = SubnetEvaluator(model, task)
+            network, top1 = evaluator.subnet(read.architecture), evaluator.top1(read.architecture)
     target = subnet_file(output)
     subnet = write_network(
         network,
@@ -133,7 +133,6 @@ def extract_from_run(
     folder = RunFolder.open(run)
     plan = SearchPlan.from_settings(folder.settings, str(run / "run.toml"))
     archive = read_archive(folder, plan)
-    prepare_torch(plan.threads)
     evaluator = load_evaluator(folder, plan, context)
     problem = read_problem(folder, plan.goal, plan.space, len(evaluator.task.classes))
     limits_ms = latency_limits_ms or {}
@@ -146,7 +145,9 @@ def extract_from_run(
         raise InputError(msg, hint="choose another place with --output")
     top1 = float(archive.top1[place])
     writer = TrainedSubnets(selector=selector, evaluator=evaluator)
-    return extracted(writer.write(place, target, {"validation_top1": top1}), target, top1)
+    with torch_threads(plan.threads):
+        subnet = writer.write(place, target, {"validation_top1": top1})
+    return extracted(subnet, target, top1)
 
 
 def subnet_file(output: Path | None) -> Path:

@@ -13,7 +13,6 @@ from natdeploy.core.genotype import encode, to_encoding
 from natdeploy.core.latency import describe_layer
 from natdeploy.core.layers import layer_names, walk
 from natdeploy.io.subnets import Subnet, SubnetSource
-from natdeploy.supernet.threads import prepare_torch
 
 if TYPE_CHECKING:
     from natdeploy.supernet.network import Network
@@ -112,7 +111,6 @@ def load_subnet(
 
     context = context or Context()
     read = SubnetSource.of(subnet).read()
-    prepare_torch(None)
     layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     network = build_network(layers, dropout=read.dropout)
     if read.weights is None:

@@ -16,6 +16,7 @@ import click
 
 from natdeploy.cli.config import default_map
 from natdeploy.cli.group import COMMANDS, cli
+from natdeploy.cli.memory import keep_freed_memory
 from natdeploy.cli.output import drop_stdout, print_json
 from natdeploy.errors import NatdeployError
 
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     # Idle OpenMP threads that spin make small networks several times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     _open_standard_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(run(given))

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from natdeploy import api
 from natdeploy.cli import options
 from natdeploy.cli.pretrain_command import show
+from natdeploy.cli.training_options import chosen_recipe, recipe_options
 from natdeploy.cli.units import parse_resolutions
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, TrainingResult
 
 _WITH_RESUME = {"resume", "json"}
-_RENAMED = {"resolutions", "from_population"}
+_PLAIN = ("data", "output", "supernet", "weights", "width", "epochs", "samples", "seed", "threads")
 
 
 @click.command("adapt")
@@ -36,20 +38,7 @@ _RENAMED = {"resolutions", "from_population"}
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 32,40,48.  [default: the space's]")
 @click.option("--epochs", type=int, default=20, help="Epochs.")
-@click.option("--batch-size", type=int, default=32, help="Images in a step.")
-@click.option("--lr", type=float, default=0.1, help="Peak learning rate.")
-@click.option("--weight-decay", type=float, default=1e-4, help="Weight decay.")
-@click.option("--label-smoothing", type=float, default=0.1, help="Label smoothing.")
-@click.option("--subnets", type=int, default=2, help="Subnets of each step beside the largest.")
-@click.option(
-    "--distillation/--no-distillation",
-    default=True,
-    help="Have subnets learn from the largest network, or from the labels alone.",
-)
-@click.option("--hard-label-weight", type=float, default=0.0, help="Weight of the labels beside the largest's answers.")
-@click.option("--cutmix", type=float, default=0.0, help="Probability that the images of a batch are mixed.")
-@click.option("--sandwich/--no-sandwich", default=False, help="Always have the smallest subnet among those of a step.")
-@click.option("--ema-decay", type=float, default=0.0, help="Decay of the moving average of the weights; 0 for none.")
+@recipe_options(api.ADAPTATION)
 @click.option("--samples", type=int, default=20, help="Random subnets to evaluate at the end.")
 @options.training_threads_option
 @options.seed_option
@@ -66,11 +55,14 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     options.require_new_or_resumed(ctx, beside_resume=_WITH_RESUME)
 
     def work(context: Context) -> TrainingResult:
-        from natdeploy import api
-
         if values["resume"] is not None:
             return api.resume_adaptation(values["resume"], context=context)
-        plain = {name: value for name, value in values.items() if name not in {*_WITH_RESUME, *_RENAMED}}
-        return api.adapt(**plain, population=values["from_population"], resolutions=resolutions, context=context)
+        return api.adapt(
+            **{name: values[name] for name in _PLAIN},
+            population=values["from_population"],
+            resolutions=resolutions,
+            recipe=chosen_recipe(values),
+            context=context,
+        )
 
     options.run_command(work, show, as_json=values["json"])

@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from natdeploy import api
 from natdeploy.cli import options
 from natdeploy.cli.output import print_line
+from natdeploy.cli.training_options import chosen_recipe, recipe_options
 from natdeploy.cli.units import parse_resolutions
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, TrainingResult
 
 _WITH_RESUME = {"resume", "json"}
+_PLAIN = (
+    *("data", "output", "supernet", "weights", "width", "epochs", "largest_only_epochs"),
+    *("samples", "seed", "threads"),
+)
 
 
 @click.command("pretrain")
@@ -32,12 +38,7 @@ _WITH_RESUME = {"resume", "json"}
 @click.option(
     "--largest-only-epochs", type=int, default=30, help="Epochs of the largest network alone, at the beginning."
 )
-@click.option("--batch-size", type=int, default=128, help="Images in a step.")
-@click.option("--lr", type=float, default=0.2, help="Peak learning rate.")
-@click.option("--weight-decay", type=float, default=5e-5, help="Weight decay.")
-@click.option("--label-smoothing", type=float, default=0.1, help="Label smoothing.")
-@click.option("--subnets", type=int, default=2, help="Subnets of each step beside the largest; one is the smallest.")
-@click.option("--ema-decay", type=float, default=0.998, help="Decay of the moving average of the weights; 0 for none.")
+@recipe_options(api.PRETRAINING)
 @click.option("--samples", type=int, default=20, help="Random subnets to test at the end.")
 @options.training_threads_option
 @options.seed_option
@@ -51,12 +52,10 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     options.require_new_or_resumed(ctx, beside_resume=_WITH_RESUME)
 
     def work(context: Context) -> TrainingResult:
-        from natdeploy import api
-
         if values["resume"] is not None:
             return api.resume_pretraining(values["resume"], context=context)
-        plain = {name: value for name, value in values.items() if name not in {*_WITH_RESUME, "resolutions"}}
-        return api.pretrain(**plain, resolutions=resolutions, context=context)
+        plain = {name: values[name] for name in _PLAIN}
+        return api.pretrain(**plain, resolutions=resolutions, recipe=chosen_recipe(values), context=context)
 
     options.run_command(work, show, as_json=values["json"])
 

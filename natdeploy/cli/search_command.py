@@ -10,31 +10,15 @@ import click
 
 from natdeploy.cli import options
 from natdeploy.cli.output import milliseconds, print_line, print_table
+from natdeploy.cli.training_options import NAMES, preset_recipe_options
 from natdeploy.cli.units import parse_accuracies, parse_count, parse_names, parse_resolutions, parse_size, parse_targets
 
 if TYPE_CHECKING:
     from natdeploy.api import Choice, Context, DeviceLatency, SearchResult
 
-_TRAINING = (
-    "lr",
-    "weight_decay",
-    "label_smoothing",
-    "subnets",
-    "distillation",
-    "hard_label_weight",
-    "cutmix",
-    "sandwich",
-)
-_EFFORT = (
-    "warmup_epochs",
-    "adapt_epochs",
-    "initial",
-    "iterations",
-    "candidates",
-    "batch_size",
-    "predictor",
-    *_TRAINING,
-)
+# A search evaluates the weights that it trains, so it keeps no moving average of them.
+_RECIPE = tuple(name for name in NAMES if name != "ema_decay")
+_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "predictor", *_RECIPE)
 _LIMITED = {"madds": parse_count, "params": parse_count, "size": parse_size}
 _LATENCY = "latency:"
 _WITH_RESUME = {"resume", "json"}
@@ -89,28 +73,7 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT
 @click.option("--initial", type=int, default=None, help="Size of the first archive.  [default: the preset's]")
 @click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
 @click.option("--candidates", type=int, default=None, help="New ones an iteration.  [default: the preset's]")
-@click.option("--batch-size", type=int, default=None, help="Images in a training step.  [default: the preset's]")
-@click.option("--lr", type=float, default=None, help="Peak learning rate.  [default: the preset's]")
-@click.option("--weight-decay", type=float, default=None, help="Weight decay.  [default: the preset's]")
-@click.option("--label-smoothing", type=float, default=None, help="Label smoothing.  [default: the preset's]")
-@click.option("--subnets", type=int, default=None, help="Subnets of a training step.  [default: the preset's]")
-@click.option(
-    "--distillation/--no-distillation",
-    default=None,
-    help="Have subnets learn from the largest network, or from the labels alone.  [default: the preset's]",
-)
-@click.option(
-    "--hard-label-weight",
-    type=float,
-    default=None,
-    help="Weight of the labels beside the largest network's answers.  [default: the preset's]",
-)
-@click.option("--cutmix", type=float, default=None, help="Probability that a batch is mixed.  [default: the preset's]")
-@click.option(
-    "--sandwich/--no-sandwich",
-    default=None,
-    help="Always have the smallest subnet among those of a step.  [default: the preset's]",
-)
+@preset_recipe_options(_RECIPE)
 @click.option("--predictor", default=None, help="auto, rbf, trees, ridge, gp or knn.  [default: the preset's]")
 @click.option(
     "--from",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,27 +12,45 @@ from natdeploy.errors import InputError
 
 Plan = TypeVar("Plan")
 
+_HINT = "runs of an earlier natdeploy cannot be resumed: start a new one"
 
-def validated(plan: type[Plan], values: Callable[[], Mapping[str, Any]], source: str, work: str) -> Plan:
+
+def parse_settings(plan: type[Plan], values: Callable[[], Mapping[str, Any]], source: str, work: str) -> Plan:
     """Read a plan from the settings of a run.
 
     Args:
-        plan: What is read.
+        plan: Dataclass that is read; its fields may be dataclasses too.
         values: Takes the plan's values out of the settings.
         source: File that they are from.
-        work: What they should be of.
+        work: What they should be the settings of.
 
     Raises:
-        InputError: A section is missing, or a key is missing, unknown or of the wrong type; the message names it.
+        InputError: A section is missing, or a key is missing, unknown, of the wrong type or out of range. The message
+            names it.
     """
+    start = f"{source}: not the settings of {work}"
     try:
-        return TypeAdapter(plan).validate_python(values())
+        given = values()
+        found = TypeAdapter(plan).validate_python(given)
     except KeyError as error:
-        msg = f"{source}: not the settings of {work}: [{error.args[0]}] is missing"
-        raise InputError(msg) from error
+        msg = f"{start}: [{error.args[0]}] is missing"
+        raise InputError(msg, hint=_HINT) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         reason = first["msg"].removeprefix("Value error, ")
-        msg = f"{source}: not the settings of {work}: {place + ': ' if place else ''}{reason}"
-        raise InputError(msg) from error
+        msg = f"{start}: {place + ': ' if place else ''}{reason}"
+        raise InputError(msg, hint=_HINT if first["type"] == "missing" else None) from error
+    for key in _unknown_keys(found, given):
+        msg = f"{start}: unknown key {key}"
+        raise InputError(msg, hint=_HINT)
+    return found
+
+
+def _unknown_keys(plan: Any, given: Any, prefix: str = "") -> Iterator[str]:  # noqa: ANN401
+    if not dataclasses.is_dataclass(plan):
+        return
+    known = {field.name for field in dataclasses.fields(plan)}
+    yield from (prefix + key for key in given if key not in known)
+    for name in known.intersection(given):
+        yield from _unknown_keys(getattr(plan, name), given[name], f"{prefix}{name}.")

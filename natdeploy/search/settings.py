@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
 
+from natdeploy.core.ranges import NonNegative, Positive, Range, Share, check_ranges
 from natdeploy.errors import require_known
 
 AUTO = "auto"
@@ -29,19 +31,20 @@ class Operators:
         mutation_rate: Probability of each gene to change; 0 for one gene of each child on average.
 
     Raises:
-        InputError: A name is unknown.
+        InputError: A name is unknown, or a rate is no share.
     """
 
     algorithm: str = "nsga3"
     crossover: str = "uniform"
-    crossover_rate: float = 0.9
+    crossover_rate: Share = 0.9
     mutation: str = "polynomial"
-    mutation_rate: float = 0.1
+    mutation_rate: Share = 0.1
 
     def __post_init__(self) -> None:
         require_known("algorithm", self.algorithm, ALGORITHMS)
         require_known("crossover", self.crossover, CROSSOVERS)
         require_known("mutation", self.mutation, MUTATIONS)
+        check_ranges(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,23 +67,24 @@ class SearchSettings:
         local_searches: Local searches near each limit after the evolution.
 
     Raises:
-        InputError: The predictor or the start is unknown.
+        InputError: A name is unknown, or a number out of range.
     """
 
-    initial: int
-    iterations: int
-    candidates: int
-    ensemble_size: int
-    population: int
-    generations: int
-    adaptation_parents: int
+    initial: Annotated[int, Range(low=6)]
+    iterations: NonNegative
+    candidates: Positive
+    ensemble_size: Positive
+    population: Positive
+    generations: Positive
+    adaptation_parents: Positive
     predictor: str = DEFAULT_PREDICTOR
     operators: Operators = dataclasses.field(default_factory=Operators)
-    archive: int = 0
-    predictor_train_size: int = 0
+    archive: NonNegative = 0
+    predictor_train_size: NonNegative = 0
     start: str = "archive"
-    local_searches: int = 3
+    local_searches: NonNegative = 3
 
     def __post_init__(self) -> None:
         require_known("predictor", self.predictor, PREDICTORS)
         require_known("start", self.start, STARTS)
+        check_ranges(self)

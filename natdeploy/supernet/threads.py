@@ -1,32 +1,25 @@
-"""How torch uses this machine: threads and memory."""
+"""How many threads torch computes with."""
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import os
-import sys
+from collections.abc import Iterator
 
 from natdeploy.machine import usable_cores
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
-
-def prepare_torch(threads: int | None) -> int:
-    """Set torch up for small networks on a few cores and return the number of threads it uses.
-
-    Freed memory is kept instead of given back to the system: on small batches half of the time goes into page
-    faults otherwise. Call it before the first large tensor.
-    """
+@contextlib.contextmanager
+def torch_threads(count: int | None = None) -> Iterator[None]:
+    """Compute with `count` threads, or with `default_threads`; the former number is restored at the end."""
     import torch
 
-    if sys.platform == "linux":
-        library = ctypes.CDLL(None)
-        if hasattr(library, "mallopt"):
-            library.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-            library.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
-    count = threads or default_threads()
-    torch.set_num_threads(count)
-    return count
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or default_threads())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def default_threads() -> int:

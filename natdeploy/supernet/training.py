@@ -30,6 +30,7 @@ from natdeploy.supernet.data import Task, epoch_steps, train_batches
 from natdeploy.supernet.distributed import ProcessGroup
 from natdeploy.supernet.graphs import GraphedWork
 from natdeploy.supernet.memory import translate_oom
+from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
 
 # What the largest network of each width says of the images, and the losses together.
@@ -39,44 +40,6 @@ Taught = tuple[dict[float, Tensor], Tensor]
 _DAMAGES = (pickle.UnpicklingError, RuntimeError, LookupError, AttributeError, TypeError, ValueError, EOFError)
 # What a rising rate begins with, of its peak.
 _FIRST_RATE = 0.04
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Recipe:
-    """How a supernet is trained.
-
-    Args:
-        batch_size: Images in a step.
-        min_steps_per_epoch: Steps of an epoch, at least: a small data set is gone through several times.
-        lr: Peak rate; half a cosine leads from it to zero at the end of the run.
-        lr_warmup_epochs: First epochs of the run, in which the rate rises to its peak.
-        momentum: Nesterov momentum.
-        weight_decay: Decay of weights other than biases and BatchNorm's.
-        label_smoothing: Smoothing of the labels.
-        subnets: Subnets drawn for each step.
-        distillation: Whether they learn from the largest network, which each step trains too; else they learn from the
-            labels alone.
-        hard_label_weight: Weight of the labels' loss beside the teacher's, for subnets that are distilled.
-        cutmix: Probability that the images of a batch are mixed, and their labels by the area.
-        sandwich: Whether the smallest network is always one of them.
-        clip_norm: Largest norm of a step's gradient.
-        ema_decay: Decay, a step, of the moving average of the weights; 0 for none.
-    """
-
-    batch_size: int = 32
-    min_steps_per_epoch: int = 0
-    lr: float = 0.05
-    lr_warmup_epochs: int = 0
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.1
-    subnets: int = 2
-    distillation: bool = True
-    hard_label_weight: float = 0.0
-    cutmix: float = 0.0
-    sandwich: bool = False
-    clip_norm: float = 5.0
-    ema_decay: float = 0.0
 
 
 class ElasticTrainer:
@@ -212,7 +175,7 @@ class ElasticTrainer:
         for architecture in trained[len(fixed) :]:
             total = total + self._train_subnet(images, labels, architecture, teachers)
         self._group.average_gradients(self.supernet)
-        torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip_norm)
+        torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip_grad)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         if self.recipe.ema_decay:

@@ -8,8 +8,9 @@ import torch
 from natdeploy.errors import InputError
 from natdeploy.supernet.data import train_batches
 from natdeploy.supernet.distributed import ProcessGroup, join_process_group
+from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
-from natdeploy.supernet.training import ElasticTrainer, Recipe
+from natdeploy.supernet.training import ElasticTrainer
 from tests.support import shared_training
 from tests.support.shared_training import SPACE, made_task
 from tests.support.torchrun import torchrun

@@ -8,8 +8,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from natdeploy.supernet.graphs import GraphedWork
+from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
-from natdeploy.supernet.training import ElasticTrainer, Recipe
+from natdeploy.supernet.training import ElasticTrainer
 from tests.support.shared_training import SPACE, made_task
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -13,8 +13,9 @@ from natdeploy.errors import InputError, OutputError
 from natdeploy.io.datasets import load_task
 from natdeploy.supernet.data import Task
 from natdeploy.supernet.evaluation import SubnetEvaluator, recalibrate, top1
+from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
-from natdeploy.supernet.training import ElasticTrainer, Recipe
+from natdeploy.supernet.training import ElasticTrainer
 
 SPACE = SPACES["starter"].with_resolutions((32,))
 

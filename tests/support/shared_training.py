@@ -14,8 +14,9 @@ import torch
 from natdeploy.core.space import SPACES
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.distributed import join_process_group
+from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
-from natdeploy.supernet.training import ElasticTrainer, Recipe
+from natdeploy.supernet.training import ElasticTrainer
 
 SPACE = SPACES["starter"].with_resolutions((32, 40))
 EPOCHS = 2

@@ -6,7 +6,6 @@ the checkpoint, and since everything random hangs on the seed and the number of 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from natdeploy.io.runs import RunFolder
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.predictor import quality
 from natdeploy.search.problem import SearchProblem
-from natdeploy.search.settings import SearchSettings
 from natdeploy.supernet.data import Task
 
 Values = NDArray[np.float64]
@@ -49,7 +47,7 @@ class SearchLoop:
         self.run_folder, self.plan, self.problem, self.context = run, plan, problem, context
         self.started = context.clock.seconds()
         self.evaluator, self.trainer = build_supernet(plan, run, task)
-        self.search = NatSearch(problem, _settings(plan), seed=plan.seed)
+        self.search = NatSearch(problem, plan.effort.search, seed=plan.seed)
         self.evaluations = Evaluations(run, problem.space, self.evaluator, context)
         self._begun: list[float] = []
 
@@ -59,7 +57,7 @@ class SearchLoop:
         warmup = self.plan.first_epochs
         self._train(warmup, "warm-up", None)
         self._evaluate(0, self.search.first())
-        for iteration in range(1, effort.iterations + 1):
+        for iteration in range(1, effort.search.iterations + 1):
             candidates, predicted = self._propose(iteration)
             self._say_quality(iteration, predicted, self._evaluate(2 * iteration - 1, candidates))
             population = self.search.marginal_population()
@@ -85,7 +83,7 @@ class SearchLoop:
         summary = Summary(
             title=f"Search of {self.plan.supernet} on {self.plan.data}",
             note=f"preset {self.plan.preset}, seed {self.plan.seed}. {_SPLITS}",
-            iterations=self.plan.effort.iterations,
+            iterations=self.plan.effort.search.iterations,
             evaluations=self.evaluations.count,
             started_s=self.started,
             figures=self.run_folder.recorded("iteration"),
@@ -129,7 +127,7 @@ class SearchLoop:
         figures: dict[str, Any] = quality(predicted[known], measured[known]) if known.any() else {}
         event = {
             "iteration": iteration,
-            "predictor": self.plan.effort.predictor,
+            "predictor": self.plan.effort.search.predictor,
             "best_top1": float(self.search.top1.max()),
             "best_within": self.search.best_within(),
             "hypervolume": self.search.hypervolume(),
@@ -138,7 +136,7 @@ class SearchLoop:
         }
         self.run_folder.record("iteration", event)
         self._begun.append(self.context.clock.seconds())
-        left = remaining_s(self._begun, self.plan.effort.iterations - iteration + 1)
+        left = remaining_s(self._begun, self.plan.effort.search.iterations - iteration + 1)
         self.context.reporter.info(live_line(event, new=int(known.sum()), left_s=left))
 
 
@@ -171,8 +169,3 @@ def remaining_s(begun: Sequence[float], left: int) -> float | None:
         left: Iterations to come.
     """
     return (begun[-1] - begun[0]) / (len(begun) - 1) * left if len(begun) > 1 else None
-
-
-def _settings(plan: SearchPlan) -> SearchSettings:
-    names = [field.name for field in dataclasses.fields(SearchSettings)]
-    return SearchSettings(**{name: getattr(plan.effort, name) for name in names})

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from natdeploy.api.searching.presets import Preset
+from natdeploy.core.ranges import NonNegative, Positive, check_ranges
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
-from natdeploy.io.run_settings import validated
+from natdeploy.io.run_settings import parse_settings
 from natdeploy.search.problem import SearchGoal
 
 
@@ -40,15 +41,13 @@ class SearchPlan:
     weights: str
     preset: str
     effort: Preset
-    seed: int
-    threads: int
+    seed: NonNegative
+    threads: Positive
     alias: str = ""
     weights_sha256: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.threads < 1 or self.seed < 0:
-            msg = f"threads is {self.threads} and seed {self.seed}: they must be 1 and 0 at least"
-            raise InputError(msg)
+        check_ranges(self)
 
     @property
     def space(self) -> SearchSpace:
@@ -61,28 +60,20 @@ class SearchPlan:
         return self.effort.warmup_epochs if self.weights else self.effort.scratch_epochs
 
     @property
+    def total_epochs(self) -> int:
+        """Epochs of the whole search."""
+        return self.first_epochs + self.effort.search.iterations * self.effort.adapt_epochs
+
+    @property
     def largest_only_epochs(self) -> int:
         """How many of these train the largest network alone: pretrained weights have that behind them."""
         return 0 if self.weights else min(self.effort.largest_only_epochs, self.first_epochs)
 
     def to_settings(self) -> dict[str, Any]:
         """Return what `run.toml` holds."""
-        return {
-            "search": {
-                "supernet": self.supernet,
-                "resolutions": list(self.resolutions),
-                "widths": list(self.widths),
-                "data": self.data,
-                "weights": self.weights,
-                "weights_sha256": list(self.weights_sha256),
-                "preset": self.preset,
-                "seed": self.seed,
-                "threads": self.threads,
-                "alias": self.alias,
-            },
-            "goal": dataclasses.asdict(self.goal),
-            "effort": dataclasses.asdict(self.effort),
-        }
+        settings = dataclasses.asdict(self)
+        goal, effort = settings.pop("goal"), settings.pop("effort")
+        return {"search": settings, "goal": goal, "effort": effort}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], source: str) -> SearchPlan:
@@ -101,7 +92,7 @@ class SearchPlan:
         if "reselection" in settings:
             msg = f"{source}: was selected from the archive of another run, and holds no supernet"
             raise InputError(msg, hint="name the run that it was selected from: its path is under [reselection]")
-        return validated(
+        return parse_settings(
             cls,
             lambda: {**settings["search"], "goal": settings["goal"], "effort": settings["effort"]},
             source,

@@ -23,7 +23,7 @@ from natdeploy.io.runs import RunFolder, default_run_path
 from natdeploy.search.decision import rank
 from natdeploy.search.objectives import ACCURACY
 from natdeploy.search.problem import SearchGoal, SearchProblem
-from natdeploy.supernet.threads import prepare_torch
+from natdeploy.supernet.threads import torch_threads
 
 
 def search_from(
@@ -72,7 +72,6 @@ def search_from(
     source = RunFolder.open(run)
     plan = SearchPlan.from_settings(source.settings, str(run / "run.toml"))
     archive = read_archive(source, plan)
-    prepare_torch(plan.threads)
     classes = len(load_classes(plan.data, reporter=context.reporter))
     problem = build_problem(goal, plan.space, classes, seed=plan.seed, context=context)
     path, settings = output or default_run_path(context.clock.now(), plan.seed), _settings(problem, plan, run)
@@ -98,7 +97,8 @@ def search_from(
     write_tables(selector.run, problem)
     writer = TrainedSubnets(selector=selector, evaluator=evaluator)
     alias = None if output else Path("subnet.json")
-    result = finish(selector, writer, write_archive(selector), summary, alias)
+    with torch_threads(plan.threads):
+        result = finish(selector, writer, write_archive(selector), summary, alias)
     # The folder becomes a run only here: a selection that was interrupted is simply made again.
     selector.run.start()
     selector.run.record("finished", {"at": context.clock.now().isoformat()})

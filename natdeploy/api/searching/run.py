@@ -20,7 +20,7 @@ from natdeploy.io.spaces import resolve_space
 from natdeploy.search.objectives import ACCURACY
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.supernet.data import Task
-from natdeploy.supernet.threads import prepare_torch
+from natdeploy.supernet.threads import default_threads, torch_threads
 
 
 def search(
@@ -99,7 +99,7 @@ def search(
         preset=preset,
         effort=chosen_effort,
         seed=seed,
-        threads=prepare_torch(threads),
+        threads=threads or default_threads(),
         alias=str(Path("subnet.json").resolve()) if output is None else "",
     )
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
@@ -120,7 +120,6 @@ def resume(path: Path, *, context: Context | None = None) -> SearchResult:
     context = context or Context()
     run = RunFolder.open(path)
     plan = SearchPlan.from_settings(run.settings, str(path / "run.toml"))
-    prepare_torch(plan.threads)
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
     problem = read_problem(run, plan.goal, plan.space, len(task.classes))
     warn_of_estimates(problem.tables.values(), context.reporter)
@@ -150,9 +149,10 @@ def _run(run: RunFolder, plan: SearchPlan, problem: SearchProblem, task: Task, c
 
     context.reporter.info(f"run folder: {run.path}")
     try:
-        loop = SearchLoop(run, plan, problem, task, context)
-        loop.run()
-        return loop.finish(alias)
+        with torch_threads(plan.threads):
+            loop = SearchLoop(run, plan, problem, task, context)
+            loop.run()
+            return loop.finish(alias)
     except KeyboardInterrupt as error:
         msg = "interrupted; nothing is lost"
         raise InterruptedWorkError(

@@ -9,22 +9,7 @@ from natdeploy.supernet.accelerator import accelerator
 from natdeploy.supernet.data import Task
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.supernet import Supernet
-from natdeploy.supernet.training import ElasticTrainer, Recipe
-
-# What a preset says of the training steps.
-_OF_RECIPE = (
-    "batch_size",
-    "min_steps_per_epoch",
-    "lr",
-    "lr_warmup_epochs",
-    "weight_decay",
-    "label_smoothing",
-    "subnets",
-    "distillation",
-    "hard_label_weight",
-    "cutmix",
-    "sandwich",
-)
+from natdeploy.supernet.training import ElasticTrainer
 
 
 def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[SubnetEvaluator, ElasticTrainer]:
@@ -34,12 +19,11 @@ def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[Subnet
     # The checkpoint holds all weights: those of the beginning may be gone by then.
     if not run.checkpoint.exists():
         load_initial_weights(supernet, plan.weights, plan.weights_sha256, str(run.path / "run.toml"))
-    recipe = Recipe(**{name: getattr(effort, name) for name in _OF_RECIPE})
     trainer = ElasticTrainer(
         supernet,
         task,
-        recipe,
-        total_epochs=max(1, plan.first_epochs + effort.iterations * effort.adapt_epochs),
+        effort.recipe,
+        total_epochs=max(1, plan.total_epochs),
         largest_only_epochs=plan.largest_only_epochs,
         seed=plan.seed,
     )

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from natdeploy.api.context import Context
 from natdeploy.api.training.initial_weights import require_weights
+from natdeploy.api.training.recipes import ADAPTATION, Recipe
 from natdeploy.api.training.run import TrainingMode, TrainingPlan, TrainingResult, context_of, resume, start
 from natdeploy.io.datasets import resolved
 from natdeploy.io.populations import read_population
 from natdeploy.io.spaces import resolve_space
 from natdeploy.supernet.distributed import join_process_group
-from natdeploy.supernet.threads import prepare_torch
+from natdeploy.supernet.threads import default_threads
 
 _MODE = TrainingMode(command="adapt", stage="adaptation", holds_out_validation=True)
 
@@ -26,16 +27,7 @@ def adapt(
     resolutions: tuple[int, ...] | None = None,
     width: float | None = None,
     epochs: int = 20,
-    batch_size: int = 32,
-    lr: float = 0.1,
-    weight_decay: float = 1e-4,
-    label_smoothing: float = 0.1,
-    subnets: int = 2,
-    distillation: bool = True,
-    hard_label_weight: float = 0.0,
-    cutmix: float = 0.0,
-    sandwich: bool = False,
-    ema_decay: float = 0.0,
+    recipe: Recipe = ADAPTATION,
     samples: int = 20,
     seed: int = 0,
     threads: int | None = None,
@@ -44,7 +36,7 @@ def adapt(
     """Train a supernet on a task, from weights that it has, with the steps of a search's adaptation.
 
     Validation images are not trained on: they tell the accuracy at the end, and whatever is chosen later is chosen by
-    them. The arguments are those of `TrainingPlan`.
+    them.
 
     Args:
         data: Name or folder of the data set.
@@ -56,16 +48,7 @@ def adapt(
         resolutions: Input sizes; the space's own where None.
         width: The only width; all of the space's where None.
         epochs: Epochs.
-        batch_size: Images in a step.
-        lr: Peak learning rate.
-        weight_decay: Weight decay.
-        label_smoothing: Label smoothing.
-        subnets: Subnets of each step beside the largest.
-        distillation: Whether the subnets learn from the largest network; else from the labels alone.
-        hard_label_weight: Weight of the labels' loss beside the largest network's.
-        cutmix: Probability that the images of a batch are mixed, and their labels by the area.
-        sandwich: Whether one of the subnets of each step is always the smallest.
-        ema_decay: Decay of the moving average of the weights; 0 for none.
+        recipe: How each step is made.
         samples: Random subnets to evaluate at the end.
         seed: Seed of everything random.
         threads: Threads to train with.
@@ -90,19 +73,10 @@ def adapt(
             data=resolved(data),
             epochs=epochs,
             largest_only_epochs=0,
-            batch_size=batch_size,
-            lr=lr,
-            weight_decay=weight_decay,
-            label_smoothing=label_smoothing,
-            subnets=subnets,
-            ema_decay=ema_decay,
             samples=samples,
             seed=seed,
-            threads=prepare_torch(threads),
-            distillation=distillation,
-            hard_label_weight=hard_label_weight,
-            cutmix=cutmix,
-            sandwich=sandwich,
+            threads=threads or default_threads(),
+            recipe=recipe,
             weights=initial_weights.name,
             weights_sha256=initial_weights.sha256,
             population=tuple(" ".join(map(str, row)) for row in rows),

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from natdeploy.api.context import Context
 from natdeploy.api.training.initial_weights import require_weights
+from natdeploy.api.training.recipes import PRETRAINING, Recipe
 from natdeploy.api.training.run import TrainingMode, TrainingPlan, TrainingResult, context_of, resume, start
 from natdeploy.io.datasets import resolved
 from natdeploy.io.spaces import resolve_space
 from natdeploy.supernet.distributed import join_process_group
-from natdeploy.supernet.threads import prepare_torch
+from natdeploy.supernet.threads import default_threads
 
 _MODE = TrainingMode(command="pretrain", stage="pretraining", holds_out_validation=False)
 
@@ -25,12 +26,7 @@ def pretrain(
     width: float | None = None,
     epochs: int = 60,
     largest_only_epochs: int = 30,
-    batch_size: int = 128,
-    lr: float = 0.2,
-    weight_decay: float = 5e-5,
-    label_smoothing: float = 0.1,
-    subnets: int = 2,
-    ema_decay: float = 0.998,
+    recipe: Recipe = PRETRAINING,
     samples: int = 20,
     seed: int = 0,
     threads: int | None = None,
@@ -50,12 +46,7 @@ def pretrain(
         width: The only width; all of the space's where None.
         epochs: Epochs in all.
         largest_only_epochs: Epochs, at the beginning, of the largest network alone.
-        batch_size: Images in a step.
-        lr: Peak learning rate.
-        weight_decay: Weight decay.
-        label_smoothing: Label smoothing.
-        subnets: Subnets of each step beside the largest.
-        ema_decay: Decay of the moving average of the weights.
+        recipe: How each step is made.
         samples: Random subnets to test.
         seed: Seed of everything random.
         threads: Threads to train with.
@@ -83,15 +74,10 @@ def pretrain(
             data=resolved(data),
             epochs=epochs,
             largest_only_epochs=min(largest_only_epochs, epochs),
-            batch_size=batch_size,
-            lr=lr,
-            weight_decay=weight_decay,
-            label_smoothing=label_smoothing,
-            subnets=subnets,
-            ema_decay=ema_decay,
             samples=samples,
             seed=seed,
-            threads=prepare_torch(threads),
+            threads=threads or default_threads(),
+            recipe=recipe,
             weights=initial_weights.name if initial_weights else "",
             weights_sha256=initial_weights.sha256 if initial_weights else (),
         )

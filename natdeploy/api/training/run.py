@@ -14,19 +14,21 @@ from natdeploy.api.results import Result
 from natdeploy.api.training.initial_weights import load_initial_weights
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import decode, sample
+from natdeploy.core.ranges import NonNegative, Positive, check_ranges
 from natdeploy.core.space import SearchSpace, find_space
-from natdeploy.errors import InputError, InterruptedWorkError
+from natdeploy.errors import InterruptedWorkError
 from natdeploy.io.datasets import load_task
-from natdeploy.io.run_settings import validated
+from natdeploy.io.run_settings import parse_settings
 from natdeploy.io.runs import RunFolder
 from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.data import Task, joined
 from natdeploy.supernet.distributed import ProcessGroup
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.memory import translate_oom
+from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
-from natdeploy.supernet.threads import prepare_torch
-from natdeploy.supernet.training import ElasticTrainer, Recipe
+from natdeploy.supernet.threads import torch_threads
+from natdeploy.supernet.training import ElasticTrainer
 
 _WEIGHTS = "supernet.safetensors"
 _RECALIBRATION_IMAGES = 2048
@@ -40,88 +42,42 @@ class TrainingPlan:
         supernet: Name of the search space.
         resolutions: Input sizes that are trained.
         widths: Widths that are trained.
-        data: Name of the data set, or its folder, absolute.
+        data: Name of the data set, or its absolute folder.
         epochs: Epochs in all.
         largest_only_epochs: How many of them, at the beginning, train the largest network alone.
-        batch_size: Images in a step, of all processes together.
-        lr: Peak learning rate.
-        weight_decay: Decay of weights other than biases and BatchNorm's.
-        label_smoothing: Smoothing of the labels.
-        subnets: Subnets of each step beside the largest.
-        ema_decay: Decay, a step, of the moving average of the weights that is kept; 0 for none.
         samples: Random subnets that are tested at the end, beside the largest and the smallest.
         seed: Seed.
-        threads: Threads to train with, of each process.
-        distillation: Whether the subnets learn from the largest network; else from the labels alone.
-        hard_label_weight: Weight of the labels' loss beside the largest network's.
-        cutmix: Probability that the images of a batch are mixed.
-        sandwich: Whether the smallest network is always one of the subnets.
-        weights: What the supernet begins with, as in `SearchPlan`; empty for random weights.
-        weights_sha256: Hashes of these files.
-        population: Genotypes whose marginals subnets are drawn from, as text; uniformly where empty.
+        threads: Threads of each process.
+        recipe: How each step is made.
+        weights: Initial weights, as in `SearchPlan`. Empty for random weights.
+        weights_sha256: Hashes of their files.
+        population: Genotypes as text, from whose marginals subnets are drawn. Uniformly where empty.
+
+    Raises:
+        InputError: A number is out of range.
     """
 
     supernet: str
     resolutions: tuple[int, ...]
     widths: tuple[float, ...]
     data: str
-    epochs: int
-    largest_only_epochs: int
-    batch_size: int
-    lr: float
-    weight_decay: float
-    label_smoothing: float
-    subnets: int
-    ema_decay: float
-    samples: int
-    seed: int
-    threads: int
-    distillation: bool = True
-    hard_label_weight: float = 0.0
-    cutmix: float = 0.0
-    sandwich: bool = True
+    epochs: Positive
+    largest_only_epochs: NonNegative
+    samples: NonNegative
+    seed: NonNegative
+    threads: Positive
+    recipe: Recipe
     weights: str = ""
     weights_sha256: tuple[str, ...] = ()
     population: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch_size": 2, "subnets": 1, "threads": 1}
-        for name in ("epochs", "largest_only_epochs", "batch_size", "subnets", "samples", "seed", "threads"):
-            if getattr(self, name) < least.get(name, 0):
-                msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be {least.get(name, 0)} at least"
-                raise InputError(msg)
-        if not 0 < self.lr < float("inf"):
-            msg = f"lr is {self.lr}: it must be a number over 0"
-            raise InputError(msg)
-        for name in ("hard_label_weight", "cutmix"):
-            if not 0 <= getattr(self, name) <= 1:
-                msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be between 0 and 1"
-                raise InputError(msg)
-        for name in ("weight_decay", "label_smoothing", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                msg = f"{name.replace('_', '-')} is {getattr(self, name)}: it must be 0 at least and less than 1"
-                raise InputError(msg)
+        check_ranges(self)
 
     @property
     def space(self) -> SearchSpace:
         """The search space."""
         return dataclasses.replace(find_space(self.supernet), resolutions=self.resolutions, widths=self.widths)
-
-    @property
-    def recipe(self) -> Recipe:
-        """How each step is made."""
-        return Recipe(
-            batch_size=self.batch_size,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            label_smoothing=self.label_smoothing,
-            subnets=self.subnets,
-            distillation=self.distillation,
-            hard_label_weight=self.hard_label_weight,
-            cutmix=self.cutmix,
-            sandwich=self.sandwich,
-            ema_decay=self.ema_decay,
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,8 +154,7 @@ def resume(path: Path, mode: TrainingMode, *, group: ProcessGroup, context: Cont
     """
     context = context_of(group, context)
     run = RunFolder.open(path)
-    plan = validated(TrainingPlan, lambda: run.settings[mode.command], str(path / "run.toml"), mode.stage)
-    prepare_torch(plan.threads)
+    plan = parse_settings(TrainingPlan, lambda: run.settings[mode.command], str(path / "run.toml"), mode.stage)
     task = _task(plan, group, context)
     return _Training(run=run, plan=plan, mode=mode, task=task, group=group, context=context).done()
 
@@ -238,9 +193,10 @@ class _Training:
         if self.run.checkpoint.exists():
             trainer.restore(self.run.checkpoint)
         try:
-            self._train(trainer)
-            trainer.use_average()
-            return self._finish(supernet)
+            with torch_threads(self.plan.threads):
+                self._train(trainer)
+                trainer.use_average()
+                return self._finish(supernet)
         except KeyboardInterrupt as error:
             msg = "interrupted; nothing is lost but the epoch at hand"
             hint = f"go on with: natdeploy {self.mode.command} --resume {shlex.quote(str(self.run.path))}"
@@ -314,6 +270,6 @@ class _Training:
     def _about(self) -> dict[str, str]:
         settings = dataclasses.asdict(self.plan)
         kept = {name: value for name, value in settings.items() if name not in {"data", "threads"}}
-        recipe = {**kept, "weights": Path(self.plan.weights).name, "population": len(self.plan.population)}
+        kept |= {"weights": Path(self.plan.weights).name, "population": len(self.plan.population)}
         data = Path(self.task.name).name
-        return {"recipe": json.dumps(recipe), "data": data, "classes": str(len(self.task.classes))}
+        return {"training": json.dumps(kept), "data": data, "classes": str(len(self.task.classes))}

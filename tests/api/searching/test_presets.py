@@ -1,6 +1,7 @@
 """Presets of a search."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -30,19 +31,28 @@ PUBLISHED = {
 }  # fmt: skip
 
 
+def flatten(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a nested dictionary by their own names."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flatten(value) if isinstance(value, dict) else {name: value}
+    return found
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_published_settings_are_kept(name: str) -> None:
     """The two presets that are named after published settings hold the values that were published."""
-    preset = dataclasses.asdict(PRESETS[name])
+    preset = flatten(dataclasses.asdict(PRESETS[name]))
     assert {key: preset[key] for key in PUBLISHED[name]} == PUBLISHED[name]
 
 
 def test_values_can_be_replaced() -> None:
     """Single values replace those of a preset; epochs of the warm-up are meant whatever the weights are."""
     assert find_preset("paper", {}) == PRESETS["paper"]
-    changed = find_preset("paper", {"iterations": 2, "warmup_epochs": 1})
-    assert (changed.iterations, changed.warmup_epochs, changed.scratch_epochs) == (2, 1, 1)
-    assert changed.population == PRESETS["paper"].population
+    changed = find_preset("paper", {"iterations": 2, "warmup_epochs": 1, "lr": 0.3, "mutation": "uniform"})
+    assert (changed.search.iterations, changed.warmup_epochs, changed.scratch_epochs) == (2, 1, 1)
+    assert (changed.recipe.lr, changed.search.operators.mutation) == (0.3, "uniform")
+    assert changed.search.population == PRESETS["paper"].search.population
 
 
 @pytest.mark.parametrize(
@@ -50,10 +60,17 @@ def test_values_can_be_replaced() -> None:
     [
         ({"start": "latn"}, "did you mean 'latin'"),
         ({"algorithm": "nsga4"}, "unknown algorithm"),
-        ({"lr": 0.0}, "lr is 0.0"),
-        ({"archive": -1}, "archive is -1: it must be 0 at least"),
-        ({"cutmix": 1.5}, "cutmix is 1.5: it must be 1 at most"),
-        ({"candidates": 0}, "candidates is 0: it must be 1 at least"),
+        ({"lr": 0.0}, "lr is 0.0: it must be above 0"),
+        ({"lr": float("nan")}, "lr is nan: it must be above 0"),
+        ({"archive": -1}, "archive is -1: it must be at least 0"),
+        ({"cutmix": 1.5}, "cutmix is 1.5: it must be at least 0 and at most 1"),
+        ({"cutmix": float("nan")}, "cutmix is nan"),
+        ({"crossover_rate": 1.5}, "crossover-rate is 1.5"),
+        ({"candidates": 0}, "candidates is 0: it must be at least 1"),
+        ({"candidates": 1.5}, "candidates is 1.5: it must be a whole number"),
+        ({"ema_decay": 0.9}, "a search evaluates the weights that it trains"),
+        ({"learning_rate": 0.1}, "unknown value of a preset 'learning_rate'"),
+        ({"recipe": None}, "unknown value of a preset 'recipe'"),
     ],
 )
 def test_values_out_of_range_are_refused(changes: dict[str, object], reason: str) -> None:
@@ -79,6 +96,14 @@ def test_a_preset_is_read_back_from_a_run(name: str) -> None:
         threads=1,
     )
     assert SearchPlan.from_settings(plan.to_settings(), "run.toml") == plan
+
+
+def test_a_run_of_an_earlier_version_is_refused() -> None:
+    """Settings that are not nested, as they once were, are refused in one sentence that says what to do."""
+    plan = {"supernet": "starter", "preset": "quick", "seed": 0, "threads": 1}
+    with pytest.raises(InputError, match=r"run.toml: not the settings of a search: ") as refused:
+        SearchPlan.from_settings({"search": plan, "effort": {"warmup_epochs": 8, "batch": 32}}, "run.toml")
+    assert "runs of an earlier natdeploy cannot be resumed: start a new one" in str(refused.value.hint)
 
 
 def test_help_lists_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:

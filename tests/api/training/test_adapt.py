@@ -1,5 +1,6 @@
 """Adapting a supernet to a task without searching."""
 
+import dataclasses
 import json
 import shlex
 import tomllib
@@ -23,7 +24,7 @@ from natdeploy.supernet.training import ElasticTrainer
 from natdeploy.testing.fakes import RecordingReporter, Step
 from tests.support.torchrun import torchrun
 
-SMALL = {"data": "images", "epochs": 2, "batch_size": 8, "samples": 1, "resolutions": (32,), "threads": 1, "seed": 4}
+SMALL = {"data": "images", "epochs": 2, "samples": 1, "resolutions": (32,), "threads": 1, "seed": 4}
 OPTIONS = shlex.split(
     "--data images --batch-size 8 --samples 1 --resolutions 32 --seed 4 --threads 1 --weights w.safetensors"
 )
@@ -48,7 +49,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def adapt(output: str, **changes: object) -> api.TrainingResult:
     """Adapt as little as can be."""
-    settings = {"weights": Path("w.safetensors"), **SMALL, **changes}
+    recipe = dataclasses.replace(api.ADAPTATION, batch_size=8)
+    settings = {"weights": Path("w.safetensors"), "recipe": recipe, **SMALL, **changes}
     return api.adapt(output=Path(output), **settings)  # type: ignore[arg-type]
 
 
