@@ -149,7 +149,7 @@ def _natdeploy(problem: SearchProblem, seed: int) -> Next:
     def more(archive: Population, known: Values, number: int) -> Population:
         search = NatSearch(problem, SETTINGS, seed=seed)
         search.tell(archive, known)
-        return search.propose(number)[0]
+        return search.ask(number)[0]
 
     return more
 

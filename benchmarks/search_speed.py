@@ -94,7 +94,7 @@ def _step(rows: Population) -> None:
         )
         search = NatSearch(problem, settings, seed=0)
         search.tell(rows, top1(rows))
-        seconds = _seconds(lambda search=search: search.propose(1))
+        seconds = _seconds(lambda search=search: search.ask(1))
         print(f"one step, 10,000 predictions by {predictor}, {ROWS} rows: {seconds:.2f} s")
 
 

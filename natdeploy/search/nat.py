@@ -1,7 +1,7 @@
-"""The NAT search as ask and tell: what to evaluate next, and what to adapt the supernet to.
+"""The NAT search with an ask-and-tell interface: what to evaluate next, and what to adapt the supernet to.
 
-Source: Lu et al., NAT (TPAMI 2021), algorithm 1. Nothing here trains, measures or touches a file: whoever drives
-the search evaluates what it asks for, tells it, and adapts the supernet to the population it names.
+Source: Lu et al., NAT (TPAMI 2021), algorithm 1. Nothing here trains, measures or touches a file. The caller evaluates
+the architectures that the search asks for, tells it the results, and adapts the supernet to `adaptation_parents`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _MAX_STEPS, _PROPOSALS = 5, 50
 
 
 class NatSearch:
-    """State of one search: the archive and its top-1, and what cannot be evaluated.
+    """State of one search: the archive with its top-1, and the architectures that cannot be evaluated.
 
     Args:
-        problem: Space, objectives and constraints. Half of the candidates are looked for within the constraints.
+        problem: Space, objectives and constraints. Half of the candidates are selected within the constraints.
         settings: Settings.
-        seed: Seed. With it and the same top-1 values, everything that the search asks for is the same.
+        seed: Seed. The same seed and the same top-1 values make the search ask for the same architectures.
     """
 
     def __init__(self, problem: SearchProblem, settings: SearchSettings, *, seed: int) -> None:
@@ -44,18 +44,18 @@ class NatSearch:
         self.limits = tuple(limits for limits in problem.constraints if limits)
         self.archive: Population = np.empty((0, self.space.genotype_length), dtype=np.int64)
         self.top1: Values = np.empty(0)
-        self.dropped: Population = self.archive
+        self.excluded: Population = self.archive
         self._reference, self._ideal = np.empty(0), np.empty(0)
 
     def first(self) -> Population:
-        """Return the architectures of the first archive: the smallest, the largest, and random ones."""
+        """Return the architectures of the first archive: the smallest, the largest and random ones."""
         count = min(self.settings.initial, self.space.size)
         return initial(self.space, count, np.random.default_rng([self.seed, 0]))
 
     def tell(self, population: Population, top1: Values) -> None:
-        """Put architectures with their top-1 into the archive; those that are there already get the new value.
+        """Add architectures with their top-1 to the archive. Those already in it get the new value.
 
-        Of more than `settings.archive` architectures, so many survive.
+        At most `settings.archive` architectures stay, by the survival of NSGA-III.
         """
         known = {row.tobytes(): place for place, row in enumerate(self.archive)}
         for row, value in zip(np.ascontiguousarray(population, dtype=np.int64), top1, strict=True):
@@ -72,33 +72,33 @@ class NatSearch:
         if 0 < self.settings.archive < len(self.archive):
             self._keep(survivors(self._objectives(), self.settings.archive, seed=self.seed))
 
-    def drop(self, population: Population) -> None:
-        """Leave architectures out of the archive, and never propose them again: they cannot be evaluated."""
-        self.dropped = np.concatenate([self.dropped, population])
+    def exclude(self, population: Population) -> None:
+        """Remove architectures that cannot be evaluated from the archive, and never ask for them again."""
+        self.excluded = np.concatenate([self.excluded, population])
         lost = (self.archive[:, None] == population).all(axis=2).any(axis=1)
         self._keep(np.flatnonzero(~lost))
 
     def hypervolume(self) -> float:
-        """Return the dominated volume, relative to the box between the best and the worst of the first archive."""
+        """Return the archive's hypervolume, relative to the box from the best to the worst of the first archive."""
         return hypervolume(self._objectives(), self._reference, self._ideal)
 
-    def reference(self) -> dict[str, float]:
+    def reference_point(self) -> dict[str, float]:
         """Return the reference point of the hypervolume, by objective; `error` is 1 - top-1."""
         named = dict(zip(["error", *self.problem.objectives], self._reference.tolist(), strict=True))
         return {**named, "error": 1 + named["error"]}
 
-    def propose(self, iteration: int) -> tuple[Population, Values]:
+    def ask(self, iteration: int) -> tuple[Population, Values]:
         """Return the candidates of `iteration` (from 1) and their predicted top-1; none is in the archive."""
-        # Matrices of a few hundred rows: a second BLAS thread only waits, for several times as long on a busy machine.
+        # The matrices have a few hundred rows. A second BLAS thread would only wait, much longer on a busy machine.
         with threadpool_limits(1, user_api="blas"):
-            return self._propose(iteration)
+            return self._ask(iteration)
 
-    def marginal_population(self) -> Population:
-        """Return the part of the archive that the supernet is to be adapted to."""
+    def adaptation_parents(self) -> Population:
+        """Return the architectures of the archive whose marginals the subnets of an adaptation are drawn from."""
         return self.archive[survivors(self._objectives(), self.settings.adaptation_parents, seed=self.seed)]
 
     def best_within(self) -> list[float | None]:
-        """Return the best top-1 of the archive within each of the limits; None where nothing is."""
+        """Return the best top-1 of the archive within each constraint; None where no architecture keeps it."""
         kept = [self.top1[keeps_limits(self.costs, limit, self.archive)] for limit in self.limits]
         return [float(top1.max()) if len(top1) else None for top1 in kept]
 
@@ -108,7 +108,7 @@ class NatSearch:
     def _objectives(self) -> Values:
         return np.column_stack([-self.top1, self.problem.cost_values(self.archive)])
 
-    def _propose(self, iteration: int) -> tuple[Population, Values]:
+    def _ask(self, iteration: int) -> tuple[Population, Values]:
         rng = np.random.default_rng([self.seed, iteration])
         settings = self.settings
         predictor = make_predictor(settings.predictor, self.space, rng=rng, ensemble_size=settings.ensemble_size)
@@ -127,7 +127,7 @@ class NatSearch:
             seed=int(rng.integers(2**31)),
             operators=settings.operators,
         )
-        known = np.concatenate([self.archive, self.dropped])
+        known = np.concatenate([self.archive, self.excluded])
         fresh = without(np.concatenate([evolved, *self._search_locally(predictor, evolved, rng)]), known)
         if not len(fresh):
             return fresh, np.empty(0)
@@ -158,7 +158,7 @@ class NatSearch:
             yield search.improve(starts, rng)[0]
 
     def _select(self, population: Population, values: Values) -> NDArray[np.intp]:
-        """Take half of the candidates for predicted top-1 within each limit in turn, and half to cover the front."""
+        """Select half of the candidates by predicted top-1, within each constraint in turn, half to cover the front."""
         count = min(self.settings.candidates, len(population))
         order = np.argsort(values[:, 0], kind="stable")
         queues = [order[keeps_limits(self.costs, limit, population[order])].tolist() for limit in self.limits or ({},)]

@@ -43,7 +43,7 @@ def make(*, seed=0, settings=SETTINGS, **goal):
 def started(**arguments):
     """Return a search whose first archive has been evaluated."""
     search = make(**arguments)
-    first = search.first()
+    first = search.ask_first()
     search.tell(first, made_up_accuracy(first))
     return search
 
@@ -51,7 +51,7 @@ def started(**arguments):
 def drive(search):
     """Drive a search to its end, told values that drift with each adaptation; return its archive."""
     for iteration in range(1, SETTINGS.iterations + 1):
-        candidates, _ = search.propose(iteration)
+        candidates, _ = search.ask(iteration)
         search.tell(candidates, made_up_accuracy(candidates))
         search.tell(search.archive, made_up_accuracy(search.archive) + 0.01 * iteration)
     return search.archive, search.top1
@@ -67,19 +67,19 @@ def driven():
 
 def test_the_first_archive():
     """The first archive is as large as asked for, and holds the smallest and the largest architecture."""
-    first = make().first()
+    first = make().ask_first()
     assert len(distinct(first)) == 30
     assert decode(NAT, first[0]) == smallest(NAT)
     assert decode(NAT, first[1]) == largest(NAT)
-    assert np.array_equal(make().first(), first)
-    assert not np.array_equal(make(seed=1).first(), first)
+    assert np.array_equal(make().ask_first(), first)
+    assert not np.array_equal(make(seed=1).ask_first(), first)
 
 
 def test_candidates_are_new():
     """What is proposed is canonical, distinct, not in the archive, and as much as asked for."""
     search = started()
     for iteration in (1, 2):
-        candidates, predicted = search.propose(iteration)
+        candidates, predicted = search.ask(iteration)
         assert len(candidates) == len(predicted) == 8
         assert np.array_equal(repair(NAT, candidates), candidates)
         assert len(without(candidates, search.archive)) == 8
@@ -89,7 +89,7 @@ def test_candidates_are_new():
 
 def test_predictions_are_top1():
     """What is predicted of candidates is an accuracy, near the one that they have."""
-    candidates, predicted = started().propose(1)
+    candidates, predicted = started().ask(1)
     assert np.abs(predicted - made_up_accuracy(candidates)).max() < 0.15
     assert (predicted > 0).all()
 
@@ -125,17 +125,17 @@ def test_half_of_the_candidates_respect_the_limits():
     """At least half of the candidates meet every limit, and the better of them by prediction come first."""
     reachable = np.quantile(MADDS(started().archive), 0.5)
     search = started(limits={"madds": float(reachable)})
-    candidates, predicted = search.propose(1)
+    candidates, predicted = search.ask(1)
     within = MADDS(candidates) <= reachable
     assert within[:4].all()
     assert (np.diff(predicted[:4]) <= 0).all()
-    without_limit, _ = started().propose(1)
+    without_limit, _ = started().ask(1)
     assert (MADDS(without_limit[:4]) > reachable).any()
 
 
 def test_limits_that_nothing_meets_leave_the_spread():
     """Where no candidate meets the limits, there are as many candidates nevertheless."""
-    assert len(started(limits={"madds": 1.0}).propose(1)[0]) == 8
+    assert len(started(limits={"madds": 1.0}).ask(1)[0]) == 8
 
 
 def test_the_same_seed_ends_the_same(driven):
@@ -150,7 +150,7 @@ def test_a_proposal_hangs_on_the_archive_alone(driven):
     """A search that is told an archive at once proposes what one proposes that grew to it."""
     rebuilt = make()
     rebuilt.tell(driven.archive, driven.top1)
-    (first, _), (second, _) = rebuilt.propose(4), driven.propose(4)
+    (first, _), (second, _) = rebuilt.ask(4), driven.ask(4)
     assert np.array_equal(first, second)
 
 
@@ -169,16 +169,16 @@ def test_searching_improves_the_front(driven):
 
 def test_marginals_come_from_the_archive(driven):
     """The supernet is adapted to as many architectures as asked for, all of the archive, the same on every call."""
-    population = driven.marginal_population()
+    population = driven.adaptation_parents()
     assert len(population) == 20
     assert len(without(population, driven.archive)) == 0
-    assert np.array_equal(driven.marginal_population(), population)
+    assert np.array_equal(driven.adaptation_parents(), population)
 
 
 def test_a_small_archive_is_adapted_to_as_a_whole():
     """Where the archive is not larger than the part that is asked for, all of it counts."""
     search = started(settings=dataclasses.replace(SETTINGS, adaptation_parents=30))
-    assert np.array_equal(search.marginal_population(), search.archive)
+    assert np.array_equal(search.adaptation_parents(), search.archive)
 
 
 def test_a_space_can_be_searched_to_its_end():
@@ -187,10 +187,10 @@ def test_a_space_can_be_searched_to_its_end():
     settings = dataclasses.replace(SETTINGS, initial=500)
     problem = SearchProblem(space=tiny, classes=10, goal=SearchGoal(objectives=("madds",)))
     search = NatSearch(problem, settings, seed=0)
-    first = search.first()
+    first = search.ask_first()
     assert len(first) == tiny.size
     search.tell(first, first.sum(axis=1) / 30)
-    candidates, predicted = search.propose(1)
+    candidates, predicted = search.ask(1)
     assert (len(candidates), len(predicted)) == (0, 0)
 
 
@@ -198,7 +198,7 @@ def test_every_limit_gets_its_share():
     """Of several limits, each gets candidates within it in turn, the best first, and nothing is proposed twice."""
     latency = TABLE.compile(NAT, 10)
     low, high = np.quantile(latency(started().archive), [0.3, 0.7])
-    candidates, predicted = started(latency_limits_ms=(low, high)).propose(1)
+    candidates, predicted = started(latency_limits_ms=(low, high)).ask(1)
     taken_ms = latency(candidates)
     assert (taken_ms[[0, 2]] <= low).all()
     assert (taken_ms[[1, 3]] <= high).all()
@@ -212,7 +212,7 @@ def test_any_predictor_and_operators_can_be_chosen(predictor):
     """A search proposes as many new architectures with every predictor, and with other operators."""
     operators = Operators(algorithm="nsga2", crossover="two-point", mutation="uniform")
     search = started(settings=dataclasses.replace(SETTINGS, predictor=predictor, operators=operators))
-    assert len(without(search.propose(1)[0], search.archive)) == 8
+    assert len(without(search.ask(1)[0], search.archive)) == 8
 
 
 def test_an_unknown_predictor_is_refused():
@@ -229,15 +229,15 @@ def test_the_hypervolume_grows(driven):
     rest = driven.archive[30:]
     begun.tell(rest, made_up_accuracy(rest))
     assert begun.hypervolume() > first
-    assert begun.reference() == started().reference()
-    assert set(begun.reference()) == {"error", "madds", "params"}
-    assert begun.reference()["error"] >= 1 - made_up_accuracy(begun.archive[:30]).min()
+    assert begun.reference_point() == started().reference_point()
+    assert set(begun.reference_point()) == {"error", "madds", "params"}
+    assert begun.reference_point()["error"] >= 1 - made_up_accuracy(begun.archive[:30]).min()
 
 
 def test_an_archive_can_be_capped():
     """Of more architectures than are to be kept, so many survive, with their values; the most accurate is one."""
     search = started(settings=dataclasses.replace(SETTINGS, archive=32))
-    candidates, _ = search.propose(1)
+    candidates, _ = search.ask(1)
     best = max(made_up_accuracy(candidates).max(), search.top1.max())
     search.tell(candidates, made_up_accuracy(candidates))
     assert len(distinct(search.archive)) == len(search.archive) == 32
@@ -257,7 +257,7 @@ def test_the_predictor_can_be_fitted_to_a_part(monkeypatch):
             return made_up_accuracy(population)
 
     monkeypatch.setattr("natdeploy.search.nat.make_predictor", lambda *_, **__: Spy())
-    started(settings=dataclasses.replace(SETTINGS, predictor_train_size=12)).propose(1)
+    started(settings=dataclasses.replace(SETTINGS, predictor_train_size=12)).ask(1)
     ((population, top1),) = seen
     assert len(distinct(population)) == 12
     np.testing.assert_allclose(top1, made_up_accuracy(population))
@@ -266,9 +266,9 @@ def test_the_predictor_can_be_fitted_to_a_part(monkeypatch):
 def test_the_evolution_can_begin_anywhere():
     """Begun at a latin hypercube instead of the archive, a search proposes other architectures, as many and as new."""
     search = started(settings=dataclasses.replace(SETTINGS, start="latin"))
-    candidates, _ = search.propose(1)
+    candidates, _ = search.ask(1)
     assert len(without(candidates, search.archive)) == 8
-    assert not np.array_equal(candidates, started().propose(1)[0])
+    assert not np.array_equal(candidates, started().ask(1)[0])
 
 
 def test_local_searches_can_be_left_out(monkeypatch):
@@ -280,20 +280,20 @@ def test_local_searches_can_be_left_out(monkeypatch):
 
     monkeypatch.setattr("natdeploy.search.nat.LocalSearch", Refusing)
     limits = {"madds": 3e8}
-    assert len(started(limits=limits, settings=dataclasses.replace(SETTINGS, local_searches=0)).propose(1)[0]) == 8
+    assert len(started(limits=limits, settings=dataclasses.replace(SETTINGS, local_searches=0)).ask(1)[0]) == 8
     with pytest.raises(AssertionError):
-        started(limits=limits).propose(1)
+        started(limits=limits).ask(1)
 
 
 def test_what_cannot_be_evaluated_is_never_proposed_again(driven):
     """Dropped architectures leave the archive, with their values, and are among no later candidates."""
     search = make()
     search.tell(driven.archive, driven.top1)
-    wanted, _ = search.propose(4)
-    search.drop(np.concatenate([wanted[:3], driven.archive[5:7]]))
+    wanted, _ = search.ask(4)
+    search.exclude(np.concatenate([wanted[:3], driven.archive[5:7]]))
     assert len(search.archive) == len(search.top1) == len(driven.archive) - 2
     assert len(without(search.archive, driven.archive[5:7])) == len(search.archive)
-    candidates, _ = search.propose(4)
+    candidates, _ = search.ask(4)
     assert len(without(candidates, wanted[:3])) == len(candidates) == 8
     assert len(without(candidates, driven.archive)) == 8
 
@@ -303,18 +303,18 @@ def test_top1_can_be_the_only_objective():
     search = started(objectives=("top1",))
     before = search.top1.max()
     for iteration in (1, 2):
-        candidates, _ = search.propose(iteration)
+        candidates, _ = search.ask(iteration)
         assert len(without(candidates, search.archive)) == 8
         search.tell(candidates, made_up_accuracy(candidates))
     assert search.top1.max() >= before
-    assert list(search.reference()) == ["error"]
+    assert list(search.reference_point()) == ["error"]
     assert search.hypervolume() > 0.9
-    assert len(search.marginal_population()) == 20
+    assert len(search.adaptation_parents()) == 20
 
 
 def test_the_best_within_each_limit_is_told():
     """For each limit it is the most accurate of the archive that keeps it, and nothing where none does."""
-    latency, first = TABLE.compile(NAT, 10), make().first()
+    latency, first = TABLE.compile(NAT, 10), make().ask_first()
     limit_ms = float(np.median(latency(first)))
     kept = made_up_accuracy(first)[latency(first) <= limit_ms]
     assert started(latency_limits_ms=(limit_ms, 1e-3)).best_within() == [kept.max(), None]

@@ -56,11 +56,11 @@ class SearchLoop:
         effort = self.plan.effort
         warmup = self.plan.first_epochs
         self._train(warmup, "warm-up", None)
-        self._evaluate(0, self.search.first())
+        self._evaluate(0, self.search.ask_first())
         for iteration in range(1, effort.search.iterations + 1):
-            candidates, predicted = self._propose(iteration)
+            candidates, predicted = self._ask(iteration)
             self._say_quality(iteration, predicted, self._evaluate(2 * iteration - 1, candidates))
-            population = self.search.marginal_population()
+            population = self.search.adaptation_parents()
             self._train(warmup + iteration * effort.adapt_epochs, f"adaptation {iteration}", population)
             self._evaluate(2 * iteration, self.search.archive)
 
@@ -104,16 +104,16 @@ class SearchLoop:
         """Evaluate, tell the search, and return the top-1 of each row; NaN where it failed."""
         top1 = self.evaluations.top1(stage, population)
         failed = np.isnan(top1)
-        self.search.drop(population[failed])
+        self.search.exclude(population[failed])
         self.search.tell(population[~failed], top1[~failed])
         return top1
 
-    def _propose(self, iteration: int) -> tuple[Population, Values]:
+    def _ask(self, iteration: int) -> tuple[Population, Values]:
         known = [event for event in self.run_folder.recorded("proposed") if event["iteration"] == iteration]
         if known:
             genotypes = np.array(known[0]["genotypes"], dtype=np.int64)
             return genotypes.reshape(-1, self.problem.space.genotype_length), np.array(known[0]["predicted"])
-        candidates, predicted = self.search.propose(iteration)
+        candidates, predicted = self.search.ask(iteration)
         self.run_folder.record(
             "proposed",
             {"iteration": iteration, "genotypes": candidates.tolist(), "predicted": predicted.tolist()},
@@ -131,7 +131,7 @@ class SearchLoop:
             "best_top1": float(self.search.top1.max()),
             "best_within": self.search.best_within(),
             "hypervolume": self.search.hypervolume(),
-            "reference": self.search.reference(),
+            "reference": self.search.reference_point(),
             **figures,
         }
         self.run_folder.record("iteration", event)
