@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from natdeploy.core.genotype import Population, initial, without
-from natdeploy.search.decision import spread
+from natdeploy.search.decision import farthest_points
 from natdeploy.search.evolution import evolve, survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
 from natdeploy.search.local_search import LocalSearch, keeps_limits
@@ -47,7 +47,7 @@ class NatSearch:
         self.excluded: Population = self.archive
         self._reference, self._ideal = np.empty(0), np.empty(0)
 
-    def first(self) -> Population:
+    def ask_first(self) -> Population:
         """Return the architectures of the first archive: the smallest, the largest and random ones."""
         count = min(self.settings.initial, self.space.size)
         return initial(self.space, count, np.random.default_rng([self.seed, 0]))
@@ -166,4 +166,4 @@ class NatSearch:
         best = np.array(list(dict.fromkeys(in_turn))[: (count + 1) // 2], dtype=np.intp)
         others = np.setdiff1d(np.arange(len(population)), best)
         known = np.concatenate([values[best], self._objectives()])
-        return np.concatenate([best, others[spread(values[others], known, count - len(best))]])
+        return np.concatenate([best, others[farthest_points(values[others], known, count - len(best))]])

@@ -20,7 +20,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError
 from natdeploy.io.datasets import load_classes
 from natdeploy.io.runs import RunFolder, default_run_path
-from natdeploy.search.decision import rank
+from natdeploy.search.decision import rank_feasible
 from natdeploy.search.objectives import ACCURACY
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.supernet.threads import torch_threads
@@ -83,7 +83,7 @@ def search_from(
         context=context,
     )
     for limits_ms in goal.selections:
-        rank(selector.candidates(selector.front), limits_ms, goal.limits)
+        rank_feasible(selector.candidates(selector.front), limits_ms, goal.limits)
     evaluator = load_evaluator(source, plan, context)
     selector = dataclasses.replace(selector, run=RunFolder.create(path, settings))
     summary = Summary(

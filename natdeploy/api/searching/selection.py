@@ -19,7 +19,7 @@ from natdeploy.core.layers import walk
 from natdeploy.errors import TargetUnreachableError
 from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder
-from natdeploy.search.decision import Candidates, front, rank, shortfalls, trade_offs
+from natdeploy.search.decision import Candidates, achievement_scalarization, find_front, rank_feasible, trade_offs
 from natdeploy.search.objectives import TOP1, TRADE_OFF, read_preference
 from natdeploy.search.problem import SearchProblem
 
@@ -69,7 +69,7 @@ class Selector:
         """The places in the archive that no other dominates in top-1 and every objective, the quickest first."""
         by_task = self.archive.top1_by_task
         top1 = np.column_stack(list(by_task.values())) if by_task else self.archive.top1
-        return front(top1, list(self.problem.cost_values(self.archive.genotypes).T))
+        return find_front(top1, list(self.problem.cost_values(self.archive.genotypes).T))
 
     def rows(self, places: Iterable[int]) -> list[dict[str, Any]]:
         """Return some places of the archive as files show them, one mapping an architecture."""
@@ -97,7 +97,7 @@ class Selector:
         candidates, finalists, missed = self.candidates(self.front), dict[int, dict[str, float]](), ""
         while len(finalists) < _MEASURED:
             try:
-                order = rank(self._correct(candidates, finalists), limits_ms, self.problem.goal.limits)
+                order = rank_feasible(self._correct(candidates, finalists), limits_ms, self.problem.goal.limits)
             except TargetUnreachableError:
                 if not missed:
                     raise
@@ -129,7 +129,7 @@ class Selector:
         for device in self.problem.tables:
             known = {place: measured[device] for place, measured in finalists.items() if device in measured}
             if known:
-                candidates = candidates.corrected(device, blocks, known)
+                candidates = candidates.correct_latency(device, blocks, known)
         return candidates
 
     def _prefer(self, places: NDArray[np.intp]) -> int:
@@ -145,7 +145,7 @@ class Selector:
         values = np.column_stack([-self.archive.top1[self.front], costs])
         if isinstance(preference, str):
             return -trade_offs(values) if preference == TRADE_OFF else np.zeros(len(values))
-        return shortfalls(values, np.array([preference.get(name, 0.0) for name in (TOP1, *objectives)]))
+        return achievement_scalarization(values, np.array([preference.get(name, 0.0) for name in (TOP1, *objectives)]))
 
     def measure(self, genotype: Population) -> dict[str, float]:
         """Return the measured median latency in milliseconds of a whole network, by device that can be reached."""
