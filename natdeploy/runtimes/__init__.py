@@ -1,1 +1,1 @@
-"""Opening and running a model file somewhere."""
+"""Runtimes open and run model files, on this machine or on a device."""

@@ -1,8 +1,8 @@
-"""TensorRT's `trtexec`: which options the one at hand knows, and the arguments that build, time and profile an engine.
+"""Options of TensorRT's `trtexec`, and the arguments that build, time and profile an engine.
 
-Options come and go between versions, and an unknown one ends the program; version 11 turned the defaults for CUDA
-graph, spin-wait and data transfers around. So options are chosen by what `trtexec --help` lists, never by version, and
-these three are always settled on purpose.
+Versions differ in their options, and an unknown option ends the program. Version 11 also reversed the defaults for CUDA
+graph, spin-wait and data transfers. natdeploy therefore uses the options that `trtexec --help` lists, whatever the
+version, and never relies on these three defaults.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _OTHER_TRTEXEC = "use the trtexec of TensorRT 8.0 to 11; on a Jetson it is /usr/
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TrtexecFlags:
-    """The options that one `trtexec` knows.
+    """The options that a `trtexec` supports.
 
     Args:
-        known: Options with their dashes, without values.
-        version: Version of TensorRT, where the text names it.
+        known: Options with their dashes and without values.
+        version: Version of TensorRT, None if the help does not state it.
     """
 
     known: frozenset[str]
@@ -46,10 +46,10 @@ class TrtexecFlags:
 
     @classmethod
     def from_help(cls, text: str) -> TrtexecFlags:
-        """Read what `trtexec --help` prints.
+        """Read the output of `trtexec --help`.
 
         Raises:
-            InputError: The text is not that of a usable `trtexec`, or it was cut short.
+            InputError: The text is not the help of a usable `trtexec`, or is incomplete.
         """
         known = frozenset(_OPTION.findall(text))
         missing = [flag for flag in _ESSENTIAL if flag not in known]
@@ -60,12 +60,12 @@ class TrtexecFlags:
         return cls(known=known, version=find_version(text))
 
     def find_first(self, *flags: str) -> str | None:
-        """Return the first of `flags` that this trtexec knows, None if it knows none of them."""
+        """Return the first of `flags` that this trtexec supports, None if it supports none."""
         return next((flag for flag in flags if flag in self.known), None)
 
     @property
     def has_new_defaults(self) -> bool:
-        """Whether CUDA graph and spin-wait are on, and data transfers off, unless an option says otherwise (11)."""
+        """Whether the defaults are those of version 11: CUDA graph and spin-wait on, data transfers off."""
         return _NEW_DEFAULTS in self.known
 
     def __str__(self) -> str:
@@ -74,18 +74,18 @@ class TrtexecFlags:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class EngineRun:
-    """How an engine is run.
+    """How trtexec runs an engine.
 
     Args:
-        warmup_ms: Milliseconds before anything counts.
-        duration_s: Least seconds that count.
-        iterations: Least runs that count.
+        warmup_ms: Milliseconds of warm-up, which do not count.
+        duration_s: Minimum seconds of runs that count.
+        iterations: Minimum number of runs that count.
         transfers: Whether input and output are copied between host and device.
         spin_wait: Whether the host waits actively for the device.
-        cuda_graph: Whether the network is launched as one CUDA graph; right only where the deployed program does so.
+        cuda_graph: Whether the network is launched as one CUDA graph. Use it only if the deployed program does so.
 
     Raises:
-        InputError: A number is not positive; no warm-up is not allowed either.
+        InputError: A number is not positive. There must be a warm-up, too.
     """
 
     warmup_ms: int = 1000
@@ -111,12 +111,12 @@ def make_build_arguments(
     workspace_mib: int,
     timing_cache: str | None = None,
 ) -> list[str]:
-    """Return the arguments that build an engine and do not run it.
+    """Return the arguments that build an engine without running it.
 
     Args:
-        flags: What this trtexec knows.
+        flags: Options of this trtexec.
         onnx: ONNX file on the device.
-        engine: Engine file to write there.
+        engine: Engine file to write on the device.
         precision: Lowest precision that layers may use, one of `natdeploy.core.device.PRECISIONS`.
         workspace_mib: Most memory that a layer may use for itself, in MiB.
         timing_cache: File that keeps the times of kernels from one build to the next; used where trtexec knows how.
@@ -136,7 +136,7 @@ def make_build_arguments(
 
 
 def make_timing_arguments(flags: TrtexecFlags, *, engine: str, times: str, run: EngineRun) -> list[str]:
-    """Return the arguments that time a built engine and write every run's times to the file `times`.
+    """Return the arguments that time a built engine and write the times of every run to the file `times`.
 
     Raises:
         InputError: This trtexec cannot do it.
@@ -147,21 +147,21 @@ def make_timing_arguments(flags: TrtexecFlags, *, engine: str, times: str, run: 
 def make_profile_arguments(
     flags: TrtexecFlags, *, engine: str, profile: str, run: EngineRun, layer_info: str | None = None
 ) -> list[str]:
-    """Return the arguments that time each layer of a built engine, apart from the run that is timed as a whole.
+    """Return the arguments that time each layer of a built engine, in runs separate from those timed as a whole.
 
     Args:
-        flags: What this trtexec knows.
+        flags: Options of this trtexec.
         engine: Engine file on the device.
-        profile: File to write the times of the layers to.
-        run: How it is run; CUDA graphs, which hide the layers, are refused.
-        layer_info: File to write what the layers are to, used where trtexec knows how: see `writes_layer_info`.
+        profile: File on the device to write the layer times to.
+        run: How the engine is run. CUDA graphs are refused, because they hide the layers.
+        layer_info: File on the device to write the layer information to, if `writes_layer_info`.
 
     Raises:
-        InputError: This trtexec cannot do it, or `run` wants a CUDA graph.
+        InputError: This trtexec does not support it, or `run` asks for a CUDA graph.
     """
     if run.cuda_graph:
-        msg = "layers cannot be timed within a CUDA graph"
-        raise InputError(msg, hint="profile without the CUDA graph; only the whole network can be timed with it")
+        msg = "the layers of a CUDA graph cannot be timed"
+        raise InputError(msg, hint="profile without the CUDA graph; with it, only the whole network can be timed")
     arguments = [*_make_run_arguments(flags, engine, run), "--dumpProfile"]
     if flags.find_first("--separateProfileRun"):
         arguments.append("--separateProfileRun")
@@ -174,14 +174,14 @@ def make_profile_arguments(
 
 
 def make_output_arguments(flags: TrtexecFlags, *, engine: str, name: str, values: str, output: str) -> list[str]:
-    """Return the arguments that run a built engine once on given values.
+    """Return the arguments that run a built engine once on the given input values.
 
     Args:
-        flags: What this trtexec knows; see `gives_outputs`.
+        flags: Options of this trtexec. Check them with `gives_outputs` first.
         engine: Engine file on the device.
         name: Name of the engine's input.
-        values: File of the values of the input there, as they lie in memory.
-        output: JSON file to write the values of the outputs to.
+        values: File on the device with the raw bytes of the input values.
+        output: JSON file on the device to write the output values to.
 
     Raises:
         InputError: This trtexec cannot do it.
@@ -198,17 +198,17 @@ def make_output_arguments(flags: TrtexecFlags, *, engine: str, name: str, values
 
 
 def gives_outputs(flags: TrtexecFlags) -> bool:
-    """Tell whether this trtexec can run an engine on given values and write its outputs."""
+    """Tell whether this trtexec can run an engine on given input values and write the outputs."""
     return {"--loadInputs", "--exportOutput"} <= flags.known
 
 
 def writes_layer_info(flags: TrtexecFlags) -> bool:
-    """Tell whether this trtexec can write what the layers of an engine are."""
+    """Tell whether this trtexec can write information about the layers of an engine."""
     return "--exportLayerInfo" in flags.known
 
 
 def find_version(text: str) -> Version | None:
-    """Return the version that the last `[TensorRT v8201]` of `text` stands for, None where there is none."""
+    """Return the version from the last tag in `text`, such as `[TensorRT v8201]`, None if there is no tag."""
     tags = _TAG.findall(text)
     if not tags:
         return None
@@ -218,7 +218,7 @@ def find_version(text: str) -> Version | None:
 
 
 def format_version(version: Version) -> str:
-    """Return a version as users know it: `8.2.1`."""
+    """Format a version as `8.2.1`."""
     return ".".join(map(str, version))
 
 
@@ -236,13 +236,13 @@ def _make_run_arguments(flags: TrtexecFlags, engine: str, run: EngineRun) -> lis
 
 
 def _choose_switch(flags: TrtexecFlags, *, wanted: bool, on: str, off: str) -> list[str]:
-    """Return what states `wanted`: nothing where the only option that is known states the opposite."""
+    """Return the option that sets `wanted`, or nothing if trtexec has only an option for the opposite."""
     chosen, opposite = (on, off) if wanted else (off, on)
     if chosen in flags.known:
         return [chosen]
     if opposite in flags.known:
         return []
-    raise _make_cannot_error(flags, f"tell whether {on} holds", on, off)
+    raise _make_cannot_error(flags, f"be told whether to use {on}", on, off)
 
 
 def _make_precision_arguments(flags: TrtexecFlags, precision: str) -> list[str]:
@@ -250,12 +250,12 @@ def _make_precision_arguments(flags: TrtexecFlags, precision: str) -> list[str]:
         msg = f"unknown precision {precision!r} (known: {', '.join(PRECISIONS)})"
         raise InputError(msg)
     if precision == "fp32":
-        # TF32, the default where the GPU has it, keeps ten bits of a weight: too few to compute the same.
+        # TF32 is the default on GPUs that have it. It keeps 10 bits of a weight, too few for the same results.
         return ["--noTF32"] if "--noTF32" in flags.known else []
     flag = f"--{precision}"
     if flag not in flags.known:
-        msg = f"{flags} has no {flag}: from version 11 on, an engine has the precision of the ONNX file's own types"
-        raise InputError(msg, hint=f"give it an ONNX file that is {precision} itself, with precision fp32")
+        msg = f"{flags} has no {flag}: since version 11, the types in the ONNX file set the precision of the engine"
+        raise InputError(msg, hint=f"pass an ONNX file that is {precision} itself, and set the precision to fp32")
     return [flag]
 
 

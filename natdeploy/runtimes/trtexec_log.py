@@ -1,4 +1,4 @@
-"""What `trtexec` prints: whether it did its work, and if not, why."""
+"""Reads the output of `trtexec`: whether it succeeded, and if not, why."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ _VERDICT = re.compile(r"^&&&& (RUNNING|PASSED|FAILED|WAIVED) TensorRT\.trtexec \
 _PREFIX = re.compile(r"^\[[^\]]+\] (?:\[TRT\] )?\[([VIWEF])\] ?(?:\[TRT\] ?)?")
 _OLD_ERROR = re.compile(r"^\[TensorRT\] ERROR: ")
 _REBUILD = "build the engine on the device itself, with its own TensorRT"
-_MEMORY = "close other programs on the device (a desktop too), give a smaller workspace or use a smaller network"
+_MEMORY = "close other programs on the device, including a desktop; or use a smaller workspace or network"
 _KILLED_CODES = {134: "it was aborted", 137: "it was killed, most likely for lack of memory", 139: "it crashed"}
-# Reason and hint by the text that trtexec gives; earlier ones are closer to the cause than later ones.
+# Reason and hint for each known text in the output. Earlier entries are closer to the cause than later ones.
 _KNOWN = (
-    (r"Unknown option: (\S+)", "this trtexec has no option {0}", "give the options that its --help lists"),
+    (r"Unknown option: (\S+)", "this trtexec has no option {0}", "use only options that its --help lists"),
     (
         r"[Vv]ersion tag does not match.*Current Version: (\d+), Serialized Engine Version: (\d+)",
-        "the engine was built by another version of TensorRT (serialization {1}, this one reads {0})",
+        "the engine was built by another version of TensorRT (serialization version {1}; this one reads {0})",
         _REBUILD,
     ),
     (r"[Vv]ersion tag does not match", "the engine was built by another version of TensorRT", _REBUILD),
     (
         r"incompatible device, expecting compute (\S+) got compute (\S+?),",
-        "the engine was built for another GPU (compute capability {1}, this one has {0})",
+        "the engine was built for another GPU (compute capability {1}; this one has {0})",
         _REBUILD,
     ),
     (
         r"PLAN_MAGIC_TAG",
-        "the file is not an engine of this TensorRT: of another version or system, or damaged",
+        "the file is not an engine for this TensorRT: it is from another version or system, or damaged",
         _REBUILD,
     ),
     (
         r"(?:No importer registered for op: |could not find plugin: )(\w+)",
         "this TensorRT has no operator {0}",
-        "export the ONNX file with a lower opset, which is made of simpler operators (13 for TensorRT 8.0 and 8.2)",
+        "export the ONNX file with a lower opset, which uses simpler operators (13 for TensorRT 8.0 and 8.2)",
     ),
     (
         r"Invalid Node - (\S+)",
@@ -50,18 +50,18 @@ _KNOWN = (
 
 
 def require_success(text: str, *, source: str = "trtexec log", exit_code: int = 0) -> None:
-    """Check that trtexec did its work.
+    """Check that trtexec succeeded.
 
-    It did if its last verdict is PASSED, no line is an error (some versions pass in spite of one) and its exit code
-    is 0.
+    It succeeded if its last verdict is PASSED, its exit code is 0 and no line is an error. Some versions print PASSED
+    in spite of an error.
 
     Args:
-        text: Its stdout and stderr.
-        source: Name of the text, for messages.
-        exit_code: Its exit code.
+        text: Stdout and stderr of trtexec.
+        source: Name of the text, used in messages.
+        exit_code: Exit code of trtexec.
 
     Raises:
-        InputError: It failed, with the reason if the text tells it, or it did not finish.
+        InputError: trtexec failed or did not finish. The message has the reason if the text states it.
     """
     verdicts = _VERDICT.findall(text)
     lines = text.splitlines()
@@ -69,8 +69,8 @@ def require_success(text: str, *, source: str = "trtexec log", exit_code: int = 
     if errors or exit_code != 0 or "FAILED" in verdicts[-1:]:
         raise _make_failure_error(lines, errors, source, exit_code)
     if verdicts[-1:] != ["PASSED"]:
-        msg = f"{source}: trtexec did not finish: there is no '&&&& PASSED' line at its end"
-        raise InputError(msg, hint="the output was cut short, or trtexec was killed; look at the device's memory")
+        msg = f"{source}: trtexec did not finish: the output does not end with a '&&&& PASSED' line"
+        raise InputError(msg, hint="check that the output is complete, and that the device has enough free memory")
 
 
 def _is_error(line: str) -> bool:
@@ -84,7 +84,7 @@ def _is_warning(line: str) -> bool:
 
 
 def find_reason(text: str) -> tuple[int, str, str] | None:
-    """Return the number of the line that tells why TensorRT failed, the reason and a hint; None where none is known."""
+    """Return line number, reason and hint if a line of `text` shows a known failure of TensorRT, else None."""
     telling = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if not _is_warning(line)]
     for pattern, reason, hint in _KNOWN:
         for number, line in telling:

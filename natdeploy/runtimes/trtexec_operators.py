@@ -1,4 +1,4 @@
-"""The operators of an engine, from its profile: which modules each layer computes, as far as its name tells."""
+"""Operators of an engine from its profile. The name of a layer tells which module it computes."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ _WHOLE_PERCENT = 1.0
 
 
 def make_operator_profile(layers: Sequence[LayerTime], infos: Sequence[LayerInfo] = ()) -> ModelProfile:
-    """Return the layers of an engine as operators, with one run: their medians, or means where there are none.
+    """Return the layers of an engine as operators of a single run, with their median times, or means without medians.
 
-    The name of a fused layer holds those of all its parts, with the first that names a module in front, so that its
-    owner is found as for any other operator. A layer that only moves data has no name of the model's; each layer
-    counts as the consumer of the one before it, so that it goes to the next one that computes something.
+    The operator of a fused layer has the names of all parts. The first name that contains a module comes first, so the
+    owner is found as for any other operator. A layer that only moves data has no name from the model. Each layer
+    counts as the consumer of the layer before it, so data movement is charged to the next layer that computes.
 
     Args:
         layers: The profile.
-        infos: What the layers are, where it is known: newer versions tell in it which ONNX nodes a layer computes.
+        infos: Layer information, if available. Newer versions list in it the ONNX nodes that a layer computes.
 
     Raises:
-        InputError: Rows are missing; or a layer covers several modules, or hides which, so that nobody can tell what
-            each of them takes.
+        InputError: Rows are missing. Or a layer computes several modules, or does not show which, so its time cannot be
+            split between them.
     """
     _check_complete(layers)
     known = {info.name: info for info in infos}
     if infos and not any(layer.name in known for layer in layers):
-        msg = f"the layer info is of another engine: it has no layer {layers[0].name!r}"
+        msg = f"the layer info belongs to another engine: it has no layer {layers[0].name!r}"
         raise InputError(msg)
     nodes = tuple(
         _make_node(layer.name, known.get(layer.name), place, last=place == len(layers) - 1)
@@ -53,10 +53,10 @@ def make_operator_profile(layers: Sequence[LayerTime], infos: Sequence[LayerInfo
 
 
 def find_module(name: str) -> str | None:
-    """Return the module that an ONNX node's name begins with, None where it names none.
+    """Return the module at the start of an ONNX node's name, None if there is none.
 
-    `/stem/conv/Conv` is of `stem`, `/blocks/blocks.3/depthwise/conv/Conv` of `blocks.3`: a list's members are told by
-    the name of the list.
+    `/stem/conv/Conv` belongs to `stem`, and `/blocks/blocks.3/depthwise/conv/Conv` to `blocks.3`: the second scope is
+    the member of a list if it begins with the name of the list.
     """
     scopes = name.strip("/").split("/") if name.startswith("/") else []
     if len(scopes) < 2:
@@ -67,7 +67,7 @@ def find_module(name: str) -> str | None:
 def _check_complete(layers: Sequence[LayerTime]) -> None:
     total = sum(layer.percent for layer in layers)
     if abs(total - 100) > _WHOLE_PERCENT:
-        msg = f"the layers of the profile make up {total:.1f} % of its time: rows are missing"
+        msg = f"the layers of the profile add up to {total:.1f} % of its time: rows are missing"
         raise InputError(msg)
 
 
@@ -82,7 +82,7 @@ def _make_node(name: str, info: LayerInfo | None, place: int, *, last: bool) -> 
 
 
 def _split_name(name: str, info: LayerInfo | None) -> list[str]:
-    """Return the names of the nodes that a layer computes, none if it only moves data."""
+    """Return the names of the nodes that a layer computes, or an empty list if it only moves data."""
     if _COPY.search(name):
         return []
     foreign = _FOREIGN.search(name)
@@ -95,8 +95,8 @@ def _split_name(name: str, info: LayerInfo | None) -> list[str]:
 
 def _require_one_module(name: str, parts: Sequence[str]) -> list[str]:
     if not parts:
-        msg = f"layer {name!r} does not tell which part of the network it computes"
-        hint = "build the engine with --profilingVerbosity=detailed and give the layer info, or fit whole networks"
+        msg = f"layer {name!r} does not show which part of the network it computes"
+        hint = "build the engine with --profilingVerbosity=detailed and pass the layer info, or fit whole networks"
         raise InputError(msg, hint=hint)
     modules = sorted({find_module(part) or part for part in parts})
     if len(modules) > 1 or not find_module(parts[0]):

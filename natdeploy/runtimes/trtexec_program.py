@@ -1,4 +1,4 @@
-"""The `trtexec` of a device, run over a connection: found, asked what it knows, and held to its verdict."""
+"""Runs the `trtexec` of a device over a connection: finds it, reads its options and checks its result."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from natdeploy.runtimes.trtexec_log import require_success
 
 PLACES = ("trtexec", "/usr/src/tensorrt/bin/trtexec")
 HELP_S, RUN_S, BUILD_S = 120.0, 600.0, 3600.0
-_ELSEWHERE = "where it lies elsewhere, write its path as `program` of the device in devices.toml"
+_ELSEWHERE = "if it is elsewhere, set `program` of the device in devices.toml to its path"
 _NO_SPACE = "No space left on device"
 _NOT_SAVED = re.compile(r"Saving engine to file failed|Cannot open engine file|Could not write")
 _LEAST_FREE_KB = 1024
 _FREE = "df -Pk . | tail -n 1"
-# Builds work on a copy, so that one which is killed damages nothing; without a cache they only take longer.
+# Builds work on a copy of the cache, so a killed build damages nothing. Without a cache, builds only take longer.
 _CACHE = 'cache="${XDG_CACHE_HOME:-${HOME:?}/.cache}/natdeploy/$1"; '
 _TAKE_CACHE = _CACHE + 'if [ -s "$cache" ]; then cp -- "$cache" "$2"; fi'
 _KEEP_CACHE = (
@@ -35,8 +35,8 @@ class TrtexecProgram:
 
     Args:
         transport: Connection to the device.
-        path: Where it lies, where that is an unusual place.
-        build_s: Seconds that a build may take.
+        path: Path of trtexec on the device. None: the usual places.
+        build_s: Maximum seconds of a build.
     """
 
     transport: Transport
@@ -45,22 +45,22 @@ class TrtexecProgram:
 
     @functools.cached_property
     def resolved_path(self) -> str:
-        """Its path on the device.
+        """Path of trtexec on the device.
 
         Raises:
-            MissingRuntimeError: It is not there.
+            MissingRuntimeError: The device has no trtexec.
         """
         candidates = [self.path] if self.path else list(PLACES)
         found = find_program(self.transport, candidates)
         if found is None:
-            msg = f"{self.transport.name}: there is no trtexec ({', '.join(candidates)})"
+            msg = f"{self.transport.name}: there is no trtexec (tried: {', '.join(candidates)})"
             hint = "it comes with TensorRT (on a Jetson: sudo apt install nvidia-jetpack); " + _ELSEWHERE
             raise MissingRuntimeError(msg, hint=hint)
         return found
 
     @functools.cached_property
     def flags(self) -> TrtexecFlags:
-        """What it knows."""
+        """The options that it supports."""
         done = self.transport.run([self.resolved_path, "--help"], timeout_s=HELP_S)
         return TrtexecFlags.from_help(done.stdout + done.stderr)
 
@@ -69,20 +69,20 @@ class TrtexecProgram:
         """Version of TensorRT.
 
         Raises:
-            InputError: Its help does not tell.
+            InputError: The help of trtexec does not state it.
         """
         if self.flags.version is None:
-            msg = f"{self.transport.name}: trtexec --help does not tell the version of TensorRT"
+            msg = f"{self.transport.name}: trtexec --help does not state the version of TensorRT"
             raise InputError(msg)
         return self.flags.version
 
     def run(self, arguments: Sequence[str], *, timeout_s: float = RUN_S) -> str:
-        """Run it and return what it printed.
+        """Run trtexec and return its output.
 
         Raises:
-            DeviceUnreachableError: The connection is lost, or the time is over.
-            InputError: It failed; the message says why.
-            OutputError: The device is full.
+            DeviceUnreachableError: The connection is lost, or trtexec did not end in time.
+            InputError: trtexec failed. The message says why.
+            OutputError: The device has no space left.
         """
         done = self.transport.run([self.resolved_path, *arguments], timeout_s=timeout_s)
         text = done.stdout + done.stderr
@@ -92,10 +92,10 @@ class TrtexecProgram:
         return text
 
     def read(self, name: str) -> str:
-        """Return a text file that it wrote.
+        """Return a text file that trtexec wrote.
 
         Raises:
-            InputError: It did not write it.
+            InputError: The file cannot be read on the device.
         """
         done = self.transport.run(["cat", name], timeout_s=RUN_S)
         if done.exit_code != 0:
@@ -104,19 +104,19 @@ class TrtexecProgram:
         return done.stdout
 
     def build(self, *, onnx: str, engine: str, precision: str, workspace_mib: int, keep_times: bool = False) -> str:
-        """Build an engine of an ONNX file of the device and return what was printed.
+        """Build an engine from an ONNX file on the device and return the output.
 
         Args:
-            onnx: The ONNX file there.
-            engine: The engine to write there.
+            onnx: ONNX file on the device.
+            engine: Engine file to write on the device.
             precision: Lowest precision that layers may use.
-            workspace_mib: Most memory that a layer may use for itself, in MiB.
-            keep_times: Whether the times of kernels are kept in the user's cache on the device, for the next build.
+            workspace_mib: Maximum workspace memory of a layer, in MiB.
+            keep_times: Whether to keep kernel times in the user's cache on the device, for the next build.
 
         Raises:
-            DeviceUnreachableError: The connection is lost, or the time is over.
-            InputError: It failed; the message says why.
-            OutputError: The device is full.
+            DeviceUnreachableError: The connection is lost, or trtexec did not end in time.
+            InputError: trtexec failed. The message says why.
+            OutputError: The device has no space left.
         """
         times = f"{self.transport.folder}/timing.cache"
         kept = ["sh", f"tensorrt-{format_version(self.version)}.timing", times] if keep_times else []
@@ -132,7 +132,7 @@ class TrtexecProgram:
         )
         text = self.run(arguments, timeout_s=self.build_s)
         if self.transport.run(["test", "-s", engine], timeout_s=RUN_S).exit_code != 0:
-            msg = f"trtexec on {self.transport.name}: it says that it passed, but wrote no engine"
+            msg = f"trtexec on {self.transport.name}: it reported success but wrote no engine"
             raise InputError(msg)
         if kept:
             self.transport.run(["sh", "-c", _KEEP_CACHE, *kept], timeout_s=RUN_S)

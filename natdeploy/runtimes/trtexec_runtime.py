@@ -1,6 +1,6 @@
-"""Building and running engines by the `trtexec` of a device, this machine included.
+"""Builds and runs engines with the `trtexec` of a device, which may be this machine.
 
-Each call is a process of its own there: a build that runs out of memory ends itself, not natdeploy.
+Each call is a separate process on the device. A build that runs out of memory therefore does not end natdeploy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class TrtexecBuilder:
     Args:
         program: The device's trtexec.
         precision: Lowest precision that layers may use.
-        workspace_mib: Most memory that a layer may use for itself, in MiB.
+        workspace_mib: Maximum workspace memory of a layer, in MiB.
     """
 
     def __init__(self, program: TrtexecProgram, *, precision: str, workspace_mib: int) -> None:
@@ -40,12 +40,12 @@ class TrtexecBuilder:
 
     @property
     def name(self) -> str:
-        """Name of what builds."""
+        """Name of the builder."""
         return "trtexec"
 
     @property
     def sets_precision(self) -> bool:
-        """Whether the build sets the precision; where not, the ONNX file itself has to be of it."""
+        """Whether the build sets the precision. If not, the ONNX file itself must have it."""
         return self._precision == "fp32" or f"--{self._precision}" in self._program.flags.known
 
     def version(self) -> str:
@@ -53,12 +53,12 @@ class TrtexecBuilder:
         return format_version(self._program.version)
 
     def build(self, onnx: Path, target: Path) -> str:
-        """Build an engine of an ONNX file of this machine, fetch it to `target` and return the log.
+        """Build an engine from an ONNX file on this machine, fetch it to `target` and return the log.
 
         Raises:
-            DeviceUnreachableError: The connection is lost, or the time is over.
-            InputError: The build failed; the message says why.
-            OutputError: The device, or the place of `target`, is full.
+            DeviceUnreachableError: The connection is lost, or the build did not end in time.
+            InputError: The build failed. The message says why.
+            OutputError: The device has no space left, or `target` cannot be written.
         """
         transport = self._program.transport
         model, engine = (f"{transport.folder}/{name}" for name in (_ONNX, _ENGINE))
@@ -80,7 +80,7 @@ class TrtexecRuntime:
     Args:
         program: The device's trtexec.
         input_name: Name of the engines' input.
-        input_size: Height and width of the images that they take.
+        input_size: Height and width of the images that the engines take.
     """
 
     def __init__(self, program: TrtexecProgram, *, input_name: str, input_size: int) -> None:
@@ -90,21 +90,21 @@ class TrtexecRuntime:
 
     @property
     def id(self) -> str:
-        """Name of the runtime in tables and commands."""
+        """Name of the runtime in latency tables and commands."""
         return "tensorrt"
 
     @property
     def suffix(self) -> str:
-        """Suffix of the files that it runs."""
+        """Suffix of the files that the runtime opens."""
         return ".engine"
 
     @property
     def tells_operators(self) -> bool:
-        """Whether it tells how long each operator of a model takes."""
+        """True: trtexec reports the time of each operator."""
         return True
 
     def version(self) -> str:
-        """Return the version of TensorRT there."""
+        """Return the version of TensorRT on the device."""
         return format_version(self._program.version)
 
     def open(self, path: Path, *, threads: int) -> TrtexecSession:
@@ -113,16 +113,15 @@ class TrtexecRuntime:
         Raises:
             DeviceUnreachableError: The connection is lost.
             InputError: The file is missing.
-            NoOutputsError: The device's trtexec does not give outputs.
-            OutputError: The device is full.
+            NoOutputsError: The device's trtexec cannot write outputs.
+            OutputError: The device has no space left.
         """
         require_file(path)
         require_threads(threads)
         flags = self._program.flags
         if not gives_outputs(flags):
-            msg = (
-                f"{flags} of {self._program.transport.name} gives no outputs: it has no --loadInputs or --exportOutput"
-            )
+            name = self._program.transport.name
+            msg = f"{flags} of {name} cannot write outputs: it has no --loadInputs or --exportOutput"
             raise NoOutputsError(msg)
         transport = self._program.transport
         engine = f"{transport.folder}/{_ENGINE}"
@@ -135,9 +134,9 @@ class TrtexecSession:
 
     Args:
         program: The device's trtexec.
-        engine: The engine's path there.
-        input_name: Name of its input.
-        input_size: Height and width of the images that it takes.
+        engine: Path of the engine on the device.
+        input_name: Name of the engine's input.
+        input_size: Height and width of the images that the engine takes.
     """
 
     def __init__(self, program: TrtexecProgram, engine: str, input_name: str, input_size: int) -> None:
@@ -153,16 +152,16 @@ class TrtexecSession:
         return self._input.size
 
     def run(self, images: Images) -> NDArray[np.float32]:
-        """Map `n x 3 x r x r` images to `n x classes` outputs, each by a process of its own.
+        """Map `n x 3 x r x r` images to `n x classes` outputs. Each image takes a separate process.
 
         Raises:
             DeviceUnreachableError: The connection is lost.
-            InputError: The images have another shape, or the engine cannot be run.
+            InputError: The images do not have the shape that the engine takes, or the engine failed to run.
         """
         return self._input.run(self._call, images)
 
     def prepare(self, image: Images) -> Callable[[], object]:
-        """Return a call that runs the engine once on the `1 x 3 x r x r` image, in a process of its own."""
+        """Return a call that runs the engine once on the `1 x 3 x r x r` image, in a separate process."""
         arranged = self._input.arrange(image)
         return lambda: self._call(arranged)
 

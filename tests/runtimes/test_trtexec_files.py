@@ -40,8 +40,8 @@ def test_the_warmup_of_old_versions_is_dropped(old):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"computeMs": 0}, "run 2: computeMs is 0: a latency is a positive number"),
-        ({"computeMs": 7.0}, "run 2: computeMs is 7, but it computed from 5 to 10 ms"),
+        ({"computeMs": 0}, "run 2: computeMs is 0: a latency must be positive"),
+        ({"computeMs": 7.0}, "run 2: computeMs is 7, but the run lasted from 5 to 10 ms"),
         ({"computeMs": "5"}, "computeMs is '5', not a number"),
         ({"computeMs": None}, "computeMs is 'None', not a number"),
         ({"computeMs": True}, "not a number"),
@@ -84,10 +84,10 @@ def test_a_profile_with_medians_is_read():
 @pytest.mark.parametrize(
     ("place", "change", "message"),
     [
-        (0, {"runs": 3}, "does not begin with the count"),
-        (1, {"averageMs": 2.0}, "layer 1: 2 ms on average of 100 runs are not 100 ms"),
+        (0, {"runs": 3}, "does not begin with the number of runs"),
+        (1, {"averageMs": 2.0}, "layer 1: 100 runs of 2 ms do not add up to 100 ms"),
         (2, {"medianMs": 0}, "layer 2: the median is zero"),
-        (2, {"percentage": 250}, "250 % too much"),
+        (2, {"percentage": 250}, "250 % is too much"),
         (2, {"name": 7}, "layer 2: unknown layout"),
         (2, {"color": "red"}, "layer 2: unknown layout"),
         (2, {"timeMs": "NaN"}, "timeMs is 'NaN', not a number"),
@@ -128,7 +128,7 @@ def test_the_onnx_nodes_of_a_layer_are_read():
 @pytest.mark.parametrize("document", [[], {}, {"Layers": []}, {"Layers": [7]}, {"Layers": [{"LayerType": "x"}]}, "x"])
 def test_layer_info_of_another_layout_is_refused(document):
     """A single layer, or a list of something else, is not the file."""
-    with pytest.raises(InputError, match=r"no list 'Layers'|neither a name nor an object"):
+    with pytest.raises(InputError, match=r"no list 'Layers'|the layer is neither a name nor an object"):
         read_layer_info(json.dumps(document))
 
 

@@ -28,7 +28,7 @@ def test_a_passed_run_is_a_success(name):
     [
         (0, "cannot take node /Tile of the ONNX file", "opset"),
         (1, "no operator HardSwish", "13 for TensorRT 8.0 and 8.2"),
-        (2, r"another version of TensorRT \(serialization 43, this one reads 0\)", "on the device itself"),
+        (2, r"another version of TensorRT \(serialization version 43; this one reads 0\)", "on the device itself"),
     ],
 )
 def test_real_failures_have_a_reason_and_a_hint(place, message, hint):
@@ -41,7 +41,7 @@ def test_real_failures_have_a_reason_and_a_hint(place, message, hint):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (slice(2, 3), "another GPU .compute capability 7.5, this one has 6.1"),
+        (slice(2, 3), "another GPU .compute capability 7.5; this one has 6.1"),
         (slice(3, 8), "not an engine of this TensorRT"),
     ],
 )

@@ -104,7 +104,7 @@ def test_a_region_of_several_modules_is_refused_by_name(region):
 
 def test_a_layer_that_tells_nothing_needs_the_layer_info():
     """Names like these say nothing; the ONNX nodes stand in the layer info, and may be of several modules."""
-    with pytest.raises(InputError, match="'__myl_Fc_myl0_3' does not tell"):
+    with pytest.raises(InputError, match="'__myl_Fc_myl0_3' does not show"):
         make_operator_profile(layers("__myl_Fc_myl0_3"))
     info = LayerInfo(name="__myl_Fc_myl0_3", kind="gemm", onnx_names=("/classifier/Gemm", "/classifier/Add"))
     (node,) = make_operator_profile(layers("__myl_Fc_myl0_3"), [info]).nodes
@@ -116,15 +116,15 @@ def test_a_layer_that_tells_nothing_needs_the_layer_info():
 
 def test_layer_info_of_another_engine_is_refused():
     """None of its layers is in the profile."""
-    with pytest.raises(InputError, match="of another engine"):
+    with pytest.raises(InputError, match="belongs to another engine"):
         make_operator_profile(layers(FIRST), [LayerInfo(name=SECOND)])
 
 
 def test_a_profile_that_lacks_layers_is_refused():
     """The real sample is an excerpt; its layers make up less than a tenth of the time."""
-    with pytest.raises(InputError, match=r"make up 66\.7 % of its time: rows are missing"):
+    with pytest.raises(InputError, match=r"add up to 66\.7 % of its time: rows are missing"):
         make_operator_profile(layers(FIRST, SECOND)[1:])
-    with pytest.raises(InputError, match=r"make up 9\.1 % of its time: rows are missing"):
+    with pytest.raises(InputError, match=r"add up to 9\.1 % of its time: rows are missing"):
         make_operator_profile(read_profile(sample("trtexec_exportProfile_8.x_no_median.json")))
 
 

@@ -45,7 +45,7 @@ def test_a_trtexec_that_gives_no_outputs_says_so(tmp_path):
     (tmp_path / "net.engine").write_bytes(b"engine")
     with Connection("board", LocalLink()) as connection:
         program = TrtexecProgram(transport=connection, path=str(tmp_path / "trtexec"))
-        with pytest.raises(NoOutputsError, match=r"trtexec of TensorRT 8\.0\.1 of board gives no outputs"):
+        with pytest.raises(NoOutputsError, match=r"trtexec of TensorRT 8\.0\.1 of board cannot write outputs"):
             TrtexecRuntime(program, input_name="image", input_size=32).open(tmp_path / "net.engine", threads=1)
 
 
@@ -60,7 +60,7 @@ def test_a_build_that_passes_without_an_engine_is_an_error(tmp_path):
     with Connection("board", LocalLink()) as connection:
         program = TrtexecProgram(transport=connection, path=str(tmp_path / "trtexec"))
         builder = TrtexecBuilder(program, precision="fp32", workspace_mib=64)
-        with pytest.raises(InputError, match="it says that it passed, but wrote no engine"):
+        with pytest.raises(InputError, match="it reported success but wrote no engine"):
             builder.build(tmp_path / "net.onnx", tmp_path / "net.engine")
     assert not (tmp_path / "net.engine").exists()
 
@@ -76,13 +76,13 @@ def test_outputs_are_read_in_their_shape():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("1x3", "1x4", "3 values are not 1x4"),
-        ("1x3", "", "dimensions ''"),
+        ("1x3", "1x4", "it has 3 values, which do not fit the dimensions 1x4"),
+        ("1x3", "", "the dimensions are ''"),
         ("1.5", '"1.5"', "'1.5' is not a number"),
         ("1.5", "true", "'True' is not a number"),
-        ("values", "value", "not one output with"),
+        ("values", "value", "it must hold one output with"),
         (" ]\n", "\n", "not valid JSON, or incomplete"),
-        ("[\n", "[ {},\n", "not one output with"),
+        ("[\n", "[ {},\n", "it must hold one output with"),
     ],
 )
 def test_damaged_outputs_are_refused(old, new, message):
