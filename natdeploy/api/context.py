@@ -1,4 +1,4 @@
-"""What every piece of work needs: a clock, a reporter, and a torch that behaves."""
+"""What every piece of work needs: a clock, a reporter, and a way to devices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import dataclasses
 import time
 from datetime import UTC, datetime
 
-from natdeploy.ports import Clock, Reporter, Transport
+from natdeploy.ports import Clock, Reporter
+from natdeploy.runtimes.connect import Connections
 
 
 class SystemClock:
@@ -41,9 +42,9 @@ class Context:
     Args:
         reporter: Where to tell how it goes.
         clock: Source of time.
-        connections: Connections to devices that the work has opened, so that it can be stopped from another thread.
+        connections: Opens connections to devices, and can abort them from another thread.
     """
 
     reporter: Reporter = dataclasses.field(default_factory=SilentReporter)
     clock: Clock = dataclasses.field(default_factory=SystemClock)
-    connections: list[Transport] = dataclasses.field(default_factory=list)
+    connections: Connections = dataclasses.field(default_factory=Connections)

@@ -1,7 +1,9 @@
-"""Opens the connection to a device."""
+"""Opens the connections to devices."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from natdeploy.core.device import Device
@@ -9,6 +11,28 @@ from natdeploy.errors import DeviceUnreachableError
 
 if TYPE_CHECKING:
     from natdeploy.runtimes.connection import Connection
+
+
+class Connections:
+    """Opens connections to devices, and aborts those that are open when another thread says so."""
+
+    def __init__(self) -> None:
+        self._open: list[Connection] = []
+
+    @contextlib.contextmanager
+    def open(self, device: Device) -> Iterator[Connection]:
+        """Connect to a device as `connect` does, and close the connection at the end."""
+        with connect(device) as connection:
+            self._open.append(connection)
+            try:
+                yield connection
+            finally:
+                self._open.remove(connection)
+
+    def abort(self) -> None:
+        """Abort every open connection, so that what waits for a device fails."""
+        for connection in tuple(self._open):
+            connection.abort()
 
 
 def connect(device: Device, *, patience_s: float = 30.0) -> Connection:

@@ -20,7 +20,6 @@ from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeE
 from natdeploy.export.options import ExportOptions
 from natdeploy.files import write_text
 from natdeploy.io.locks import lock_device
-from natdeploy.runtimes.connect import connect
 
 if TYPE_CHECKING:
     from natdeploy.api.exporting.job import ExportJob
@@ -205,8 +204,7 @@ def _open_site(device: Device, job: ExportJob) -> Iterator[_Site]:
         if device.transport == "local" and not has_trtexec(device):
             yield _package_site(device, job)
             return
-        with connect(device) as connection:
-            job.context.connections.append(connection)
+        with job.context.connections.open(device) as connection:
             yield _trtexec_site(connection, device, job)
 
 

@@ -72,8 +72,7 @@ def profile_devices(
         try:
             results = dict(zip(remote, pool.map(one, remote), strict=True))
         except KeyboardInterrupt:
-            for connection in context.connections:
-                connection.abort()
+            context.connections.abort()
             raise
     results |= {name: one(name) for name in local}
     return ProfilesResult(profiles=tuple(results[name] for name in devices))

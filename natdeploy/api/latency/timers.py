@@ -13,7 +13,6 @@ from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.io.devices import find_device
 from natdeploy.io.locks import lock_device
 from natdeploy.ports import Clock
-from natdeploy.runtimes.connect import connect
 
 if TYPE_CHECKING:
     from natdeploy.export.formats import Format
@@ -32,7 +31,7 @@ def open_timer(
     Args:
         device: The device.
         deployment: How it is used.
-        context: Clock, and the list that the connection is added to.
+        context: Clock, and what opens the connection.
         engines: Whether all files are engines. These need no trtexec on a machine that has TensorRT's package.
 
     Raises:
@@ -45,8 +44,7 @@ def open_timer(
         if device.transport == "local" and (deployment.runtime != TENSORRT or (engines and not has_trtexec(device))):
             yield make_host_timer(deployment, context.clock)
         else:
-            with connect(device) as connection:
-                context.connections.append(connection)
+            with context.connections.open(device) as connection:
                 yield _make_remote_timer(connection, device, deployment)
 
 
