@@ -56,4 +56,4 @@ from .training.pretrain import resume_pretraining as resume_pretraining
 from .training.recipes import ADAPTATION as ADAPTATION
 from .training.recipes import PRETRAINING as PRETRAINING
 from .training.recipes import Recipe as Recipe
-from .training.run import TrainingResult as TrainingResult
+from .training.results import TrainingResult as TrainingResult

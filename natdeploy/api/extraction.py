@@ -12,10 +12,8 @@ from natdeploy.api.results import Result
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.subnets import load_subnet
 from natdeploy.errors import InputError
-from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder
 from natdeploy.io.spaces import resolve_space
-from natdeploy.io.subnet_weights import write_network
 from natdeploy.io.subnets import Subnet, SubnetSource, read_subnet
 from natdeploy.supernet.threads import torch_threads
 from natdeploy.version import __version__
@@ -61,6 +59,10 @@ def extract(
         InputError: A file is not valid, or weights and supernet do not fit.
         OutputError: The subnet cannot be written.
     """
+    context = context or Context()
+    read = read_subnet(architecture, supernet=supernet, width=width)
+    space = resolve_space(supernet, width=read.architecture.width)
+    # Bad names are refused before this is imported, since torch takes seconds.
     from natdeploy.api.training.initial_weights import require_weights
     from natdeploy.io.datasets import load_task
     from natdeploy.io.subnet_weights import write_network
@@ -68,9 +70,6 @@ def extract(
     from natdeploy.supernet.evaluation import SubnetEvaluator
     from natdeploy.supernet.supernet import Supernet
 
-    context = context or Context()
-    read = read_subnet(architecture, supernet=supernet, width=width)
-    space = resolve_space(supernet, width=read.architecture.width)
     file = require_weights(space, weights, reporter=context.reporter).files[0]
     count = classes or classifier_outputs(file.path)
     model = Supernet(space, count)
@@ -208,6 +207,9 @@ def extract_network(
         msg = f"{network.source}: no file of its weights is given"
         raise InputError(msg)
     read, module = load_subnet(network, context=context)
+    from natdeploy.io.datasets import load_task
+    from natdeploy.io.subnet_weights import write_network
+
     task = load_task(data, read.architecture.resolution, reporter=context.reporter) if data else None
     if task is not None and len(task.classes) != read.classes:
         msg = f"{data}: has {len(task.classes)} classes, the network has {read.classes}"

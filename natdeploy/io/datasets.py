@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from natdeploy.errors import InputError, did_you_mean
+from natdeploy.errors import InputError
 from natdeploy.io.dataset_download import download_dataset
+from natdeploy.io.dataset_names import DIGITS, resolve_dataset
 from natdeploy.io.image_files import View, read_square
 from natdeploy.io.image_folders import class_names, list_images
 from natdeploy.io.published_sets import PUBLISHED
@@ -99,11 +100,6 @@ def load_classes(data: str, *, reporter: Reporter | None = None) -> tuple[str, .
     return tuple(_open(data, 1, reporter, download=True).classes)
 
 
-def resolved(data: str) -> str:
-    """Return a data set's name, or a folder's absolute path: what holds in any current folder."""
-    return data if data == "digits" or data in PUBLISHED else str(Path(data).resolve())
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class _Source:
     classes: Sequence[str]
@@ -114,19 +110,12 @@ class _Source:
 
 
 def _open(data: str, size: int, reporter: Reporter | None, *, download: bool) -> _Source:
-    if data == "digits":
+    resolve_dataset(data)
+    if data == DIGITS:
         return _digits()
     if data in PUBLISHED:
         return _published(data, size, reporter, download=download)
-    if not data:
-        msg = "the data set has no name"
-        raise InputError(msg)
-    folder = Path(data)
-    if not folder.is_dir():
-        known = ["digits", *PUBLISHED]
-        msg = f"unknown data set {data!r}: it is neither a folder nor a known name (known: {', '.join(known)})"
-        raise InputError(msg, hint=did_you_mean(data, known))
-    return _folder(folder, size)
+    return _folder(Path(data), size)
 
 
 def _digits() -> _Source:

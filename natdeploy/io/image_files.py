@@ -7,13 +7,16 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from natdeploy.errors import InputError
-from natdeploy.supernet.data import Interpolation
-from natdeploy.supernet.images import Pixels
+
+if TYPE_CHECKING:
+    from natdeploy.supernet.data import Interpolation
+    from natdeploy.supernet.images import Pixels
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 # What Pillow's readers raise on damaged files; UnidentifiedImageError is an OSError.

@@ -26,11 +26,24 @@ no-such-command
 search --no-such-option
 inspect no-such.json
 extract no-such.json
+extract no-such.json --supernet starter
 predict no-such.json
 measure no-such.json
 measure no-such.onnx
 export no-such.json
 export no-such.json --format no-such
+search --data no-such
+search --device no-such
+search --supernet no-such
+search --preset no-such
+search --weights no-such.pth
+search --resume no-such
+search --from no-such
+report no-such
+pretrain --data no-such --output run
+pretrain --resume no-such
+adapt --data no-such --output run
+adapt --resume no-such
 search --accuracy no-such.csv
 search --accuracy no-such
 profile --device no-such

@@ -9,7 +9,8 @@ from PIL import Image
 
 from natdeploy.errors import InputError
 from natdeploy.io import datasets
-from natdeploy.io.datasets import load_classes, load_task, resolved
+from natdeploy.io.dataset_names import resolve_dataset
+from natdeploy.io.datasets import load_classes, load_task
 from natdeploy.testing.fakes import RecordingReporter, Step
 
 GREYS = {"cat": 40, "dog": 120, "eel": 200}
@@ -337,9 +338,10 @@ def test_classes_are_told_without_reading_images(tmp_path):
 def test_names_hold_anywhere_and_folders_become_absolute(tmp_path, monkeypatch):
     """What a run remembers leads to the same data from any folder."""
     monkeypatch.chdir(tmp_path)
-    assert resolved("digits") == "digits"
-    assert resolved("cifar10") == "cifar10"
-    assert resolved("images") == str(tmp_path / "images")
+    assert resolve_dataset("digits") == "digits"
+    assert resolve_dataset("cifar10") == "cifar10"
+    (tmp_path / "images").mkdir()
+    assert resolve_dataset("images") == str(tmp_path / "images")
 
 
 @pytest.mark.parametrize(("given", "meant"), [("cifar-10", "cifar10"), ("flowers", "flowers102"), ("digit", "digits")])

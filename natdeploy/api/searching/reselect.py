@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from natdeploy.api.context import Context
-from natdeploy.api.searching.archive import TrainedSubnets, load_evaluator, read_archive
 from natdeploy.api.searching.finish import Summary, finish, write_archive
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.problem import build_problem, write_tables
@@ -18,7 +17,7 @@ from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError
-from natdeploy.io.datasets import load_classes
+from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder, default_run_path
 from natdeploy.search.decision import rank_feasible
 from natdeploy.search.objectives import ACCURACY
@@ -71,6 +70,12 @@ def search_from(
     )
     source = RunFolder.open(run)
     plan = SearchPlan.from_settings(source.settings, str(run / "run.toml"))
+    for device in goal.all_devices:
+        find_device(device)
+    # A bad run or name is refused before this is imported, since torch takes seconds.
+    from natdeploy.api.searching.archive import TrainedSubnets, load_evaluator, read_archive
+    from natdeploy.io.datasets import load_classes
+
     archive = read_archive(source, plan)
     classes = len(load_classes(plan.data, reporter=context.reporter))
     problem = build_problem(goal, plan.space, classes, seed=plan.seed, context=context)

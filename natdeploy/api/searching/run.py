@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from natdeploy.api.context import Context
 from natdeploy.api.latency.lookup import warn_of_estimates
@@ -14,13 +15,16 @@ from natdeploy.api.searching.problem import build_problem, read_problem, write_t
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.training.initial_weights import find_initial_weights
 from natdeploy.errors import InputError, InterruptedWorkError
-from natdeploy.io.datasets import load_classes, load_task, resolved
+from natdeploy.io.dataset_names import resolve_dataset
+from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder, default_run_path, require_checkpoint
 from natdeploy.io.spaces import resolve_space
 from natdeploy.search.objectives import ACCURACY
 from natdeploy.search.problem import SearchGoal, SearchProblem
-from natdeploy.supernet.data import Task
 from natdeploy.supernet.threads import default_threads, torch_threads
+
+if TYPE_CHECKING:
+    from natdeploy.supernet.data import Task
 
 
 def search(
@@ -84,7 +88,13 @@ def search(
         prefer=prefer,
     )
     chosen_effort = find_preset(preset, effort or {})
+    dataset = resolve_dataset(data)
+    for device in goal.all_devices:
+        find_device(device)
     initial_weights = find_initial_weights(space, weights, from_scratch=from_scratch, reporter=context.reporter)
+    # Bad names are refused before this is imported, since torch takes seconds.
+    from natdeploy.io.datasets import load_classes, load_task
+
     classes = len(load_classes(data, reporter=context.reporter))
     problem = build_problem(goal, space, classes, seed=seed, context=context)
     problem.require_feasible()
@@ -92,7 +102,7 @@ def search(
         supernet=supernet,
         resolutions=problem.space.resolutions,
         widths=space.widths,
-        data=resolved(data),
+        data=dataset,
         goal=goal,
         weights=initial_weights.name if initial_weights else "",
         weights_sha256=initial_weights.sha256 if initial_weights else (),
@@ -120,6 +130,8 @@ def resume(path: Path, *, context: Context | None = None) -> SearchResult:
     context = context or Context()
     run = RunFolder.open(path)
     plan = SearchPlan.from_settings(run.settings, str(path / "run.toml"))
+    from natdeploy.io.datasets import load_task
+
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
     problem = read_problem(run, plan.goal, plan.space, len(task.classes))
     warn_of_estimates(problem.tables.values(), context.reporter)

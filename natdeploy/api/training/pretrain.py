@@ -6,11 +6,12 @@ from pathlib import Path
 
 from natdeploy.api.context import Context
 from natdeploy.api.training.initial_weights import require_weights
+from natdeploy.api.training.plan import TrainingMode, TrainingPlan
 from natdeploy.api.training.recipes import PRETRAINING, Recipe
-from natdeploy.api.training.run import TrainingMode, TrainingPlan, TrainingResult, context_of, resume, start
-from natdeploy.io.datasets import resolved
+from natdeploy.api.training.results import TrainingResult
+from natdeploy.io.dataset_names import resolve_dataset
+from natdeploy.io.runs import RunFolder
 from natdeploy.io.spaces import resolve_space
-from natdeploy.supernet.distributed import join_process_group
 from natdeploy.supernet.threads import default_threads
 
 _MODE = TrainingMode(command="pretrain", stage="pretraining", holds_out_validation=False)
@@ -60,6 +61,11 @@ def pretrain(
     """
     context = context or Context()
     space = resolve_space(supernet, resolutions, width)
+    dataset = resolve_dataset(data)
+    # Bad names are refused before this is imported, since torch takes seconds.
+    from natdeploy.api.training.run import context_of, start
+    from natdeploy.supernet.distributed import join_process_group
+
     with join_process_group() as group:
         reporter = context_of(group, context).reporter
         initial_weights = (
@@ -71,7 +77,7 @@ def pretrain(
             supernet=supernet,
             resolutions=space.resolutions,
             widths=space.widths,
-            data=resolved(data),
+            data=dataset,
             epochs=epochs,
             largest_only_epochs=min(largest_only_epochs, epochs),
             samples=samples,
@@ -91,5 +97,9 @@ def resume_pretraining(path: Path, *, context: Context | None = None) -> Trainin
         InputError: `path` is not the folder of such a run, or a file in it is damaged.
         OutputError: Something cannot be written.
     """
+    RunFolder.open(path)
+    from natdeploy.api.training.run import resume
+    from natdeploy.supernet.distributed import join_process_group
+
     with join_process_group() as group:
         return resume(path, _MODE, group=group, context=context or Context())

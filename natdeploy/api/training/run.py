@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from natdeploy.api.context import Context, SilentReporter
-from natdeploy.api.results import Result
 from natdeploy.api.training.initial_weights import load_initial_weights
+from natdeploy.api.training.plan import TrainingMode, TrainingPlan
+from natdeploy.api.training.results import TrainingResult
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import decode, sample
-from natdeploy.core.ranges import NonNegative, Positive, check_ranges
-from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InterruptedWorkError
 from natdeploy.io.datasets import load_task
 from natdeploy.io.run_settings import parse_settings
@@ -25,105 +24,12 @@ from natdeploy.supernet.data import Task, joined
 from natdeploy.supernet.distributed import ProcessGroup
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.memory import translate_oom
-from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.threads import torch_threads
 from natdeploy.supernet.training import ElasticTrainer
 
 _WEIGHTS = "supernet.safetensors"
 _RECALIBRATION_IMAGES = 2048
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingPlan:
-    """Everything that decides what elastic training does; what `run.toml` holds.
-
-    Args:
-        supernet: Name of the search space.
-        resolutions: Input sizes that are trained.
-        widths: Widths that are trained.
-        data: Name of the data set, or its absolute folder.
-        epochs: Epochs in all.
-        largest_only_epochs: How many of them, at the beginning, train the largest network alone.
-        samples: Random subnets that are tested at the end, beside the largest and the smallest.
-        seed: Seed.
-        threads: Threads of each process.
-        recipe: How each step is made.
-        weights: Initial weights, as in `SearchPlan`. Empty for random weights.
-        weights_sha256: Hashes of their files.
-        population: Genotypes as text, from whose marginals subnets are drawn. Uniformly where empty.
-
-    Raises:
-        InputError: A number is out of range.
-    """
-
-    supernet: str
-    resolutions: tuple[int, ...]
-    widths: tuple[float, ...]
-    data: str
-    epochs: Positive
-    largest_only_epochs: NonNegative
-    samples: NonNegative
-    seed: NonNegative
-    threads: Positive
-    recipe: Recipe
-    weights: str = ""
-    weights_sha256: tuple[str, ...] = ()
-    population: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
-    @property
-    def space(self) -> SearchSpace:
-        """The search space."""
-        return dataclasses.replace(find_space(self.supernet), resolutions=self.resolutions, widths=self.widths)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingMode:
-    """What kind of training it is.
-
-    Args:
-        command: The command, which its settings are called by.
-        stage: What its progress is called.
-        holds_out_validation: Whether validation images are kept apart, because something is chosen by them later. They
-            then tell the accuracy. Otherwise they are trained on too, and the test images tell it.
-    """
-
-    command: str
-    stage: str
-    holds_out_validation: bool
-
-    @property
-    def split(self) -> str:
-        """Name of the split that tells the accuracy."""
-        return "validation" if self.holds_out_validation else "test"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingResult(Result):
-    """A trained supernet.
-
-    Args:
-        run: Run folder.
-        weights: Weight file, good for `--weights`.
-        epochs: Epochs trained.
-        seconds: What they took.
-        top1_source: Images that the following are of: `test` or `validation`.
-        largest_top1: Top-1 of the largest subnet, between 0 and 1.
-        smallest_top1: Top-1 of the smallest.
-        random_top1: Top-1 of random subnets.
-    """
-
-    run: Path
-    weights: Path
-    epochs: int
-    seconds: float
-    top1_source: str
-    largest_top1: float
-    smallest_top1: float
-    random_top1: tuple[float, ...]
 
 
 def start(

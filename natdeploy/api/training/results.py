@@ -1,0 +1,33 @@
+"""What elastic training returns."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from natdeploy.api.results import Result
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingResult(Result):
+    """A trained supernet.
+
+    Args:
+        run: Run folder.
+        weights: Weight file, good for `--weights`.
+        epochs: Epochs trained.
+        seconds: What they took.
+        top1_source: Images that the following are of: `test` or `validation`.
+        largest_top1: Top-1 of the largest subnet, between 0 and 1.
+        smallest_top1: Top-1 of the smallest.
+        random_top1: Top-1 of random subnets.
+    """
+
+    run: Path
+    weights: Path
+    epochs: int
+    seconds: float
+    top1_source: str
+    largest_top1: float
+    smallest_top1: float
+    random_top1: tuple[float, ...]
