@@ -1,4 +1,4 @@
-"""The contents of a TFLite file, put together operator by operator."""
+"""Builds the contents of a TFLite file operator by operator."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _COMPARISONS = ("GREATER",)
 
 
 class TfliteFile:
-    """A TFLite model of one input and one output, which grows by an operator at a time.
+    """A TFLite model with one input and one output, to which operators are added one at a time.
 
-    Tensors are told apart by their number.
+    Tensors are identified by their number.
 
     Args:
         input_shape: Shape of the input.
@@ -35,12 +35,12 @@ class TfliteFile:
     """
 
     def __init__(self, input_shape: Sequence[int]) -> None:
-        self.schema = _schema()
+        self.schema = _import_schema()
         self._buffers = [self.schema.BufferT()]
         self._tensors: list[Table] = []
         self._codes: list[int] = []
         self._operators: list[Table] = []
-        self.result = self._tensor(input_shape, self.schema.TensorType.FLOAT32, INPUT_NAME)
+        self.result = self._add_tensor(input_shape, self.schema.TensorType.FLOAT32, INPUT_NAME)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -52,29 +52,29 @@ class TfliteFile:
         return tuple(self._tensors[tensor].shape)
 
     def constant(self, values: Values) -> int:
-        """Add a constant and return its tensor."""
+        """Add a constant and return the number of its tensor."""
         types = {"float32": self.schema.TensorType.FLOAT32, "int32": self.schema.TensorType.INT32}
         number = len(self._buffers)
         self._buffers.append(self.schema.BufferT())
         self._buffers[number].data = np.frombuffer(values.tobytes(), dtype=np.uint8)
-        return self._tensor(values.shape, types[values.dtype.name], f"constant_{number}", buffer=number)
+        return self._add_tensor(values.shape, types[values.dtype.name], f"constant_{number}", buffer=number)
 
     def append(self, code: str, inputs: Sequence[int], shape: Sequence[int], kind: str = "", **options: object) -> int:
-        """Add an operator and return its output.
+        """Add an operator and return the number of its output tensor.
 
         Args:
-            code: Name in the schema's `BuiltinOperator`.
-            inputs: Tensors.
+            code: Name of the operator in the schema's `BuiltinOperator`.
+            inputs: Numbers of the input tensors.
             shape: Shape of the output.
-            kind: Name of its options in the schema's `BuiltinOptions`; empty where it has none.
-            options: Options by their names in the schema.
+            kind: Name of the operator's options in the schema's `BuiltinOptions`. Empty if it has none.
+            options: Options, by their names in the schema.
         """
         operator = self.schema.OperatorT()
-        operator.opcodeIndex = self._code(getattr(self.schema.BuiltinOperator, code))
+        operator.opcodeIndex = self._add_code(getattr(self.schema.BuiltinOperator, code))
         operator.inputs = list(inputs)
         boolean = code in _COMPARISONS
         value = self.schema.TensorType.BOOL if boolean else self.schema.TensorType.FLOAT32
-        self.result = self._tensor(shape, value, f"value_{len(self._tensors)}")
+        self.result = self._add_tensor(shape, value, f"value_{len(self._tensors)}")
         operator.outputs = [self.result]
         if kind:
             operator.builtinOptionsType = getattr(self.schema.BuiltinOptions, kind)
@@ -89,10 +89,10 @@ class TfliteFile:
         flatbuffers = importlib.import_module("flatbuffers")
         size = sum(buffer.data.size for buffer in self._buffers if buffer.data is not None)
         builder = flatbuffers.Builder(size + 256 * len(self._tensors) + 1024)
-        builder.Finish(self._model().Pack(builder), _IDENTIFIER)
+        builder.Finish(self._make_model().Pack(builder), _IDENTIFIER)
         return bytes(builder.Output())
 
-    def _model(self) -> Table:
+    def _make_model(self) -> Table:
         schema = self.schema
         self._tensors[self.result].name = OUTPUT_NAME
         graph = schema.SubGraphT()
@@ -100,35 +100,35 @@ class TfliteFile:
         graph.inputs, graph.outputs = [0], [self.result]
         model = schema.ModelT()
         model.version, model.description = _SCHEMA_VERSION, "natdeploy"
-        model.operatorCodes = [self._operator_code(code) for code in self._codes]
+        model.operatorCodes = [self._make_operator_code(code) for code in self._codes]
         model.subgraphs, model.buffers = [graph], self._buffers
-        model.signatureDefs = [self._signature()]
+        model.signatureDefs = [self._make_signature()]
         return model
 
-    def _operator_code(self, code: int) -> Table:
+    def _make_operator_code(self, code: int) -> Table:
         described = self.schema.OperatorCodeT()
         described.builtinCode = code
         described.deprecatedBuiltinCode = min(code, _LAST_DEPRECATED_CODE)
         return described
 
-    def _signature(self) -> Table:
+    def _make_signature(self) -> Table:
         signature = self.schema.SignatureDefT()
         signature.signatureKey = "serving_default"
-        signature.inputs = [self._name_tensor(INPUT_NAME, 0)]
-        signature.outputs = [self._name_tensor(OUTPUT_NAME, self.result)]
+        signature.inputs = [self._make_tensor_entry(INPUT_NAME, 0)]
+        signature.outputs = [self._make_tensor_entry(OUTPUT_NAME, self.result)]
         return signature
 
-    def _name_tensor(self, name: str, tensor: int) -> Table:
+    def _make_tensor_entry(self, name: str, tensor: int) -> Table:
         entry = self.schema.TensorMapT()
         entry.name, entry.tensorIndex = name, tensor
         return entry
 
-    def _code(self, code: int) -> int:
+    def _add_code(self, code: int) -> int:
         if code not in self._codes:
             self._codes.append(code)
         return self._codes.index(code)
 
-    def _tensor(self, shape: Sequence[int], kind: int, name: str, *, buffer: int = 0) -> int:
+    def _add_tensor(self, shape: Sequence[int], kind: int, name: str, *, buffer: int = 0) -> int:
         tensor = self.schema.TensorT()
         tensor.shape, tensor.type, tensor.name, tensor.buffer = list(shape), kind, name, buffer
         tensor.hasRank = True
@@ -136,7 +136,7 @@ class TfliteFile:
         return len(self._tensors) - 1
 
 
-def _schema() -> ModuleType:
+def _import_schema() -> ModuleType:
     try:
         return importlib.import_module("ai_edge_litert.schema_py_generated")
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Files that are never half-written: atomic replacement and an append-only journal."""
+"""Writes files without ever leaving them half-written: atomic replacement and an append-only journal."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from natdeploy.errors import InputError, NatdeployError, OutputError
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `target`, and rename it to `target` when the block ends without an error.
+    """Yield a temporary path beside `target`, and rename it to `target` if the block ends without an error.
 
-    The temporary file has the suffix of `target`, since some writers depend on it. If the block
-    raises, the temporary file is removed and an existing `target` is unchanged.
+    The temporary file has the suffix of `target`, because some writers depend on it. If the block
+    raises an error, the temporary file is removed and an existing `target` stays unchanged.
 
     Raises:
         OutputError: The folder cannot be created or written, or the disk is full.
@@ -42,20 +42,20 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Turn the `OSError` of writing `target` into an `OutputError` that names it."""
+    """Turn an `OSError` raised while writing `target` into an `OutputError` that names `target`."""
     try:
         yield
     except NatdeployError:
         raise
     except OSError as error:
         in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
-        reason = "a file is in the place of a folder" if in_the_way else error.strerror or error
+        reason = "a file has the name of a folder that is needed" if in_the_way else error.strerror or error
         msg = f"cannot write {target}: {reason}"
         raise OutputError(msg, hint="choose another place with --output, or free some space") from error
 
 
 def require_writable(target: Path) -> None:
-    """Check that `target` can be written, before long work whose result goes there.
+    """Check that `target` can be written. Call this before long work whose result goes there.
 
     Raises:
         OutputError: The folder of `target` cannot be created or written.
@@ -94,12 +94,12 @@ def read_text(source: Path) -> str:
 
 
 class Journal:
-    """Append-only file of JSON events, one per line. `append` returns once the event is on the disk.
+    """Append-only file of JSON events, one per line. `append` returns when the event is on the disk.
 
-    If the process was killed while it wrote the last line, that line is dropped when the journal is opened again.
+    If the process was killed while writing the last line, opening the journal again drops that line.
 
     Args:
-        path: The file. It and its folder are created by the first `append`.
+        path: The file. The first `append` creates it and its folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -130,7 +130,7 @@ class Journal:
         self._events.append(event)
 
     def remove(self) -> None:
-        """Delete the file, once its events are part of a result."""
+        """Delete the file, after its events have become part of a result."""
         self._path.unlink(missing_ok=True)
         self._events = []
 

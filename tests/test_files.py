@@ -92,8 +92,8 @@ def test_a_device_without_space_is_an_output_error():
 @pytest.mark.parametrize(
     ("place", "reason"),
     [
-        ("file/table.csv", "a file is in the place of a folder"),
-        ("file/deeper/table.csv", "a file is in the place of a folder"),
+        ("file/table.csv", "a file has the name of a folder that is needed"),
+        ("file/deeper/table.csv", "a file has the name of a folder that is needed"),
         ("folder", "Is a directory"),
         ("n" * 300 + ".csv", "File name too long"),
     ],

@@ -1,4 +1,4 @@
-"""Measured top-1 of architectures, from a CSV file with one architecture per row."""
+"""Reads measured top-1 of architectures from a CSV file with one architecture per row."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from natdeploy.io.measurements import ARCHITECTURE_COLUMNS, read_csv_rows, requi
 from natdeploy.io.subnets import read_architecture
 
 _TOP1 = "top1"
-# The columns of DyNAS-T's result files, which hold architectures as Python prints them, and percent.
+# Columns of DyNAS-T's result files. Architectures are in Python syntax, top-1 is in percent.
 _DYNAST_ARCHITECTURE, _DYNAST_TOP1 = "Sub-network", "Top-1 Acc (%)"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredAccuracy:
-    """One architecture and its measured top-1, a fraction. Its resolution need not be in the list of its space."""
+    """An architecture and its measured top-1 as a fraction. Its resolution need not be one of the search space."""
 
     architecture: Architecture
     top1: float
@@ -30,13 +30,13 @@ def read_accuracies(path: Path, space: SearchSpace) -> list[MeasuredAccuracy]:
     """Read measured top-1 of architectures of `space`.
 
     The columns are `top1`, a fraction, and `encoding` (the NAT authors' string) or `architecture` (JSON in any layout
-    that `natdeploy.io.subnets` reads), as in `archive.csv` of a run; or those of DyNAS-T's result files.
+    that `natdeploy.io.subnets` reads), as in `archive.csv` of a run. The columns of DyNAS-T's result files work, too.
 
     Raises:
-        InputError: The file is not such a table, or a row is not valid. The message names file, line and reason.
+        InputError: The file is not such a table, or a row is not valid. The message states file, line and reason.
     """
     rows = list(read_csv_rows(path, _check_names))
-    found = [_entry(row, place, space) for row, place in rows]
+    found = [_read_entry(row, place, space) for row, place in rows]
     if not found:
         msg = f"{path}: contains no architectures"
         raise InputError(msg)
@@ -47,19 +47,19 @@ def read_accuracies(path: Path, space: SearchSpace) -> list[MeasuredAccuracy]:
 
 
 def _check_names(names: Sequence[str], path: Path) -> None:
-    # The archive of a run has an encoding or an architecture in each row.
+    # Each row of a run's archive has an encoding or an architecture.
     if not any(known <= set(names) for known in ({_DYNAST_ARCHITECTURE, _DYNAST_TOP1}, {_TOP1, *ARCHITECTURE_COLUMNS})):
         require_columns(_TOP1)(names, path)
 
 
-def _entry(row: Mapping[str, str], place: str, space: SearchSpace) -> MeasuredAccuracy:
+def _read_entry(row: Mapping[str, str], place: str, space: SearchSpace) -> MeasuredAccuracy:
     try:
         if _DYNAST_ARCHITECTURE in row:
             text = row[_DYNAST_ARCHITECTURE].replace("'", '"').replace("None", "null")
-            top1 = _fraction(row[_DYNAST_TOP1], whole=100)
+            top1 = _read_fraction(row[_DYNAST_TOP1], whole=100)
         else:
             text = next((row[name] for name in ARCHITECTURE_COLUMNS if row.get(name)), "")
-            top1 = _fraction(row[_TOP1], whole=1)
+            top1 = _read_fraction(row[_TOP1], whole=1)
         architecture = read_architecture(text, supernet=space.name).architecture
         check_member(space, architecture)
     except InputError as error:
@@ -68,7 +68,7 @@ def _entry(row: Mapping[str, str], place: str, space: SearchSpace) -> MeasuredAc
     return MeasuredAccuracy(architecture=architecture, top1=top1)
 
 
-def _fraction(text: str, *, whole: int) -> float:
+def _read_fraction(text: str, *, whole: int) -> float:
     try:
         value = float(text) / whole
     except ValueError:

@@ -1,4 +1,4 @@
-"""Images to calibrate int8 networks with: they need no labels, so that any folder of images does."""
+"""Reads images that calibrate int8 networks. They need no labels, so any folder of images works."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from natdeploy.supernet.data import Interpolation
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class CalibrationImages:
-    """Images as they were read.
+    """Calibration images before they are resized and normalized.
 
     Args:
         pixels: `n x 3 x h x h` uint8.
-        interpolation: How they are resized.
+        interpolation: Interpolation of the resizing.
     """
 
     pixels: Tensor
@@ -31,17 +31,17 @@ class CalibrationImages:
 
 
 def load_calibration_images(data: str, size: int, *, count: int, rng: np.random.Generator) -> CalibrationImages:
-    """Read `count` images, or all where there are fewer, chosen by `rng`.
+    """Read `count` random images, or all if there are fewer.
 
     Args:
-        data: Name of a data set, whose train images are meant, or a folder; where it holds a folder `train`, that.
-            Images of any size are cropped to a square and resized.
-        size: Height and width that images of a folder are read at, in pixels.
-        count: Images to read, at most.
-        rng: Chooses them.
+        data: Name of a data set, of which train images are read, or a folder. If the folder contains a folder
+            `train`, its images are read. Images of any size are cropped to a square and resized.
+        size: Height and width to which images of a folder are resized, in pixels.
+        count: Maximum number of images.
+        rng: Chooses the images.
 
     Raises:
-        InputError: There is no such data set or folder, it holds no image, or one cannot be read.
+        InputError: There is no such data set or folder, it contains no image, or an image cannot be read.
     """
     if data == "digits" or data in PUBLISHED:
         task = load_task(data, size, memory_bytes=0, download=False)

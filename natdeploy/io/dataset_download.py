@@ -1,4 +1,4 @@
-"""Getting a published data set: from its folder, or by download into it."""
+"""Opens a published data set from its folder, and downloads it first if it is missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from natdeploy.io.home import data_folder
 from natdeploy.io.published_sets import PUBLISHED, Part, PublishedSet
 from natdeploy.ports import Reporter
 
-# What torchvision and the readers below it raise on files that are missing or damaged.
+# Errors that torchvision and the readers that it uses raise on missing or damaged files.
 _DAMAGE = (
     RuntimeError,
     OSError,
@@ -33,11 +33,11 @@ _BROKEN_DOWNLOAD = (*_DAMAGE, http.client.HTTPException, tarfile.TarError)
 
 
 def download_dataset(name: str, *, reporter: Reporter | None = None, download: bool = True) -> list[Part]:
-    """Return the lists of the published set `name`, the test images last; a missing set is downloaded.
+    """Return the parts of the published data set `name`, the test images last. Download it if it is missing.
 
     Raises:
-        InputError: It is missing and cannot be downloaded, or its folder does not hold what was published.
-        OutputError: The folder of the data sets cannot be written.
+        InputError: The set is missing and cannot be downloaded, or its folder is not the set as published.
+        OutputError: The folder for data sets cannot be written.
     """
     published, root = PUBLISHED[name], data_folder() / name
     if _is_missing(root):
@@ -45,10 +45,10 @@ def download_dataset(name: str, *, reporter: Reporter | None = None, download: b
     try:
         parts = published.opener(root, download=False)
     except InputError as error:
-        raise InputError(error.message, hint=_hint(published, root)) from error
+        raise InputError(error.message, hint=_make_hint(published, root)) from error
     except _DAMAGE as error:
-        msg = f"{root}: not {published.title} as it was published: {_reason(error)}"
-        raise InputError(msg, hint=_hint(published, root)) from error
+        msg = f"{root}: this is not {published.title} as published: {_describe_error(error)}"
+        raise InputError(msg, hint=_make_hint(published, root)) from error
     _check(published, root, parts)
     return parts
 
@@ -56,10 +56,10 @@ def download_dataset(name: str, *, reporter: Reporter | None = None, download: b
 def _download(published: PublishedSet, root: Path, reporter: Reporter | None, *, allowed: bool) -> None:
     if not (published.downloads and allowed):
         msg = f"{published.title} is not in {root}"
-        raise InputError(msg, hint=_hint(published, root))
+        raise InputError(msg, hint=_make_hint(published, root))
     if reporter is not None:
         reporter.info(f"{published.title} is not in {root}: downloading it")
-    # Apart, so that a folder of the set's name always holds all of it.
+    # Download to another folder first, so that a folder with the set's name is always complete.
     temporary = root.with_name(f".tmp-{os.getpid()}-{root.name}")
     with writing(root):
         temporary.mkdir(parents=True, exist_ok=True)
@@ -67,8 +67,8 @@ def _download(published: PublishedSet, root: Path, reporter: Reporter | None, *,
         published.opener(temporary, download=True)
         temporary.rename(root)
     except _BROKEN_DOWNLOAD as error:
-        msg = f"{published.title} is not in {root} and cannot be downloaded: {_reason(error)}"
-        raise InputError(msg, hint=_hint(published, root)) from error
+        msg = f"{published.title} is not in {root} and cannot be downloaded: {_describe_error(error)}"
+        raise InputError(msg, hint=_make_hint(published, root)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -79,7 +79,7 @@ def _check(published: PublishedSet, root: Path, parts: list[Part]) -> None:
     if names:
         differing = sorted(set(names[0].classes) ^ set(test.classes)) or ["their order"]
         msg = f"{root}: train and test images differ in their classes: {differing[0]}"
-        raise InputError(msg, hint=_hint(published, root))
+        raise InputError(msg, hint=_make_hint(published, root))
     held = {
         "classes": (len(test.classes), published.classes),
         "train images": (sum(len(part.labels) for part in train), published.train),
@@ -87,18 +87,18 @@ def _check(published: PublishedSet, root: Path, parts: list[Part]) -> None:
     }
     for what, (found, wanted) in held.items():
         if found != wanted:
-            msg = f"{root}: holds {found:,} {what}, {published.title} has {wanted:,}"
-            raise InputError(msg, hint=_hint(published, root))
+            msg = f"{root}: it contains {found:,} {what}, but {published.title} has {wanted:,}"
+            raise InputError(msg, hint=_make_hint(published, root))
 
 
-def _hint(published: PublishedSet, root: Path) -> str:
-    again = f"; to have it downloaded, remove {root}" if published.downloads and root.is_dir() else ""
+def _make_hint(published: PublishedSet, root: Path) -> str:
+    again = f"; or remove {root} to let natdeploy download it" if published.downloads and root.is_dir() else ""
     return f"get it from {published.source} and put {published.content} into {root}{again}"
 
 
-def _reason(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    # torchvision's advice to its callers does not help ours, nor does urllib's frame around a reason.
+    # Users cannot follow torchvision's advice, and the text that urllib puts around a reason is of no use.
     return text.split(" You can use download=True")[0].rstrip(".").removeprefix("<urlopen error ").rstrip(">")
 
 

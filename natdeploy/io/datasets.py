@@ -1,7 +1,7 @@
-"""Data sets: the bundled digits, the published ones by name, and folders of images.
+"""Loads data sets: the bundled digits, the published sets by name, and folders of images.
 
-A folder holds `train/<class>/*` and `test/<class>/*`, or `<class>/*` alone, of which a test split is then taken.
-Validation images are always taken from the train images.
+A folder contains `train/<class>/*` and `test/<class>/*`, or only `<class>/*`, which is then split into train and test.
+Validation images are always split off from the train images.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _VALIDATION_IMAGES = 10_000
 _SPLIT_SEED = 0
 _MEMORY_SHARE = 0.4
 _LARGE = 5_000
-# Classes that a warning names.
+# Maximum number of classes that a warning names.
 _NAMED = 5
 
 
@@ -47,28 +47,28 @@ def load_task(
 ) -> Task:
     """Load a task by name (`digits`, or one of `PUBLISHED`) or folder.
 
-    Images are read once and kept in memory where they fit, else read anew for each batch; results are the same.
+    Images that fit into memory are read once. Otherwise they are read again for each batch. Results are the same.
 
     Args:
         data: Name or folder.
-        size: Height and width that images are kept at, in pixels, unless they are small and kept as they are.
-        reporter: Told of downloads and of the reading of many images.
-        memory_bytes: Memory that images may take; 40 % of what is available where None.
-        download: Whether a published data set that is missing may be downloaded.
+        size: Height and width at which images are stored, in pixels. Data sets of small images keep their own size.
+        reporter: Receives downloads, the reading of many images, and warnings about missing classes.
+        memory_bytes: Memory that images may take. None: 40 % of the available memory.
+        download: Whether a missing published data set may be downloaded.
 
     Raises:
-        InputError: The name is unknown, a data set is missing or incomplete, a folder is empty or an image cannot be
-            read; the message names the file.
-        OutputError: The folder of the data sets cannot be written.
+        InputError: The name is unknown, a data set is missing or incomplete, a folder is empty, or an image cannot be
+            read. The message names the file.
+        OutputError: The folder for data sets cannot be written.
     """
     source = _open(data, size, reporter, download=download)
-    # As many as public implementations of NAT look at; more would cost time in every evaluation and tell little.
+    # Public implementations of NAT use as many. More would slow every evaluation and add little information.
     train, validation = _split(source.rest, min(_VALIDATION_SHARE, _VALIDATION_IMAGES / len(source.rest)))
     if reporter is not None:
         for name, split in {"train": train, "validation": validation, "test": source.test}.items():
             _warn_of_missing(source.classes, name, split, reporter)
     room = int(available_bytes() * _MEMORY_SHARE) if memory_bytes is None else memory_bytes
-    train, validation, test = _kept([train, validation, source.test], room, reporter)
+    train, validation, test = _load_if_small([train, validation, source.test], room, reporter)
     mean, std = channel_statistics(train.images)
     return Task(
         name=data,
@@ -91,11 +91,11 @@ def _warn_of_missing(classes: Sequence[str], name: str, split: ImageSet, reporte
 
 
 def load_classes(data: str, *, reporter: Reporter | None = None) -> tuple[str, ...]:
-    """Return the names of the classes, without reading images of files.
+    """Return the names of the classes without reading image files.
 
     Raises:
-        InputError: As `load_task`, but for images that cannot be read.
-        OutputError: The folder of the data sets cannot be written.
+        InputError: As for `load_task`, except for unreadable images.
+        OutputError: The folder for data sets cannot be written.
     """
     return tuple(_open(data, 1, reporter, download=True).classes)
 
@@ -112,13 +112,13 @@ class _Source:
 def _open(data: str, size: int, reporter: Reporter | None, *, download: bool) -> _Source:
     resolve_dataset(data)
     if data == DIGITS:
-        return _digits()
+        return _open_digits()
     if data in PUBLISHED:
-        return _published(data, size, reporter, download=download)
-    return _folder(Path(data), size)
+        return _open_published(data, size, reporter, download=download)
+    return _open_folder(Path(data), size)
 
 
-def _digits() -> _Source:
+def _open_digits() -> _Source:
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
@@ -128,9 +128,9 @@ def _digits() -> _Source:
     return _Source(classes=[str(digit) for digit in range(10)], rest=rest, test=test, flip=False)
 
 
-def _published(name: str, size: int, reporter: Reporter | None, *, download: bool) -> _Source:
+def _open_published(name: str, size: int, reporter: Reporter | None, *, download: bool) -> _Source:
     published = PUBLISHED[name]
-    images = _set_maker(published.native or size, published.view)
+    images = _make_set_maker(published.native or size, published.view)
     parts = download_dataset(name, reporter=reporter, download=download)
     *train, test = (images(part.images, part.labels) for part in parts)
     return _Source(
@@ -141,11 +141,11 @@ def _published(name: str, size: int, reporter: Reporter | None, *, download: boo
     )
 
 
-def _folder(folder: Path, size: int) -> _Source:
+def _open_folder(folder: Path, size: int) -> _Source:
     train_folder, test_folder = folder / "train", folder / "test"
     root = train_folder if train_folder.is_dir() else folder
     classes = class_names(root)
-    images = _set_maker(size, View())
+    images = _make_set_maker(size, View())
     rest = images(*list_images(root, classes))
     if root == folder or not test_folder.is_dir():
         rest, test = _split(rest, _TEST_SHARE)
@@ -157,8 +157,8 @@ def _folder(folder: Path, size: int) -> _Source:
     return _Source(classes=classes, rest=rest, test=images(*list_images(test_folder, classes, may_lack=True)))
 
 
-def _set_maker(size: int, view: View) -> Callable[[Tensor | list[str], list[int]], ImageSet]:
-    """Return what makes a set of images out of pixels, cropped to `size`, or of paths; its threads serve all sets."""
+def _make_set_maker(size: int, view: View) -> Callable[[Tensor | list[str], list[int]], ImageSet]:
+    """Return a function that makes image sets from paths, or from pixels cropped to `size`. All share threads."""
     from torchvision.transforms import functional as vision
 
     read = functools.partial(read_square, size=size, view=view)
@@ -173,8 +173,8 @@ def _set_maker(size: int, view: View) -> Callable[[Tensor | list[str], list[int]
     return make
 
 
-def _kept(splits: Sequence[ImageSet], room: int, reporter: Reporter | None) -> list[ImageSet]:
-    """Return the splits in memory where all of them fit into `room` bytes, else as they are."""
+def _load_if_small(splits: Sequence[ImageSet], room: int, reporter: Reporter | None) -> list[ImageSet]:
+    """Load all splits into memory if they fit into `room` bytes, otherwise return them unchanged."""
     if sum(size_bytes(split.images) for split in splits) > room:
         return list(splits)
     total = sum(len(split) for split in splits)
@@ -190,7 +190,7 @@ def _kept(splits: Sequence[ImageSet], room: int, reporter: Reporter | None) -> l
 
 
 def _split(images: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
-    """Take `share` of each class away, at least one image of every class that has two; the same on every call."""
+    """Split off `share` of each class, at least one image if the class has two. Every call gives the same split."""
     rng = np.random.default_rng(_SPLIT_SEED)
     labels = images.labels.numpy()
     taken = np.zeros(len(labels), dtype=bool)

@@ -1,4 +1,4 @@
-"""Downloading a file."""
+"""Downloads single files."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _TIMEOUT_S = 30.0
 
 
 class _UnreachableError(Exception):
-    """The other side failed, not this machine's disk: both raise `OSError`."""
+    """The download failed, not this machine's disk. Both would raise `OSError`."""
 
 
 def download(
     address: str, target: Path, *, check: Callable[[Path], object], hint: str, reporter: Reporter | None = None
 ) -> None:
-    """Download a file; `target` is there only once all of it has come and was found good.
+    """Download a file. `target` exists only after the whole file has arrived and passed the check.
 
     Args:
-        address: Address.
+        address: URL of the file.
         target: File to write.
-        check: Looks at what has come, and raises an `InputError` where it is not what was wanted.
-        hint: What to do where the download fails.
-        reporter: Told how far it is, in MB.
+        check: Checks the downloaded file, and raises an `InputError` if it is not the expected one.
+        hint: Next step for the user if the download fails.
+        reporter: Receives the progress in MB.
 
     Raises:
-        InputError: It cannot be downloaded, is cut short, or fails the check.
+        InputError: The file cannot be downloaded, is incomplete, or fails the check.
         OutputError: The file cannot be written.
     """
     missing = f"{target.name} is not in {target.parent}"
@@ -42,7 +42,7 @@ def download(
     with atomic_path(target) as temporary:
         try:
             with temporary.open("wb") as handle:
-                for part in _parts(address, target.name, reporter):
+                for part in _read_parts(address, target.name, reporter):
                     handle.write(part)
             check(temporary)
         except _UnreachableError as error:
@@ -50,14 +50,14 @@ def download(
             raise InputError(msg, hint=hint) from error
         except InputError as error:
             reason = error.message.removeprefix(f"{temporary}: ")
-            msg = f"{missing} and cannot be downloaded: what came from {address} is {reason}"
+            msg = f"{missing} and cannot be downloaded: the file from {address} is {reason}"
             raise InputError(msg, hint=hint) from error
 
 
-def _parts(address: str, name: str, reporter: Reporter | None) -> Iterator[bytes]:
+def _read_parts(address: str, name: str, reporter: Reporter | None) -> Iterator[bytes]:
     done = 0
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response:  # noqa: S310, an address of ours
+        with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response:  # noqa: S310, natdeploy's own address
             total = int(response.headers.get("Content-Length") or 0)
             while part := response.read(_CHUNK):
                 done += len(part)
@@ -68,7 +68,7 @@ def _parts(address: str, name: str, reporter: Reporter | None) -> Iterator[bytes
         error.close()
         raise _UnreachableError(str(error)) from error
     except (OSError, http.client.HTTPException) as error:
-        # urllib's frame around a reason helps nobody.
+        # The text that urllib puts around a reason is of no use.
         reason = str(error).removeprefix("<urlopen error ").removesuffix(">") or type(error).__name__
         raise _UnreachableError(reason) from error
     if done < total:

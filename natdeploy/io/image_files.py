@@ -1,4 +1,4 @@
-"""Reading an image file as a square of pixels."""
+"""Reads an image file as a square of pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from natdeploy.supernet.images import Pixels
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-# What Pillow's readers raise on damaged files; UnidentifiedImageError is an OSError.
+# Errors that Pillow's readers raise on damaged files. UnidentifiedImageError is an OSError.
 _DAMAGE = (OSError, ValueError, SyntaxError, LookupError, EOFError, TypeError, struct.error, zlib.error)
 
 
@@ -28,9 +28,9 @@ class View:
     """How an image becomes a square.
 
     Args:
-        crop: Share of the short side that the centre crop keeps, once the short side is resized; None squeezes the
+        crop: Share of the short side that the centre crop keeps, after the short side is resized. None squeezes the
             whole image into the square.
-        interpolation: How it is resized.
+        interpolation: Interpolation of the resizing.
     """
 
     crop: float | None = 1.0
@@ -38,21 +38,21 @@ class View:
 
 
 def read_square(path: str, *, size: int, view: View) -> Pixels:
-    """Read an image as `size x size x 3` uint8 pixels; of an animation, its first frame.
+    """Read an image as `size x size x 3` uint8 pixels. An animation gives its first frame.
 
     Raises:
-        InputError: It cannot be read; the message names file and reason.
+        InputError: The image cannot be read. The message states file and reason.
     """
     try:
         with Image.open(path) as handle:
             image = _to_rgb(handle)
     except (*_DAMAGE, Image.DecompressionBombError) as error:
-        msg = f"{path}: not a readable image: {_reason(path, error)}"
+        msg = f"{path}: not a readable image: {_describe_damage(path, error)}"
         raise InputError(msg) from error
-    return np.asarray(_square(image, size, view))
+    return np.asarray(_make_square(image, size, view))
 
 
-def _square(image: Image.Image, size: int, view: View) -> Image.Image:
+def _make_square(image: Image.Image, size: int, view: View) -> Image.Image:
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms import functional as vision
 
@@ -66,19 +66,19 @@ def _square(image: Image.Image, size: int, view: View) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
-        # Pillow would cut 16-bit values off at 255.
+        # Pillow would clip 16-bit values at 255.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in {"I", "F"}:
-        msg = f"its pixels are of mode {image.mode}, which has no fixed range; convert it to 8 or 16 bit"
+        msg = f"its pixels have mode {image.mode}, which has no fixed range; convert it to 8 or 16 bits"
         raise ValueError(msg)
     if image.mode == "P" and "transparency" in image.info:
         return image.convert("RGBA").convert("RGB")
     return image.convert("RGB")
 
 
-def _reason(path: str, error: Exception) -> str:
+def _describe_damage(path: str, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "its content is not of a known image format"
+        return "its content is not in a known image format"
     if isinstance(error, FileNotFoundError) and Path(path).is_symlink():
         return f"it is a link to {Path(path).readlink()}, which does not exist"
     if isinstance(error, OSError) and error.strerror:

@@ -1,4 +1,4 @@
-"""Folders that hold a folder of images for each class."""
+"""Reads folders that contain one folder of images per class."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from natdeploy.io.image_files import SUFFIXES
 
 
 def class_names(root: Path) -> list[str]:
-    """Return the names of the class folders, sorted.
+    """Return the sorted names of the class folders.
 
     Raises:
-        InputError: There are fewer than two, or the folder cannot be read.
+        InputError: There are fewer than two class folders, or the folder cannot be read.
     """
     try:
         names = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
-        raise _unreadable(error) from error
+        raise _make_unreadable_error(error) from error
     if len(names) < 2:
-        msg = f"{root}: needs a folder of images for each of at least two classes, has {len(names)}"
+        msg = f"{root}: it must contain a folder of images for each of at least two classes, but contains {len(names)}"
         raise InputError(
             msg, hint="layout: FOLDER/train/CLASS/IMAGE and FOLDER/test/CLASS/IMAGE, or FOLDER/CLASS/IMAGE"
         )
@@ -29,55 +29,55 @@ def class_names(root: Path) -> list[str]:
 
 
 def list_images(root: Path, classes: Sequence[str], *, may_lack: bool = False) -> tuple[list[str], list[int]]:
-    """Return paths and labels of the images of `classes`, deeper folders included.
+    """Return paths and labels of the images of `classes`, including those in subfolders.
 
-    Where the split `may_lack` a class, one image at all is enough.
+    If the split `may_lack` classes, a single image is enough.
 
     Raises:
-        InputError: A class has no image, or its folder cannot be read.
+        InputError: A class that is required has no image, or a folder cannot be read.
     """
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = _images_below(root / name) if (root / name).is_dir() or not may_lack else []
+        found = _list_images_below(root / name) if (root / name).is_dir() or not may_lack else []
         if not found and not may_lack:
-            raise _no_image(root / name)
+            raise _make_no_image_error(root / name)
         paths += found
         labels += [label] * len(found)
     if not paths:
-        raise _no_image(root)
+        raise _make_no_image_error(root)
     return paths, labels
 
 
 def list_all_images(root: Path) -> list[str]:
-    """Return paths of all images in a folder, deeper folders included.
+    """Return the paths of all images in a folder and its subfolders.
 
     Raises:
-        InputError: There is none, or a folder cannot be read.
+        InputError: There is no image, or a folder cannot be read.
     """
-    found = _images_below(root)
+    found = _list_images_below(root)
     if not found:
-        raise _no_image(root)
+        raise _make_no_image_error(root)
     return found
 
 
-def _images_below(folder: Path) -> list[str]:
+def _list_images_below(folder: Path) -> list[str]:
     found = [
         Path(parent, name)
-        for parent, _, names in os.walk(folder, onerror=_refuse)
+        for parent, _, names in os.walk(folder, onerror=_raise_unreadable)
         for name in names
         if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
     ]
     return [str(path) for path in sorted(found)]
 
 
-def _refuse(error: OSError) -> None:
-    raise _unreadable(error) from error
+def _raise_unreadable(error: OSError) -> None:
+    raise _make_unreadable_error(error) from error
 
 
-def _unreadable(error: OSError) -> InputError:
+def _make_unreadable_error(error: OSError) -> InputError:
     return InputError(f"{error.filename}: cannot be read: {error.strerror}")
 
 
-def _no_image(folder: Path) -> InputError:
+def _make_no_image_error(folder: Path) -> InputError:
     return InputError(f"{folder}: holds no image (known suffixes: {' '.join(sorted(SUFFIXES))})")

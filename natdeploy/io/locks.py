@@ -1,4 +1,4 @@
-"""One job per device at a time, among all processes of a user."""
+"""Lets only one job use a device at a time, among all processes of a user."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from natdeploy.io.home import home_folder
 
 @contextlib.contextmanager
 def lock_device(device: Device) -> Iterator[None]:
-    """Keep other jobs away from a device meanwhile, known by where it is and not by its name.
+    """Keep other jobs away from a device inside the block. The lock belongs to the device's address, not to its name.
 
     Raises:
-        InputError: A job runs there already; the message names its process.
-        OutputError: The lock cannot be written.
+        InputError: Another job already uses the device. The message names its process.
+        OutputError: The lock file cannot be written.
     """
     place = re.sub(r"[^A-Za-z0-9._-]", "_", f"{device.transport}-{device.address or 'here'}-{device.port or ''}")
     path = home_folder() / "locks" / f"{place}.lock"
@@ -34,7 +34,8 @@ def lock_device(device: Device) -> Iterator[None]:
             handle.seek(0)
             msg = f"{device.name} is busy: process {handle.read().strip() or 'unknown'} measures there"
             raise InputError(
-                msg, hint="wait for it to end: two jobs at a time would spoil each other's figures"
+                msg,
+                hint="wait for that process to end, because two jobs at a time would distort each other's measurements",
             ) from error
         handle.truncate(0)
         handle.write(str(os.getpid()))

@@ -1,4 +1,4 @@
-"""Reading the NAT authors' `net.config`: a network written out layer by layer."""
+"""Reads the NAT authors' `net.config`, which describes a network layer by layer."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _BN_EPS = 1e-5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NetConfig:
-    """What a `net.config` describes.
+    """The network that a `net.config` describes.
 
     Args:
         architecture: The architecture.
-        classes: Outputs of the classifier.
-        activation: `mish` where every block has it; None where blocks have those of the space.
+        classes: Number of outputs of the classifier.
+        activation: `mish` if every block uses it. None if the blocks use the activations of the space.
         dropout: Dropout rate before the classifier.
     """
 
@@ -37,7 +37,8 @@ def read_net_config(content: Mapping[str, Any]) -> NetConfig:
     """Read the parsed JSON of a `net.config`.
 
     Raises:
-        InputError: A key is missing or of the wrong type, or the network is not of the family; the key is named.
+        InputError: A key is missing or of the wrong type, or the network is not of the family. The
+            message names the key.
     """
     blocks = [_get(block, "mobile_inverted_conv", Mapping, f"blocks[{i}]") for i, block in enumerate(_blocks(content))]
     width = _width(_get(_get(content, "first_conv", Mapping), "out_channels", int, "first_conv"))
@@ -75,7 +76,7 @@ def _blocks(content: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
             msg = f"blocks[{index}]: expected an object, not {type(block).__name__}"
             raise InputError(msg)
     if len(blocks) < 2:
-        msg = f"blocks: lists {len(blocks)} blocks; the fixed one and at least one more are needed"
+        msg = f"blocks: lists {len(blocks)} blocks; there must be the fixed block and at least one more"
         raise InputError(msg)
     return blocks
 
@@ -116,7 +117,7 @@ def _width(stem_channels: int) -> float:
 
 
 def _check_family(architecture: Architecture, blocks: Sequence[Mapping[str, Any]]) -> None:
-    """Check what the architecture does not say: a block is the one that it would be in the nat space."""
+    """Check what the architecture does not state: each block must match the block of the nat space."""
     layers = (layer for layer in walk(SPACES["nat"], architecture, 1) if layer.op == BLOCK)
     for index, (block, layer) in enumerate(zip(blocks, layers, strict=True)):
         wanted = {
@@ -149,5 +150,5 @@ def _activation(blocks: Sequence[Mapping[str, Any]]) -> str | None:
         return None
     if kinds == {"mish"}:
         return "mish"
-    msg = f"act_func: the blocks have {', '.join(sorted(kinds))}; known are mish everywhere, or relu and h_swish"
+    msg = f"act_func: the blocks have {', '.join(sorted(kinds))}; they must have mish everywhere, or relu and h_swish"
     raise InputError(msg)

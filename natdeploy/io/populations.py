@@ -1,4 +1,4 @@
-"""Architectures to train, from a CSV file with one architecture per row."""
+"""Reads architectures to train from a CSV file with one architecture per row."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _RUN_COLUMNS = ("genotype", "resolution", "width")
 def read_population(path: Path, space: SearchSpace) -> Population:
     """Read architectures of `space` as an `n x L` array of genotypes.
 
-    The file is a run's `archive.csv` or `front.csv`, or has the column `encoding` (the NAT authors' string) or
+    The file is `archive.csv` or `front.csv` of a run. Or it has a column `encoding` (the NAT authors' string) or
     `architecture` (JSON in any layout that `natdeploy.io.subnets` reads).
 
     Raises:
-        InputError: The file is not such a table, or an architecture is not in the space with its resolutions. The
-            message names file, line and reason.
+        InputError: The file is not such a table, or an architecture is not in the space. The message states file,
+            line and reason.
     """
-    rows = [_genotype(row, place, space) for row, place in read_csv_rows(path, _check_names)]
+    rows = [_read_genotype(row, place, space) for row, place in read_csv_rows(path, _check_names)]
     if not rows:
         msg = f"{path}: contains no architectures"
         raise InputError(msg)
@@ -39,10 +39,10 @@ def _check_names(names: Sequence[str], path: Path) -> None:
         raise InputError(msg)
 
 
-def _genotype(row: Mapping[str, str], place: str, space: SearchSpace) -> Population:
+def _read_genotype(row: Mapping[str, str], place: str, space: SearchSpace) -> Population:
     try:
         if set(_RUN_COLUMNS) <= set(row):
-            return _from_run(row, space)
+            return _read_run_genotype(row, space)
         text = row[next(name for name in ARCHITECTURE_COLUMNS if name in row)]
         return encode(space, read_architecture(text, supernet=space.name).architecture)
     except (InputError, ValueError) as error:
@@ -50,8 +50,8 @@ def _genotype(row: Mapping[str, str], place: str, space: SearchSpace) -> Populat
         raise InputError(msg) from error
 
 
-def _from_run(row: Mapping[str, str], space: SearchSpace) -> Population:
-    """Return a run's genotype. Its first two integers are indices into the lists of that run and are recomputed."""
+def _read_run_genotype(row: Mapping[str, str], space: SearchSpace) -> Population:
+    """Return the genotype of a run's row. Its first two integers index the lists of that run, so recompute them."""
     resolution = int(row["resolution"])
     genes = np.array([int(gene) for gene in row["genotype"].split()], dtype=np.int64)
     if resolution not in space.resolutions:

@@ -1,6 +1,7 @@
-"""The eleven data sets of the NAT paper, by name: where they lie, how they are opened, and what they must hold.
+"""The eleven data sets of the NAT paper: their source, how to open them, and their expected contents.
 
-Sizes: Lu et al., NAT (TPAMI 2021), and the sets' own pages. Test views: the paper's published evaluation.
+The sizes are from Lu et al., NAT (TPAMI 2021), and from the pages of the sets. The test views are those of the paper's
+published evaluation.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Part:
-    """Images of one list of a data set.
+    """One part of a data set, such as its train or test images.
 
     Args:
         classes: Names of the classes.
-        images: `n x 3 x h x h` uint8 pixels, or paths.
+        images: `n x 3 x h x h` uint8 pixels, or paths of image files.
         labels: Class indices.
     """
 
@@ -38,7 +39,7 @@ class Opener(Protocol):
     """Opens a published data set."""
 
     def __call__(self, root: Path, *, download: bool) -> list[Part]:
-        """Return the lists that the folder `root` holds, the test images last; torchvision may download them first."""
+        """Return the parts in `root`, the test images last. With `download`, torchvision downloads them first."""
         ...
 
 
@@ -47,16 +48,16 @@ class PublishedSet:
     """A published data set.
 
     Args:
-        title: Its name for people.
+        title: Name shown to users.
         classes: Number of classes.
-        train: Number of train images, those that it keeps apart for validation included.
+        train: Number of train images, including those of an official validation split.
         test: Number of test images.
-        view: How its images become squares.
-        native: Height and width, in pixels, that its images are kept at; the largest resolution where None.
-        source: Page to get it from.
-        content: What its folder must hold.
-        downloads: Whether torchvision can download it.
-        opener: Opens it.
+        view: How images become squares.
+        native: Height and width at which images are stored, in pixels. None: the largest resolution.
+        source: Page where users get the set.
+        content: What the folder of the set must contain.
+        downloads: Whether torchvision can download the set.
+        opener: Opens the set.
     """
 
     title: str
@@ -71,17 +72,17 @@ class PublishedSet:
     opener: Opener
 
 
-def _class(kind: str) -> Callable[..., Any]:
-    """Return a class of torchvision, which takes two seconds to import, and few commands need it."""
+def _import_class(kind: str) -> Callable[..., Any]:
+    """Import and return a class of torchvision. The import takes two seconds, and few commands need it."""
     found: Callable[..., Any] = getattr(importlib.import_module("torchvision.datasets"), kind)
     return found
 
 
-def _cifar(kind: str) -> Opener:
+def _make_cifar_opener(kind: str) -> Opener:
     def open_set(root: Path, *, download: bool) -> list[Part]:
         import torch
 
-        opened = [_class(kind)(root, train=train, download=download) for train in (True, False)]
+        opened = [_import_class(kind)(root, train=train, download=download) for train in (True, False)]
         return [
             Part(
                 classes=list(part.classes),
@@ -94,23 +95,23 @@ def _cifar(kind: str) -> Opener:
     return open_set
 
 
-def _stl10(root: Path, *, download: bool) -> list[Part]:
+def _open_stl10(root: Path, *, download: bool) -> list[Part]:
     import torch
 
-    opened = [_class("STL10")(root, split, download=download) for split in ("train", "test")]
+    opened = [_import_class("STL10")(root, split, download=download) for split in ("train", "test")]
     return [
         Part(classes=list(part.classes), images=torch.from_numpy(part.data), labels=part.labels.tolist())
         for part in opened
     ]
 
 
-def _listed(kind: str, *splits: str) -> Opener:
-    """Return the opener of a set of files; as the loader of its images, `str` gives their paths."""
+def _make_files_opener(kind: str, *splits: str) -> Opener:
+    """Return the opener of a set of image files. With `str` as loader, torchvision returns paths instead of images."""
 
     def open_set(root: Path, *, download: bool) -> list[Part]:
         parts = []
         for split in splits:
-            opened = _class(kind)(root, split, loader=str, download=download)
+            opened = _import_class(kind)(root, split, loader=str, download=download)
             pairs = [opened[index] for index in range(len(opened))]
             parts.append(
                 Part(
@@ -124,15 +125,15 @@ def _listed(kind: str, *splits: str) -> Opener:
     return open_set
 
 
-def _pets(root: Path, *, download: bool) -> list[Part]:
-    opened = [_class("OxfordIIITPet")(root, split, download=download) for split in ("trainval", "test")]
-    # Of all these classes, only this one takes no loader.
+def _open_pets(root: Path, *, download: bool) -> list[Part]:
+    opened = [_import_class("OxfordIIITPet")(root, split, download=download) for split in ("trainval", "test")]
+    # This is the only one of these classes that takes no loader.
     return [
         Part(classes=part.classes, images=[str(path) for path in part._images], labels=part._labels) for part in opened
     ]
 
 
-def _folders(*splits: str) -> Opener:
+def _make_folders_opener(*splits: str) -> Opener:
     def open_set(root: Path, *, download: bool) -> list[Part]:  # noqa: ARG001
         parts = []
         for split in splits:
@@ -159,7 +160,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             native=32,
             source="https://www.cs.toronto.edu/~kriz/cifar.html (the Python version)",
             content="cifar-10-batches-py/",
-            opener=_cifar("CIFAR10"),
+            opener=_make_cifar_opener("CIFAR10"),
         ),
         "cifar100": PublishedSet(
             title="CIFAR-100",
@@ -170,7 +171,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             native=32,
             source="https://www.cs.toronto.edu/~kriz/cifar.html (the Python version)",
             content="cifar-100-python/",
-            opener=_cifar("CIFAR100"),
+            opener=_make_cifar_opener("CIFAR100"),
         ),
         "cinic10": PublishedSet(
             title="CINIC-10",
@@ -182,7 +183,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             source="https://datashare.ed.ac.uk/handle/10283/3192",
             content="train/, valid/ and test/, each with a folder for each class",
             downloads=False,
-            opener=_folders("train", "valid", "test"),
+            opener=_make_folders_opener("train", "valid", "test"),
         ),
         "stl10": PublishedSet(
             title="STL-10",
@@ -193,7 +194,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             native=84,
             source="https://cs.stanford.edu/~acoates/stl10/",
             content="stl10_binary/",
-            opener=_stl10,
+            opener=_open_stl10,
         ),
         "aircraft": PublishedSet(
             title="FGVC Aircraft",
@@ -203,7 +204,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             view=_CROPPED,
             source="https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/",
             content="fgvc-aircraft-2013b/",
-            opener=_listed("FGVCAircraft", "trainval", "test"),
+            opener=_make_files_opener("FGVCAircraft", "trainval", "test"),
         ),
         "cars": PublishedSet(
             title="Stanford Cars",
@@ -211,10 +212,10 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             train=8_144,
             test=8_041,
             view=_SQUEEZED,
-            source="whoever kept a copy of https://ai.stanford.edu/~jkrause/cars/car_dataset.html",
+            source="a copy of https://ai.stanford.edu/~jkrause/cars/car_dataset.html",
             content="stanford_cars/ with cars_train/, cars_test/, devkit/ and cars_test_annos_withlabels.mat",
             downloads=False,
-            opener=_listed("StanfordCars", "train", "test"),
+            opener=_make_files_opener("StanfordCars", "train", "test"),
         ),
         "dtd": PublishedSet(
             title="DTD",
@@ -224,7 +225,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             view=_SQUEEZED,
             source="https://www.robots.ox.ac.uk/~vgg/data/dtd/",
             content="dtd/dtd/ with images/ and labels/",
-            opener=_listed("DTD", "train", "val", "test"),
+            opener=_make_files_opener("DTD", "train", "val", "test"),
         ),
         "flowers102": PublishedSet(
             title="Flowers-102",
@@ -234,7 +235,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             view=_CROPPED,
             source="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
             content="flowers-102/ with jpg/, imagelabels.mat and setid.mat",
-            opener=_listed("Flowers102", "train", "val", "test"),
+            opener=_make_files_opener("Flowers102", "train", "val", "test"),
         ),
         "food101": PublishedSet(
             title="Food-101",
@@ -244,7 +245,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             view=_CROPPED,
             source="https://data.vision.ee.ethz.ch/cvl/datasets_extra/food-101/",
             content="food-101/ with images/ and meta/",
-            opener=_listed("Food101", "train", "test"),
+            opener=_make_files_opener("Food101", "train", "test"),
         ),
         "pets": PublishedSet(
             title="Oxford-IIIT Pets",
@@ -254,7 +255,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             view=_CROPPED,
             source="https://www.robots.ox.ac.uk/~vgg/data/pets/",
             content="oxford-iiit-pet/ with images/ and annotations/",
-            opener=_pets,
+            opener=_open_pets,
         ),
         "imagenet": PublishedSet(
             title="ImageNet (ILSVRC 2012)",
@@ -265,7 +266,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             source="https://image-net.org/challenges/LSVRC/2012/2012-downloads.php",
             content="train/ and val/, each with a folder for each class",
             downloads=False,
-            opener=_folders("train", "val"),
+            opener=_make_folders_opener("train", "val"),
         ),
     }
 )

@@ -1,4 +1,4 @@
-"""Reading the settings of a run into a plan."""
+"""Reads the settings of a run as a plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of one search: settings, journal, checkpoint, tables, archive, front, choice and report."""
+"""Reads and writes the run folder of a search: settings, journal, checkpoint, tables, archive, front and report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RunFolder:
 
     Args:
         path: The folder.
-        settings: Resolved settings, the content of `run.toml`.
+        settings: Resolved settings, as in `run.toml`.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -31,10 +31,10 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, settings: Mapping[str, Any]) -> RunFolder:
-        """Create the folder of a new run. It becomes a run when `start` writes its settings.
+        """Create the folder of a new run. It becomes a valid run when `start` writes the settings.
 
         Raises:
-            InputError: `path` contains a run already.
+            InputError: `path` already contains a run.
             OutputError: The folder cannot be written.
         """
         if (path / "run.toml").exists():
@@ -47,7 +47,7 @@ class RunFolder:
         return cls(path, settings)
 
     def start(self) -> None:
-        """Write the settings, after all other files that the run starts from. From here on it can be resumed.
+        """Write the settings. Call this after all other initial files are written: from now on the run can be resumed.
 
         Raises:
             OutputError: The file cannot be written.
@@ -59,7 +59,7 @@ class RunFolder:
         """Open an existing run folder.
 
         Raises:
-            InputError: It is not a run folder, or its settings are damaged.
+            InputError: The folder is not a run folder, or its settings are damaged.
         """
         source = path / "run.toml"
         if not source.is_file():
@@ -78,12 +78,12 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """File of supernet, optimizer and number of epochs."""
+        """Checkpoint file with supernet, optimizer and number of epochs."""
         return self.path / "checkpoint" / "supernet.pt"
 
     @property
     def tables(self) -> Path:
-        """Folder of copies of the latency tables, as they were when the run started."""
+        """Folder with copies of the latency tables, made when the run started."""
         return self.path / "latency_tables"
 
     def recorded(self, kind: str) -> list[dict[str, Any]]:
@@ -91,11 +91,11 @@ class RunFolder:
         return [event for event in self._journal.events if event.get("event") == kind]
 
     def record(self, kind: str, event: dict[str, Any]) -> None:
-        """Append an event to the journal. It is on the disk when this returns."""
+        """Append an event to the journal. The event is on the disk when this method returns."""
         self._journal.append({"event": kind, **event})
 
     def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write rows as `<name>.csv`, atomically."""
+        """Write rows to `<name>.csv` atomically."""
         import pandas as pd
 
         with atomic_path(self.path / f"{name}.csv") as temporary:
@@ -105,7 +105,7 @@ class RunFolder:
         """Read the rows of `<name>.csv`.
 
         Raises:
-            InputError: The file is missing because the run has not ended, or the file is damaged.
+            InputError: The file is missing because the search has not ended, or it is damaged.
         """
         import pandas as pd
 
@@ -121,7 +121,7 @@ class RunFolder:
         return [{str(key): value for key, value in row.items()} for row in frame.to_dict(orient="records")]
 
     def write_report(self, html: str) -> Path:
-        """Write `report.html`, atomically, and return its path."""
+        """Write `report.html` atomically and return its path."""
         target = self.path / "report.html"
         write_text(target, html)
         return target
@@ -134,7 +134,7 @@ def require_checkpoint(run: RunFolder) -> None:
         InputError: The checkpoint is missing.
     """
     if not run.checkpoint.is_file():
-        msg = f"{run.checkpoint}: no such file: without it the run has no weights"
+        msg = f"{run.checkpoint}: no such file, so the run has no weights"
         raise InputError(msg)
 
 

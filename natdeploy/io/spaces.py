@@ -1,4 +1,4 @@
-"""Search spaces by name, with the resolutions and the width that a command asks for."""
+"""Finds a search space by name, and restricts it to the resolutions and width that a command asks for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from natdeploy.errors import InputError
 
 
 def resolve_space(supernet: str, resolutions: tuple[int, ...] | None = None, width: float | None = None) -> SearchSpace:
-    """Return a search space by its name, with other resolutions and only one of its widths where asked for.
+    """Return the search space named `supernet`, with the given resolutions and only the given width, if any.
 
     Raises:
         InputError: The space or the width is unknown, or a resolution is out of range.
@@ -21,7 +21,7 @@ def resolve_space(supernet: str, resolutions: tuple[int, ...] | None = None, wid
         space = dataclasses.replace(space, widths=(space.widths[space.width_index(width)],))
     if resolutions is not None:
         if not resolutions:
-            msg = "--resolutions lists nothing"
+            msg = "--resolutions is empty: list at least one resolution"
             raise InputError(msg)
         space = space.with_resolutions(tuple(np.unique(resolutions).tolist()))
     return space

@@ -1,4 +1,4 @@
-"""Writing a network as a subnet file with its weights beside it."""
+"""Writes a network as a subnet file and a weight file beside it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_network(
     provenance: Mapping[str, Any],
     activation: str | None = None,
 ) -> Subnet:
-    """Write a network as the subnet file `target`, and its weights beside it."""
+    """Write a network as the subnet file `target`, and write its weights beside it."""
     weights = target.with_suffix(".safetensors")
     write_state(weights, network.state_dict())
     subnet = Subnet(

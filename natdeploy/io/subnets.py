@@ -1,7 +1,7 @@
-"""Reading and writing subnet.json, and reading architectures in every layout that the field uses.
+"""Reads and writes subnet.json, and reads architectures in the other layouts in use.
 
-Besides natdeploy's own files: the NAT authors' bare `{"ks", "e", "d", "r", "w"}`, their `net.config`, their string
-of 23 characters, and OFA's lists padded to 20 entries.
+These are the NAT authors' bare `{"ks", "e", "d", "r", "w"}`, their `net.config`, their string of 23 characters, and
+OFA's lists padded to 20 entries.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _Ints = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
 def _distinct(names: list[str]) -> list[str]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        msg = f"{twice!r} stands there twice"
+        msg = f"{twice!r} is listed twice"
         raise ValueError(msg)
     return names
 
@@ -53,7 +53,7 @@ class _Architecture(_Strict):
 class _Task(_Strict):
     dataset: str
     classes: Annotated[list[str], Field(min_length=2), AfterValidator(_distinct)]
-    # Of pixels between 0 and 1; a deviation of 1/255 makes pixels of 0 to 255 of them.
+    # Statistics of pixels between 0 and 1. A deviation of 1/255 scales them to 0 to 255.
     mean: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=3, max_length=3)]
     std: Annotated[list[Annotated[float, Field(ge=1e-3, le=1)]], Field(min_length=3, max_length=3)]
 
@@ -80,19 +80,19 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Subnet:
-    """One architecture, with what its file says beside it.
+    """An architecture and the other contents of its subnet file.
 
     Args:
-        space: Its search space.
+        space: Search space of the architecture.
         architecture: The architecture.
-        classes: Outputs of its classifier.
-        weights: Weight file; None for a bare architecture.
-        task: `dataset`, `classes`, `mean` and `std`; None where the file names no task.
-        activation: Activation that stands in for all others; None for those of the space.
+        classes: Number of outputs of the classifier.
+        weights: Weight file. None for a bare architecture.
+        task: `dataset`, `classes`, `mean` and `std`. None if the file names no task.
+        activation: Activation that replaces all others. None: the activations of the space.
         dropout: Dropout rate before the classifier.
-        metrics: Figures of the file.
-        provenance: Where the subnet comes from.
-        source: The file, or the text that was given in its place.
+        metrics: Metrics in the file.
+        provenance: Origin of the subnet.
+        source: The file, or the encoding that was passed instead.
     """
 
     space: SearchSpace
@@ -114,13 +114,13 @@ def read_subnet(
 
     Args:
         source: A file, or a 23-character encoding.
-        supernet: Space of a bare architecture; by default the one that its width belongs to.
-        width: Width of an architecture whose file has none.
-        classes: Outputs of the classifier of a bare architecture.
+        supernet: Search space of a bare architecture. None: the space that has its width.
+        width: Width multiplier of an architecture whose file has none.
+        classes: Number of classes of a bare architecture.
 
     Raises:
-        InputError: The file is unreadable, truncated or of the wrong type, the width is not known, or the space does
-            not hold the architecture. The message names file, key and reason.
+        InputError: The file is unreadable, truncated or of the wrong type, the width is unknown, or the architecture is
+            not in the space. The message states file, key and reason.
     """
     read = _read(source, supernet=supernet, width=width, classes=classes)
     if width is not None and not math.isclose(width, read.architecture.width):
@@ -131,13 +131,13 @@ def read_subnet(
 
 @dataclasses.dataclass(frozen=True)
 class SubnetSource:
-    """Where a subnet is read from, with what completes a bare architecture.
+    """The source of a subnet, and the values that complete a bare architecture.
 
-    Functions that take a subnet accept a path or an encoding alone, too.
+    Functions that take a subnet also accept a path or an encoding.
 
     Args:
         source: A file, or a 23-character encoding.
-        supernet: Search space of a bare architecture. None: the one that its width belongs to.
+        supernet: Search space of a bare architecture. None: the space that has its width.
         width: Width multiplier of an architecture whose file has none.
         classes: Number of classes of a bare architecture.
         weights: File with the weights of a bare architecture or a `net.config`.
@@ -162,20 +162,20 @@ class SubnetSource:
 
     @property
     def completed(self) -> bool:
-        """Whether anything is given beside the source."""
+        """Whether any value besides the source is given."""
         return (self.supernet, self.width, self.classes, self.weights) != (None, None, None, None)
 
     def read(self) -> Subnet:
         """Read the subnet.
 
         Raises:
-            InputError: The subnet is not valid; its classifier has weights for another number of classes; or weights
+            InputError: The subnet is not valid. Or its classifier has weights for another number of classes. Or weights
                 are given although the subnet has its own.
         """
         read = read_subnet(self.source, supernet=self.supernet, width=self.width, classes=self.classes)
         if self.weights is not None:
             if read.weights is not None:
-                msg = f"{read.source}: has its own weights, {read.weights}"
+                msg = f"{read.source}: it has its own weights, {read.weights}: other weights cannot be given"
                 raise InputError(msg)
             read = dataclasses.replace(read, weights=self.weights)
         if self.classes is None or self.classes == read.classes:
@@ -214,7 +214,7 @@ def read_architecture(
 
 
 def write_subnet(target: Path, subnet: Subnet) -> None:
-    """Write `subnet.json` atomically; the weight file is named relative to it.
+    """Write `subnet.json` atomically. It names the weight file by its relative path.
 
     Raises:
         OutputError: The file cannot be written.
@@ -236,7 +236,7 @@ def write_subnet(target: Path, subnet: Subnet) -> None:
 
 
 def _network_key(subnet: Subnet) -> dict[str, Any]:
-    """Return what neither architecture nor task tell of the network, where there is something."""
+    """Return the key `network`, with properties that neither architecture nor task state; empty if there are none."""
     own_classes = subnet.task is None and subnet.classes != DEFAULT_CLASSES
     kept = {
         **({"classes": subnet.classes} if own_classes else {}),
@@ -309,8 +309,8 @@ def _architecture(model: _Architecture, *, supernet: str | None, width: float | 
     if known is None and supernet is not None and len(find_space(supernet).widths) == 1:
         known = find_space(supernet).widths[0]
     if known is None:
-        msg = "w is missing: the architecture does not say its width"
-        raise InputError(msg, hint="give it with --width, or name a supernet of one width with --supernet")
+        msg = "w is missing: the architecture does not state its width"
+        raise InputError(msg, hint="pass it with --width, or name a supernet with a single width with --supernet")
     kernels, expand_ratios = (_active(values, model.d) for values in (model.ks, model.e))
     return Architecture(
         resolution=model.r[0] if isinstance(model.r, list) else model.r,
@@ -322,7 +322,7 @@ def _architecture(model: _Architecture, *, supernet: str | None, width: float | 
 
 
 def _active(values: list[int], depths: list[int]) -> tuple[int, ...]:
-    """Drop the padding of OFA's lists, which hold four entries for every stage."""
+    """Drop the padding of OFA's lists, which have four entries per stage."""
     padded = 4 * len(depths)
     if len(values) != padded or sum(depths) == padded or max(depths) > 4:
         return tuple(values)

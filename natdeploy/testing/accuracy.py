@@ -1,4 +1,4 @@
-"""A made-up accuracy of architectures, for tests of searches and predictors."""
+"""A synthetic accuracy of architectures, for tests of searches and predictors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from natdeploy.search.predictor import Values
 
 
 def made_up_accuracy(population: Population) -> Values:
-    """Return values between 0 and 1: more of everything helps, later layers less, with ripples that no line follows."""
+    """Return synthetic top-1 values between 0 and 1.
+
+    Larger genes give higher values, later layers matter less, and a nonlinear ripple defeats linear predictors.
+    """
     genes = population[:, 2:].astype(float)
     weights = np.linspace(1.0, 0.3, genes.shape[1])
     size: Values = np.sqrt(genes) @ weights / (3 * weights.sum())

@@ -1,4 +1,4 @@
-"""A reporter that keeps what it is told, and a clock that is moved by hand."""
+"""A reporter that records its calls, and a clock that tests move."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """What a reporter is told of progress: `done` of `total` steps of `stage` are done."""
+    """One progress report: `done` of `total` steps of `stage` are done."""
 
     stage: str
     done: int
@@ -20,15 +20,15 @@ class Step:
 
 
 class RecordingReporter:
-    """Keeps what it is told; implements `natdeploy.ports.Reporter`.
+    """Records every call; implements `natdeploy.ports.Reporter`.
 
     Args:
-        on_step: Is called with each step of progress; what it raises stops the work, as Ctrl-C would.
+        on_step: Called with each progress report. An error that it raises stops the work, as Ctrl-C would.
 
     Attributes:
         said: Messages and warnings, in order.
-        warnings: Warnings alone.
-        steps: Steps of progress.
+        warnings: Warnings only.
+        steps: Progress reports.
     """
 
     def __init__(self, on_step: Callable[[Step], object] = lambda _: None) -> None:
@@ -39,43 +39,43 @@ class RecordingReporter:
 
     @property
     def details(self) -> list[str]:
-        """What the steps that have a detail say."""
+        """Details of the progress reports that have one."""
         return [step.detail for step in self.steps if step.detail]
 
     def info(self, message: str) -> None:
-        """Keep a message."""
+        """Record a message."""
         self.said.append(message)
 
     def warn(self, message: str) -> None:
-        """Keep a warning."""
+        """Record a warning."""
         self.said.append(message)
         self.warnings.append(message)
 
     def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        """Keep a step."""
+        """Record a progress report."""
         step = Step(stage=stage, done=done, total=total, detail=detail)
         self.steps.append(step)
         self._on_step(step)
 
 
 class FakeClock:
-    """A clock that only `advance` moves; implements `natdeploy.ports.Clock`.
+    """A clock that moves only by `advance`; implements `natdeploy.ports.Clock`.
 
     Args:
-        time_s: What `seconds` begins with.
+        time_s: Initial value of `seconds`.
     """
 
     def __init__(self, time_s: float = 0.0) -> None:
         self.time_s = time_s
 
     def now(self) -> datetime:
-        """Return a date that moves with the clock."""
+        """Return a date that advances with the clock."""
         return _START + timedelta(seconds=self.time_s)
 
     def seconds(self) -> float:
-        """Return the time."""
+        """Return the time in seconds."""
         return self.time_s
 
     def advance(self, seconds: float) -> None:
-        """Let time go by."""
+        """Move the clock forward."""
         self.time_s += seconds

@@ -15,13 +15,13 @@ from natdeploy.supernet.network import Network, build_network
 
 
 def tiny_network(*, classes: int = 5, seed: int = 0) -> Network:
-    """Return a network of one searchable block that has every operator of the family but Mish."""
+    """Return a network of one searchable block. It has every operator of the family except Mish."""
     starter = SPACES["starter"]
     space = dataclasses.replace(starter, name="tiny", resolutions=(32,), depths=(1,), stages=starter.stages[4:])
     return random_weights(build_network(walk(space, smallest(space), classes)), seed)
 
 
 def noise_images(network: Network, count: int, *, seed: int = 0) -> Images:
-    """Return `count x 3 x r x r` images of noise, of the network's input size."""
+    """Return `count x 3 x r x r` noise images of the network's input size."""
     size = network.input_size
     return np.random.default_rng(seed).standard_normal((count, 3, size, size)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What every accuracy predictor must do: subclass `PredictorContract` and override its first fixture."""
+"""Contract suite for accuracy predictors: subclass `PredictorContract` and override its first fixture."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Build = Callable[[SearchSpace, np.random.Generator], Predictor]
 
 
 class PredictorContract:
-    """Tests of a predictor, on a made-up accuracy that hangs together with the genes as a real one does."""
+    """Tests of a predictor on a synthetic accuracy that depends on the genes much as a real one does."""
 
     least_tau = 0.5
-    """Kendall's tau that predictions of unseen architectures must reach."""
+    """Kendall's tau that predictions for unseen architectures must exceed."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def build(cls) -> Build:
-        """Return a function that makes a predictor for a search space, all of its randomness from the generator."""
+        """Return a function that makes a predictor for a search space. Its only randomness is the generator."""
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
@@ -36,23 +36,23 @@ class PredictorContract:
     @pytest.fixture(scope="class")
     @classmethod
     def known(cls, space: SearchSpace) -> tuple[Population, Values]:
-        """Return 120 architectures with their accuracy."""
-        return labelled(space, 120, seed=1)
+        """Return 120 architectures and their accuracies."""
+        return sample_labelled(space, 120, seed=1)
 
     @pytest.fixture(scope="class")
     @classmethod
     def unseen(cls, space: SearchSpace) -> tuple[Population, Values]:
-        """Return 200 other architectures with theirs."""
-        return labelled(space, 200, seed=2)
+        """Return 200 other architectures and their accuracies."""
+        return sample_labelled(space, 200, seed=2)
 
     @pytest.fixture(scope="class")
     @classmethod
     def fitted(cls, build: Build, space: SearchSpace, known: tuple[Population, Values]) -> Predictor:
-        """Return a predictor that has learnt the known architectures."""
+        """Return a predictor fitted to the known architectures."""
         return fit(build(space, np.random.default_rng(0)), *known)
 
     def test_unseen_architectures_are_ordered(self, fitted: Predictor, unseen: tuple[Population, Values]) -> None:
-        """Architectures that it has not seen are ordered far better than chance, with less error than the mean has."""
+        """Unseen architectures are ranked far better than by chance, with a lower error than predicting the mean."""
         found = quality(fitted.predict(unseen[0]), unseen[1])
         assert found["kendall"] is not None
         assert found["kendall"] > self.least_tau
@@ -60,14 +60,14 @@ class PredictorContract:
         assert found["rmse"] < np.std(unseen[1])
 
     def test_predictions_are_numbers_one_a_row(self, fitted: Predictor, unseen: tuple[Population, Values]) -> None:
-        """Each row gets one finite number, and a single row too."""
+        """Each row gets one finite number. A single row works, too."""
         for rows in (unseen[0], unseen[0][:1]):
             predicted = fitted.predict(rows)
             assert predicted.shape == (len(rows),)
             assert np.isfinite(predicted).all()
 
     def test_rows_are_predicted_on_their_own(self, fitted: Predictor, unseen: tuple[Population, Values]) -> None:
-        """A prediction depends neither on what else is asked for, nor on the order, nor on what was asked before."""
+        """A prediction does not depend on other rows, on their order, or on earlier predictions."""
         rows = unseen[0]
         whole = fitted.predict(rows)
         np.testing.assert_allclose(fitted.predict(rows[::-1])[::-1], whole, rtol=1e-4)
@@ -81,14 +81,14 @@ class PredictorContract:
         known: tuple[Population, Values],
         unseen: tuple[Population, Values],
     ) -> None:
-        """Two predictors that are made alike predict the same: nothing is random but the generator."""
+        """Two predictors made with the same seed predict the same: the generator is the only source of randomness."""
         again = fit(build(space, np.random.default_rng(0)), *known)
         assert np.array_equal(again.predict(unseen[0]), fitted.predict(unseen[0]))
 
     def test_learning_again_forgets(
         self, build: Build, space: SearchSpace, known: tuple[Population, Values], unseen: tuple[Population, Values]
     ) -> None:
-        """What was learnt before does not matter to what is learnt anew."""
+        """Fitting again discards everything learned before."""
         predictor = fit(build(space, np.random.default_rng(0)), *known)
         found = quality(fit(predictor, known[0], 1 - known[1]).predict(unseen[0]), unseen[1])
         assert found["kendall"] is not None
@@ -97,7 +97,7 @@ class PredictorContract:
     def test_arguments_are_left_as_they_were(
         self, build: Build, space: SearchSpace, known: tuple[Population, Values]
     ) -> None:
-        """Neither learning nor predicting writes to the arrays that it is given."""
+        """Fitting and predicting do not change the arrays passed in."""
         rows, values = known[0].copy(), known[1].copy()
         predictor = fit(build(space, np.random.default_rng(0)), rows, values)
         predictor.predict(rows)
@@ -106,7 +106,7 @@ class PredictorContract:
         assert np.array_equal(values, known[1])
 
     def test_uncertainty_is_a_deviation_or_nothing(self, fitted: Predictor, unseen: tuple[Population, Values]) -> None:
-        """A standard deviation for each row that is not the same for all, or None."""
+        """The uncertainty is None, or a standard deviation per row that varies between rows."""
         found = fitted.uncertainty(unseen[0])
         if found is None:
             return
@@ -118,21 +118,21 @@ class PredictorContract:
     def test_few_rows_are_enough(
         self, build: Build, space: SearchSpace, known: tuple[Population, Values], unseen: tuple[Population, Values]
     ) -> None:
-        """Four architectures, the fewest that a search starts with, give finite predictions."""
+        """Four architectures, the minimum that a search starts with, give finite predictions."""
         predictor = fit(build(space, np.random.default_rng(0)), known[0][:4], known[1][:4])
         assert np.isfinite(predictor.predict(unseen[0])).all()
 
     def test_equal_values_are_predicted_as_they_are(
         self, build: Build, space: SearchSpace, known: tuple[Population, Values], unseen: tuple[Population, Values]
     ) -> None:
-        """Where all architectures are equally good, so is every prediction."""
+        """If all architectures have the same accuracy, every prediction is that accuracy."""
         predictor = fit(build(space, np.random.default_rng(0)), known[0], np.full(len(known[0]), 0.25))
         np.testing.assert_allclose(predictor.predict(unseen[0]), 0.25, atol=1e-4)
 
     def test_architectures_may_come_twice(
         self, build: Build, space: SearchSpace, known: tuple[Population, Values], unseen: tuple[Population, Values]
     ) -> None:
-        """A row that comes twice with two values, as of a noisy accuracy, neither fails nor spoils the order."""
+        """Duplicate rows with different values, as from a noisy accuracy, neither fail nor spoil the ranking."""
         rows, values = np.concatenate([known[0]] * 2), np.concatenate([known[1] - 0.01, known[1] + 0.01])
         found = quality(fit(build(space, np.random.default_rng(0)), rows, values).predict(unseen[0]), unseen[1])
         assert found["kendall"] is not None
@@ -140,12 +140,12 @@ class PredictorContract:
 
 
 def fit(predictor: Predictor, rows: Population, top1: Values) -> Predictor:
-    """Return the predictor after it has learnt."""
+    """Fit the predictor and return it."""
     predictor.fit(rows, top1)
     return predictor
 
 
-def labelled(space: SearchSpace, count: int, *, seed: int) -> tuple[Population, Values]:
+def sample_labelled(space: SearchSpace, count: int, *, seed: int) -> tuple[Population, Values]:
     """Return random architectures and their `made_up_accuracy`."""
     rows = sample(space, count, np.random.default_rng(seed))
     return rows, made_up_accuracy(rows)

@@ -1,4 +1,4 @@
-"""What every runtime must do: subclass `RuntimeContract` and override its first two fixtures."""
+"""Contract suite for runtimes: subclass `RuntimeContract` and override its first two fixtures."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from natdeploy.testing.networks import noise_images, tiny_network
 
 
 class RuntimeContract:
-    """Tests of a runtime, on a file that an exporter wrote for it."""
+    """Tests of a runtime on a file that an exporter wrote."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def runtime(cls) -> Runtime:
-        """Return the runtime to be tested."""
+        """Return the runtime to test."""
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
     @classmethod
     def exporter(cls) -> Exporter:
-        """Return an exporter that writes files for it."""
+        """Return an exporter that writes files for the runtime."""
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
@@ -49,23 +49,23 @@ class RuntimeContract:
 
     @pytest.fixture
     def images(self, network: Network) -> Images:
-        """Return three images of noise."""
+        """Return three noise images."""
         return noise_images(network, 3)
 
     def test_version_is_told(self, runtime: Runtime) -> None:
-        """The version is a number with dots."""
+        """The version begins with a number."""
         assert runtime.version().partition(".")[0].isdecimal()
 
     def test_suffix_is_that_of_the_files(self, runtime: Runtime, model: Path) -> None:
-        """The suffix names the files that the runtime runs."""
+        """The files of the runtime have its suffix."""
         assert model.suffix == runtime.suffix
 
     def test_session_knows_its_input_size(self, session: Session, network: Network) -> None:
-        """The session tells the size of the images that the file takes."""
+        """The session reports the size of the images that the file takes."""
         assert session.input_size == network.input_size
 
     def test_images_are_independent(self, session: Session, network: Network, images: Images) -> None:
-        """Several images give the outputs that each gives alone, and are not written to."""
+        """Each image of a batch gives the output that it gives alone, and the images are not changed."""
         before = images.copy()
         outputs = session.run(images)
         assert outputs.shape == (3, network.classes)
@@ -82,7 +82,7 @@ class RuntimeContract:
         np.testing.assert_array_equal(first, kept)
 
     def test_prepared_call_runs_again_and_again(self, session: Session, images: Images) -> None:
-        """The prepared call can be repeated and leaves the session's results as they are."""
+        """The prepared call can be repeated and does not change the session's results."""
         expected = session.run(images)
         call = session.prepare(images[:1])
         for _ in range(3):
@@ -90,7 +90,7 @@ class RuntimeContract:
         np.testing.assert_array_equal(session.run(images), expected)
 
     def test_images_of_another_shape_are_refused(self, session: Session, images: Images) -> None:
-        """Images of another size or without a batch are refused with both shapes."""
+        """Images of another size or without a batch dimension are refused, and the error states both shapes."""
         for wrong in (images[..., :16], images[0], images[:0], images.transpose(0, 2, 3, 1)):
             with pytest.raises(InputError, match=r"images of shape \[.*the model takes \[n, 3, 32, 32\]"):
                 session.run(wrong)
@@ -99,7 +99,7 @@ class RuntimeContract:
 
     @pytest.mark.parametrize("damage", ["empty", "noise", "text", "truncated"])
     def test_file_that_is_no_model_is_refused(self, runtime: Runtime, model: Path, tmp_path: Path, damage: str) -> None:
-        """An empty, random, textual or truncated file is refused by name, with a reason."""
+        """An empty, random, textual or truncated file is refused, and the error states name and reason."""
         whole = model.read_bytes()
         contents = {
             "empty": b"",
@@ -113,20 +113,20 @@ class RuntimeContract:
             runtime.open(path, threads=1)
 
     def test_missing_file_is_refused(self, runtime: Runtime, tmp_path: Path) -> None:
-        """A missing file and a folder are refused by name."""
+        """A missing file and a folder are refused, and the error names them."""
         with pytest.raises(InputError, match=rf"missing\{runtime.suffix}: no such file"):
             runtime.open(tmp_path / f"missing{runtime.suffix}", threads=1)
         with pytest.raises(InputError, match="is not a file"):
             runtime.open(tmp_path, threads=1)
 
     def test_no_threads_is_refused(self, runtime: Runtime, model: Path) -> None:
-        """The number of threads is explicit: 0, which would mean all, is refused."""
+        """The number of threads must be explicit: 0, which could mean all, is refused."""
         with pytest.raises(InputError, match="threads is 0"):
             runtime.open(model, threads=0)
 
     def test_nothing_is_printed(
         self, runtime: Runtime, model: Path, images: Images, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        """Opening and running a file prints nothing, not even from below Python."""
+        """Opening and running a file prints nothing, not even from native code."""
         runtime.open(model, threads=1).run(images)
         assert capfd.readouterr() == ("", "")

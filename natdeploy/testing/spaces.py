@@ -1,4 +1,4 @@
-"""What every search space must do: subclass `SpaceContract` and override its first fixture."""
+"""Contract suite for search spaces: subclass `SpaceContract` and override its first fixture."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _CLASSES = 5
 
 
 class SpaceContract:
-    """Tests of a search space: its genotypes, its costs and its supernet agree with one another."""
+    """Tests that the genotypes, costs and supernet of a search space agree with one another."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def space(cls) -> SearchSpace:
-        """Return the space to be tested."""
+        """Return the space to test."""
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
@@ -36,20 +36,20 @@ class SpaceContract:
         return np.concatenate([ends, sample(space, 30, np.random.default_rng(0))])
 
     def test_genotypes_are_canonical(self, space: SearchSpace, population: Population) -> None:
-        """A genotype survives its repair, and the way to its architecture and back."""
+        """Repair does not change these genotypes, and neither does decoding and encoding."""
         assert np.array_equal(repair(space, population), population)
         for row in population:
             assert np.array_equal(encode(space, decode(space, row)), row)
 
     def test_smallest_is_cheapest_and_largest_dearest(self, space: SearchSpace, population: Population) -> None:
-        """No architecture costs less than the smallest, or more than the largest."""
+        """No architecture costs less than the smallest one, or more than the largest one."""
         for array in (madds_array(space, _CLASSES), params_array(space, _CLASSES)):
             costs = array(population)
             assert costs[0] == costs.min()
             assert costs[1] == costs.max()
 
     def test_costs_are_those_of_the_layers(self, space: SearchSpace, population: Population) -> None:
-        """The cost arrays give the sums, and for memory the maximum, over the layers of each network."""
+        """The cost arrays equal the sum over the layers of each network, or the maximum for memory."""
         networks = [walk(space, decode(space, row), _CLASSES) for row in population]
         madds = [sum(layer.madds for layer in layers) for layers in networks]
         params = [sum(layer.params for layer in layers) for layers in networks]
@@ -59,7 +59,7 @@ class SpaceContract:
         assert peak_memory_array(space, _CLASSES)(population).tolist() == peaks
 
     def test_subnets_compute_what_the_supernet_computes(self, space: SearchSpace, population: Population) -> None:
-        """At each width, extracted subnets have the logits of the supernet and the parameters of their layers."""
+        """At each width, extracted subnets compute the supernet's logits and have the parameters of their layers."""
         supernet = Supernet(space, _CLASSES).eval()
         for width, row in itertools.product(space.widths, population[[0, 2]]):
             architecture = dataclasses.replace(decode(space, row), width=width, resolution=space.resolutions[0])

@@ -1,4 +1,4 @@
-"""Latency tables for tests: made up from a layer's work, so that nothing has to be run."""
+"""Synthetic latency tables for tests. The time of a layer follows from its multiply-adds, so nothing must be run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOST = Deployment(device="host", runtime="onnxruntime", precision="fp32", batch=
 def made_up_table(
     space: SearchSpace, *, deployment: Deployment = HOST, provenance: str = "measured", fingerprint: str | None = None
 ) -> LatencyTable:
-    """Return a table that covers `space`; a layer takes 1 ms for 10^7 multiply-adds, and 0.01 ms."""
+    """Return a table that covers `space`. A layer takes 0.01 ms plus 1 ms per 10^7 multiply-adds."""
     layers = [
         layer
         for width in space.widths
@@ -25,11 +25,11 @@ def made_up_table(
         deployment=deployment,
         provenance=provenance,
         method="made-up",
-        rows={layer: _stats(layer) for layer in layers},
+        rows={layer: _make_stats(layer) for layer in layers},
         fingerprint=fingerprint,
     )
 
 
-def _stats(layer: Layer) -> LatencyStats:
+def _make_stats(layer: Layer) -> LatencyStats:
     value = round(layer.madds / 1e7 + 0.01, 9)
     return LatencyStats(median_ms=value, p10_ms=value, p90_ms=value, mean_ms=value, std_ms=0.0, runs=1)

@@ -1,4 +1,4 @@
-"""What every transport must do: subclass `TransportContract` and override its first fixture."""
+"""Contract suite for transports: subclass `TransportContract` and override its first fixture."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from natdeploy.ports import Finished, Transport
 Connect = Callable[[], AbstractContextManager[Transport]]
 
 LIMIT_S = 120.0
-"""Far more than anything takes here that works, even on a busy machine."""
+"""Far longer than any working command takes here, even on a busy machine."""
 _GONE = 'n=0; while kill -0 "$1" >/dev/null 2>&1; do n=$((n + 1)); [ $n -lt 600 ] || exit 1; sleep 0.1; done'
 _BEGUN = "n=0; until [ -s begun ] || [ $n -gt 600 ]; do n=$((n + 1)); sleep 0.1; done; cat begun"
 _ODD_NAME = 'it\'s a "file" $HOME -n ünï'
 
 
 class TransportContract:
-    """Tests of a transport to a device with a POSIX shell; all that they ask of the device goes over the transport."""
+    """Tests of a transport to a device with a POSIX shell. They reach the device only through the transport."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def connect(cls) -> Connect:
-        """Return a function that opens a connection to the device; leaving its block closes it."""
+        """Return a function that opens a connection to the device. Leaving the `with` block closes it."""
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
     @classmethod
     def transport(cls, connect: Connect) -> Iterator[Transport]:
-        """Open a connection for the tests that leave it as it was."""
+        """Open one connection for all tests that do not close or break it."""
         with connect() as transport:
             yield transport
 
     def test_commands_run_in_a_folder_of_their_own(self, transport: Transport) -> None:
-        """Commands and their temporary files are in the connection's folder, which nobody else may read."""
+        """Commands run and keep temporary files in the connection's folder, which other users cannot read."""
         done = shell(transport, 'pwd; echo "$TMPDIR"; ls -ld .')
         here, temporary, listed = done.stdout.splitlines()
         assert transport.folder.startswith("/")
@@ -47,37 +47,37 @@ class TransportContract:
         assert listed.startswith("drwx------")
 
     def test_input_output_and_exit_code_come_through(self, transport: Transport) -> None:
-        """What a command reads, prints, complains of and ends with is what comes back, each on its own."""
+        """Input reaches the command, and its stdout, stderr and exit code come back separately."""
         done = shell(transport, "cat; echo told >&2; exit 3", stdin=b"given\n")
         assert done == Finished(exit_code=3, stdout="given\n", stderr="told\n")
 
     def test_arguments_are_not_interpreted(self, transport: Transport) -> None:
-        """Blanks, quotes, variables, newlines, options and nothing at all reach the command as they were given."""
+        """Blanks, quotes, variables, newlines, options and empty arguments reach the command unchanged."""
         arguments = ["a b", "it's", '"', "$HOME", "`id`", "*", "two\nlines", "", "-n", "\\", "größe", ";"]
         done = shell(transport, 'for one in "$@"; do printf "<%s>" "$one"; done', *arguments)
         assert done.stdout == "".join(f"<{argument}>" for argument in arguments)
 
     def test_a_command_without_input_reads_nothing(self, transport: Transport) -> None:
-        """A command that reads its input although there is none ends; it does not wait for the user's keyboard."""
+        """A command that reads from an empty input ends. It does not wait for the keyboard."""
         assert transport.run(["cat"], timeout_s=LIMIT_S) == Finished(exit_code=0, stdout="", stderr="")
 
     def test_much_output_comes_through_beside_much_input(self, transport: Transport) -> None:
-        """A megabyte each way neither blocks nor is cut."""
+        """A megabyte in each direction neither blocks nor is truncated."""
         given = b"0123456789abcde\n" * 65536
         assert transport.run(["cat"], timeout_s=LIMIT_S, stdin=given).stdout == given.decode()
 
     def test_output_that_is_no_text_does_not_fail(self, transport: Transport) -> None:
-        """Bytes that are no UTF-8 are replaced; what is around them stays."""
+        """Bytes that are not UTF-8 are replaced, and the text around them is kept."""
         done = shell(transport, r"printf 'before\377after'")
         assert (done.stdout[:6], done.stdout[-5:]) == ("before", "after")
 
     def test_a_missing_program_is_told_by_its_exit_code(self, transport: Transport) -> None:
-        """127, as a shell has it: that is no failure of the connection."""
+        """A missing program gives exit code 127, as in a shell. The connection has not failed."""
         assert transport.run(["no-such-program"], timeout_s=LIMIT_S).exit_code == 127
 
     @pytest.mark.parametrize("content", [b"", bytes(range(256)) * 4000], ids=["empty", "bytes"])
     def test_files_go_there_and_back_whole(self, transport: Transport, tmp_path: Path, content: bytes) -> None:
-        """Any bytes arrive as they are, under names that a shell would trip over, in the place of what was there."""
+        """Files arrive unchanged, under names that need quoting in a shell, and replace existing files."""
         source, back = tmp_path / _ODD_NAME, tmp_path / "back"
         target = f"{transport.folder}/{_ODD_NAME}"
         source.write_bytes(b"something longer that was there before")
@@ -89,7 +89,7 @@ class TransportContract:
         assert shell(transport, 'wc -c <"$1"; rm -- "$1"', target).stdout.split() == [str(len(content))]
 
     def test_a_file_that_the_device_cannot_take_is_an_output_error(self, transport: Transport, tmp_path: Path) -> None:
-        """The error names the device and the place, here in a folder that is not there."""
+        """The error names the device and the target, here in a missing folder."""
         source = tmp_path / "model"
         source.write_bytes(b"x")
         with pytest.raises(OutputError, match="missing/model") as caught:
@@ -97,21 +97,21 @@ class TransportContract:
         assert transport.name in caught.value.message
 
     def test_a_file_that_is_not_there_is_an_input_error(self, transport: Transport, tmp_path: Path) -> None:
-        """The error names device and file, and nothing is written here."""
+        """The error names device and file, and no local file is written."""
         with pytest.raises(InputError, match="gone") as caught:
             transport.fetch(f"{transport.folder}/gone", tmp_path / "here")
         assert transport.name in caught.value.message
         assert list(tmp_path.iterdir()) == []
 
     def test_a_place_here_that_cannot_be_written_is_an_output_error(self, transport: Transport, tmp_path: Path) -> None:
-        """The error names the place."""
+        """The error names the local file."""
         shell(transport, "echo x >there")
         (tmp_path / "file").touch()
         with pytest.raises(OutputError, match="file/below"):
             transport.fetch(f"{transport.folder}/there", tmp_path / "file" / "below")
 
     def test_a_full_device_is_told_with_what_to_do(self, transport: Transport) -> None:
-        """What a device says of its full disk becomes an error with its name and a hint; other words are kept."""
+        """A full disk becomes an error with the device's name and a hint. Other reasons are passed on."""
         full = transport.make_write_error("cat: write error: No space left on device\n", "a file of 3.0 MB")
         assert isinstance(full, OutputError)
         assert transport.name in full.message
@@ -120,20 +120,20 @@ class TransportContract:
         assert "Read-only file system" in transport.make_write_error("sh: x: Read-only file system", "a file").message
 
     def test_a_command_that_takes_too_long_is_ended(self, connect: Connect) -> None:
-        """On time-out the command and what it started end on the device, and the connection still works."""
+        """After a timeout, the command and its children are killed on the device, and the connection still works."""
         with connect() as transport:
             for timeout_s in (1.0, 4.0, 16.0, 64.0):
                 with pytest.raises(DeviceUnreachableError, match="sh did not finish within") as caught:
                     shell(transport, "sleep 600 & echo $! >child; wait", timeout_s=timeout_s)
                 assert transport.name in caught.value.message
                 child = shell(transport, "cat child").stdout.strip()
-                if child:  # else the device was too busy to start it
+                if child:  # otherwise the device was too busy to start it
                     break
             assert shell(transport, _GONE, child).exit_code == 0
             assert shell(transport, "echo on").stdout == "on\n"
 
     def test_connections_do_not_share_their_folders(self, connect: Connect) -> None:
-        """Two connections have a folder each; the end of one does not touch the other."""
+        """Two connections have separate folders. Closing one does not affect the other."""
         with connect() as first:
             with connect() as second:
                 assert first.folder != second.folder
@@ -141,7 +141,7 @@ class TransportContract:
             assert vanishes(first, second.folder)
 
     def test_closing_leaves_nothing(self, connect: Connect, transport: Transport) -> None:
-        """With the connection its folder goes, and a command that still runs, even where the work fails."""
+        """Closing removes the folder and kills a running command, even if the work in the block fails."""
         with contextlib.suppress(ZeroDivisionError), connect() as closed:
             waiting = Waiting(closed)
             raise ZeroDivisionError
@@ -152,7 +152,7 @@ class TransportContract:
     def test_an_aborted_connection_fails_what_waits_and_leaves_nothing(
         self, connect: Connect, transport: Transport
     ) -> None:
-        """An abort from another thread fails the command that waits and every later one, and ends it on the device."""
+        """An abort from another thread fails the waiting command and all later ones, and kills it on the device."""
         with connect() as aborted:
             waiting = Waiting(aborted)
             aborted.abort()
@@ -165,10 +165,10 @@ class TransportContract:
 
 
 class Waiting:
-    """A command that another thread waits for; it has begun when this is made.
+    """A running command that another thread waits for.
 
     Attributes:
-        pid: Its process on the device.
+        pid: Process id of the command on the device.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -183,7 +183,7 @@ class Waiting:
         assert self.pid
 
     def end(self) -> Finished | NatdeployError | None:
-        """Return what became of it; None where it still runs."""
+        """Return the result or error of the command, or None if it still runs."""
         self._thread.join(LIMIT_S)
         return self._outcome
 
@@ -202,10 +202,10 @@ def shell(
 
 
 def exists(transport: Transport, path: str) -> bool:
-    """Tell whether a file or folder is on the device."""
+    """Tell whether a file or folder exists on the device."""
     return shell(transport, '[ -e "$1" ]', path).exit_code == 0
 
 
 def vanishes(transport: Transport, path: str) -> bool:
-    """Tell whether a file or folder leaves the device within a minute."""
+    """Tell whether a file or folder disappears from the device within a minute."""
     return shell(transport, _GONE.replace("kill -0", "ls -d"), path).exit_code == 0

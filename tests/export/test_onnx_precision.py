@@ -15,7 +15,7 @@ from natdeploy.export.parity import LIMITS, check_parity
 from natdeploy.export.pre_post_processing import add_pre_post_processing
 from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
-from natdeploy.testing.exporters import with_stdout
+from natdeploy.testing.exporters import capture_stdout
 from natdeploy.testing.networks import noise_images, tiny_network
 
 
@@ -46,7 +46,7 @@ def int8(network, tmp_path_factory):
     """An int8 file for x86: its path, what the exporter said, and what reached stdout."""
     path = tmp_path_factory.mktemp("int8") / "network.onnx"
     exporter = OnnxExporter(precision="int8", calibration=calibration(network))
-    described, stdout = with_stdout(lambda: exporter.write(network, path))
+    described, stdout = capture_stdout(lambda: exporter.write(network, path))
     return path, described, stdout
 
 

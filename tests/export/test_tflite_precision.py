@@ -16,7 +16,7 @@ from natdeploy.export.tflite import TfliteExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
 from natdeploy.runtimes.litert import LitertRuntime, open_interpreter
 from natdeploy.runtimes.litert_delegation import read_delegation
-from natdeploy.testing.exporters import with_stdout
+from natdeploy.testing.exporters import capture_stdout
 from natdeploy.testing.networks import noise_images, tiny_network
 
 
@@ -107,7 +107,7 @@ def test_delegation_is_counted(network, tmp_path):
 def test_nothing_is_left_behind(network, tmp_path):
     """Nothing reaches stdout, one file is written, and environment and logging are as they were."""
     handlers, before = list(logging.getLogger().handlers), dict(os.environ)
-    _, stdout = with_stdout(lambda: write(network, tmp_path / "network.tflite", precision="int8"))
+    _, stdout = capture_stdout(lambda: write(network, tmp_path / "network.tflite", precision="int8"))
     assert stdout == b""
     assert [path.name for path in tmp_path.iterdir()] == ["network.tflite"]
     assert logging.getLogger().handlers == handlers

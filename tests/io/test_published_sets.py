@@ -80,11 +80,11 @@ def test_the_user_s_own_folder_holds_the_sets_by_default(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "lost", "said"),
     [
-        ("food101", "food-101/meta/test.json", "not Food-101 as it was published: .*test.json"),
-        ("aircraft", "fgvc-aircraft-2013b/data/variants.txt", "not FGVC Aircraft as it was published"),
-        ("cars", "stanford_cars/devkit/cars_meta.mat", "not Stanford Cars as it was published"),
-        ("cifar10", "cifar-10-batches-py/data_batch_3", "as it was published: Dataset not found or corrupted$"),
-        ("flowers102", "flowers-102/setid.mat", "as it was published: Dataset not found or corrupted$"),
+        ("food101", "food-101/meta/test.json", "not Food-101 as published: .*test.json"),
+        ("aircraft", "fgvc-aircraft-2013b/data/variants.txt", "not FGVC Aircraft as published"),
+        ("cars", "stanford_cars/devkit/cars_meta.mat", "not Stanford Cars as published"),
+        ("cifar10", "cifar-10-batches-py/data_batch_3", "as published: Dataset not found or corrupted$"),
+        ("flowers102", "flowers-102/setid.mat", "as published: Dataset not found or corrupted$"),
         ("cinic10", "valid", "valid: cannot be read: No such file"),
     ],
 )
@@ -133,7 +133,7 @@ def test_a_set_of_another_size_is_refused(root, monkeypatch):
     """A set that holds fewer images than were published is refused with both numbers."""
     tiny_sets.make("imagenet", root / "imagenet", monkeypatch)
     next((root / "imagenet" / "train").rglob("*.JPEG")).unlink()
-    with pytest.raises(InputError, match=r"holds 23 train images, ImageNet .* has 24"):
+    with pytest.raises(InputError, match=r"it contains 23 train images, but ImageNet .* has 24"):
         load_task("imagenet", 16)
 
 

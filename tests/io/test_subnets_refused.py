@@ -93,7 +93,7 @@ def test_a_missing_key_is_named(tmp_path, key):
         ({"task": {**TASK, "mean": [0.5]}}, r"task\.mean: "),
         ({"task": {**TASK, "std": [0.5, 0.5, 0]}}, r"task\.std\.2: .*greater than or equal to 0\.001"),
         ({"task": {**TASK, "mean": [127.5, 127.5, 127.5]}}, r"task\.mean\.0: .*less than or equal to 1"),
-        ({"task": {**TASK, "classes": ["0", "1", "0"]}}, r"task\.classes: .*'0' stands there twice"),
+        ({"task": {**TASK, "classes": ["0", "1", "0"]}}, r"task\.classes: .*'0' is listed twice"),
         ({"task": {**TASK, "classes": ["one"]}}, r"task\.classes: "),
         ({"task": {**TASK, "more": 1}}, r"task\.more: "),
         ({"metrics": None}, "metrics: "),

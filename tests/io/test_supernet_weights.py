@@ -126,7 +126,7 @@ def test_what_is_no_checkpoint_is_not_kept(home, there, monkeypatch):
     (there / NAMES[1]).unlink()
     with served(there) as address:
         monkeypatch.setattr(supernet_weights, "RELEASED_ADDRESS", f"{address}/")
-        with pytest.raises(InputError, match=rf"cannot be downloaded: what came from {address}\S+ is not a"):
+        with pytest.raises(InputError, match=rf"cannot be downloaded: the file from {address}\S+ is not a"):
             find_weights(SPACES["ofa-mbv3-w1.0"], "released")
         with pytest.raises(InputError, match="cannot be downloaded: HTTP Error 404"):
             find_weights(SPACES["ofa-mbv3-w1.2"], "released")
