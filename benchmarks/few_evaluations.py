@@ -25,14 +25,14 @@ from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SPACES, SearchSpace
 from natdeploy.files import Journal
 from natdeploy.io.foreign_tables import read_ofa
-from natdeploy.search.evolution import evolve, survivors
+from natdeploy.search.evolution import evolve, select_survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
 from natdeploy.search.nat import NatSearch
-from natdeploy.search.operators import polynomial_mutation, uniform_crossover
 from natdeploy.search.pretrained import PretrainedPredictor
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.rbf_ensemble import RBFEnsemble
-from natdeploy.search.settings import SearchSettings
+from natdeploy.search.settings import EvolutionSettings, SearchSettings
+from natdeploy.search.variation import polynomial_mutation, uniform_crossover
 from natdeploy.supernet.accuracy_file import read_perceptron
 
 DEVICE = "galaxy-note10"
@@ -43,8 +43,7 @@ SETTINGS = SearchSettings(
     iterations=ROUNDS,
     candidates=EACH,
     ensemble_size=500,
-    population=100,
-    generations=40,
+    evolution=EvolutionSettings(population=100, generations=40),
     adaptation_parents=100,
 )
 Values = NDArray[np.float64]
@@ -160,7 +159,7 @@ def _paper(problem: SearchProblem, seed: int) -> Next:
     def more(archive: Population, known: Values, number: int) -> Population:
         rng = np.random.default_rng([seed, number])
         own = np.column_stack([-known, problem.cost_values(archive)])
-        kept = survivors(own, 100, seed=seed)
+        kept = select_survivors(own, 100, seed=seed)
         ensemble = RBFEnsemble(*bounds(problem.space), ensemble_size=500, rng=rng)
         ensemble.fit(archive[kept], known[kept])
 
@@ -168,10 +167,14 @@ def _paper(problem: SearchProblem, seed: int) -> Next:
             return _values(ensemble.predict, problem, population)
 
         evolved = evolve(
-            problem.space, objectives, archive[kept], size=100, generations=100, seed=int(rng.integers(2**31))
+            problem.space,
+            objectives,
+            archive[kept],
+            EvolutionSettings(population=100, generations=100),
+            seed=int(rng.integers(2**31)),
         )
         fresh = without(evolved, archive)
-        return fresh[survivors(objectives(fresh), EACH, seed=seed)]
+        return fresh[select_survivors(objectives(fresh), EACH, seed=seed)]
 
     return more
 

@@ -20,7 +20,7 @@ from natdeploy.search.evolution import evolve, reference_directions
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.rbf_ensemble import RBFEnsemble
-from natdeploy.search.settings import PREDICTORS, Operators, SearchSettings
+from natdeploy.search.settings import PREDICTORS, EvolutionSettings, SearchSettings
 
 SPACE = SPACES["nat"]
 MEMBERS, ROWS, QUERIES = 500, 300, 10_000
@@ -73,8 +73,8 @@ def _evolution() -> None:
         for algorithm in ("nsga2", "nsga3"):
 
             def run(algorithm: str = algorithm, size: int = size, count: int = generations, start=start) -> None:  # noqa: ANN001
-                operators = Operators(algorithm=algorithm)
-                evolve(SPACE, objectives, start, size=size, generations=count, seed=0, operators=operators)
+                settings = EvolutionSettings(population=size, generations=count, algorithm=algorithm)
+                evolve(SPACE, objectives, start, settings, seed=0)
 
             print(f"{algorithm}, population {size}: {generations / _seconds(run):.1f} generations/s")
 
@@ -87,8 +87,7 @@ def _step(rows: Population) -> None:
             iterations=1,
             candidates=8,
             ensemble_size=MEMBERS,
-            population=100,
-            generations=100,
+            evolution=EvolutionSettings(population=100, generations=100),
             adaptation_parents=150,
             predictor=predictor,
         )

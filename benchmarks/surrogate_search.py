@@ -27,7 +27,7 @@ from natdeploy.core.space import SPACES, SearchSpace
 from natdeploy.io.foreign_tables import read_ofa
 from natdeploy.search.pretrained import PretrainedPredictor
 from natdeploy.search.problem import SearchGoal, SearchProblem
-from natdeploy.search.surrogate import Effort, Surrogate, optimize_surrogate
+from natdeploy.search.surrogate import Surrogate, SurrogateSettings, optimize_surrogate
 from natdeploy.supernet.accuracy_file import read_perceptron
 
 DEVICE = "galaxy-note10"
@@ -52,21 +52,21 @@ def main() -> None:
     latency = table.compile(space, 1000)
     runs = int(sys.argv[3]) if len(sys.argv) > 3 else 5
 
-    def searched(limits: tuple[float, ...], effort: Effort, seed: int = 0) -> list[float]:
+    def searched(limits: tuple[float, ...], settings: SurrogateSettings, seed: int = 0) -> list[float]:
         limited = tuple({DEVICE: limit} for limit in limits)
         goal = SearchGoal(objectives=(f"latency:{DEVICE}",), latency_limits_ms=limited)
         problem = SearchProblem(space=space, classes=1000, goal=goal, tables={DEVICE: table})
-        rows, values = optimize_surrogate(problem, Surrogate(top1=top1, gains=top1.gains), effort, seed=seed)
+        rows, values = optimize_surrogate(problem, Surrogate(top1=top1, gains=top1.gains), settings, seed=seed)
         return [float(values[latency(rows) <= limit].max()) for limit in limits]
 
     began = time.perf_counter()
-    together = searched(TARGETS_MS, Effort())
+    together = searched(TARGETS_MS, SurrogateSettings())
     print(f"all {len(TARGETS_MS)} targets from one front: {time.perf_counter() - began:.1f} s")
     print(f"{'ms':>4}" + "".join(f"{head:>9}" for head in ("alone s", *HEADS, "EA s")))
-    longer = Effort(predictions=LONGER * Effort().predictions)
+    longer = SurrogateSettings(predictions=LONGER * SurrogateSettings().predictions)
     for number, limit in enumerate(TARGETS_MS):
         began = time.perf_counter()
-        alone = [searched((limit,), Effort(), seed)[0] for seed in SEEDS]
+        alone = [searched((limit,), SurrogateSettings(), seed)[0] for seed in SEEDS]
         seconds = (time.perf_counter() - began) / len(SEEDS)
         most = max(*alone, *(searched((limit,), longer, seed)[0] for seed in LONGER_SEEDS))
         began = time.perf_counter()

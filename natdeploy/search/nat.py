@@ -15,14 +15,14 @@ from threadpoolctl import threadpool_limits
 
 from natdeploy.core.genotype import Population, initial, without
 from natdeploy.search.decision import farthest_points
-from natdeploy.search.evolution import evolve, survivors
+from natdeploy.search.evolution import evolve, select_survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
 from natdeploy.search.local_search import LocalSearch, keeps_limits
-from natdeploy.search.operators import latin_hypercube
 from natdeploy.search.predictor import Predictor
 from natdeploy.search.predictors import make_predictor
 from natdeploy.search.problem import SearchProblem
 from natdeploy.search.settings import SearchSettings
+from natdeploy.search.variation import latin_hypercube
 
 Values = NDArray[np.float64]
 # Local searches on a predictor stay short, since it is accurate only near the rows that it was fitted to.
@@ -70,7 +70,7 @@ class NatSearch:
             values = self._objectives()
             self._reference, self._ideal = reference_point(values), values.min(axis=0)
         if 0 < self.settings.archive < len(self.archive):
-            self._keep(survivors(self._objectives(), self.settings.archive, seed=self.seed))
+            self._keep(select_survivors(self._objectives(), self.settings.archive, seed=self.seed))
 
     def exclude(self, population: Population) -> None:
         """Remove architectures that cannot be evaluated from the archive, and never ask for them again."""
@@ -95,7 +95,7 @@ class NatSearch:
 
     def adaptation_parents(self) -> Population:
         """Return the architectures of the archive whose marginals the subnets of an adaptation are drawn from."""
-        return self.archive[survivors(self._objectives(), self.settings.adaptation_parents, seed=self.seed)]
+        return self.archive[select_survivors(self._objectives(), self.settings.adaptation_parents, seed=self.seed)]
 
     def best_within(self) -> list[float | None]:
         """Return the best top-1 of the archive within each constraint; None where no architecture keeps it."""
@@ -112,7 +112,9 @@ class NatSearch:
         rng = np.random.default_rng([self.seed, iteration])
         settings = self.settings
         predictor = make_predictor(settings.predictor, self.space, rng=rng, ensemble_size=settings.ensemble_size)
-        fitted = survivors(self._objectives(), settings.predictor_train_size or len(self.archive), seed=self.seed)
+        fitted = select_survivors(
+            self._objectives(), settings.predictor_train_size or len(self.archive), seed=self.seed
+        )
         predictor.fit(self.archive[fitted], self.top1[fitted])
 
         def objectives(population: Population) -> Values:
@@ -122,10 +124,8 @@ class NatSearch:
             self.space,
             objectives,
             self._start(rng),
-            size=settings.population,
-            generations=settings.generations,
+            settings.evolution,
             seed=int(rng.integers(2**31)),
-            operators=settings.operators,
         )
         known = np.concatenate([self.archive, self.excluded])
         fresh = without(np.concatenate([evolved, *self._search_locally(predictor, evolved, rng)]), known)
@@ -137,7 +137,7 @@ class NatSearch:
 
     def _start(self, rng: np.random.Generator) -> Population:
         if self.settings.start == "latin":
-            return latin_hypercube(self.space, self.settings.population, rng)
+            return latin_hypercube(self.space, self.settings.evolution.population, rng)
         return self.archive[np.argsort(-self.top1, kind="stable")]
 
     def _search_locally(

@@ -1,4 +1,4 @@
-"""How a space is searched: names of predictors and operators, and the settings of a search. Imports nothing heavy."""
+"""Settings of a search, and the names of predictors and of crossover and mutation. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -20,20 +20,25 @@ STARTS = ("archive", "latin")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Operators:
-    """How a population makes the next one.
+class EvolutionSettings:
+    """Settings of a multi-objective evolution.
 
     Args:
-        algorithm: One of `ALGORITHMS`, whose survival chooses; `auto` is NSGA-II up to two objectives, NSGA-III above.
+        population: Architectures in a population, and reference directions.
+        generations: Generations, the first population included.
+        algorithm: One of `ALGORITHMS`, by whose survival the next population is selected. `auto` is NSGA-II for up to
+            two objectives and NSGA-III for more.
         crossover: One of `CROSSOVERS`.
         crossover_rate: Share of the children that have two parents.
         mutation: One of `MUTATIONS`.
         mutation_rate: Probability of each gene to change; 0 for one gene of each child on average.
 
     Raises:
-        InputError: A name is unknown, or a rate is no share.
+        InputError: A name is unknown, or a number is out of range.
     """
 
+    population: Positive
+    generations: Positive
     algorithm: str = "nsga3"
     crossover: str = "uniform"
     crossover_rate: Share = 0.9
@@ -56,14 +61,13 @@ class SearchSettings:
         iterations: Iterations after it.
         candidates: Architectures that each iteration adds to the archive.
         ensemble_size: Members of the RBF ensemble.
-        population: Architectures in a population of the evolution.
-        generations: Generations of the evolution.
-        adaptation_parents: Architectures of the archive, at most, that the supernet is adapted to.
+        evolution: Settings of the evolution that looks for candidates.
+        adaptation_parents: Largest number of architectures of the archive that the supernet is adapted to.
         predictor: Name of the accuracy predictor.
-        operators: Operators of the evolution.
-        archive: Architectures that are kept, at most, by the survival of NSGA-III; 0 to keep all.
-        predictor_train_size: Most architectures that the predictor is fitted to, chosen likewise; 0 for all.
-        start: What the first population of the evolution is, one of `STARTS`.
+        archive: Largest size of the archive, kept by the survival of NSGA-III; 0 to keep all.
+        predictor_train_size: Largest number of architectures that the predictor is fitted to, selected by the same
+            survival; 0 for all.
+        start: First population of the evolution, one of `STARTS`: the best of the archive, or a latin hypercube.
         local_searches: Local searches near each limit after the evolution.
 
     Raises:
@@ -74,11 +78,9 @@ class SearchSettings:
     iterations: NonNegative
     candidates: Positive
     ensemble_size: Positive
-    population: Positive
-    generations: Positive
+    evolution: EvolutionSettings
     adaptation_parents: Positive
     predictor: str = DEFAULT_PREDICTOR
-    operators: Operators = dataclasses.field(default_factory=Operators)
     archive: NonNegative = 0
     predictor_train_size: NonNegative = 0
     start: str = "archive"

@@ -10,8 +10,9 @@ from threadpoolctl import threadpool_limits
 from natdeploy.core.genotype import Population, initial, repair
 from natdeploy.search.evolution import evolve
 from natdeploy.search.local_search import Accuracy, Gains, LocalSearch, Values
-from natdeploy.search.operators import two_point_crossover, uniform_mutation
 from natdeploy.search.problem import SearchProblem
+from natdeploy.search.settings import EvolutionSettings
+from natdeploy.search.variation import two_point_crossover, uniform_mutation
 
 _MUTATION_RATE = 0.05
 # Computing the gains of an architecture takes as long as this many predictions.
@@ -23,12 +24,11 @@ _KEPT = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Effort:
-    """How thoroughly a space is searched.
+class SurrogateSettings:
+    """Settings of a search without training.
 
     Args:
-        population: Architectures in a population of the evolution.
-        generations: Generations of the evolution.
+        evolution: Settings of the evolution that finds the front.
         starts: First local searches near a limit, for each resolution and width.
         predictions: Predictions for each limit after which no local search starts.
         children: Local searches that start together, from children of the best architectures within a limit.
@@ -37,8 +37,9 @@ class Effort:
         gain_noise: Standard deviation of the noise on the gains, relative to that of the gains.
     """
 
-    population: int = 100
-    generations: int = 30
+    evolution: EvolutionSettings = dataclasses.field(
+        default_factory=lambda: EvolutionSettings(population=100, generations=30)
+    )
     starts: int = 3
     predictions: int = 32_000
     children: int = 30
@@ -64,7 +65,7 @@ class Surrogate:
 
 
 def optimize_surrogate(
-    problem: SearchProblem, surrogate: Surrogate, effort: Effort, *, seed: int
+    problem: SearchProblem, surrogate: Surrogate, settings: SurrogateSettings, *, seed: int
 ) -> tuple[Population, Values]:
     """Look for the front of predicted accuracy and costs, and most of all for the best within each constraint.
 
@@ -79,9 +80,8 @@ def optimize_surrogate(
     # The evolution's matrices are small: a second BLAS thread only waits, longer still on a busy machine.
     with threadpool_limits(1, user_api="blas"):
         rng = np.random.default_rng(seed)
-        start = initial(space, min(effort.population, space.size), rng)
-        size, generations = effort.population, effort.generations
-        evolved = evolve(space, minimized, start, size=size, generations=generations, seed=seed)
+        start = initial(space, min(settings.evolution.population, space.size), rng)
+        evolved = evolve(space, minimized, start, settings.evolution, seed=seed)
         found, values = [evolved], [surrogate.top1(evolved)]
         for limits in problem.constraints:
             asked = _CountingPredictor(surrogate.top1, surrogate.gains)
@@ -91,11 +91,11 @@ def optimize_surrogate(
                 costs=problem.costs,
                 limits=limits,
                 gains=surrogate.gains and asked.gains,
-                proposals=effort.proposals,
-                gain_noise=effort.gain_noise,
+                proposals=settings.proposals,
+                gain_noise=settings.gain_noise,
             )
-            start = search.select_starts(evolved, values[0], effort.starts)
-            rows, accuracies = _search_repeatedly(search, asked, start, effort, rng)
+            start = search.select_starts(evolved, values[0], settings.starts)
+            rows, accuracies = _search_repeatedly(search, asked, start, settings, rng)
             if surrogate.by_task is not None:
                 best = np.argsort(-accuracies, kind="stable")[:_KEPT]
                 rows, accuracies = rows[best], accuracies[best]
@@ -125,13 +125,17 @@ class _CountingPredictor:
 
 
 def _search_repeatedly(
-    search: LocalSearch, asked: _CountingPredictor, start: Population, effort: Effort, rng: np.random.Generator
+    search: LocalSearch,
+    asked: _CountingPredictor,
+    start: Population,
+    settings: SurrogateSettings,
+    rng: np.random.Generator,
 ) -> tuple[Population, Values]:
     """Search from each row of `start`, and then repeatedly from children of the best rows so far."""
     rows, values = search.improve(start, rng)
-    while len(rows) and asked.count < effort.predictions:
-        best = _select_diverse(rows[np.argsort(-values, kind="stable")], effort.parents)
-        one, other = (best[rng.integers(len(best), size=effort.children)] for _ in range(2))
+    while len(rows) and asked.count < settings.predictions:
+        best = _select_diverse(rows[np.argsort(-values, kind="stable")], settings.parents)
+        one, other = (best[rng.integers(len(best), size=settings.children)] for _ in range(2))
         children = repair(search.space, two_point_crossover(one, other, rng))
         more, found = search.improve(uniform_mutation(search.space, children, _MUTATION_RATE, rng), rng)
         rows, first = np.unique(np.concatenate([rows, more]), axis=0, return_index=True)

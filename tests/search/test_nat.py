@@ -13,7 +13,7 @@ from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.problem import SearchGoal, SearchProblem
-from natdeploy.search.settings import Operators, SearchSettings
+from natdeploy.search.settings import EvolutionSettings, SearchSettings
 from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.tables import made_up_table
 from tests.support.strategies import TINY
@@ -23,8 +23,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 NAT = SPACES["nat"]
 MADDS = madds_array(NAT, 10)
 TABLE = made_up_table(NAT)
+EVOLUTION = EvolutionSettings(population=20, generations=6)
 SETTINGS = SearchSettings(
-    initial=30, iterations=3, candidates=8, ensemble_size=15, population=20, generations=6, adaptation_parents=20
+    initial=30, iterations=3, candidates=8, ensemble_size=15, evolution=EVOLUTION, adaptation_parents=20
 )
 
 
@@ -208,10 +209,10 @@ def test_every_limit_gets_its_share():
 
 
 @pytest.mark.parametrize("predictor", ["rbf", "ridge", "trees", "gp", "knn", "auto"])
-def test_any_predictor_and_operators_can_be_chosen(predictor):
-    """A search proposes as many new architectures with every predictor, and with other operators."""
-    operators = Operators(algorithm="nsga2", crossover="two-point", mutation="uniform")
-    search = started(settings=dataclasses.replace(SETTINGS, predictor=predictor, operators=operators))
+def test_any_predictor_and_evolution_can_be_chosen(predictor):
+    """A search asks for as many new architectures with every predictor, and with another evolution."""
+    evolution = dataclasses.replace(EVOLUTION, algorithm="nsga2", crossover="two-point", mutation="uniform")
+    search = started(settings=dataclasses.replace(SETTINGS, predictor=predictor, evolution=evolution))
     assert len(without(search.ask(1)[0], search.archive)) == 8
 
 

@@ -8,7 +8,8 @@ from natdeploy.core.cost import madds_array, params_array
 from natdeploy.core.genotype import distinct, encode, repair, sample
 from natdeploy.core.space import SPACES
 from natdeploy.search.problem import SearchGoal, SearchProblem
-from natdeploy.search.surrogate import Effort, Surrogate, optimize_surrogate
+from natdeploy.search.settings import EvolutionSettings
+from natdeploy.search.surrogate import Surrogate, SurrogateSettings, optimize_surrogate
 from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.tables import made_up_table
 
@@ -16,7 +17,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 SPACE = SPACES["ofa-mbv3-w1.2"].with_resolutions((192, 224))
 MADDS = madds_array(SPACE, 1000)
-EFFORT = Effort(population=30, generations=10, starts=1, predictions=6000, proposals=30)
+EVOLUTION = EvolutionSettings(population=30, generations=10)
+SETTINGS = SurrogateSettings(evolution=EVOLUTION, starts=1, predictions=6000, proposals=30)
 TABLE = made_up_table(SPACE)
 LATENCY = TABLE.compile(SPACE, 1000)
 LIMITS_MS = (25.0, 40.0)
@@ -26,7 +28,7 @@ SURROGATE = Surrogate(top1=made_up_accuracy)
 def optimize(*, surrogate=SURROGATE, seed=0, **goal):
     """Search a problem."""
     problem = SearchProblem(space=SPACE, classes=1000, goal=SearchGoal(**goal), tables={"host": TABLE})
-    return optimize_surrogate(problem, surrogate, EFFORT, seed=seed)
+    return optimize_surrogate(problem, surrogate, SETTINGS, seed=seed)
 
 
 def searched(*, seed=0, limits_ms=LIMITS_MS):
@@ -95,7 +97,7 @@ def test_several_accuracies_are_objectives_each():
     surrogate = Surrogate(top1=mean, by_task=each)
     rows, values = optimize(surrogate=surrogate, objectives=("madds",), limits={"madds": 3e8})
     np.testing.assert_allclose(values, mean(rows))
-    assert len(rows) <= EFFORT.population + 10
+    assert len(rows) <= EVOLUTION.population + 10
     for column in each(rows).T:
         assert len(np.unique(column)) > 3
     within = MADDS(rows) <= 3e8

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from natdeploy.core.ranges import NonNegative, Positive, check_ranges
 from natdeploy.errors import InputError, require_known
-from natdeploy.search.settings import Operators, SearchSettings
+from natdeploy.search.settings import EvolutionSettings, SearchSettings
 from natdeploy.supernet.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 iterations=3,
                 candidates=10,
                 ensemble_size=100,
-                population=60,
-                generations=40,
+                evolution=EvolutionSettings(population=60, generations=40),
                 adaptation_parents=20,
             ),
         ),
@@ -100,8 +99,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 predictor="rbf",
                 predictor_train_size=100,
                 ensemble_size=500,
-                population=100,
-                generations=100,
+                evolution=EvolutionSettings(population=100, generations=100),
                 local_searches=0,
                 adaptation_parents=300,
             ),
@@ -128,12 +126,12 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 candidates=8,
                 predictor="trees",
                 ensemble_size=500,
-                population=100,
-                generations=20,
+                evolution=EvolutionSettings(
+                    population=100, generations=20, algorithm="auto", crossover="two-point", mutation_rate=0.0
+                ),
                 start="latin",
                 local_searches=0,
                 adaptation_parents=150,
-                operators=Operators(algorithm="auto", crossover="two-point", mutation_rate=0.0),
             ),
         ),
         "best": Preset(
@@ -154,8 +152,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 iterations=30,
                 candidates=16,
                 ensemble_size=500,
-                population=100,
-                generations=100,
+                evolution=EvolutionSettings(population=100, generations=100),
                 adaptation_parents=150,
             ),
         ),

@@ -25,7 +25,7 @@ from natdeploy.search.hypervolume import EXACT_OBJECTIVES, hypervolume, referenc
 from natdeploy.search.objectives import ACCURACY, LATENCY, TOP1, read_tasks
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.settings import AUTO, PREDICTORS
-from natdeploy.search.surrogate import Effort, Surrogate, optimize_surrogate
+from natdeploy.search.surrogate import Surrogate, SurrogateSettings, optimize_surrogate
 from natdeploy.version import __version__
 
 # The name of the only accuracy where it has none.
@@ -45,7 +45,7 @@ def search_without_training(
     prefer: str = ACCURACY,
     classes: int = DEFAULT_CLASSES,
     predictor: str = AUTO,
-    effort: Effort | None = None,
+    settings: SurrogateSettings | None = None,
     seed: int = 0,
     output: Path | None = None,
     context: Context | None = None,
@@ -66,7 +66,7 @@ def search_without_training(
         prefer: What is chosen of what meets a target, as in `search`.
         classes: Outputs of the classifier.
         predictor: Name of the predictor that is fitted to a CSV.
-        effort: How thoroughly to search.
+        settings: How thoroughly to search.
         seed: Seed of everything random.
         output: Run folder; `runs/<UTC time>-s<seed>` where None, and the choice is also written as `./subnet.json`.
         context: Reporter and clock.
@@ -108,10 +108,12 @@ def search_without_training(
         space = source.known(space, context.reporter)
     problem = build_problem(goal, space, classes, seed=seed, context=context)
     problem.require_feasible()
-    search = SurrogateSearch(problem=problem, sources=sources, effort=effort or Effort(), seed=seed, context=context)
-    settings = {"surrogate_search": {"supernet": supernet, "predictor": predictor, **search.settings()}}
-    settings["goal"] = dataclasses.asdict(goal)
-    run = RunFolder.create(output or default_run_path(context.clock.now(), seed), settings)
+    search = SurrogateSearch(
+        problem=problem, sources=sources, settings=settings or SurrogateSettings(), seed=seed, context=context
+    )
+    config = {"surrogate_search": {"supernet": supernet, "predictor": predictor, **search.to_config()}}
+    config["goal"] = dataclasses.asdict(goal)
+    run = RunFolder.create(output or default_run_path(context.clock.now(), seed), config)
     return search.into(run, alias=Path("subnet.json") if output is None else None)
 
 
@@ -122,18 +124,18 @@ class SurrogateSearch:
     Args:
         problem: Space, objectives and constraints; the files know the space's resolutions.
         sources: What predicts the accuracy, by task; its name is empty where there is one without a name.
-        effort: Effort.
+        settings: Settings of the optimization.
         seed: Seed.
         context: Reporter and clock.
     """
 
     problem: SearchProblem
     sources: Mapping[str, AccuracySource]
-    effort: Effort
+    settings: SurrogateSettings
     seed: int
     context: Context
 
-    def settings(self) -> dict[str, Any]:
+    def to_config(self) -> dict[str, Any]:
         """Return what decides the outcome besides the goal, as `run.toml` holds it."""
         return {
             "resolutions": list(self.problem.space.resolutions),
@@ -141,7 +143,7 @@ class SurrogateSearch:
             "accuracy": {task or "top1": str(source.path.resolve()) for task, source in self.sources.items()},
             "classes": self.problem.classes,
             "seed": self.seed,
-            "effort": dataclasses.asdict(self.effort),
+            "settings": dataclasses.asdict(self.settings),
         }
 
     @property
@@ -167,7 +169,7 @@ class SurrogateSearch:
         summary = Summary(
             title=f"Search of {self.problem.space.name} without training",
             note=self._note(dominated),
-            iterations=self.effort.generations,
+            iterations=self.settings.evolution.generations,
             evaluations=evaluations,
             started_s=started_s,
         )
@@ -184,7 +186,7 @@ class SurrogateSearch:
         surrogate = Surrogate(
             top1=accuracies.mean, by_task=accuracies.each if self.tasks else None, gains=accuracies.gains
         )
-        genotypes, top1 = optimize_surrogate(self.problem, surrogate, self.effort, seed=self.seed)
+        genotypes, top1 = optimize_surrogate(self.problem, surrogate, self.settings, seed=self.seed)
         by_task = dict(zip(self.tasks, accuracies.each(genotypes).T, strict=True)) if self.tasks else {}
         return Archive(genotypes=genotypes, top1=top1, top1_by_task=by_task)
 
@@ -207,7 +209,7 @@ class SurrogateSearch:
             return np.column_stack([1 - accuracies.each(population), self.problem.cost_values(population)])
 
         space = self.problem.space
-        count = min(self.effort.population, space.size)
+        count = min(self.settings.evolution.population, space.size)
         first = minimized(initial(space, count, np.random.default_rng(self.seed)))
         reference = reference_point(first)
         dominated = hypervolume(minimized(selector.archive.genotypes[selector.front]), reference, first.min(axis=0))

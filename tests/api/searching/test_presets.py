@@ -51,8 +51,8 @@ def test_values_can_be_replaced() -> None:
     assert find_preset("paper", {}) == PRESETS["paper"]
     changed = find_preset("paper", {"iterations": 2, "warmup_epochs": 1, "lr": 0.3, "mutation": "uniform"})
     assert (changed.search.iterations, changed.warmup_epochs, changed.scratch_epochs) == (2, 1, 1)
-    assert (changed.recipe.lr, changed.search.operators.mutation) == (0.3, "uniform")
-    assert changed.search.population == PRESETS["paper"].search.population
+    assert (changed.recipe.lr, changed.search.evolution.mutation) == (0.3, "uniform")
+    assert changed.search.evolution.population == PRESETS["paper"].search.evolution.population
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
-from natdeploy.search.surrogate import Effort
+from natdeploy.search.surrogate import SurrogateSettings
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.testing.fakes import RecordingReporter
 from tests.support.csv_files import rows
@@ -219,7 +219,7 @@ def test_archives_of_several_runs_are_searched_together(whole: api.SearchResult,
     other = small_search(seed=6, output=home / "other")
     files = {"one": whole.run / "archive.csv", "two": other.run / "archive.csv"}
     together = api.search_without_training(
-        files, supernet="starter", devices=(BOARD,), effort=Effort(population=12, predictions=2000)
+        files, supernet="starter", devices=(BOARD,), settings=SurrogateSettings(predictions=2000)
     )
     assert set(together.chosen.top1_by_task) == {"one", "two"}
     assert {row["resolution"] for row in together.front} == {32}

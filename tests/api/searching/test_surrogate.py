@@ -17,7 +17,8 @@ from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
-from natdeploy.search.surrogate import Effort
+from natdeploy.search.settings import EvolutionSettings
+from natdeploy.search.surrogate import SurrogateSettings
 from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.tables import made_up_table
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 NANO, SUPERNET = "jetson-nano", "ofa-mbv3-w1.2"
 SPACE = SPACES[SUPERNET].with_resolutions((192, 224))
-EFFORT = Effort(population=20, generations=5, starts=1, predictions=3000)
+SETTINGS = SurrogateSettings(evolution=EvolutionSettings(population=20, generations=5), starts=1, predictions=3000)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def measured(home: Path) -> Path:
 
 def searched(accuracy: Path | dict[str, Path], **changes: object) -> api.SearchResult:
     """Search as little as can be searched."""
-    settings = {"supernet": SUPERNET, "devices": (NANO,), "predictor": "ridge", "effort": EFFORT, **changes}
+    settings = {"supernet": SUPERNET, "devices": (NANO,), "predictor": "ridge", "settings": SETTINGS, **changes}
     return api.search_without_training(accuracy, **settings)  # type: ignore[arg-type]
 
 
@@ -160,9 +161,9 @@ def test_the_pretrained_predictor_and_the_note10(shared_data: Path, home: Path) 
     api.import_table(folder, format="ofa", device=note10, supernet=SUPERNET)
     predictor = shared_data / "accuracy" / "ofa_mbv3_w1.2_acc_predictor.pth"
     limits_ms = (15.0, 20.0, 30.0)
-    effort = Effort(generations=20, predictions=3000)
+    settings = SurrogateSettings(evolution=EvolutionSettings(population=100, generations=20), predictions=3000)
     wanted = tuple({note10: ms} for ms in limits_ms)
-    result = searched(predictor, devices=(note10,), latency_limits_ms=wanted, effort=effort)
+    result = searched(predictor, devices=(note10,), latency_limits_ms=wanted, settings=settings)
     for choice, limit_ms in zip(result.choices, limits_ms, strict=True):
         assert 0.97 * limit_ms < choice.latency_ms[note10].predicted <= limit_ms
     top1 = [choice.top1 for choice in result.choices]

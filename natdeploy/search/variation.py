@@ -1,4 +1,4 @@
-"""Crossover and mutation of canonical genotypes, each of a whole population at once."""
+"""Variation: crossover and mutation of canonical genotypes, each for a whole population at once."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ETA = 1.0
 
 
 def uniform_crossover(one: Population, other: Population, rng: np.random.Generator) -> Population:
-    """Take each gene from either of two parents, row by row; parents and children are `n x L` arrays."""
+    """Take each gene from one of two parents at random. Parents and children are `n x L` arrays."""
     return np.where(rng.random(one.shape) < 0.5, one, other)
 
 
 def two_point_crossover(one: Population, other: Population, rng: np.random.Generator) -> Population:
-    """Take the genes between two random places of each row from the other parent."""
+    """Take the genes between two random positions of each row from the other parent."""
     places = np.arange(one.shape[1])
     first, second = np.sort(rng.integers(one.shape[1] + 1, size=(2, len(one), 1)), axis=0)
     return np.where((places >= first) & (places < second), other, one)
@@ -32,9 +32,9 @@ def two_point_crossover(one: Population, other: Population, rng: np.random.Gener
 def polynomial_mutation(
     space: SearchSpace, population: Population, rate: float, rng: np.random.Generator
 ) -> Population:
-    """Change each gene with probability `rate`, rather a little than much.
+    """Change each gene with probability `rate`; small changes are likelier than large ones.
 
-    Source: Deb and Goyal, polynomial mutation (1996), as pymoo has it, rounded; the index of its distribution is 1.
+    Source: Deb and Goyal, polynomial mutation (1996), by pymoo with distribution index 1, rounded to integers.
     """
     lower, upper = (bound.astype(float) for bound in bounds(space))
     count = len(population)
@@ -53,7 +53,7 @@ def uniform_mutation(space: SearchSpace, population: Population, rate: float, rn
 
 
 def latin_hypercube(space: SearchSpace, count: int, rng: np.random.Generator) -> Population:
-    """Draw `count` rows of which each gene takes all of its values about equally often, before they are repaired."""
+    """Draw `count` rows in which each gene has all of its values about equally often, and repair them."""
     lower, upper = bounds(space)
     places = rng.permuted(np.tile(np.arange(count), (len(lower), 1)), axis=1).T
     shares = (places + rng.random(places.shape)) / count

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from natdeploy.core.genotype import bounds, repair, sample
 from natdeploy.core.space import SPACES
-from natdeploy.search.operators import CROSSOVER_OF, MUTATION_OF, latin_hypercube, two_point_crossover
+from natdeploy.search.variation import CROSSOVER_OF, MUTATION_OF, latin_hypercube, two_point_crossover
 from tests.support.strategies import ALL_SPACES, SMALL
 
 NAT = SPACES["nat"]
