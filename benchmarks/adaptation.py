@@ -24,7 +24,7 @@ def main() -> None:
     """Print the table."""
     path = Path(sys.argv[1])
     run = RunFolder.open(path)
-    plan = SearchPlan.from_settings(run.settings, str(path))
+    plan = SearchPlan.from_config(run.config, str(path))
     keep_freed_memory()
     torch.set_num_threads(plan.threads)
     rows = run.read_csv("front")

@@ -77,7 +77,7 @@ class Search:
                 data=data, weights=weights, objectives=("madds",), devices=(), seed=seed, output=path, effort=EFFORT
             )
         self.run = RunFolder.open(path)
-        self.plan = SearchPlan.from_settings(self.run.settings, str(path))
+        self.plan = SearchPlan.from_config(self.run.config, str(path))
         torch.set_num_threads(self.plan.threads)
         self.task = load_task(self.plan.data, self.plan.resolutions[-1])
         self.evaluator, _ = build_supernet(self.plan, self.run, self.task)

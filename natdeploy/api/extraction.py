@@ -130,7 +130,7 @@ def extract_from_run(
 
     context = context or Context()
     folder = RunFolder.open(run)
-    plan = SearchPlan.from_settings(folder.settings, str(run / "run.toml"))
+    plan = SearchPlan.from_config(folder.config, str(run / "run.toml"))
     archive = read_archive(folder, plan)
     evaluator = load_evaluator(folder, plan, context)
     problem = read_problem(folder, plan.goal, plan.space, len(evaluator.task.classes))

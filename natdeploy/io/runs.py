@@ -1,4 +1,4 @@
-"""Reads and writes the run folder of a search: settings, journal, checkpoint, tables, archive, front and report."""
+"""Reads and writes the run folder of a search: config, journal, checkpoint, tables, archive, front and report."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class RunFolder:
 
     Args:
         path: The folder.
-        settings: Resolved settings, as in `run.toml`.
+        config: Resolved config, as in `run.toml`.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path, self.settings = path, dict(settings)
+    def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
+        self.path, self.config = path, dict(config)
         self._journal = Journal(path / "journal.jsonl")
 
     @classmethod
-    def create(cls, path: Path, settings: Mapping[str, Any]) -> RunFolder:
-        """Create the folder of a new run. It becomes a valid run when `start` writes the settings.
+    def create(cls, path: Path, config: Mapping[str, Any]) -> RunFolder:
+        """Create the folder of a new run. It becomes a valid run when `start` writes the config.
 
         Raises:
             InputError: `path` already contains a run.
@@ -39,42 +39,42 @@ class RunFolder:
         """
         if (path / "run.toml").exists():
             msg = f"{path}: contains a run already"
-            resumable = not {"surrogate_search", "reselection"} & set(settings)
+            resumable = not {"surrogate_search", "reselection"} & set(config)
             hint = f"continue it with --resume {path}, or choose" if resumable else "choose"
             raise InputError(msg, hint=f"{hint} another --output")
         with writing(path):
             (path / "checkpoint").mkdir(parents=True, exist_ok=True)
-        return cls(path, settings)
+        return cls(path, config)
 
     def start(self) -> None:
-        """Write the settings. Call this after all other initial files are written: from now on the run can be resumed.
+        """Write the config. Call this after all other initial files are written: from now on the run can be resumed.
 
         Raises:
             OutputError: The file cannot be written.
         """
-        write_text(self.path / "run.toml", tomli_w.dumps({"format": FORMAT, **self.settings}))
+        write_text(self.path / "run.toml", tomli_w.dumps({"format": FORMAT, **self.config}))
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         """Open an existing run folder.
 
         Raises:
-            InputError: The folder is not a run folder, or its settings are damaged.
+            InputError: The folder is not a run folder, or its config is damaged.
         """
         source = path / "run.toml"
         if not source.is_file():
             msg = f"{path}: not a run folder: it has no run.toml"
             raise InputError(msg)
         try:
-            settings = tomllib.loads(read_text(source))
+            config = tomllib.loads(read_text(source))
         except tomllib.TOMLDecodeError as error:
             msg = f"{source}: not valid TOML: {error}"
             raise InputError(msg) from error
-        found = settings.pop("format", None)
+        found = config.pop("format", None)
         if found != FORMAT:
             msg = f"{source}: format is {found!r}, expected {FORMAT!r}"
             raise InputError(msg)
-        return cls(path, settings)
+        return cls(path, config)
 
     @property
     def checkpoint(self) -> Path:

@@ -22,7 +22,7 @@ def run(tmp_path) -> RunFolder:
 def test_a_run_is_opened_with_its_settings(run):
     """A run that is opened again has the settings that it was made with, and no events yet."""
     opened = RunFolder.open(run.path)
-    assert opened.settings == run.settings == SETTINGS
+    assert opened.config == run.config == SETTINGS
     assert opened.recorded("evaluated") == []
     assert opened.checkpoint.parent.is_dir()
 

@@ -10,7 +10,7 @@ from natdeploy.api.searching.presets import Preset
 from natdeploy.core.ranges import NonNegative, Positive, check_ranges
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
-from natdeploy.io.run_settings import parse_settings
+from natdeploy.io.run_config import parse_config
 from natdeploy.search.problem import SearchGoal
 
 
@@ -69,32 +69,32 @@ class SearchPlan:
         """How many of these train the largest network alone: pretrained weights have that behind them."""
         return 0 if self.weights else min(self.effort.largest_only_epochs, self.first_epochs)
 
-    def to_settings(self) -> dict[str, Any]:
+    def to_config(self) -> dict[str, Any]:
         """Return what `run.toml` holds."""
-        settings = dataclasses.asdict(self)
-        goal, effort = settings.pop("goal"), settings.pop("effort")
-        return {"search": settings, "goal": goal, "effort": effort}
+        config = dataclasses.asdict(self)
+        goal, effort = config.pop("goal"), config.pop("effort")
+        return {"search": config, "goal": goal, "effort": effort}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], source: str) -> SearchPlan:
-        """Read what `to_settings` returned.
+    def from_config(cls, config: Mapping[str, Any], source: str) -> SearchPlan:
+        """Read what `to_config` returned.
 
         Raises:
             InputError: A key is missing, unknown or of the wrong type; the message names it.
         """
-        if "surrogate_search" in settings:
+        if "surrogate_search" in config:
             msg = f"{source}: is a search without training; it is complete, and holds no supernet"
             hint = (
                 "an architecture of its front gets weights by natdeploy extract SUBNET --supernet NAME --weights FILE; "
                 "for other targets search anew with --accuracy"
             )
             raise InputError(msg, hint=hint)
-        if "reselection" in settings:
+        if "reselection" in config:
             msg = f"{source}: was selected from the archive of another run, and holds no supernet"
             raise InputError(msg, hint="name the run that it was selected from: its path is under [reselection]")
-        return parse_settings(
+        return parse_config(
             cls,
-            lambda: {**settings["search"], "goal": settings["goal"], "effort": settings["effort"]},
+            lambda: {**config["search"], "goal": config["goal"], "effort": config["effort"]},
             source,
             "a search",
         )

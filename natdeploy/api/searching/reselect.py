@@ -69,7 +69,7 @@ def search_from(
         prefer=prefer,
     )
     source = RunFolder.open(run)
-    plan = SearchPlan.from_settings(source.settings, str(run / "run.toml"))
+    plan = SearchPlan.from_config(source.config, str(run / "run.toml"))
     for device in goal.all_devices:
         find_device(device)
     # A bad run or name is refused before this is imported, since torch takes seconds.
@@ -79,18 +79,18 @@ def search_from(
     archive = read_archive(source, plan)
     classes = len(load_classes(plan.data, reporter=context.reporter))
     problem = build_problem(goal, plan.space, classes, seed=plan.seed, context=context)
-    path, settings = output or default_run_path(context.clock.now(), plan.seed), _settings(problem, plan, run)
+    path, config = output or default_run_path(context.clock.now(), plan.seed), _make_config(problem, plan, run)
     selector = Selector(
         problem=problem,
         archive=_restrict(archive, plan.space, problem.space),
-        run=RunFolder(path, settings),
+        run=RunFolder(path, config),
         seed=plan.seed,
         context=context,
     )
     for limits_ms in goal.selections:
         rank_feasible(selector.candidates(selector.front), limits_ms, goal.limits)
     evaluator = load_evaluator(source, plan, context)
-    selector = dataclasses.replace(selector, run=RunFolder.create(path, settings))
+    selector = dataclasses.replace(selector, run=RunFolder.create(path, config))
     summary = Summary(
         title=f"Selection from the archive of {run.name}",
         note=f"{plan.supernet} on {plan.data}, seed {plan.seed}. Nothing was trained. Top-1 of archive and front is on "
@@ -110,7 +110,7 @@ def search_from(
     return result
 
 
-def _settings(problem: SearchProblem, plan: SearchPlan, source: Path) -> dict[str, Any]:
+def _make_config(problem: SearchProblem, plan: SearchPlan, source: Path) -> dict[str, Any]:
     reselection = {
         "from": str(source.resolve()),
         "resolutions": list(problem.space.resolutions),

@@ -113,7 +113,7 @@ def search(
         alias=str(Path("subnet.json").resolve()) if output is None else "",
     )
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
-    run = RunFolder.create(output or default_run_path(context.clock.now(), seed), plan.to_settings())
+    run = RunFolder.create(output or default_run_path(context.clock.now(), seed), plan.to_config())
     write_tables(run, problem)
     run.start()
     return _run(run, plan, problem, task, context)
@@ -129,7 +129,7 @@ def resume(path: Path, *, context: Context | None = None) -> SearchResult:
     """
     context = context or Context()
     run = RunFolder.open(path)
-    plan = SearchPlan.from_settings(run.settings, str(path / "run.toml"))
+    plan = SearchPlan.from_config(run.config, str(path / "run.toml"))
     from natdeploy.io.datasets import load_task
 
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
@@ -145,7 +145,7 @@ def report(path: Path, *, context: Context | None = None) -> SearchResult:
         InputError: `path` is not a run folder, or the search in it has not ended.
     """
     run = RunFolder.open(path)
-    SearchPlan.from_settings(run.settings, str(path / "run.toml"))
+    SearchPlan.from_config(run.config, str(path / "run.toml"))
     if not run.recorded("finished"):
         msg = f"{path}: the search has not ended"
         raise InputError(msg, hint=f"continue it with: natdeploy search --resume {path}")

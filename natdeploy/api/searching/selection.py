@@ -118,7 +118,7 @@ class Selector:
         # Only a search with training leaves a run that can be selected from again.
         hint = (
             f"the run is kept: natdeploy extract {self.run.path} --target-latency TARGET"
-            if "search" in self.run.settings
+            if "search" in self.run.config
             else "search again with a larger --target-latency"
         )
         raise TargetUnreachableError(msg, hint=hint)

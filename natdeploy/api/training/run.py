@@ -17,7 +17,7 @@ from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import decode, sample
 from natdeploy.errors import InterruptedWorkError
 from natdeploy.io.datasets import load_task
-from natdeploy.io.run_settings import parse_settings
+from natdeploy.io.run_config import parse_config
 from natdeploy.io.runs import RunFolder
 from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.data import Task, joined
@@ -60,7 +60,7 @@ def resume(path: Path, mode: TrainingMode, *, group: ProcessGroup, context: Cont
     """
     context = context_of(group, context)
     run = RunFolder.open(path)
-    plan = parse_settings(TrainingPlan, lambda: run.settings[mode.command], str(path / "run.toml"), mode.stage)
+    plan = parse_config(TrainingPlan, lambda: run.config[mode.command], str(path / "run.toml"), mode.stage)
     task = _task(plan, group, context)
     return _Training(run=run, plan=plan, mode=mode, task=task, group=group, context=context).done()
 

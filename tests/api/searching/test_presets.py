@@ -95,14 +95,14 @@ def test_a_preset_is_read_back_from_a_run(name: str) -> None:
         seed=0,
         threads=1,
     )
-    assert SearchPlan.from_settings(plan.to_settings(), "run.toml") == plan
+    assert SearchPlan.from_config(plan.to_config(), "run.toml") == plan
 
 
 def test_a_run_of_an_earlier_version_is_refused() -> None:
     """Settings that are not nested, as they once were, are refused in one sentence that says what to do."""
     plan = {"supernet": "starter", "preset": "quick", "seed": 0, "threads": 1}
     with pytest.raises(InputError, match=r"run.toml: not the settings of a search: ") as refused:
-        SearchPlan.from_settings({"search": plan, "effort": {"warmup_epochs": 8, "batch": 32}}, "run.toml")
+        SearchPlan.from_config({"search": plan, "effort": {"warmup_epochs": 8, "batch": 32}}, "run.toml")
     assert "runs of an earlier natdeploy cannot be resumed: start a new one" in str(refused.value.hint)
 
 

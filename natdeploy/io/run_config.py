@@ -1,4 +1,4 @@
-"""Reads the settings of a run as a plan."""
+"""Reads the config of a run as a plan."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Plan = TypeVar("Plan")
 _HINT = "runs of an earlier natdeploy cannot be resumed: start a new one"
 
 
-def parse_settings(plan: type[Plan], values: Callable[[], Mapping[str, Any]], source: str, work: str) -> Plan:
-    """Read a plan from the settings of a run.
+def parse_config(plan: type[Plan], values: Callable[[], Mapping[str, Any]], source: str, work: str) -> Plan:
+    """Read a plan from the config of a run.
 
     Args:
         plan: Dataclass that is read; its fields may be dataclasses too.
-        values: Takes the plan's values out of the settings.
+        values: Takes the plan's values out of the config.
         source: File that they are from.
-        work: What they should be the settings of.
+        work: The work that the config should describe.
 
     Raises:
         InputError: A section is missing, or a key is missing, unknown, of the wrong type or out of range. The message
