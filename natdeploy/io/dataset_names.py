@@ -1,4 +1,4 @@
-"""What a data set is called by, told without opening it: importing torch for that would take seconds."""
+"""Resolves the name of a data set without opening it. Opening it would import torch, which takes seconds."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ DIGITS = "digits"
 
 
 def resolve_dataset(data: str) -> str:
-    """Return the name of a known data set, or the absolute path of a folder, which holds in any current folder.
+    """Return the name of a known data set, or a folder's absolute path, which is valid in any current folder.
 
     Raises:
-        InputError: `data` is neither a known name nor a folder; the hint names the nearest.
+        InputError: `data` is neither a known name nor a folder. The hint names the most similar name.
     """
     if data == DIGITS or data in PUBLISHED:
         return data

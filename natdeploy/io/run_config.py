@@ -19,10 +19,10 @@ def parse_config(plan: type[Plan], values: Callable[[], Mapping[str, Any]], sour
     """Read a plan from the config of a run.
 
     Args:
-        plan: Dataclass that is read; its fields may be dataclasses too.
-        values: Takes the plan's values out of the config.
-        source: File that they are from.
-        work: The work that the config should describe.
+        plan: Dataclass of the plan. Its fields may be dataclasses, too.
+        values: Extracts the plan's values from the config.
+        source: File of the config, used in messages.
+        work: Kind of work that the config must describe, used in messages.
 
     Raises:
         InputError: A section is missing, or a key is missing, unknown, of the wrong type or out of range. The message

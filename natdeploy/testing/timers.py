@@ -1,4 +1,4 @@
-"""What every timer of model files must do: subclass `ModelTimerContract` and override its first two fixtures."""
+"""Contract suite for timers of model files: subclass `ModelTimerContract` and override its first two fixtures."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ class Model:
 class ModelTimerContract:
     """Tests of a timer, with a small and a large network that an exporter writes for it.
 
-    Give it as few rounds as it takes: nothing here hangs on how exact a latency is, only on which is the larger.
+    Use a timer with as few rounds as possible: the tests compare which latency is larger, not how exact it is.
     """
 
     @pytest.fixture(scope="class")
     @classmethod
     def timer(cls) -> ModelTimer:
-        """Return the timer to be tested."""
+        """Return the timer to test."""
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
     @classmethod
     def exporter(cls) -> Exporter:
-        """Return an exporter that writes files for it."""
+        """Return an exporter that writes files for the timer."""
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
     @classmethod
     def models(cls, exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Model]:
-        """Write the files: the second network has about forty times the multiply-adds of the first."""
+        """Write the files. The second network has about forty times the multiply-adds of the first."""
         files = ModelFiles(exporter, tmp_path_factory.mktemp("models"), seed=0)
         small, large = (
             walk(SPACES["starter"], uniform(SPACES["starter"], width=0.5, **choices), 10)
@@ -61,11 +61,11 @@ class ModelTimerContract:
         return Model(path=files.path(small), layers=small), Model(path=files.path(large), layers=large)
 
     def test_suffix_is_that_of_the_files(self, timer: ModelTimer, exporter: Exporter) -> None:
-        """The suffix names the files that the timer takes."""
+        """The files that the timer takes have its suffix."""
         assert timer.suffix == exporter.suffix
 
     def test_version_and_fingerprint_stay(self, timer: ModelTimer) -> None:
-        """Version and fingerprint are one line each, the same whenever asked; the fingerprint holds the version."""
+        """Version and fingerprint are one line each and do not change. The fingerprint contains the version."""
         version, fingerprint = timer.version(), timer.fingerprint()
         assert version.strip()
         assert version in fingerprint
@@ -73,13 +73,13 @@ class ModelTimerContract:
         assert (timer.version(), timer.fingerprint()) == (version, fingerprint)
 
     def test_conditions_and_protocol_fit_a_table(self, timer: ModelTimer) -> None:
-        """Both are plain values by name, as the header of a latency table takes them."""
+        """Both map names to plain values, as the header of a latency table requires."""
         for values in (timer.conditions(), timer.protocol()):
             assert values
             assert json.loads(json.dumps(values, allow_nan=False)) == values
 
     def test_less_effort_is_never_more(self, timer: ModelTimer, models: tuple[Model, Model]) -> None:
-        """With less effort no number of the protocol grows and fewer runs are made, on the same device and runtime."""
+        """With less effort, no number of the protocol grows and fewer runs are made, on the same device and runtime."""
         before = timer.protocol()
         less = timer.with_effort(0.25)
         assert type(less) is type(timer)
@@ -90,7 +90,7 @@ class ModelTimerContract:
         assert 0 < quick.runs < usual.runs
 
     def test_latencies_belong_to_their_files(self, timer: ModelTimer, models: tuple[Model, Model]) -> None:
-        """Each file gets its own latency, in the order of the files, however often it is named."""
+        """Each file gets its own latency, in the order of the files, even if it is listed twice."""
         small, large = (model.path for model in models)
         first, second, third = timer.time([large, small, small], seed=0)
         assert 0 < max(second.median_ms, third.median_ms) < first.median_ms
@@ -99,11 +99,11 @@ class ModelTimerContract:
             assert stats.runs > 0
 
     def test_no_file_has_no_latency(self, timer: ModelTimer) -> None:
-        """Of no file nothing is told, and nothing fails."""
+        """An empty list of files gives an empty result without an error."""
         assert timer.time([], seed=0) == []
 
     def test_operators_tell_the_layers_apart(self, timer: ModelTimer, models: tuple[Model, Model]) -> None:
-        """Every file gets its own operators, whose times are shared out among all of its layers; or none are told."""
+        """Each file gets its own operators, whose times are assigned to all of its layers; or there are none."""
         paths = [model.path for model in models]
         if not timer.tells_operators:
             with pytest.raises(InputError, match=r"does not tell how long each (operator|layer)"):
@@ -126,7 +126,7 @@ class ModelTimerContract:
     def test_a_file_that_is_no_model_is_refused(
         self, timer: ModelTimer, models: tuple[Model, Model], tmp_path: Path
     ) -> None:
-        """It is bad input, not a lost device; what is timed next has its latency."""
+        """A bad file is bad input, not a lost device, and the next file is timed normally."""
         damaged = tmp_path / f"damaged{timer.suffix}"
         damaged.write_bytes(b"not a model\n" * 20)
         with pytest.raises(InputError):
@@ -136,7 +136,7 @@ class ModelTimerContract:
     def test_files_are_left_as_they_were(
         self, timer: ModelTimer, models: tuple[Model, Model], capfd: pytest.CaptureFixture[str]
     ) -> None:
-        """Timing neither changes a file nor leaves one beside it, and prints nothing, not even from below Python."""
+        """Timing changes no file, leaves no new file and prints nothing, not even from native code."""
         path = models[0].path
         content, beside = path.read_bytes(), sorted(path.parent.iterdir())
         capfd.readouterr()

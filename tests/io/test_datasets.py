@@ -192,7 +192,7 @@ def test_fewer_than_two_classes_are_refused(tmp_path, counts):
     """An empty folder, and one of a single class, are refused with the layout that is expected."""
     make_folder(tmp_path, counts)
     (tmp_path / ".hidden").mkdir()
-    with pytest.raises(InputError, match=f"at least two classes, has {len(counts)}") as caught:
+    with pytest.raises(InputError, match=f"at least two classes, but contains {len(counts)}") as caught:
         load_task(str(tmp_path), 16)
     assert "FOLDER/train/CLASS/IMAGE" in caught.value.hint
 
