@@ -1,11 +1,11 @@
-"""Rows of a latency table from measurements of whole networks alone.
+"""Fitting the rows of a latency table to measurements of whole networks alone.
 
-Every network's latency is the sum of its layers'. A prior gives each layer a first figure: non-negative factors for
-its operators, their memory traffic and their arithmetic by kind (the roofline model's terms), fitted to the same
-measurements. Rows then differ from the prior by a ratio; ratios of one kind of layer at different sizes, and of
-different kinds at one size, are alike, which is a ridge with a covariance (kriging; Rasmussen and Williams,
-Gaussian Processes for Machine Learning, 2006, section 2.1). So a row that few networks or none hold gets what its
-relatives say. The ridge's strength is chosen on held-out networks.
+The latency of a network is the sum of the latencies of its layers. A prior gives each layer a first value. It is made
+of non-negative factors for its operators, their memory traffic and their arithmetic by kind (the terms of the roofline
+model), which are fitted to the same measurements. Rows then differ from the prior by a ratio. The ratios of one kind of
+layer at different sizes are alike, and so are those of different kinds at one size. This is a ridge with a covariance
+(kriging; Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, section 2.1), so a row that few or no
+networks contain follows similar rows. The strength of the ridge is chosen on held-out networks.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.latency_correction import make_fold_masks
+from natdeploy.core.layer_counts import count_layers
 from natdeploy.core.layers import Layer
 from natdeploy.errors import InputError
 from natdeploy.profilers.roofline import list_operators
@@ -35,14 +36,14 @@ _LEAST_FACTOR = 1e-4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Fitted:
-    """Rows that whole networks were explained by.
+class FittedRows:
+    """Rows that were fitted to whole networks.
 
     Args:
-        rows: Statistics by layer; `runs` is the number of networks that hold the layer.
-        predicted_ms: What a fit that did not see each network predicts of it.
+        rows: Statistics by layer; `runs` is the number of networks that contain the layer.
+        predicted_ms: Latency of each network, predicted by a fit that did not see it.
         strength: Strength of the ridge that predicted best.
-        unseen: Layers that no network holds: their rows rest on the prior and on layers like them.
+        unseen: Layers that no network contains: their rows follow the prior and similar rows.
     """
 
     rows: dict[Layer, LatencyStats]
@@ -51,26 +52,26 @@ class Fitted:
     unseen: tuple[Layer, ...]
 
 
-def fit_rows(networks: Sequence[Sequence[Layer]], measured_ms: Sequence[float], wanted: Sequence[Layer]) -> Fitted:
+def fit_rows(networks: Sequence[Sequence[Layer]], measured_ms: Sequence[float], wanted: Sequence[Layer]) -> FittedRows:
     """Fit positive rows for the layers of `networks` and for those `wanted`, by least squares on relative errors.
 
     Args:
         networks: Layers of each network.
-        measured_ms: Its latency.
-        wanted: Layers that shall have a row, whether a network holds them or not.
+        measured_ms: Latency of each network.
+        wanted: Layers that must get a row, whether a network contains them or not.
 
     Raises:
         InputError: There are fewer than 20 networks.
     """
     if len(networks) < MIN_NETWORKS:
-        msg = f"{len(networks)} networks are too few to fit a table: {MIN_NETWORKS} at least"
+        msg = f"{len(networks)} networks are too few to fit a table: at least {MIN_NETWORKS} are needed"
         raise InputError(msg)
-    # Two threads that wait for each other are many times slower beside busy neighbours.
+    # On a busy machine, two threads that wait for each other are many times slower than one.
     with threadpool_limits(1, user_api="blas"):
         return _fit_rows(networks, measured_ms, wanted)
 
 
-def _fit_rows(networks: Sequence[Sequence[Layer]], measured_ms: Sequence[float], wanted: Sequence[Layer]) -> Fitted:
+def _fit_rows(networks: Sequence[Sequence[Layer]], measured_ms: Sequence[float], wanted: Sequence[Layer]) -> FittedRows:
     layers = list(dict.fromkeys([*(layer for network in networks for layer in network), *wanted]))
     problem = _Problem(layers, networks, np.asarray(measured_ms, dtype=np.float64))
     held_out = np.empty((len(_STRENGTHS), len(networks)))
@@ -81,7 +82,7 @@ def _fit_rows(networks: Sequence[Sequence[Layer]], measured_ms: Sequence[float],
     best = int(np.argmin(errors))
     row_ms = problem.solve(np.ones(len(networks), dtype=bool), [_STRENGTHS[best]])[0]
     seen = np.asarray((problem.counts > 0).sum(axis=0)).ravel()
-    return Fitted(
+    return FittedRows(
         rows={layer: _stats(value, runs) for layer, value, runs in zip(layers, row_ms, seen, strict=True)},
         predicted_ms=held_out[best],
         strength=_STRENGTHS[best],
@@ -93,14 +94,14 @@ class _Problem:
     """The measurements as linear equations in the rows.
 
     Args:
-        layers: Layers that get a row, `m` of them.
-        networks: Layers of each of `n` networks.
-        measured: Their latency in ms.
+        layers: The `m` layers that get a row.
+        networks: The layers of each of `n` networks.
+        measured: Latency of each network, in ms.
     """
 
     def __init__(self, layers: Sequence[Layer], networks: Sequence[Sequence[Layer]], measured: Values) -> None:
         self.measured = measured
-        self.counts = _counts(layers, networks)
+        self.counts = sparse.csr_array(count_layers(networks, layers))
         self._relative = sparse.diags_array(1 / measured) @ self.counts
         self._features = _features(layers)
         covariance = _covariance(layers)
@@ -108,7 +109,7 @@ class _Problem:
         self._precision = linalg.cho_solve((self._root, True), np.eye(len(layers)))
 
     def solve(self, kept: NDArray[np.bool_], strengths: Sequence[float]) -> list[Values]:
-        """Return the `m` rows in ms that the `kept` networks ask for, for each strength of the ridge."""
+        """Return the `m` rows, in ms, that fit the `kept` networks best, for each strength of the ridge."""
         design = self._relative[kept]
         prior = self._prior(design)
         scaled = design @ sparse.diags_array(prior)
@@ -125,7 +126,7 @@ class _Problem:
         return found
 
     def _prior(self, design: sparse.csr_array) -> Values:
-        """Return the rows, in ms, by factors that all layers share."""
+        """Return the prior of the rows, in ms, from factors that all layers share."""
         shares = design @ self._features
         scale = shares.mean(axis=0)
         scale[scale == 0] = 1.0
@@ -134,7 +135,7 @@ class _Problem:
         return prior
 
     def _bounded(self, gram: Values, wanted: Values, strength: float, start: Values) -> Values:
-        """Return the ratios of the least squares that have no ratio below the least, a quadratic with bounds."""
+        """Return the least-squares ratios under a lower bound: a quadratic program with bounds."""
         hessian = gram + strength**2 * self._precision
         slope = wanted + strength**2 * self._precision.sum(axis=1)
         result = optimize.minimize(
@@ -149,17 +150,8 @@ class _Problem:
         return ratio
 
 
-def _counts(layers: Sequence[Layer], networks: Sequence[Sequence[Layer]]) -> sparse.csr_array:
-    """Return how often each of `n` networks holds each of `m` layers, an `n x m` array."""
-    place = {layer: number for number, layer in enumerate(layers)}
-    columns = [place[layer] for network in networks for layer in network]
-    rows = np.repeat(np.arange(len(networks)), [len(network) for network in networks])
-    shape = (len(networks), len(layers))
-    return sparse.csr_array((np.ones(len(columns)), (rows, columns)), shape=shape)
-
-
 def _features(layers: Sequence[Layer]) -> Values:
-    """Return of each layer its operators, the numbers that they move, and their multiply-adds by kind."""
+    """Return for each layer its operators, the elements that they read and write, and their multiply-adds by kind."""
     launched = [list_operators(layer) for layer in layers]
     kinds = sorted({operator.kind for each in launched for operator in each})
     columns = [[len(each) for each in launched], [sum(operator.elements for operator in each) for each in launched]]

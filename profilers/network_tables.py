@@ -21,7 +21,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.core.table_errors import compute_errors
 from natdeploy.errors import InputError
 from natdeploy.ports import Clock, Reporter
-from natdeploy.profilers.fitting import MIN_NETWORKS, Fitted, fit_rows
+from natdeploy.profilers.fitting import MIN_NETWORKS, FittedRows, fit_rows
 from natdeploy.version import __version__
 
 MIN_TO_CALIBRATE = 10
@@ -165,7 +165,7 @@ def _conditions(networks: Networks, causes: LatencyCauses) -> dict[str, Any]:
     }
 
 
-def _fit_conditions(fitted: Fitted, unseen: int) -> dict[str, Any]:
+def _fit_conditions(fitted: FittedRows, unseen: int) -> dict[str, Any]:
     return {"rows_without_measurement": unseen, "ridge": fitted.strength}
 
 

@@ -1,10 +1,10 @@
-"""Correcting the times of single layers by those of whole networks.
+"""Correcting the latencies of single layers by those of whole networks.
 
 A network takes `sum over its layers of prior * (1 + deviation) + cost * weights`: inside a network, layers read their
-weights from farther away than alone. Deviations and cost have Gaussian priors around zero; deviations are alike for
-all layers to begin with, more so for layers of one kernel or of one stage. How far single layers may deviate, and how
-noisy the networks' times are, is what makes these times likeliest (the marginal likelihood; Rasmussen and Williams,
-Gaussian Processes for Machine Learning, 2006, sections 2.2 and 5.4). All is relative to the networks' times.
+weights from farther away than alone. Deviations and cost have Gaussian priors around zero. Deviations of different
+layers are correlated, more strongly for layers of one kernel or of one stage. The marginal likelihood chooses how far
+single layers may deviate and how noisy the networks' latencies are (Rasmussen and Williams, Gaussian Processes for
+Machine Learning, 2006, sections 2.2 and 5.4). Everything is relative to the networks' latencies.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from natdeploy.core.layer_counts import count_layers
 from natdeploy.core.layers import Layer
 
 Values = NDArray[np.float64]
@@ -28,9 +29,9 @@ _LEAST_SHARE = 0.1
 def correct_rows(
     prior_ms: Mapping[Layer, float], networks: Sequence[Sequence[Layer]], measured_ms: Sequence[float]
 ) -> dict[Layer, float]:
-    """Return the times of the layers of `prior_ms`, corrected by what `networks` of such layers were measured to take.
+    """Return the latencies of the layers of `prior_ms`, corrected by measured `networks` of these layers.
 
-    No layer becomes more than ten times as fast as its prior; without networks the prior is returned.
+    No layer becomes more than ten times as fast as its prior. Without networks the prior is returned.
     """
     layers = list(prior_ms)
     prior = np.array([prior_ms[layer] for layer in layers])
@@ -38,7 +39,7 @@ def correct_rows(
     if not networks:
         return dict(prior_ms)
     measured = np.asarray(measured_ms, dtype=np.float64)
-    counts = _counts(layers, networks)
+    counts = count_layers(networks, layers)
     shares = counts * prior / measured[:, None]
     traffic = counts @ weights / measured
     scale = float(traffic.mean())
@@ -48,7 +49,7 @@ def correct_rows(
 
 
 def _likeliest(layers: Sequence[Layer], shares: Values, traffic: Values) -> tuple[Values, float]:
-    """Return deviations and cost, for the likeliest noise and size of details."""
+    """Return deviations and cost for the noise and the spread of single layers with the largest likelihood."""
     details = _detail_covariance(layers)
     residual = 1 - shares.sum(axis=1)
     best = -np.inf
@@ -66,7 +67,7 @@ def _likeliest(layers: Sequence[Layer], shares: Values, traffic: Values) -> tupl
 
 
 def _detail_covariance(layers: Sequence[Layer]) -> Values:
-    """Return how alike the deviations of two layers are: by kernel, by stage, by both, and by being the same."""
+    """Return the covariance of the deviations of two layers: for one kernel, one stage, both, and the same layer."""
     kernel = _alike(layers, lambda layer: (layer.op, layer.kernel))
     stage = _alike(layers, lambda layer: (layer.op, layer.in_size, layer.stride, layer.out_channels))
     return kernel + stage + (kernel * stage + np.eye(len(layers))) / 4
@@ -75,13 +76,3 @@ def _detail_covariance(layers: Sequence[Layer]) -> Values:
 def _alike(layers: Sequence[Layer], key: Callable[[Layer], object]) -> Values:
     keys = [key(layer) for layer in layers]
     return np.array([[float(one == other) for other in keys] for one in keys])
-
-
-def _counts(layers: Sequence[Layer], networks: Sequence[Sequence[Layer]]) -> Values:
-    """Return a `networks x layers` array: how often each network has each layer."""
-    places = {layer: place for place, layer in enumerate(layers)}
-    counts = np.zeros((len(networks), len(layers)))
-    for row, network in zip(counts, networks, strict=True):
-        for layer in network:
-            row[places[layer]] += 1
-    return counts

@@ -18,6 +18,7 @@ import numpy as np
 from natdeploy.core.cost import space_layers
 from natdeploy.core.latency import LatencyStats, LatencyTable, describe_layer
 from natdeploy.core.launch_bound import explain_latency
+from natdeploy.core.layer_counts import count_layers
 from natdeploy.core.layers import BLOCK, STEM, Layer, stem_layers
 from natdeploy.core.space import SPACES, SearchSpace
 
@@ -246,11 +247,8 @@ def _are_sums(table: LatencyTable, networks: Sequence[Sequence[Layer]], measured
         ratio = truth / sums
         if np.abs(ratio / np.median(ratio) - 1).max() < _EXACT:
             return True
-    place = {layer: at for at, layer in enumerate(dict.fromkeys(layer for layers in networks for layer in layers))}
-    counts = np.zeros((len(networks), len(place)))
-    for number, layers in enumerate(networks):
-        np.add.at(counts[number], [place[layer] for layer in layers], 1)
-    design = counts / truth[:, None]
+    distinct = list(dict.fromkeys(layer for layers in networks for layer in layers))
+    design = count_layers(networks, distinct) / truth[:, None]
     solution, _, rank, _ = np.linalg.lstsq(design, np.ones(len(truth)), rcond=None)
     if len(truth) < 1.2 * rank + 2:
         return False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 from collections.abc import Iterator
+
+import filelock
 
 from natdeploy.core.device import Device
 from natdeploy.errors import InputError
@@ -22,22 +23,24 @@ def lock_device(device: Device) -> Iterator[None]:
         InputError: Another job already uses the device. The message names its process.
         OutputError: The lock file cannot be written.
     """
-    place = re.sub(r"[^A-Za-z0-9._-]", "_", f"{device.transport}-{device.address or 'here'}-{device.port or ''}")
-    path = home_folder() / "locks" / f"{place}.lock"
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{device.transport}-{device.address or 'here'}-{device.port or ''}")
+    path = home_folder() / "locks" / f"{name}.lock"
+    # Opening a lock empties its file, so the process that holds it is written into another one.
+    holder = path.with_suffix(".pid")
+    lock = filelock.FileLock(path, timeout=0)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a+", encoding="utf-8")
-    with handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            handle.seek(0)
-            msg = f"{device.name} is busy: process {handle.read().strip() or 'unknown'} measures there"
-            raise InputError(
-                msg,
-                hint="wait for that process to end, because two jobs at a time would distort each other's measurements",
-            ) from error
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
+            lock.acquire()
+        except filelock.Timeout as error:
+            process = holder.read_text(encoding="utf-8") if holder.exists() else "unknown"
+            msg = f"{device.name} is busy: process {process} measures there"
+            hint = "wait for that process to end, because two jobs at a time would distort each other's measurements"
+            raise InputError(msg, hint=hint) from error
+    try:
+        with writing(holder):
+            holder.write_text(str(os.getpid()), encoding="utf-8")
         yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
