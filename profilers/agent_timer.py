@@ -1,4 +1,4 @@
-"""Timing model files on a Linux board that has Python, numpy and the runtime, by the agent that is sent there."""
+"""Timing model files on a Linux board with Python, numpy and the runtime, by an agent that is sent there."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _INSTALL = {"numpy": "numpy", "onnxruntime": "onnxruntime", "ai_edge_litert": "a
 class AgentTimer:
     """Times model files on a board; implements `natdeploy.ports.ModelTimer`.
 
-    The protocol is the one of this machine, run by the same code; the figures are made of the times here.
+    The agent times by the same code as this machine. The statistics are computed here.
 
     Args:
         transport: Connection to the board.
@@ -44,9 +44,9 @@ class AgentTimer:
         threads: Threads of the runtime.
         python: Python on the board.
         timing: How the files are timed.
-        profile_warmup_runs: Runs of each file with the runtime's profiler on that do not count.
-        profile_runs: Runs that count.
-        limit_s: Most seconds for one call.
+        profile_warmup_runs: Warm-up runs of each file with the runtime's profiler on.
+        profile_runs: Runs with the profiler on that count.
+        limit_s: Maximum seconds for one call.
     """
 
     transport: Transport
@@ -60,12 +60,12 @@ class AgentTimer:
 
     @property
     def suffix(self) -> str:
-        """Suffix of the files that it runs."""
+        """Suffix of the files that the runtime runs."""
         return _SUFFIXES[self.runtime]
 
     @property
     def tells_operators(self) -> bool:
-        """Whether the runtime tells how long each operator of a model takes."""
+        """Whether the runtime can time each operator of a model."""
         return self.runtime == "onnxruntime"
 
     def version(self) -> str:
@@ -73,15 +73,15 @@ class AgentTimer:
         return str(self._about["version"])
 
     def fingerprint(self) -> str:
-        """Return what tells the board and its runtime from others as far as latency goes."""
+        """Return what identifies the board and its runtime: everything that latencies depend on."""
         return str(self._about["fingerprint"])
 
     def conditions(self) -> dict[str, Any]:
-        """Return what may change on the board from one measurement to the next."""
+        """Return the conditions on the board that may change from one measurement to the next."""
         return dict(self._ask({"command": "info"}, _INFO_S)[0]["conditions"])
 
     def protocol(self) -> dict[str, Any]:
-        """Return how it times, as plain values."""
+        """Return the settings of the timing, as plain values."""
         profiled = {"profiled_runs": self.profile_runs} if self.tells_operators else {}
         return {**dataclasses.asdict(self.timing), **profiled}
 
@@ -91,7 +91,7 @@ class AgentTimer:
         return dataclasses.replace(self, timing=self.timing.with_effort(effort), profile_runs=runs)
 
     def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
-        """Return the latency of each model file, all of them timed interleaved."""
+        """Return the latency of each model file; all files are timed interleaved."""
         job = {"command": "time", "timing": dataclasses.asdict(self.timing)}
         answers = self._ask({**job, "paths": self._files.upload(paths), "seed": seed}, self.limit_s)
         return [_stats(answer["rounds"], self.timing) for answer in answers]
@@ -127,7 +127,7 @@ class AgentTimer:
         return self._ask({"command": "info"}, _INFO_S)[0]
 
     def _ask(self, job: Mapping[str, Any], timeout_s: float) -> list[dict[str, Any]]:
-        """Have the agent do a job and return its answers, all of them."""
+        """Let the agent do a job, and return all its answers."""
         stdin = json.dumps({**job, "runtime": self.runtime, "threads": self.threads}).encode()
         done = self.transport.run([self.python, self._program], timeout_s=timeout_s, stdin=stdin)
         if done.exit_code == _NO_COMMAND:
@@ -149,7 +149,7 @@ class AgentTimer:
             return MissingRuntimeError(msg, hint=f"on {self.transport.name}: {self.python} -m pip install {package}")
         if answer["error"] == agent.NO_SPACE:
             return self.transport.make_write_error(message, "the results of a measurement")
-        return InputError(f"{self.transport.name}: not a model that {self.runtime} takes there: {message}")
+        return InputError(f"{self.transport.name}: not a model that its {self.runtime} takes: {message}")
 
     def _broken(self, done: Finished) -> NatdeployError:
         told = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.exit_code}"]
@@ -163,7 +163,7 @@ class AgentTimer:
 
 
 def _answers(done: Finished) -> list[dict[str, Any]]:
-    """Return the whole lines of answers; one that is cut short is none."""
+    """Return the answers; a line that is cut short is no answer."""
     lines = done.stdout.split("\n")[:-1]
     return [json.loads(line) for line in lines if line.startswith("{")]
 

@@ -1,4 +1,4 @@
-"""Timing TFLite files on a device by TensorFlow's `benchmark_model`, as on Android phones."""
+"""Timing TFLite files on a device, such as an Android phone, by TensorFlow's `benchmark_model`."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _LEAST_ROUNDS = 3
 class BenchmarkModelTimer:
     """Times TFLite files on a device; implements `natdeploy.ports.ModelTimer`.
 
-    Each file is run by a process of its own in every round, on the fastest cores where the device tells which they
-    are; the order of the rounds is shuffled.
+    In every round each file is run by a process of its own. It runs on the fastest cores, if the device names them.
+    The order within a round is shuffled.
 
     Args:
         transport: Connection to the device.
         threads: Threads.
-        program: Path of benchmark_model, where it lies in an unusual place.
-        rounds: Rounds.
+        program: Path of benchmark_model; None for the usual places.
+        rounds: Number of rounds.
     """
 
     transport: Transport
@@ -46,30 +46,30 @@ class BenchmarkModelTimer:
 
     @property
     def suffix(self) -> str:
-        """Suffix of the files that it runs."""
+        """Suffix of the files that the runtime runs."""
         return ".tflite"
 
     @property
     def tells_operators(self) -> bool:
-        """Whether operator times are used: with XNNPACK they do not tell which layer they belong to."""
+        """Whether operator times are used; with XNNPACK nothing says which layer they belong to."""
         return False
 
     def version(self) -> str:
-        """Return the build of benchmark_model: it knows no version, so it is the hash of the program."""
+        """Return the hash of benchmark_model, which has no version."""
         done = self.transport.run(["sha256sum", self._found], timeout_s=_RUN_S)
         return f"benchmark_model {done.stdout[:12] or 'of unknown build'}"
 
     def fingerprint(self) -> str:
-        """Return what tells the device and its runtime from others as far as latency goes."""
+        """Return what identifies the device and its runtime: everything that latencies depend on."""
         return board_facts.read_fingerprint(self.transport, self.version())
 
     def conditions(self) -> dict[str, Any]:
-        """Return what may change on the device from one measurement to the next, and which cores are used."""
+        """Return the conditions that may change from one measurement to the next, and the cores that are used."""
         mask = {"core_mask": self._mask} if self._mask else {}
         return {**board_facts.read_conditions(self.transport), **mask}
 
     def protocol(self) -> dict[str, Any]:
-        """Return how it times, as plain values."""
+        """Return the settings of the timing, as plain values."""
         return {"rounds": self.rounds, **dataclasses.asdict(self._run)}
 
     def with_effort(self, effort: float) -> BenchmarkModelTimer:
@@ -88,7 +88,7 @@ class BenchmarkModelTimer:
 
     def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:  # noqa: ARG002, the port's
         """Refuse."""
-        msg = f"{self.transport.name}: benchmark_model with XNNPACK does not tell how long each layer takes"
+        msg = f"{self.transport.name}: benchmark_model with XNNPACK cannot time each layer"
         raise InputError(msg)
 
     def _call(self, graph: str) -> RunStats:

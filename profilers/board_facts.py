@@ -1,4 +1,4 @@
-"""What there is to know of a device where nothing but a POSIX shell may be assumed."""
+"""Facts about a device that is known to have a POSIX shell and nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from natdeploy.ports import Transport
 
 _LIMIT_S = 60.0
-# Each fact is a line "key value"; what a device does not have is left out.
+# Each fact is a line "key value"; facts that a device does not have are left out.
 _SCRIPT = r"""
 say() { [ -n "$2" ] && echo "$1 $2"; }
 first() { [ -r "$1" ] && tr -d '\000' <"$1" | head -n 1; }
@@ -34,12 +34,12 @@ exit 0
 
 
 def read_conditions(transport: Transport) -> dict[str, Any]:
-    """Return what may change from one measurement to the next, as `natdeploy.runtimes.agent.read_conditions` does."""
+    """Return the conditions that may change between measurements, as `agent.read_conditions` does."""
     return parse_conditions(_facts(transport))
 
 
 def read_fingerprint(transport: Transport, runtime_version: str) -> str:
-    """Return what tells the device and its runtime from others as far as latency goes."""
+    """Return what identifies the device and its runtime: everything that latencies depend on."""
     facts = dict(reversed(_facts(transport)))
     parts = [facts.get("chip", "unknown chip"), f"{facts.get('cores', '?')} cores", facts.get("machine", "")]
     if "serial" in facts:
@@ -48,9 +48,9 @@ def read_fingerprint(transport: Transport, runtime_version: str) -> str:
 
 
 def find_big_core_mask(transport: Transport, threads: int) -> str | None:
-    """Return the mask for `taskset` of the fastest cores, None where the device does not tell how fast they are.
+    """Return the mask of the fastest cores for `taskset`; None if the device does not name the clocks of its cores.
 
-    Those of the next class join where there are fewer of them than threads.
+    If there are fewer fast cores than threads, the mask has those of the next class too.
     """
     found = {int(key[4:]): int(value) for key, value in _facts(transport) if re.fullmatch(r"core\d+", key)}
     return make_core_mask(found, threads)
@@ -73,7 +73,12 @@ def parse_conditions(facts: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 def make_core_mask(core_khz: dict[int, int], threads: int) -> str | None:
-    """Return the mask of the fastest cores, from the highest clock of each core."""
+    """Return the mask of the fastest cores for `taskset`.
+
+    Args:
+        core_khz: Highest clock of each core, by its number.
+        threads: Number of cores that are needed.
+    """
     if not core_khz:
         return None
     chosen: set[int] = set()

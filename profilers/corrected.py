@@ -1,7 +1,7 @@
-"""The method for runtimes that do not tell what each operator takes: layers alone, corrected by whole networks.
+"""The method for runtimes that cannot time operators: isolated layers, corrected by whole networks.
 
-The networks that correct are spread from nearly the smallest to nearly the largest architecture of a width and
-resolution, and timed in turns with the layers.
+The correcting networks range from almost the smallest to almost the largest architecture of a width and resolution.
+They are timed interleaved with the layers.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ NETWORKS = 12
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CorrectedProfiler:
-    """Profiles layers alone and corrects them by whole networks; implements `natdeploy.ports.Profiler`.
+    """Profiles isolated layers and corrects them by whole networks; implements `natdeploy.ports.Profiler`.
 
     Args:
         timer: The device.
         files: Model files.
         seed: Seed of the networks, images and order.
-        networks: Whole networks for each width and resolution.
+        networks: Number of whole networks for each width and resolution.
     """
 
     timer: ModelTimer
@@ -56,7 +56,7 @@ class CorrectedProfiler:
     def measure(
         self, space: SearchSpace, width: float, resolution: int, references: Sequence[Model]
     ) -> tuple[Rows, list[LatencyStats]]:
-        """Return the rows of all layers of this width and resolution, and the latency of `references` meanwhile."""
+        """Return the rows of all layers of a width and resolution, and the latencies of `references`."""
         layers = list_distinct_layers(space, width, resolution)
         networks = draw_correcting_networks(space, width, resolution, self.networks, seed=self.seed)
         models = [*make_isolated_models(layers), *networks, *references]
@@ -70,9 +70,9 @@ class CorrectedProfiler:
 def draw_correcting_networks(
     space: SearchSpace, width: float, resolution: int, count: int, *, seed: int
 ) -> list[Model]:
-    """Return `count` networks of a width and resolution, from small ones to large ones.
+    """Draw `count` networks of a width and resolution, from small ones to large ones.
 
-    The smallest and the largest are not among them: by those, tables are checked.
+    The smallest and the largest are not among them, because these validate tables.
     """
     rng = np.random.default_rng([seed, resolution])
     place = dataclasses.replace(space, widths=(width,), resolutions=(resolution,))
@@ -82,7 +82,7 @@ def draw_correcting_networks(
 
 
 def correct_rows_by_networks(rows: Rows, networks: Sequence[Model], measured: Sequence[LatencyStats]) -> Rows:
-    """Return `rows` with medians corrected by what `networks` took."""
+    """Return `rows` with medians corrected by the measured latencies of `networks`."""
     medians = {layer: stats.median_ms for layer, stats in rows.items()}
     corrected = correct_rows(medians, networks, [stats.median_ms for stats in measured])
     return {layer: scale_to_median(stats, corrected[layer]) for layer, stats in rows.items()}

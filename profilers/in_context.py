@@ -1,12 +1,12 @@
-"""The in-context method: layers are timed inside whole networks, which contain all of them.
+"""The in-context method: layers are timed inside whole networks.
 
-A layer does not depend on its neighbours' choices, so nine networks of full depth hold every block of a width and
-resolution. The runtime's profile of a network gives each layer's share of the operators' time; the row is that
-share of the time that the network takes without a profiler.
+A layer does not depend on the choices of its neighbours, so nine networks of full depth contain every block of a width
+and resolution. The runtime's profile of a network gives each layer's share of the operators' time. The row of a layer
+is this share of the time that the network takes without a profiler.
 
-The nine networks mix kernels and expand ratios instead of having one of each everywhere. Each then takes about as
-long, and needs about as much of the caches, as a typical architecture, and an error in the time of one network is
-spread over all architectures instead of over those that look like it.
+Each of the nine networks mixes kernels and expand ratios. So each takes about as long as a typical architecture and
+needs about as much of the caches. An error in the latency of one network is then spread over all architectures, not
+only over those that resemble it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class InContextProfiler:
     """Profiles a width and resolution in context; implements `natdeploy.ports.Profiler`.
 
     Args:
-        timer: The device; its runtime tells operator times.
+        timer: The device, whose runtime times operators.
         files: Model files of the networks.
         seed: Seed of images and order.
     """
@@ -52,7 +52,7 @@ class InContextProfiler:
     def measure(
         self, space: SearchSpace, width: float, resolution: int, references: Networks
     ) -> tuple[Rows, list[LatencyStats]]:
-        """Return the rows of all layers of this width and resolution, and the latency of `references` meanwhile."""
+        """Return the rows of all layers of a width and resolution, and the latencies of `references`."""
         networks = make_covering_networks(space, width, resolution)
         paths = [self.files.path(layers) for layers in networks]
         whole = self.timer.time([*paths, *map(self.files.path, references)], seed=self.seed)
@@ -62,10 +62,10 @@ class InContextProfiler:
 
 
 def make_covering_networks(space: SearchSpace, width: float, resolution: int) -> list[tuple[Layer, ...]]:
-    """Return networks of full depth which together hold every layer of this width and resolution.
+    """Return networks of full depth that together contain every layer of this width and resolution.
 
-    There are as many as pairs of kernel and expand ratio; from one network to the next, every slot goes on to the
-    next pair.
+    There is one network for each pair of kernel and expand ratio. From one network to the next, every slot advances to
+    the next pair.
     """
     pairs = [(kernel, expand_ratio) for expand_ratio in space.expand_ratios for kernel in space.kernels]
     networks = []
@@ -83,7 +83,7 @@ def make_covering_networks(space: SearchSpace, width: float, resolution: int) ->
 
 
 def compute_layer_shares(layers: tuple[Layer, ...], profile: ModelProfile) -> dict[str, float]:
-    """Return for each layer's name its share of the operators' time."""
+    """Return the share of the operators' time of each layer, by its name."""
     names = layer_names(layers)
     found = owners(profile.nodes, lambda node: _layer_of(node, set(names)), last=names[-1])
     shares = dict.fromkeys(names, 0.0)
@@ -93,10 +93,10 @@ def compute_layer_shares(layers: tuple[Layer, ...], profile: ModelProfile) -> di
 
 
 def merge_rows(networks: Networks, whole: Sequence[LatencyStats], shares: Sequence[Mapping[str, float]]) -> Rows:
-    """Turn shares into rows: equal layers of one network are averaged, of several networks the median is taken.
+    """Turn shares into rows: the mean over equal layers of a network, then the median over networks.
 
     Raises:
-        InputError: A layer has no share: the runtime counts its operators to those of other layers.
+        InputError: A layer has no share: the runtime counts its operators to other layers.
     """
     found: dict[Layer, list[LatencyStats]] = defaultdict(list)
     for layers, stats, share in zip(networks, whole, shares, strict=True):
@@ -113,7 +113,7 @@ def merge_rows(networks: Networks, whole: Sequence[LatencyStats], shares: Sequen
 
 
 def _layer_of(node: str, known: set[str]) -> str | None:
-    """Return the layer whose module an operator's name begins with: `/stem/..` or `/blocks/blocks.3/..`."""
+    """Return the layer whose module an operator's name starts with: `/stem/..` or `/blocks/blocks.3/..`."""
     scopes = node.strip("/").split("/")[:2]
     return next((scope for scope in scopes if scope in known), None)
 

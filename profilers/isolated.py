@@ -1,7 +1,7 @@
 """The isolated method: each layer is timed in a model of its own.
 
-The model brings an image to the layer's input by a 1x1 convolution, the carrier, whose own time is taken off. The
-layer then finds its weights in the caches, which it seldom does inside a network.
+In this model a 1x1 convolution, the carrier, turns an image into the layer's input. The carrier's own time is
+subtracted. The layer finds its weights in the caches, which it rarely does inside a network.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class IsolatedProfiler:
     def measure(
         self, space: SearchSpace, width: float, resolution: int, references: Sequence[Model]
     ) -> tuple[Rows, list[LatencyStats]]:
-        """Return the rows of all layers of this width and resolution, and the latency of `references` meanwhile."""
+        """Return the rows of all layers of a width and resolution, and the latencies of `references`."""
         layers = list_distinct_layers(space, width, resolution)
         timed = time_models(self.timer, self.files, [*make_isolated_models(layers), *references], seed=self.seed)
         return make_isolated_rows(layers, timed), [timed[layers] for layers in references]
@@ -56,20 +56,20 @@ def list_distinct_layers(space: SearchSpace, width: float, resolution: int) -> l
 
 
 def make_isolated_models(layers: Sequence[Layer]) -> list[Model]:
-    """Return the models of single layers, and those of the carriers alone."""
+    """Return the models of single layers, and the models of their carriers alone."""
     return [model for layer in layers for model in (_carrier(layer), _alone(layer))]
 
 
 def time_models(
     timer: ModelTimer, files: ModelFiles, models: Sequence[Model], *, seed: int
 ) -> dict[Model, LatencyStats]:
-    """Return the latency of each model, all of them timed in turns."""
+    """Return the latency of each model; all models are timed interleaved."""
     distinct = list(dict.fromkeys(models))
     return dict(zip(distinct, timer.time([files.path(model) for model in distinct], seed=seed), strict=True))
 
 
 def make_isolated_rows(layers: Sequence[Layer], timed: Mapping[Model, LatencyStats]) -> Rows:
-    """Return what each layer takes beyond its carrier; one that takes nothing gets the shortest time there is."""
+    """Return the time that each layer takes beyond its carrier, and a shortest time if it takes none."""
     rows = {}
     for layer in layers:
         stats = timed[_alone(layer)]
@@ -78,7 +78,7 @@ def make_isolated_rows(layers: Sequence[Layer], timed: Mapping[Model, LatencySta
 
 
 def scale_to_median(stats: LatencyStats, median_ms: float) -> LatencyStats:
-    """Return `stats` scaled to a median in milliseconds, to the nanosecond."""
+    """Return `stats` scaled to a median in milliseconds, rounded to the nanosecond."""
     figures = dataclasses.asdict(stats.scale(max(median_ms, SHORTEST_MS) / stats.median_ms))
     return LatencyStats(**{name: value if name == "runs" else round(value, 6) for name, value in figures.items()})
 
@@ -88,7 +88,7 @@ def _alone(layer: Layer) -> Model:
 
 
 def _carrier(layer: Layer) -> Model:
-    """Return what comes before a layer in its model; before the stem, which takes images, next to nothing."""
+    """Return the part of a layer's model before the layer. The stem takes images, so its carrier is almost empty."""
     if layer.op == STEM:
         return (_EMPTY,)
     return (Layer(op=STEM, in_size=layer.in_size, in_channels=3, out_channels=layer.in_channels),)

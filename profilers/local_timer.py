@@ -28,11 +28,11 @@ class LocalTimer:
 
     Args:
         runtime: The runtime.
-        threads: Its threads.
+        threads: Threads of the runtime.
         clock: Source of time.
         timing: How the files are timed.
-        profile_warmup_runs: Runs of each file with the runtime's profiler on that do not count.
-        profile_runs: Runs that count.
+        profile_warmup_runs: Warm-up runs of each file with the runtime's profiler on.
+        profile_runs: Runs with the profiler on that count.
     """
 
     runtime: Runtime
@@ -44,12 +44,12 @@ class LocalTimer:
 
     @property
     def suffix(self) -> str:
-        """Suffix of the files that it runs."""
+        """Suffix of the files that the runtime runs."""
         return self.runtime.suffix
 
     @property
     def tells_operators(self) -> bool:
-        """Whether the runtime tells how long each operator of a model takes."""
+        """Whether the runtime can time each operator of a model."""
         return self.runtime.tells_operators
 
     def version(self) -> str:
@@ -57,15 +57,15 @@ class LocalTimer:
         return self.runtime.version()
 
     def fingerprint(self) -> str:
-        """Return what tells this machine and runtime from others as far as latency goes."""
+        """Return what identifies this machine and its runtime: everything that latencies depend on."""
         return agent.make_fingerprint(self.version())
 
     def conditions(self) -> dict[str, Any]:
-        """Return what may change from one measurement to the next."""
+        """Return the conditions that may change from one measurement to the next."""
         return agent.read_conditions()
 
     def protocol(self) -> dict[str, Any]:
-        """Return how it times, as plain values."""
+        """Return the settings of the timing, as plain values."""
         profiled = {"profiled_runs": self.profile_runs} if self.tells_operators else {}
         return {**dataclasses.asdict(self.timing), **profiled}
 
@@ -75,7 +75,7 @@ class LocalTimer:
         return dataclasses.replace(self, timing=self.timing.with_effort(effort), profile_runs=runs)
 
     def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
-        """Return the latency of each model file, all of them timed interleaved."""
+        """Return the latency of each model file; all files are timed interleaved."""
         sessions = [self.runtime.open(path, threads=self.threads) for path in paths]
         calls = [session.prepare(noise_image(session.input_size, seed)) for session in sessions]
         return time_interleaved(calls, clock=self.clock, rng=np.random.default_rng(seed), timing=self.timing)

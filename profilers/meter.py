@@ -13,10 +13,12 @@ from natdeploy.profilers.model_files import ModelFiles
 
 
 class Meter:
-    """Times networks on a device; they get seeded random weights. Implements `natdeploy.ports.NetworkMeter`.
+    """Times networks on a device; implements `natdeploy.ports.NetworkMeter`.
+
+    The networks get seeded random weights.
 
     Args:
-        exporter: Writer of the files that the device runs.
+        exporter: Exporter of the files that the device runs.
         timer: The device.
         seed: Seed of weights, images and order.
     """
@@ -27,7 +29,7 @@ class Meter:
         self._seed = seed
 
     def measure(self, networks: Sequence[tuple[Layer, ...]]) -> list[LatencyStats]:
-        """Return the latency of each network, all of them timed in turns."""
+        """Return the latency of each network; all networks are timed interleaved."""
         with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
             files = ModelFiles(self._exporter, Path(folder), seed=self._seed)
             return self._timer.time([files.path(layers) for layers in networks], seed=self._seed)

@@ -1,4 +1,4 @@
-"""Model files of networks that are only to be timed: seeded weights, each structure exported once."""
+"""Model files of networks that are only timed: with seeded weights, each structure exported once."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from natdeploy.supernet.network import Network, build_network
 from natdeploy.supernet.threads import torch_threads
 
 _SMALL_SIZE = 64
-# Exporters and the number of PyTorch threads belong to the whole process, in which several devices may be measured.
+# Exporters and the number of PyTorch threads belong to the whole process, which may measure several devices at once.
 _EXPORTING = threading.Lock()
 
 
 class ModelFiles:
     """Writes networks as model files.
 
-    An ONNX file of these networks does the same whatever the resolution, so there each structure is exported once,
-    at a small size, and its input is declared anew for the others.
+    The operators in an ONNX file of these networks do not depend on the resolution. So each structure is exported once,
+    at a small size, and copies of the file declare other input sizes.
 
     Args:
-        exporter: Writer of the format that the runtime reads.
-        folder: Where the files go.
+        exporter: Exporter of the format that the runtime reads.
+        folder: Folder of the files.
         seed: Seed of the weights.
     """
 
@@ -58,22 +58,22 @@ class ModelFiles:
         return self._written[layers]
 
     def network(self, layers: tuple[Layer, ...]) -> Network:
-        """Return the network made of `layers`; its weights come from a pass over small images, which is quick."""
+        """Return the network made of `layers`; its random weights are scaled on small images, which is fast."""
         whole = any(layer.op == POOLING for layer in layers)
         size = _SMALL_SIZE if whole else min(layers[0].in_size, _SMALL_SIZE)
         return random_weights(build_network(layers), self._seed, size=size)
 
 
-def declare_size(source: Path, target: Path, size: int) -> None:
-    """Copy the ONNX file of a network whose operators do not depend on the image size, with `size` for its input."""
+def declare_size(source: Path, output_path: Path, size: int) -> None:
+    """Copy an ONNX file whose operators do not depend on the image size, with `size` as the size of its input."""
     onnx = importlib.import_module("onnx")
     model = onnx.load(source)
     dimensions = model.graph.input[0].type.tensor_type.shape.dim
     dimensions[2].dim_value = dimensions[3].dim_value = size
     del model.graph.value_info[:]
-    target.write_bytes(model.SerializeToString())
+    output_path.write_bytes(model.SerializeToString())
 
 
 def _at_size(layers: Sequence[Layer], size: int) -> tuple[Layer, ...]:
-    """Return the key of a structure: its layers, all of one size."""
+    """Return the layers, all of one size: the key of their structure."""
     return tuple(dataclasses.replace(layer, in_size=size) for layer in layers)

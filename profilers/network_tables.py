@@ -1,4 +1,4 @@
-"""Tables that rest on measurements of whole networks: fitted to them alone, or another device's corrected by them."""
+"""Tables from measurements of whole networks: fitted to them alone, or another device's table corrected by them."""
 
 from __future__ import annotations
 
@@ -37,27 +37,27 @@ def fit_table(
     reporter: Reporter,
     clock: Clock,
 ) -> LatencyTable:
-    """Fit a table to whole networks alone.
+    """Fit a table to measurements of whole networks alone.
 
     Args:
-        space: Space that the table shall cover: at each of its resolutions, the widths that were measured there.
-        deployment: What was measured.
+        space: Space to cover. At each of its resolutions the table covers the widths that were measured.
+        deployment: Device and use that were measured.
         networks: Layers of each network.
-        measured_ms: Its latency.
-        reporter: Where warnings go.
+        measured_ms: Latency of each network.
+        reporter: Receives warnings.
         clock: Source of time.
 
     Raises:
-        InputError: There are too few different networks, all have one latency, or a resolution has none.
+        InputError: There are too few different networks, all have the same latency, or a resolution has no network.
     """
     _require_different(networks, measured_ms, MIN_NETWORKS, "fit")
-    wanted = _measured_layers(space, networks)
+    wanted = _list_measured_layers(space, networks)
     fitted = fit_rows(networks, measured_ms, wanted)
     causes = explain_latency(networks, measured_ms)
     unseen = [layer for layer in fitted.unseen if layer in set(wanted)]
     if unseen:
         reporter.warn(
-            f"{len(unseen)} of {len(wanted)} rows are in no measured network: they rest on the prior and on rows alike"
+            f"{len(unseen)} of {len(wanted)} rows are in no measured network: they follow the prior and similar rows"
         )
     lower, upper = compute_conformal_interval(fitted.predicted_ms, measured_ms)
     return LatencyTable(
@@ -84,10 +84,10 @@ def calibrate_table(
 ) -> LatencyTable:
     """Correct another device's table by whole networks measured on `deployment`.
 
-    Its rows stay as they are, in the time of the other device; the correction turns their sums into this device's.
+    The rows stay latencies of the other device. The correction turns their sums into latencies of this device.
 
     Raises:
-        InputError: There are fewer than ten different networks, or all have one latency.
+        InputError: There are fewer than ten different networks, or all have the same latency.
         CoverageError: The source does not cover a network.
     """
     _require_different(networks, measured_ms, MIN_TO_CALIBRATE, "calibrate")
@@ -106,22 +106,22 @@ def calibrate_table(
         conditions=_conditions(networks, causes) | _source_conditions(source, networks),
         validation=checked,
         random_validation=None,
-        latency_correction=_after(source.latency_correction, correction),
+        latency_correction=_compose(source.latency_correction, correction),
     )
 
 
 def _require_different(networks: Networks, measured_ms: Sequence[float], least: int, what: str) -> None:
     different = len(set(networks))
     if different < least:
-        msg = f"{different} different networks are too few to {what} a table: {least} at least"
+        msg = f"{different} different networks are too few to {what} a table: at least {least} are needed"
         raise InputError(msg)
     if min(measured_ms) == max(measured_ms):
         msg = f"all networks have the same latency, {measured_ms[0]:g} ms: they were not measured"
         raise InputError(msg)
 
 
-def _after(first: LatencyCorrection | None, second: LatencyCorrection) -> LatencyCorrection:
-    """Return the one correction of sums that `second`, after `first`, amounts to."""
+def _compose(first: LatencyCorrection | None, second: LatencyCorrection) -> LatencyCorrection:
+    """Return the correction that applies `first` and then `second`."""
     before = CorrectionTerms()
     if first is not None:
         before = CorrectionTerms(alpha_ms=first.alpha_ms, beta=first.beta, gamma_ms=first.gamma_ms)
@@ -133,8 +133,8 @@ def _after(first: LatencyCorrection | None, second: LatencyCorrection) -> Latenc
     )
 
 
-def _measured_layers(space: SearchSpace, networks: Networks) -> list[Layer]:
-    """Return every layer of the widths and resolutions of `space` that were measured, with the measured classifiers.
+def _list_measured_layers(space: SearchSpace, networks: Networks) -> list[Layer]:
+    """Return the layers at all measured widths and resolutions of `space`, with the measured classifiers.
 
     Raises:
         InputError: Nothing was measured at a resolution of the space.

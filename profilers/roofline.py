@@ -1,7 +1,7 @@
-"""Estimating a layer from its device's description, where nothing has been run.
+"""Estimating the latency of layers from a device's description, without running anything.
 
-Every operator of a layer takes as long as its arithmetic or its memory traffic, whichever is longer (the roofline
-model: Williams, Waterman and Patterson, CACM 2009), and the time of its launch. Dense, pointwise and depthwise
+Every operator of a layer takes the time of its arithmetic or of its memory traffic, whichever is longer (the roofline
+model: Williams, Waterman and Patterson, CACM 2009), plus the time of its launch. Dense, pointwise and depthwise
 convolutions reach different shares of the peak rate.
 """
 
@@ -25,13 +25,13 @@ _BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Operator:
-    """One operator that a runtime launches, after fusion of normalization and activation.
+    """One operator that a runtime launches, with normalization and activation fused into it.
 
     Args:
-        kind: `dense`, `pointwise` (1x1 convolutions and linear layers) or `depthwise`: which share of the peak its
-            arithmetic reaches.
+        kind: `dense`, `pointwise` (1x1 convolutions and linear layers) or `depthwise`; it decides which share of the
+            peak rate the operator reaches.
         madds: Multiply-adds.
-        elements: Numbers that it reads and writes: activations and weights.
+        elements: Elements that it reads and writes: activations and weights.
     """
 
     kind: str
@@ -49,7 +49,7 @@ def list_operators(layer: Layer) -> list[Operator]:
 
 
 def estimate_layer(layer: Layer, roofline: Roofline, precision: str) -> LatencyStats:
-    """Estimate the latency of `layer`; no run stands behind it, so all its statistics are the same figure.
+    """Estimate the latency of `layer`. Nothing is run, so all its statistics are the same number.
 
     Raises:
         InputError: The device's description has no peak rate for `precision`.
@@ -73,17 +73,17 @@ def estimate_table(
 ) -> LatencyTable:
     """Estimate every layer of `space` from the device's description; nothing is run.
 
-    The layers of `existing` are estimated again: the description may have changed since.
+    The layers of `existing` are estimated again, because the description may have changed.
 
     Raises:
-        InputError: The description has no figures for this deployment, or `existing` is of another provenance.
+        InputError: The description has no numbers for this deployment, or `existing` is of another provenance.
     """
     if device.roofline is None:
-        msg = f"device {device.name!r} has no [roofline] figures in its description: it can only be measured"
+        msg = f"device {device.name!r} has no [roofline] numbers in its description: it can only be measured"
         raise InputError(msg)
     if deployment.batch != 1 or deployment.threads != device.threads:
         msg = (
-            f"{deployment} cannot be estimated: the figures of {device.name} are for batch 1, threads {device.threads}"
+            f"{deployment} cannot be estimated: the numbers of {device.name} are for batch 1, threads {device.threads}"
         )
         raise InputError(msg)
     require_same_provenance(existing, ESTIMATED)

@@ -1,4 +1,4 @@
-"""Building a latency table: what is missing is measured, then the whole is checked."""
+"""Building a latency table: missing rows are measured, then the table is validated by whole networks."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ def profile_device(
     validate_networks: int = 20,
     budget: Budget | None = None,
 ) -> LatencyTable:
-    """Measure on a device every layer of `space` that `existing` lacks, then whole networks against the sums.
+    """Measure every layer of `space` that `existing` lacks, then validate the table by whole networks.
 
     Args:
         space: Space to cover, at all its widths and resolutions.
-        deployment: What is measured.
+        deployment: Device and use that are measured.
         setup: The device, the exporter of its files, clock, reporter and seed.
-        existing: Table to add to. One of another machine or runtime version is not used, with a warning.
-        journal: File where every finished width and resolution is kept at once, so that the next call goes on
-            behind it; to be deleted when the table is written.
+        existing: Table to add to. A table of another machine or runtime version is ignored, with a warning.
+        journal: File that keeps every finished session, so that the next call continues after it. Delete it when the
+            table is written.
         fresh: Measure everything anew.
-        recheck: Run the whole networks again even where no row is missing.
-        validate_networks: Whole networks to measure whose latency spreads over its range, and half as many random ones
-            besides; with 0 the table has no validation, no correction and no interval.
-        budget: Time that it may take; None for as long as it needs. What it does not reach is warned about by name.
+        recheck: Validate the table again even if no row is missing.
+        validate_networks: Number of whole networks whose latencies spread over the range; half as many random ones are
+            added. With 0 the table has no validation, no correction and no interval.
+        budget: Time that the profile may take; None for as long as it needs. A warning names what it does not reach.
 
     Raises:
         InputError: The deployment cannot be measured layer by layer, or `existing` is of another provenance.
-        DeviceUnreachableError: The device cannot be reached, or not any more; what is measured is in the journal.
+        DeviceUnreachableError: The device cannot be reached, or no longer; what was measured is in the journal.
         MissingRuntimeError: The runtime is not installed.
     """
     _check_deployment(deployment)
@@ -100,7 +100,7 @@ def _finish(
     networks: int,
     budget: Budget | None,
 ) -> LatencyTable:
-    """Bring all sessions to one level and check the sums on whole networks."""
+    """Scale all sessions to the quietest one, and validate the table by whole networks."""
     if not networks:
         return dataclasses.replace(table, rows=merge_sessions(sessions, find_quietest_reference_ms(sessions, None)))
     checked = measure_validation_networks(space, table, networks, setup, budget)
@@ -119,7 +119,9 @@ def _finish(
         f"{checked.unstable} of {len(checked.measured_ms)} networks did not run steadily"
     )
     if checked.noise_percent > _NOISY_PERCENT:
-        setup.reporter.warn("the device did other work during the check: --recheck repeats it without measuring layers")
+        setup.reporter.warn(
+            "the device did other work during the validation: --recheck repeats it without measuring layers"
+        )
     return add_validation(levelled, checked, quietest_ms)
 
 
@@ -131,12 +133,12 @@ def _open_journal(
     try:
         journal = Journal(path)
     except InputError as error:
-        raise InputError(error.message, hint="delete that file: what it held is measured again") from error
+        raise InputError(error.message, hint="delete that file: its content is measured again") from error
     return RowJournal(journal, key=key, reference=reference, fresh=fresh)
 
 
 def _say_how(before: dict[str, Any], setup: ProfilingSetup) -> None:
-    """Say how the device is measured and in what state it is; warn where other work runs on it."""
+    """Say how the device is measured and what state it is in; warn if other work runs on it."""
     protocol = ", ".join(f"{name} {value}" for name, value in setup.timer.protocol().items())
     setup.reporter.info(f"{setup.method} on {setup.timer.fingerprint()}; {protocol}")
     setup.reporter.info("before: " + ", ".join(f"{name} {value}" for name, value in before.items()))
@@ -161,7 +163,7 @@ def _warn_of_places(left_out: Sequence[tuple[float, int]], reporter: Reporter) -
     if left_out:
         named = ", ".join(f"width {width:g} at {resolution}" for width, resolution in sorted(left_out))
         reporter.warn(
-            f"the budget did not reach {named}: they are not in the table; the same command goes on with them"
+            f"the budget did not reach {named}: they are not in the table; the same command continues with them"
         )
 
 
@@ -175,7 +177,7 @@ def _usable(existing: LatencyTable | None, fingerprint: str, reporter: Reporter)
 
 def _check_deployment(deployment: Deployment) -> None:
     if deployment.batch != 1 or (deployment.precision != "fp32" and deployment.runtime != "tensorrt"):
-        msg = f"{deployment} cannot be measured layer by layer: only fp32 and batch 1 can, of TensorRT any precision"
+        msg = f"{deployment} cannot be measured layer by layer: only batch 1 and fp32 can, with TensorRT any precision"
         raise InputError(msg)
 
 

@@ -1,10 +1,9 @@
-"""The timing protocol: how several things are timed so that drift and noise hit all of them alike.
+"""The timing protocol: how several calls are timed so that drift and noise affect all of them alike.
 
-Everything is warmed up, then timed in many short rounds; each round goes through all of them in another order: more
-runs in one burst would not help against drift. The figure is the median of the rounds' medians, over the quietest of
-the rounds alone. What else a machine does only ever adds to a latency, by amounts that depend on how much of the
-caches a network needs, so that sums of layers fit whole networks best when both are taken from quiet moments; on a
-machine that does nothing else all rounds agree.
+Every call is warmed up and then timed in many short rounds. Each round goes through all calls in another order: more
+runs in one burst would not help against drift. The statistics come from the fastest rounds alone. Other work on a
+machine only adds to a latency, by an amount that depends on how much of the caches a network needs. So sums of layers
+fit whole networks best if both come from quiet moments. On an idle machine all rounds agree.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ Times = NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Timing:
-    """How much is run.
+    """Settings of the timing.
 
     Args:
-        warmup_runs: Least runs before anything counts.
-        warmup_s: Least seconds before anything counts.
-        rounds: Rounds.
-        quiet_rounds: How many rounds, the quietest of each thing, its median is taken from.
-        tolerance: How far these may lie apart, relative to the quietest; what lies further apart gets more rounds.
-        max_rounds: Most rounds.
-        round_s: Seconds that each thing gets in a round; short runs are repeated until it is filled.
-        min_runs: Least runs in a round.
-        max_runs: Most runs in a round.
+        warmup_runs: Minimum runs of the warm-up.
+        warmup_s: Minimum seconds of the warm-up.
+        rounds: Number of rounds.
+        quiet_rounds: Number of rounds, the fastest of each call, that its statistics come from.
+        tolerance: Largest relative difference of the medians of these rounds; a call that exceeds it gets more rounds.
+        max_rounds: Maximum number of rounds.
+        round_s: Seconds of each call in a round; a short call is repeated to fill them.
+        min_runs: Minimum runs in a round.
+        max_runs: Maximum runs in a round.
     """
 
     warmup_runs: int = 5
@@ -50,17 +49,17 @@ class Timing:
     max_runs: int = 20
 
     def runs(self, run_s: float) -> int:
-        """Return the runs in a round of something that takes `run_s` seconds."""
+        """Return the number of runs in a round of a call that takes `run_s` seconds."""
         return agent.count_runs_per_round(self, run_s)
 
     def with_effort(self, effort: float) -> Timing:
-        """Return a timing with about `effort` times the rounds, and at least those that a median is taken from."""
+        """Return settings with about `effort` times the rounds, and at least `quiet_rounds` of them."""
         rounds = max(self.quiet_rounds, round(self.rounds * effort))
         return dataclasses.replace(self, rounds=rounds, max_rounds=max(rounds, round(self.max_rounds * effort)))
 
 
 def choose_timing(runtime: str) -> Timing:
-    """Return how much is run with a runtime: less of each model where a profile times ten times as many of them."""
+    """Return the settings for a runtime. A profile of LiteRT times ten times as many models, so each gets less."""
     if runtime == "litert":
         return Timing(warmup_runs=2, warmup_s=0.02, rounds=12, max_rounds=18, min_runs=1)
     return Timing()
@@ -71,16 +70,16 @@ def time_interleaved(
 ) -> list[LatencyStats]:
     """Time each of `calls`, in rounds of shuffled order, with the garbage collector off.
 
-    The first run after a change from another call is not counted: it finds the caches filled with other data.
+    The first run after another call does not count: it finds the caches filled with other data.
     """
     rounds = agent.interleave(calls, seconds=clock.seconds, rng=rng, timing=timing)
     return [summarize(times, timing.quiet_rounds) for times in rounds]
 
 
 def summarize(rounds: Sequence[Times], quiet_rounds: int) -> LatencyStats:
-    """Return the statistics of the `quiet_rounds` rounds with the lowest medians, of times in seconds.
+    """Return the statistics of the `quiet_rounds` rounds with the lowest medians; the times are in seconds.
 
-    What other programs add to the other rounds is not the network's own latency.
+    The other rounds contain the time of other programs, which is not the network's own latency.
     """
     quiet = sorted(rounds, key=lambda times: float(np.median(times)))[:quiet_rounds]
     every = np.concatenate(quiet) * 1e3

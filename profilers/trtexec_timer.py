@@ -1,4 +1,4 @@
-"""Timing engines of TensorRT on a device by its `trtexec`; nothing else is needed there but a shell."""
+"""Timing engines of TensorRT on a device by its `trtexec`, which needs nothing but a shell."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ _ENGINE = ".engine"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrtexecTimer:
-    """Times engines on a device, those of ONNX files built there; implements `natdeploy.ports.ModelTimer`.
+    """Times engines on a device; implements `natdeploy.ports.ModelTimer`.
 
-    A latency is the time that the GPU computes. Each file is run by a process of its own in every round; the order of
-    the rounds is shuffled.
+    The device builds the engines of ONNX files itself. A latency is the time that the GPU computes. In every round each
+    engine is run by a process of its own. The order within a round is shuffled.
 
     Args:
         transport: Connection to the device.
         precision: Lowest precision that layers may use.
-        program: Path of trtexec, where it lies in an unusual place.
+        program: Path of trtexec; None for the usual places.
         engine_run: How an engine is run in a round.
-        rounds: Rounds.
-        quiet_rounds: How many rounds, the quietest of each file, its median is taken from.
-        workspace_mib: Most memory that a layer may use for itself, in MiB.
+        rounds: Number of rounds.
+        quiet_rounds: Number of rounds, the fastest of each file, that its statistics come from.
+        workspace_mib: Maximum memory that a layer may use for itself, in MiB.
     """
 
     transport: Transport
@@ -59,12 +59,12 @@ class TrtexecTimer:
 
     @property
     def suffix(self) -> str:
-        """Suffix of the files that it takes."""
+        """Suffix of the files that engines are built from."""
         return ".onnx"
 
     @property
     def tells_operators(self) -> bool:
-        """Whether the runtime tells how long each operator of a model takes."""
+        """Whether the runtime can time each operator of a model."""
         return True
 
     def version(self) -> str:
@@ -72,15 +72,15 @@ class TrtexecTimer:
         return format_version(self._trtexec.version)
 
     def fingerprint(self) -> str:
-        """Return what tells the device and its TensorRT from others as far as latency goes."""
+        """Return what identifies the device and its TensorRT: everything that latencies depend on."""
         return board_facts.read_fingerprint(self.transport, f"TensorRT {self.version()}")
 
     def conditions(self) -> dict[str, Any]:
-        """Return what may change on the device from one measurement to the next."""
+        """Return the conditions on the device that may change from one measurement to the next."""
         return board_facts.read_conditions(self.transport)
 
     def protocol(self) -> dict[str, Any]:
-        """Return how it times, as plain values."""
+        """Return the settings of the timing, as plain values."""
         own = {"rounds": self.rounds, "quiet_rounds": self.quiet_rounds, "workspace_mib": self.workspace_mib}
         return {**own, **dataclasses.asdict(self.engine_run), "flags": sorted(self._trtexec.flags.known)}
 
@@ -118,7 +118,7 @@ class TrtexecTimer:
         return make_operator_profile(read_profile(trtexec.read(_PROFILE)), infos)
 
     def _engines(self, paths: Sequence[Path]) -> list[str]:
-        """Build an engine of each file, once, and remove those that are not needed any more."""
+        """Build an engine of each file, once, and remove the engines that are no longer needed."""
         models = self._files.upload(paths)
         for model in set(self._built) - set(models):
             self.transport.run(["rm", "-f", "--", self._built.pop(model)], timeout_s=RUN_S)

@@ -1,4 +1,4 @@
-"""Choosing the whole networks that a table's sums are checked on."""
+"""Choosing the whole networks that validate a table."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _CANDIDATES = 2000
 def choose_spread_networks(
     space: SearchSpace, table: LatencyTable, count: int, rng: np.random.Generator
 ) -> list[tuple[Layer, ...]]:
-    """Choose networks whose predicted latency spreads evenly from the smallest to the largest of `space`.
+    """Choose `count` networks whose predicted latencies spread evenly over the range of `space`.
 
-    Their classifiers have the counts of classes that are profiled.
+    Their classifiers have the numbers of classes that are profiled.
     """
     candidates = np.concatenate(
         [genotype.sample(space, _CANDIDATES, rng), draw_leaning_genotypes(space, _CANDIDATES, rng)]
@@ -36,16 +36,17 @@ def choose_spread_networks(
 
 
 def draw_random_networks(space: SearchSpace, count: int, rng: np.random.Generator) -> list[tuple[Layer, ...]]:
-    """Draw plainly random networks of `space`."""
+    """Draw `count` random networks of `space`."""
     rows = genotype.sample(space, count, rng)
     classes = rng.choice(CLASSIFIER_COUNTS, size=count).tolist()
     return [walk(space, genotype.decode(space, row), number) for row, number in zip(rows, classes, strict=True)]
 
 
 def draw_leaning_genotypes(space: SearchSpace, count: int, rng: np.random.Generator) -> Population:
-    """Draw `count` genotypes that lean to small or to large choices, each row by its own degree, both ends included.
+    """Draw `count` genotypes that lean towards small or large choices; the degree rises evenly from row to row.
 
-    Uniform samples crowd around the middle of the range of latency.
+    Uniform samples would crowd around the middle of the range of latency. The first row is the smallest architecture,
+    the last the largest.
     """
     degree = np.linspace(0.0, 1.0, count)[:, None]
     shape = (count, len(space.stages), space.max_depth)
@@ -70,6 +71,6 @@ def _evenly(predicted: Values, count: int) -> list[int]:
 
 
 def _lean(degree: Values, choices: int, shape: tuple[int, int], rng: np.random.Generator) -> Population:
-    """Draw indices below `choices`, binomial around `degree` times the last one."""
+    """Draw indices below `choices` from a binomial distribution with mean `degree` times the last index."""
     drawn: Population = rng.binomial(choices - 1, np.broadcast_to(degree, shape))
     return drawn

@@ -1,4 +1,4 @@
-"""Whole networks that are really run to tell how far a table's sums are from them."""
+"""Running whole networks to validate a table: its correction, its errors and its interval."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class ValidationRun:
     """Whole networks that were run.
 
     Args:
-        spread: Those whose predicted latency spreads evenly over its range.
-        random: Plainly random ones.
-        measured_ms: Median latency of each, those of `spread` first.
-        reference_latency_ms: Level of the device meanwhile.
-        noise_percent: Median difference of two timings of one network, in turns with all others.
-        unstable: How many have runs that differ by more than 5 % between the tenth and the ninetieth percentile.
+        spread: Networks whose predicted latencies spread evenly over the range.
+        random: Random networks.
+        measured_ms: Median latency of each network, those of `spread` first.
+        reference_latency_ms: Latency of the reference networks in this session.
+        noise_percent: Median difference of two interleaved timings of one network.
+        unstable: Number of networks whose 10th and 90th percentiles differ by more than 5 %.
     """
 
     spread: Networks
@@ -50,9 +50,10 @@ class ValidationRun:
 def measure_validation_networks(
     space: SearchSpace, table: LatencyTable, count: int, setup: ProfilingSetup, budget: Budget | None
 ) -> ValidationRun:
-    """Measure `count` networks whose latency by `table` spreads evenly over its range, and half as many random ones.
+    """Measure `count` networks that spread evenly over the range of predicted latency, and half as many random ones.
 
-    They are of `space` and of the other known spaces that the table covers: it has one correction for all of them.
+    They are of `space` and of the other known spaces that the table covers, because the table has one correction for
+    all of them.
     """
     rng = np.random.default_rng(setup.seed)
     spaces = find_covered_spaces(table, space)
@@ -65,7 +66,7 @@ def measure_validation_networks(
     runs = sum(len(group) + len(_choose_repeated(group, len(spaces))) for group in groups) + len(references)
     effort = 1.0 if budget is None else budget.choose_check_effort(runs, _count_networks_a_session(space))
     meter = Meter(exporter=setup.exporter, timer=setup.with_effort(effort).timer, seed=setup.seed)
-    # Each space has its own turn, so that small networks do not run with caches that large ones have just filled.
+    # Each space is timed on its own, so that small networks do not run with caches that large ones have just filled.
     timed = [
         _time_networks(group, references if number == 0 else [], len(spaces), meter)
         for number, group in enumerate(groups)
@@ -92,7 +93,7 @@ class _TimedNetworks:
 def _time_networks(
     networks: Networks, references: Sequence[tuple[Layer, ...]], parts: int, meter: Meter
 ) -> _TimedNetworks:
-    """Time networks in turns with the references, and some of them twice."""
+    """Time networks interleaved with the references, and some of them twice."""
     twice = _choose_repeated(networks, parts)
     found = meter.measure([*networks, *references, *(networks[place] for place in twice)])
     own, rest = found[: len(networks)], found[len(networks) :]
@@ -105,14 +106,14 @@ def _time_networks(
 
 
 def _choose_repeated(networks: Networks, parts: int) -> range:
-    """Return the places of the networks that are timed twice, where these are one of several parts."""
+    """Return the indices of the networks to time twice, if `networks` is one of several parts."""
     return range(0, len(networks), max(1, parts * len(networks) // _REPEATED))
 
 
 def find_covered_spaces(table: LatencyTable, space: SearchSpace) -> list[SearchSpace]:
-    """Return what the table covers of `space`, then of other known spaces at the resolutions that it covers of them.
+    """Return the covered part of `space`, then of the other known spaces.
 
-    A space whose architectures another one of the list has too is left out.
+    A space is left out if another one in the list contains all its architectures.
     """
     found: list[SearchSpace] = []
     own_widths = [dataclasses.replace(space, widths=(width,)) for width in space.widths]
@@ -125,7 +126,7 @@ def find_covered_spaces(table: LatencyTable, space: SearchSpace) -> list[SearchS
 
 
 def find_quietest_reference_ms(sessions: Sequence[MeasurementSession], checked: ValidationRun | None) -> float | None:
-    """Return the lowest level of all sessions, None where none is known."""
+    """Return the lowest reference latency of all sessions; None if none is known."""
     levels = [measured.reference_latency_ms for measured in sessions if measured.reference_latency_ms is not None]
     if checked is not None:
         levels.append(checked.reference_latency_ms)
@@ -133,9 +134,9 @@ def find_quietest_reference_ms(sessions: Sequence[MeasurementSession], checked: 
 
 
 def add_validation(table: LatencyTable, checked: ValidationRun, quietest_ms: float | None) -> LatencyTable:
-    """Return `table` with the correction that whole networks suggest, its errors over them, and the interval.
+    """Return `table` with the correction by whole networks, with its errors over them, and with the interval.
 
-    Errors and interval are of corrections that were fitted without the network in question.
+    The errors and the interval come from held-out networks: each is predicted by a correction that did not see it.
     """
     factor = 1.0 if quietest_ms is None else quietest_ms / checked.reference_latency_ms
     measured = [value * factor for value in checked.measured_ms]

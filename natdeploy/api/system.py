@@ -1,4 +1,4 @@
-"""What is known and installed here: devices, tables, and the state of the machine."""
+"""What is known and installed on this machine: devices, tables, packages and programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from natdeploy.io.table_store import StoredTable, list_tables
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeviceTable:
-    """A latency table of a device; provenance is None and `problem` says why where the file cannot be read."""
+    """A latency table of a device. If its file cannot be read, provenance is None and `problem` says why."""
 
     runtime: str
     precision: str
@@ -33,7 +33,7 @@ class DeviceTable:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeviceState:
-    """A known device and what there is of it.
+    """A known device, whether it can be reached, and its latency tables.
 
     Args:
         name: Name that commands use.
@@ -43,9 +43,9 @@ class DeviceState:
         precision: Default precision.
         threads: Default number of threads.
         transport: How it is reached.
-        state: `reachable`, `unreachable`, `not connected` (nobody has said where it is) or `not checked`.
-        reachable: Whether it can be reached; None where that was not tried.
-        problem: Why it cannot be reached, where that was tried.
+        state: `reachable`, `unreachable`, `not connected` (its address is not known) or `not checked`.
+        reachable: Whether it can be reached; None if that was not tried.
+        problem: Why it cannot be reached; None if it can, or if that was not tried.
         tables: Its latency tables.
     """
 
@@ -64,7 +64,7 @@ class DeviceState:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableState:
-    """A latency table on this machine; `problem` says why it cannot be read."""
+    """A latency table on this machine; `problem` says why it cannot be read, if it cannot."""
 
     device: str
     runtime: str
@@ -108,9 +108,9 @@ def devices(*, check: bool = False) -> tuple[DeviceState, ...]:
     """Return every known device with its state.
 
     Args:
-        check: Ask every device that has an address whether it can be reached, all at once.
+        check: Try to reach every device that has an address, all at the same time.
 
-    A latency table that cannot be read is named with the reason, and hides nothing else.
+    A latency table that cannot be read is listed with the reason; it hides nothing else.
 
     Raises:
         InputError: The user's device file is not valid.
@@ -128,12 +128,12 @@ def devices(*, check: bool = False) -> tuple[DeviceState, ...]:
 
 
 def tables() -> tuple[TableState, ...]:
-    """Return every latency table, the user's own and the packaged ones; one that cannot be read hides no other."""
+    """Return every latency table, the user's own and the packaged ones; those that cannot be read say why."""
     return tuple(map(_table_state, list_tables()))
 
 
 def doctor() -> tuple[Finding, ...]:
-    """Look at what is installed, reachable and broken."""
+    """Check what is installed, what is missing and what is broken."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
     findings = [Finding(what="python", state="ok", detail=python, needed_for="natdeploy")]
     findings += [_package(name, purpose) for name, purpose in _PACKAGES.items()]
@@ -179,7 +179,7 @@ def _devices() -> Finding:
 
 
 def _problem(device: Device) -> str | None:
-    """Return why a device cannot be reached, None where it can."""
+    """Return why a device cannot be reached; None if it can."""
     from natdeploy.runtimes.connect import connect
 
     try:

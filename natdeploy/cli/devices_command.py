@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 @click.command("devices")
-@click.option("--check", is_flag=True, help="Ask every device that has an address whether it can be reached.")
+@click.option("--check", is_flag=True, help="Try to reach every device that has an address.")
 @options.json_option
 def command(check: bool, json: bool) -> None:  # noqa: FBT001
-    """List the known devices: what they are, whether they can be reached, and which latency tables there are."""
+    """List the known devices: what they are, whether they can be reached, and their latency tables."""
     from natdeploy import api
     from natdeploy.api.results import jsonable
 

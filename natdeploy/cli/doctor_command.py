@@ -12,7 +12,7 @@ from natdeploy.version import __version__
 @click.command("doctor")
 @options.json_option
 def command(json: bool) -> None:  # noqa: FBT001
-    """Show what is installed, reachable and broken; exit 1 when something is broken."""
+    """Show what is installed, missing and broken; exit code 1 if something is broken."""
     from natdeploy import api
     from natdeploy.api.results import jsonable
 

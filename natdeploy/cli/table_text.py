@@ -1,4 +1,4 @@
-"""A latency table in words."""
+"""Latency tables as text for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _PROVENANCE = {
     "measured": "measured layer by layer on the device",
-    "imported": "taken over from others, who measured it",
+    "imported": "imported; others measured it",
     "fitted": "fitted to measurements of whole networks",
     "calibrated": "another device's rows, their sums corrected by networks measured here",
     "estimated": "estimated from the device's description: nothing was run",
@@ -21,13 +21,13 @@ _PROVENANCE = {
 
 
 def print_header(result: TableResult) -> None:
-    """Print what a table is of and how far it can be trusted."""
+    """Print what a table was measured on, and its errors."""
     for line in _lines(result):
         print_line(line)
 
 
 def error_text(checked: Validation) -> str:
-    """Return the errors of predictions in words."""
+    """Return the errors of predictions as text."""
     return (
         f"{checked.networks} networks: MAPE {checked.mape_percent:.2f} %, max {checked.max_error_percent:.2f} %, "
         f"within 5 %: {100 * checked.within_5_percent:.0f} %, Spearman {checked.spearman_rho:.3f}, "
@@ -46,18 +46,18 @@ def _lines(result: TableResult) -> Iterator[str]:
         if value is not None:
             yield f"{name}: {value}"
     if table.created:
-        yield f"made {table.created}"
+        yield f"created {table.created}"
     if table.validation is None and table.random_validation is None:
         yield "never compared with a network that was really run"
     if table.validation is not None:
         yield f"error over {error_text(table.validation)}"
     if table.random_validation is not None:
-        yield f"error over plainly random {error_text(table.random_validation)}"
+        yield f"error over random {error_text(table.random_validation)}"
     if table.latency_correction is not None:
         yield from _correction(table.latency_correction)
     yield from _conditions(table.conditions)
     if result.replaced is not None:
-        yield f"the table before: {result.replaced}"
+        yield f"replaced table: {result.replaced}"
     yield f"table: {result.table}"
 
 

@@ -1,4 +1,4 @@
-"""Latency tables: what each layer of a space takes on one deployment, and what follows for whole networks."""
+"""Latency tables: the latency of each layer of a space on one deployment, and predictions for whole networks."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _NAMED = 5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LatencyStats:
-    """Latency of one thing that ran `runs` times, in milliseconds.
+    """Statistics of a latency over `runs` runs, in milliseconds.
 
     Raises:
-        InputError: A figure is negative or not a number, or the median is not positive.
+        InputError: A number is negative or not finite, or the median is not positive.
     """
 
     median_ms: float
@@ -45,22 +45,22 @@ class LatencyStats:
             raise InputError(msg)
 
     def scale(self, factor: float) -> LatencyStats:
-        """Return the statistics of something that takes `factor` times as long."""
+        """Return the statistics times `factor`."""
         times = {name: getattr(self, name) * factor for name in ("median_ms", "p10_ms", "p90_ms", "mean_ms", "std_ms")}
         return LatencyStats(**times, runs=self.runs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Validation:
-    """How far a table's sums are from whole networks that were really run.
+    """Errors of a table's predictions for whole networks that were really run.
 
     Args:
-        networks: Networks measured.
+        networks: Number of measured networks.
         mape_percent: Mean absolute error, relative to the measured latency.
         max_error_percent: Largest absolute error, relative to the measured latency.
         within_5_percent: Share of networks whose error is at most 5 %, between 0 and 1.
-        spearman_rho: Rank correlation of predicted and measured latency, Spearman's.
-        kendall_tau: Rank correlation of predicted and measured latency, Kendall's tau-b.
+        spearman_rho: Spearman's rank correlation of predicted and measured latency.
+        kendall_tau: Kendall's tau-b of predicted and measured latency.
     """
 
     networks: int
@@ -73,7 +73,7 @@ class Validation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LatencyCorrection:
-    """Correction `alpha_ms + beta * sum + gamma_ms * blocks` of a table's sums, and the interval around the result.
+    """The correction `alpha_ms + beta * sum + gamma_ms * blocks` of a table's sums, and the interval around it.
 
     Args:
         alpha_ms: Constant.
@@ -81,8 +81,8 @@ class LatencyCorrection:
         gamma_ms: Time added for each searchable block.
         lower_ratio: Lower end of the interval, relative to the corrected sum.
         upper_ratio: Upper end of the interval, relative to the corrected sum.
-        coverage: Share of networks that the interval's upper end is meant to cover.
-        networks: Networks that the interval was taken from.
+        coverage: Share of networks whose latency is expected below the interval's upper end.
+        networks: Number of networks that the interval comes from.
     """
 
     alpha_ms: float = 0.0
@@ -96,7 +96,7 @@ class LatencyCorrection:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Prediction:
-    """Predicted latency of a network; interval and coverage are None where the table has no interval."""
+    """Predicted latency of a network; interval and coverage are None if the table has no interval."""
 
     latency_ms: float
     lower_ms: float | None
@@ -109,18 +109,18 @@ class LatencyTable:
     """Latency of the layers on one deployment, with its provenance.
 
     Args:
-        deployment: What was measured.
+        deployment: Device, runtime and the way they are used.
         provenance: One of `PROVENANCES`.
-        method: How the rows came about, in a word.
+        method: Name of the method that made the rows.
         rows: Statistics by layer.
-        runtime_version: Version of the runtime; None where nothing was run.
-        fingerprint: Identity of the machine; None where nothing was run.
+        runtime_version: Version of the runtime; None if nothing was run.
+        fingerprint: Identity of the machine; None if nothing was run.
         created: Date and time, ISO 8601, UTC.
-        conditions: Clocks, load, warm-up, rounds and the like, as recorded.
-        validation: Comparison with whole networks; None where there is none.
-        random_validation: Comparison with plainly random networks, where `validation` is on chosen ones; else None.
-        latency_correction: Correction and interval; None where there is none.
-        folded: Ops that have no row of their own because other rows hold their time; they add nothing to a sum.
+        conditions: Clocks, load, warm-up, rounds and similar facts, as recorded.
+        validation: Errors over whole networks; None if there is none.
+        random_validation: Errors over random networks if those of `validation` were chosen; otherwise None.
+        latency_correction: Correction and interval; None if there is none.
+        folded: Ops without rows of their own, whose latency is part of other rows; they add nothing to a sum.
 
     Raises:
         InputError: The provenance or a folded op is unknown, or a folded op has rows.
@@ -148,9 +148,9 @@ class LatencyTable:
     def layer_ms(self, layer: Layer) -> float:
         """Return the median latency of `layer`, in milliseconds, before any correction.
 
-        A classifier whose count of classes has no row is interpolated linearly between the nearest counts, and
-        extrapolated above the largest when there are two. Where all rows are of larger counts, the smallest
-        of them serves as an upper bound.
+        If a classifier's count of classes has no row, the latency is interpolated linearly between the nearest counts.
+        Above the largest count it is extrapolated from the two largest, if there are two. Below the smallest count,
+        the row of that count serves as an upper bound.
 
         Raises:
             CoverageError: The table does not cover the layer.
@@ -166,17 +166,17 @@ class LatencyTable:
         return value
 
     def covers(self, layer: Layer) -> bool:
-        """Tell whether the latency of `layer` is known."""
+        """Tell whether the table has the latency of `layer`."""
         if layer in self.rows or layer.op in self.folded:
             return True
         return layer.op == CLASSIFIER and self._classifier_ms(layer) is not None
 
     def find_missing(self, layers: Iterable[Layer]) -> list[Layer]:
-        """Return the layers that the table does not cover, in order."""
+        """Return those of `layers` that the table does not cover, in order."""
         return [layer for layer in layers if not self.covers(layer)]
 
     def find_covered_resolutions(self, space: SearchSpace, classes: int) -> tuple[int, ...]:
-        """Return the resolutions of `space` of which the table covers every layer, at every width."""
+        """Return the resolutions of `space` whose layers are all covered, at every width."""
         return tuple(
             resolution
             for resolution in space.resolutions
@@ -184,7 +184,7 @@ class LatencyTable:
         )
 
     def predict(self, layers: Sequence[Layer]) -> Prediction:
-        """Predict the latency of the network made of `layers`.
+        """Predict the latency of a network.
 
         Raises:
             CoverageError: The table does not cover all of them; the message names what is missing.
@@ -205,7 +205,7 @@ class LatencyTable:
         )
 
     def sum_ms(self, layers: Iterable[Layer]) -> float:
-        """Return the sum over `layers` of their median latencies, in milliseconds, before any correction.
+        """Return the sum of the median latencies of `layers`, in milliseconds, before any correction.
 
         Raises:
             CoverageError: The table does not cover a layer.
@@ -213,7 +213,7 @@ class LatencyTable:
         return sum(self.layer_ms(layer) for layer in layers)
 
     def compile(self, space: SearchSpace, classes: int) -> CostArray:
-        """Compile the predicted latency, correction included, of every architecture of `space`.
+        """Compile the predicted latency of every architecture of `space`, correction included.
 
         Raises:
             CoverageError: The table does not cover the space; the message names what is missing.
@@ -237,7 +237,7 @@ class LatencyTable:
 
     @property
     def upper_ratio(self) -> float:
-        """Upper bound of a latency relative to its prediction; 1 where the table has no interval."""
+        """Upper bound of a latency relative to its prediction; 1 if the table has no interval."""
         return self.latency_correction.upper_ratio if self.latency_correction else 1.0
 
     def _check_folded(self) -> None:
@@ -246,7 +246,7 @@ class LatencyTable:
                 msg = f"unknown folded op {op!r} (known: {', '.join(OPS)})"
                 raise InputError(msg)
             if any(layer.op == op for layer in self.rows):
-                msg = f"op {op!r} is folded into other rows, and has rows of its own"
+                msg = f"op {op!r} is folded into other rows, but has rows of its own"
                 raise InputError(msg)
 
     def _classifier_ms(self, layer: Layer) -> float | None:
@@ -281,12 +281,12 @@ def require_same_provenance(existing: LatencyTable | None, provenance: str, plac
 
 
 def count_searchable_blocks(layers: Iterable[Layer]) -> int:
-    """Return how many of a network's blocks a search chooses: all but the fixed one."""
+    """Return the number of a network's blocks that a search chooses: all but the fixed one."""
     return sum(layer.op == BLOCK for layer in layers) - 1
 
 
 def describe_layer(layer: Layer) -> str:
-    """Return a layer as an error message names it."""
+    """Return the text that messages name a layer by."""
     parts = [f"{layer.op} {layer.in_size}x{layer.in_size} {layer.in_channels}->{layer.out_channels}"]
     if layer.op == BLOCK:
         parts.append(f"mid {layer.mid_channels} kernel {layer.kernel} stride {layer.stride}")

@@ -1,4 +1,4 @@
-"""Telling whether a device's time goes into starting operators instead of into their work."""
+"""Finding out whether a device spends its time on launching operators instead of computing them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _RESOLUTION_EFFECT = 0.5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LatencyCauses:
-    """What explains the latencies of some networks.
+    """What explains the latencies of a set of networks.
 
     Args:
-        depth_error_percent: Error, on networks left out, of a line through the number of blocks.
-        work_error_percent: The same of a line through the multiply-adds.
-        resolution_rho: Rank correlation of latency and resolution; None where only one resolution was measured.
+        depth_error_percent: Leave-one-out error of a linear fit to the number of blocks.
+        work_error_percent: Leave-one-out error of a linear fit to the multiply-adds.
+        resolution_rho: Rank correlation of latency and resolution; None if only one resolution was measured.
     """
 
     depth_error_percent: float
@@ -30,7 +30,7 @@ class LatencyCauses:
 
     @property
     def launch_bound(self) -> bool:
-        """Whether the number of blocks explains more than their work does, and resolution next to nothing."""
+        """Whether depth explains the latencies better than work does, and resolution explains almost nothing."""
         flat = self.resolution_rho is None or abs(self.resolution_rho) < _RESOLUTION_EFFECT
         return flat and self.depth_error_percent < self.work_error_percent
 
@@ -45,8 +45,8 @@ class LatencyCauses:
 def explain_latency(networks: Sequence[Sequence[Layer]], measured: Sequence[float]) -> LatencyCauses:
     """Find what explains the latencies (ms) of whole networks.
 
-    Source: on GPUs driven one operator at a time, batch 1 is explained by depth and not by resolution (HELP, Lee et
-    al., NeurIPS 2021, in its published measurements).
+    Source: on GPUs that launch one operator at a time, the latency at batch 1 follows depth and not resolution (HELP,
+    Lee et al., NeurIPS 2021, in its published measurements).
     """
     blocks = [sum(layer.op == BLOCK for layer in layers) for layers in networks]
     work = [sum(layer.madds for layer in layers) for layers in networks]
@@ -59,7 +59,7 @@ def explain_latency(networks: Sequence[Sequence[Layer]], measured: Sequence[floa
 
 
 def _line_error(cause: Sequence[int], measured: Sequence[float]) -> float:
-    """Return the mean absolute leave-one-out error, in percent, of a line fitted to relative errors."""
+    """Return the mean absolute leave-one-out error of a linear fit, in percent of the latency."""
     truth: NDArray[np.float64] = np.asarray(measured, dtype=np.float64)
     design = np.stack([np.ones(len(truth)), np.array(cause) / max(sum(cause) / len(cause), 1)], axis=1) / truth[:, None]
     inverse = np.linalg.pinv(design.T @ design)

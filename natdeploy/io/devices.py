@@ -1,4 +1,4 @@
-"""Device descriptions: those that natdeploy ships, and the user's own in `devices.toml`."""
+"""Device descriptions: those that come with natdeploy, and the user's own in `devices.toml`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class _DeviceKeys(BaseModel):
     @field_validator("address", "program", "python")
     @classmethod
     def _is_no_option(cls, value: str | None) -> str | None:
-        # These reach the command lines of ssh and adb, where what begins with a dash is an option.
+        # These become arguments of ssh and adb, which take everything that begins with a dash for an option.
         if value is not None and (not value.isprintable() or value != value.strip() or value[:1] in {"", "-"}):
             msg = "it is empty, begins with '-', or holds line breaks or outer blanks"
             raise _refused(msg)
@@ -83,8 +83,8 @@ def _refused(reason: str) -> PydanticCustomError:
 def load_devices() -> dict[str, Device]:
     """Return every known device by its name, sorted.
 
-    What the user's file says of a shipped device replaces the keys that it names, no others. A device of the user
-    that is `like` a shipped one begins with the keys of that one.
+    A shipped device that the user's file names keeps all keys that the file does not change. A device that is `like` a
+    shipped one has the keys of that one, unless the file changes them.
 
     Raises:
         InputError: A description is not valid; the message names file, device and key.
@@ -102,7 +102,7 @@ def find_device(name: str) -> Device:
     """Return the device called `name`.
 
     Raises:
-        InputError: There is none; the hint names the nearest.
+        InputError: There is none; the hint names the closest name.
     """
     devices = load_devices()
     if name in devices:

@@ -1,4 +1,4 @@
-"""Latency tables of once-for-all and of NSGANetV2: their keys, and the layers that these stand for.
+"""Reading the latency tables of once-for-all and of NSGANetV2: their keys, and the layers that the keys mean.
 
 Source: the tables and key strings that the authors published (Cai et al., ICLR 2020; Lu et al., ECCV 2020).
 """
@@ -43,14 +43,14 @@ _Key = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ForeignTable:
-    """What a foreign table says of the layers of a space.
+    """A foreign table as layers of a space.
 
     Args:
         method: Name of the kind of table, for `LatencyTable.method`.
         rows: Statistics by layer.
-        resolutions: Resolutions of which it has every layer.
-        folded: Ops without rows whose time other rows hold.
-        notes: What a reader of the table must know, by name.
+        resolutions: Resolutions whose layers all have a row.
+        folded: Ops without rows, whose latency is part of other rows.
+        notes: Facts that a reader of the table must know, by name.
     """
 
     method: str
@@ -62,7 +62,7 @@ class ForeignTable:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Part:
-    """Rows that belong together, and the resolution that their file stands for, where it stands for one."""
+    """Rows of one file, and the resolution that the file is of, if it is of one."""
 
     rows: Sequence[YamlRow]
     resolution: int | None
@@ -71,7 +71,7 @@ class _Part:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """How one kind of table writes its keys and figures."""
+    """How one kind of table writes its keys and numbers."""
 
     method: str
     ops: Mapping[str, str]
@@ -86,7 +86,7 @@ class _Layout:
 def read_ofa(path: Path, space: SearchSpace) -> ForeignTable:
     """Read once-for-all's tables: a folder with `<resolution>_lookup_table.yaml` in it, or one such file.
 
-    Layers that several resolutions share are pooled over all their runs.
+    A layer that several resolutions share is pooled over all its runs.
 
     Raises:
         InputError: A file is not valid, a key is not of the space at the file's resolution, or a layer is missing;
@@ -96,7 +96,7 @@ def read_ofa(path: Path, space: SearchSpace) -> ForeignTable:
 
 
 def read_nsganet(path: Path, space: SearchSpace) -> ForeignTable:
-    """Read NSGANetV2's table: one YAML of all resolutions, in which pooling has no row.
+    """Read NSGANetV2's table: one YAML file with all resolutions, in which pooling has no row.
 
     Raises:
         InputError: As for `read_ofa`.
@@ -131,7 +131,7 @@ def _read(parts: Sequence[_Part], space: SearchSpace, layout: _Layout) -> Foreig
 def _match(
     read: Mapping[_Key, tuple[YamlRow, LatencyStats]], part: _Part, space: SearchSpace, layout: _Layout
 ) -> tuple[dict[Layer, LatencyStats], list[int]]:
-    """Return the figures of the part by the layers of the space that its keys stand for, and its resolutions."""
+    """Return the statistics of a part by layer, and its resolutions."""
     sizes = [part.resolution] if part.resolution is not None else _stem_sizes(read)
     classes = sorted({int(key[2].split("x")[-1]) for key in read if key[0] == CLASSIFIER})
     wanted = {_key_of(layer, layout): layer for layer in _layers(space, read, sizes, classes, layout)}
@@ -150,7 +150,7 @@ def _match(
 def _layers(
     space: SearchSpace, read: Iterable[_Key], sizes: Sequence[int], classes: Sequence[int], layout: _Layout
 ) -> Iterable[Layer]:
-    """Yield the layers of the widths and resolutions of which the part has the stem."""
+    """Yield the layers of the widths and resolutions whose stem is in the part."""
     stems = {key for key in read if key[0] == STEM}
     for resolution in sizes:
         for width in space.widths:
@@ -165,14 +165,14 @@ def _stem_sizes(keys: Iterable[_Key]) -> list[int]:
 
 def _incomplete(part: _Part, missing: Sequence[Layer]) -> InputError:
     if not missing:
-        return InputError(f"{part.source}: there is no row of a first convolution that the space has")
+        return InputError(f"{part.source}: no row is a first convolution of the space")
     shown = "; ".join(describe_layer(layer) for layer in missing[:_NAMED])
     more = f"; and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
     return InputError(f"{part.source}: {len(missing)} layers have no row: {shown}{more}")
 
 
 def _parse_key(row: YamlRow, layout: _Layout) -> _Key:
-    """Return the parts of a key in one spelling: op, input, output, and the rest of a block in order."""
+    """Return the parts of a key in a common spelling: op, input, output, and the other fields of a block in order."""
     name, *parts = row.key.split("-")
     op = layout.ops.get(name)
     if op is None:
@@ -185,7 +185,7 @@ def _parse_key(row: YamlRow, layout: _Layout) -> _Key:
         raise InputError(msg)
     values = [value for _, _, value in fields]
     if any(not re.fullmatch(r"[0-9]+(\.0+)?|[0-9]+x[0-9]+x[0-9]+", value) for value in values):
-        msg = f"{row.place}: unknown key {row.key!r}: its figures are whole numbers and HxWxC shapes"
+        msg = f"{row.place}: unknown key {row.key!r}: its values must be whole numbers and HxWxC shapes"
         raise InputError(msg)
     return (op, *(value.partition(".")[0] for value in values))
 
@@ -215,7 +215,7 @@ def _stats(row: YamlRow, layout: _Layout) -> LatencyStats:
     for name in layout.figures:
         least = {"std": 0.0, "var": 0.0, "count": 1.0}.get(name, math.ulp(0.0))
         if not math.isfinite(row.values[name]) or row.values[name] < least:
-            msg = f"{row.place}: {row.key!r}: {name} is {row.values[name]:g}: not a figure of a latency"
+            msg = f"{row.place}: {row.key!r}: {name} is {row.values[name]:g}, which no latency can have"
             raise InputError(msg)
     return layout.stats(row.values)
 

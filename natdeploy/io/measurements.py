@@ -1,4 +1,4 @@
-"""Latencies of whole networks that somebody measured, as a CSV file: an architecture and its milliseconds a row."""
+"""Reading measured latencies of whole networks: a CSV file with an architecture and its milliseconds in each row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Measurement:
     """One network and its measured latency.
 
     Args:
-        architecture: The network; its resolution may be off its space's list.
+        architecture: The network; its resolution need not be one of its space's.
         layers: Its layers, classifier included.
         latency_ms: Its latency.
     """
@@ -39,14 +39,14 @@ def read_measurements(path: Path, space: SearchSpace) -> list[Measurement]:
     """Read whole-network latencies of architectures of `space`.
 
     The columns are `latency_ms`, `encoding` (the NAT authors' string) or `architecture` (JSON in any layout that
-    `natdeploy.io.subnets` reads), and `classes` where networks have other than 1000.
+    `natdeploy.io.subnets` reads), and `classes` if a network has another number than 1000.
 
     Raises:
         InputError: The file is not such a table, or a row is not valid; the message names file, line and reason.
     """
     found = [_measurement(row, place, space) for row, place in read_csv_rows(path, require_columns(_LATENCY))]
     if not found:
-        msg = f"{path}: there are no measurements in it"
+        msg = f"{path}: there are no measurements in this file"
         raise InputError(msg)
     return found
 
@@ -59,11 +59,11 @@ def list_resolutions(measurements: Sequence[Measurement]) -> tuple[int, ...]:
 def read_csv_rows(
     path: Path, check_names: Callable[[Sequence[str], Path], None]
 ) -> Iterator[tuple[dict[str, str], str]]:
-    """Yield the rows of a CSV file by its column names, each with its place for messages; `#` lines are comments.
+    """Yield each row of a CSV file, by column name, with its place for messages; `#` lines are comments.
 
     Args:
         path: The file.
-        check_names: Refuses column names that will not do.
+        check_names: Raises an error if the column names are not the right ones.
 
     Raises:
         InputError: The file is not a CSV table; the message names file, line and reason.

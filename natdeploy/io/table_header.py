@@ -1,4 +1,4 @@
-"""The YAML header of a latency table: what was measured, how, and how far it can be trusted."""
+"""The YAML header of a latency table: what was measured, how, and with which errors."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class _HeaderKeys(BaseModel):
 
 
 def make_header(table: LatencyTable) -> dict[str, Any]:
-    """Return the header of `table` as plain values, in the order of its file."""
+    """Return the header of `table` as plain values, in the order of the file."""
     return {
         "format": FORMAT,
         "device": table.deployment.device,
@@ -87,7 +87,7 @@ def make_header(table: LatencyTable) -> dict[str, Any]:
 
 
 def read_header(lines: Sequence[str], source: str) -> LatencyTable:
-    """Return the table, without rows, that the `# ` lines at the top of a file describe.
+    """Return the table, without its rows, that the `# ` lines at the top of a file describe.
 
     Raises:
         InputError: The header is not valid; the message names source, line and reason.

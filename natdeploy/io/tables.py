@@ -1,4 +1,4 @@
-"""Latency tables as files: CSV rows behind `# ` lines that hold a YAML header.
+"""Latency tables as files: a YAML header in lines that begin with `# `, then CSV rows.
 
 `pandas.read_csv(path, comment="#")` reads the rows of such a file.
 """
@@ -37,7 +37,7 @@ class RowError(InputError):
 
     Args:
         message: File, line and reason.
-        finding: What `tables check` calls it.
+        finding: Code of the finding of `tables check`.
     """
 
     def __init__(self, message: str, *, finding: str = "unreadable-row") -> None:
@@ -89,7 +89,7 @@ def require_replaceable(path: Path, provenance: str, *, fresh: bool) -> None:
 
 
 def format_table(table: LatencyTable) -> str:
-    """Return the text of a table's file."""
+    """Return the text of the file of a table."""
     header = yaml.safe_dump(make_header(table), sort_keys=False, allow_unicode=True, width=110)
     out = io.StringIO()
     out.writelines(f"# {line}\n" for line in header.splitlines())
@@ -111,7 +111,7 @@ def read_table(path: Path) -> LatencyTable:
 
 
 def parse_table(text: str, source: str) -> LatencyTable:
-    """Read a table from the text of its file, which messages call `source`.
+    """Read a table from the text of its file; messages call it `source`.
 
     Raises:
         InputError: The text is not a valid table; the message names source, line and reason.
@@ -120,10 +120,10 @@ def parse_table(text: str, source: str) -> LatencyTable:
 
 
 def scan_table(path: Path) -> tuple[LatencyTable, list[RowError]]:
-    """Read the good rows of a table, and return what is wrong with each of the others.
+    """Read the valid rows of a table, and return an error for each of the other rows.
 
     Raises:
-        InputError: The file is missing, or what is wrong is its header or its columns.
+        InputError: The file is missing, or its header or its columns are not valid.
     """
     errors: list[RowError] = []
     return _parse(read_text(path), str(path), errors), errors
@@ -149,13 +149,11 @@ def _row_order(layer: Layer) -> tuple[int, ...]:
 def _read_rows(
     lines: Sequence[str], source: str, offset: int, errors: list[RowError] | None = None
 ) -> dict[Layer, LatencyStats]:
-    """Return the rows; bad ones are refused, or left out and added to `errors` where that is given."""
+    """Return the rows. A row that is not valid raises its error, or adds it to `errors` if that is given."""
     reader = csv.reader(lines, strict=True)
     names = next(reader, None)
     if names is None:
-        msg = (
-            f"{source}: there are no rows behind the {offset} header lines ({FORMAT} has a line of column names there)"
-        )
+        msg = f"{source}: there are no rows after the {offset} header lines ({FORMAT} has a line of column names there)"
         raise InputError(msg)
     _check_columns(names, f"{source}, line {offset + 1}")
     rows: dict[Layer, LatencyStats] = {}
@@ -177,13 +175,13 @@ def _add_row(rows: dict[Layer, LatencyStats], names: Sequence[str], cells: list[
         raise cells
     layer, stats = _read_row(names, cells, place)
     if layer in rows:
-        msg = f"{place}: this layer has a row already"
+        msg = f"{place}: this layer already has a row"
         raise RowError(msg, finding="repeated-row")
     rows[layer] = stats
 
 
 def _cells(reader: Iterator[list[str]], source: str, offset: int) -> Iterator[tuple[str, list[str] | RowError]]:
-    """Yield place and cells of each row that is not empty, and an error in the place of one that is no CSV."""
+    """Yield the place and the cells of each row that is not empty; a row that is not CSV gives an error instead."""
     for number in itertools.count(offset + 2):
         place = f"{source}, line {number}"
         try:
@@ -247,7 +245,7 @@ def _read_count(row: Mapping[str, str], name: str, place: str) -> int:
         msg = f"{place}: {name} is {row[name]!r}, not a whole number"
         raise RowError(msg) from error
     if value < least:
-        msg = f"{place}: {name} is {value}: it must be {least} at least"
+        msg = f"{place}: {name} is {value}: it must be at least {least}"
         raise RowError(msg)
     return value
 

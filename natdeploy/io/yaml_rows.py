@@ -1,4 +1,4 @@
-"""Reading YAML latency tables of others with the line of every key, and without losing repeated keys."""
+"""Reading YAML latency tables with the line of every key, so that messages name it and repeated keys are found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class YamlRow:
-    """One key of the file with its numbers.
+    """A key of the file with its numbers.
 
     Args:
         place: File and line, for messages.
@@ -34,8 +34,8 @@ def read_rows(path: Path) -> list[YamlRow]:
     """Read a file that maps each key to a mapping of names to numbers.
 
     Raises:
-        InputError: The file is unreadable or has another shape, a key is repeated or a figure is no number; the
-            message names file, line and reason.
+        InputError: The file cannot be read or has another structure, a key is repeated, or a value is not a number;
+            the message names file, line and reason.
     """
     text = read_text(path)
     try:
@@ -58,7 +58,7 @@ def read_rows(path: Path) -> list[YamlRow]:
 def _pairs(node: yaml.Node | None, place: str) -> Iterator[tuple[str, str, yaml.Node]]:
     """Yield place, key and value of each pair of a mapping."""
     if not isinstance(node, yaml.MappingNode):
-        msg = f"{place}: not a mapping of keys to their figures"
+        msg = f"{place}: not a mapping of keys to numbers"
         raise InputError(msg)
     seen: set[str] = set()
     source = place.split(", line ", maxsplit=1)[0]
@@ -68,7 +68,7 @@ def _pairs(node: yaml.Node | None, place: str) -> Iterator[tuple[str, str, yaml.
             msg = f"{here}: a key must be text"
             raise InputError(msg)
         if key.value in seen:
-            msg = f"{here}: key {key.value!r} is there already"
+            msg = f"{here}: key {key.value!r} is repeated"
             raise InputError(msg)
         seen.add(key.value)
         yield here, key.value, value

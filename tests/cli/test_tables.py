@@ -197,7 +197,7 @@ def test_fit_then_calibrate_then_predict(run, tmp_path, capsys):
     fitted = json.loads(out)
     assert (code, fitted["provenance"], fitted["validation"]["networks"]) == (0, "fitted", 80)
     assert fitted["conditions"]["rows_without_measurement"] > 0
-    assert "rest on the prior" in err
+    assert "follow the prior" in err
     code, out, _ = run(f"calibrate --from board --measurements {few} --device twin --supernet starter")
     assert code == 0
     assert "calibrated (calibrated-whole-networks)" in out
@@ -276,7 +276,7 @@ def test_check_reports_every_bad_row_by_line(run, tmp_path):
     assert f"line {first + 1}: median_ms is 0" in found["not-positive"]["rows"][0]
     assert f"line {first + 3}: median_ms is nan" in found["not-a-number"]["rows"][0]
     assert f"line {first + 4}: median_ms is 'quick'" in found["unreadable-row"]["rows"][0]
-    assert f"line {len(lines)}: this layer has a row already" in found["repeated-row"]["rows"][0]
+    assert f"line {len(lines)}: this layer already has a row" in found["repeated-row"]["rows"][0]
     assert len(found["missing-rows"]["rows"]) == 4
     code, out, err = run(f"check {path}")
     assert code == 1

@@ -170,7 +170,7 @@ def test_a_bad_cell_is_refused_by_line(table, old, new, reason):
 def test_a_repeated_row_is_refused(table):
     """Two figures for one layer are one too many."""
     text = format_table(table)
-    assert "this layer has a row already" in refused(text + text.splitlines()[-1] + "\n")
+    assert "this layer already has a row" in refused(text + text.splitlines()[-1] + "\n")
 
 
 @pytest.mark.parametrize(

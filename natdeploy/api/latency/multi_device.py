@@ -1,4 +1,4 @@
-"""Profiling several devices in one call: side by side, and the others go on when one fails."""
+"""Profiling several devices in one call, at the same time; if one fails, the others continue."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DeviceFailure:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProfilesResult:
-    """What became of several devices, in the order in which they were asked for."""
+    """The results of several devices, in the order of the request."""
 
     profiles: tuple[ProfileResult | DeviceFailure, ...]
 
@@ -49,13 +49,13 @@ class ProfilesResult:
 def profile_devices(
     devices: Sequence[str], work: Callable[[str, Context], ProfileResult], *, context: Context | None = None
 ) -> ProfilesResult:
-    """Profile several devices: the remote ones at once, then this machine on its own.
+    """Profile several devices: the remote ones at the same time, then this machine alone.
 
-    This machine comes last because the work for the others would disturb its figures.
+    This machine comes last because the work for the others would disturb its measurements.
 
     Args:
         devices: Names of the devices.
-        work: Profiles one, mostly a call of `natdeploy.api.profile` with the options that all have in common.
+        work: Profiles one device; usually a call of `natdeploy.api.profile` with options that all devices share.
         context: Reporter and clock.
 
     Raises:
@@ -79,7 +79,7 @@ def profile_devices(
 
 
 class DeviceReporter:
-    """Says which device the news are of, in lines; implements `natdeploy.ports.Reporter`."""
+    """Reports line by line, with the name of the device; implements `natdeploy.ports.Reporter`."""
 
     def __init__(self, reporter: Reporter, device: str, clock: Clock) -> None:
         self._reporter = reporter

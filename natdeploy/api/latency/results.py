@@ -29,10 +29,10 @@ class TableResult(Result):
     Args:
         table: Its file.
         content: The table.
-        resolutions: Resolutions that it covers; empty where nobody has asked.
-        replaced: Where the table that lay there before is kept; None where there was none.
-        findings: What its checks warn of.
-        with_rows: Whether the JSON document holds the rows.
+        resolutions: Resolutions that it covers; empty if these were not determined.
+        replaced: File that keeps the replaced table; None if no table was replaced.
+        findings: Warnings of its checks.
+        with_rows: Whether the JSON document contains the rows.
     """
 
     table: Path
@@ -72,14 +72,14 @@ class TableResult(Result):
         return document
 
     def described_rows(self) -> Iterator[tuple[str, LatencyStats]]:
-        """Yield each layer of the table, described for people, with its latency."""
+        """Yield the description of each layer of the table with its latency."""
         for layer, stats in self.content.rows.items():
             yield describe_layer(layer), stats
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckResult(Result):
-    """What is wrong with a latency table."""
+    """The findings about a latency table."""
 
     table: Path
     findings: tuple[TableFinding, ...]
@@ -136,7 +136,7 @@ class ProfileResult(Result):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictResult(Result):
-    """Latency of a subnet by a table."""
+    """Latency of a subnet, predicted by a table."""
 
     device: str
     runtime: str
@@ -158,7 +158,7 @@ class PredictResult(Result):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeasureResult(Result):
-    """Latency of a whole network that was really run."""
+    """Latency of a whole network that was run."""
 
     device: str
     runtime: str
