@@ -223,7 +223,7 @@ def test_what_cannot_be_estimated_is_refused(host):
     with pytest.raises(InputError, match="can only be measured"):
         estimate_table(SPACE, host, find_deployment(host), None, clock=SystemClock())
     with pytest.raises(InputError, match="no peak rate is known for precision int8"):
-        estimate_table(SPACE, nano, find_deployment(nano, precision="int8"), None, clock=SystemClock())
+        estimate_table(SPACE, nano, find_deployment(nano, TableSelector(precision="int8")), None, clock=SystemClock())
     several = Deployment(device=nano.name, runtime=nano.runtime, precision="fp16", batch=8, threads=1)
     with pytest.raises(InputError, match="numbers of jetson-nano are for batch 1"):
         estimate_table(SPACE, nano, several, None, clock=SystemClock())
