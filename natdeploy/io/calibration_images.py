@@ -34,7 +34,7 @@ def load_calibration_images(data: str, size: int, *, count: int, rng: np.random.
     """Read `count` random images, or all if there are fewer.
 
     Args:
-        data: Name of a data set, of which train images are read, or a folder. If the folder contains a folder
+        data: Name of a data set, whose train images are read, or a folder. If the folder contains a folder
             `train`, its images are read. Images of any size are cropped to a square and resized.
         size: Height and width to which images of a folder are resized, in pixels.
         count: Maximum number of images.
