@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from natdeploy.core.device import Deployment
-from natdeploy.core.genotype import Population, bounds, initial, sample, without
+from natdeploy.core.genotype import Population, bounds, remove_known, sample, sample_initial
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SPACES, SearchSpace
 from natdeploy.files import Journal
@@ -104,11 +104,11 @@ def _run(
     """Return the hypervolume after the first archive and after each round, and the seconds."""
     space, top1, table = landscape
     problem = SearchProblem(space=space, classes=1000, goal=SearchGoal(objectives=names), tables={DEVICE: table})
-    box = _values(top1, problem, initial(space, 20_000, np.random.default_rng(0)))
+    box = _values(top1, problem, sample_initial(space, 20_000, np.random.default_rng(0)))
     reference, ideal = reference_point(box), box.min(axis=0)
     began = time.perf_counter()
     more = METHODS[method](problem, seed)
-    archive = initial(space, FIRST, np.random.default_rng([seed, 0]))
+    archive = sample_initial(space, FIRST, np.random.default_rng([seed, 0]))
     found = [hypervolume(_values(top1, problem, archive), reference, ideal)]
     for number in range(1, ROUNDS + 1):
         archive = np.concatenate([archive, more(archive, top1(archive), number)[:EACH]])
@@ -173,7 +173,7 @@ def _paper(problem: SearchProblem, seed: int) -> Next:
             EvolutionSettings(population=100, generations=100),
             seed=int(rng.integers(2**31)),
         )
-        fresh = without(evolved, archive)
+        fresh = remove_known(evolved, archive)
         return fresh[select_survivors(objectives(fresh), EACH, seed=seed)]
 
     return more
@@ -190,7 +190,7 @@ def _nsga2(problem: SearchProblem, seed: int) -> Next:
         while len(made) < EACH:
             one, other = (parents[np.minimum(*rng.integers(len(parents), size=(2, EACH)))] for _ in range(2))
             children = polynomial_mutation(problem.space, uniform_crossover(one, other, rng), 0.1, rng)
-            made = without(np.concatenate([made, children]), archive)
+            made = remove_known(np.concatenate([made, children]), archive)
         return made
 
     return more
@@ -210,7 +210,7 @@ def _ranked(values: Values) -> NDArray[np.intp]:
 
 def _random(problem: SearchProblem, seed: int) -> Next:
     def more(archive: Population, _known: Values, number: int) -> Population:
-        return without(sample(problem.space, 2 * EACH, np.random.default_rng([seed, number])), archive)
+        return remove_known(sample(problem.space, 2 * EACH, np.random.default_rng([seed, number])), archive)
 
     return more
 

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from natdeploy.core.genotype import encode
 from natdeploy.core.space import SPACES
 from natdeploy.io.accuracies import read_accuracies
-from natdeploy.search.predictor import quality
+from natdeploy.search.predictor import measure_quality
 from natdeploy.search.predictors import make_predictor
 from natdeploy.search.settings import PREDICTORS
 
@@ -44,7 +44,7 @@ def main() -> None:
                 began = time.perf_counter()
                 predictor = make_predictor(name, space, rng=np.random.default_rng(draw))
                 predictor.fit(population[known], top1[known])
-                found = quality(predictor.predict(population[unseen]), top1[unseen])
+                found = measure_quality(predictor.predict(population[unseen]), top1[unseen])
                 figures["seconds", name, size].append(time.perf_counter() - began)
                 figures["Kendall tau", name, size].append(found["kendall"] or 0.0)
                 figures["RMSE (points of top-1)", name, size].append(100 * (found["rmse"] or 0.0))

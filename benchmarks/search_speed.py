@@ -14,7 +14,7 @@ from scipy.interpolate import RBFInterpolator
 from threadpoolctl import threadpool_limits
 
 from natdeploy.core.cost import madds_array, params_array
-from natdeploy.core.genotype import Population, bounds, initial, sample
+from natdeploy.core.genotype import Population, bounds, sample, sample_initial
 from natdeploy.core.space import SPACES
 from natdeploy.search.evolution import evolve, reference_directions
 from natdeploy.search.nat import NatSearch
@@ -69,7 +69,7 @@ def _evolution() -> None:
 
     for size, generations in ((100, 50), (1000, 5)):
         reference_directions(3, size)
-        start = initial(SPACE, size, np.random.default_rng(0))
+        start = sample_initial(SPACE, size, np.random.default_rng(0))
         for algorithm in ("nsga2", "nsga3"):
 
             def run(algorithm: str = algorithm, size: int = size, count: int = generations, start=start) -> None:  # noqa: ANN001

@@ -20,7 +20,7 @@ import numpy as np
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats
 from natdeploy.core.layers import Layer, layer_names, walk
-from natdeploy.core.operators import ModelProfile, owners
+from natdeploy.core.operators import ModelProfile, find_owners
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.ports import ModelTimer
@@ -85,7 +85,7 @@ def make_covering_networks(space: SearchSpace, width: float, resolution: int) ->
 def compute_layer_shares(layers: tuple[Layer, ...], profile: ModelProfile) -> dict[str, float]:
     """Return the share of the operators' time of each layer, by its name."""
     names = layer_names(layers)
-    found = owners(profile.nodes, lambda node: _layer_of(node, set(names)), last=names[-1])
+    found = find_owners(profile.nodes, lambda node: _layer_of(node, set(names)), last=names[-1])
     shares = dict.fromkeys(names, 0.0)
     for owner, share in zip(found, profile.shares(), strict=True):
         shares[owner] += float(share)

@@ -19,7 +19,7 @@ from natdeploy.api.results import Result, jsonable
 from natdeploy.api.searching.presets import find_preset
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.run import search
-from natdeploy.core.genotype import initial
+from natdeploy.core.genotype import sample_initial
 from natdeploy.core.space import find_space
 
 _CLASSES = 10
@@ -84,5 +84,5 @@ def demo(output: Path, *, seed: int = 0, context: Context | None = None) -> Demo
 def median_latency_ms(profiled: ProfileResult, seed: int) -> float:
     """Return the median predicted latency, in milliseconds, of the first archive of a search with this seed."""
     space = find_space(_SUPERNET)
-    archive = initial(space, find_preset("quick", _EFFORT).search.initial, np.random.default_rng([seed, 0]))
+    archive = sample_initial(space, find_preset("quick", _EFFORT).search.initial, np.random.default_rng([seed, 0]))
     return float(np.median(profiled.content.compile(space, _CLASSES)(archive)))

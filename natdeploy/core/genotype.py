@@ -103,7 +103,7 @@ def sample(space: SearchSpace, count: int, rng: np.random.Generator) -> Populati
     return np.concatenate([resolution, width, genes.reshape(count, space.slots)], axis=1)
 
 
-def initial(space: SearchSpace, count: int, rng: np.random.Generator) -> Population:
+def sample_initial(space: SearchSpace, count: int, rng: np.random.Generator) -> Population:
     """Draw `count` distinct rows. The first two are the smallest and the largest architecture.
 
     Raises:
@@ -114,21 +114,21 @@ def initial(space: SearchSpace, count: int, rng: np.random.Generator) -> Populat
         raise InputError(msg)
     rows = np.stack([encode(space, smallest(space)), encode(space, largest(space))])
     while len(rows) < count:
-        rows = distinct(np.concatenate([rows, sample(space, count, rng)]))
+        rows = drop_duplicates(np.concatenate([rows, sample(space, count, rng)]))
     return rows[:count]
 
 
-def distinct(population: Population) -> Population:
+def drop_duplicates(population: Population) -> Population:
     """Return each distinct row once, in the order of first appearance."""
     _, first = np.unique(population, axis=0, return_index=True)
     rows: Population = population[np.sort(first)]
     return rows
 
 
-def without(population: Population, known: Population) -> Population:
+def remove_known(population: Population, known: Population) -> Population:
     """Return the distinct rows of `population` that are not rows of `known`, in order."""
     seen = {row.tobytes() for row in np.ascontiguousarray(known, dtype=np.int64)}
-    rows = distinct(population)
+    rows = drop_duplicates(population)
     fresh = [row.tobytes() not in seen for row in np.ascontiguousarray(rows, dtype=np.int64)]
     kept: Population = rows[np.array(fresh, dtype=bool)]
     return kept

@@ -57,7 +57,7 @@ class ModelProfile:
         return shares
 
 
-def owners(nodes: Sequence[Node], owner_of: Callable[[str], str | None], *, last: str) -> list[str]:
+def find_owners(nodes: Sequence[Node], owner_of: Callable[[str], str | None], *, last: str) -> list[str]:
     """Return the owner of each node.
 
     Args:

@@ -18,7 +18,7 @@ from pymoo.core.survival import Survival
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 from pymoo.util.ref_dirs import get_reference_directions
 
-from natdeploy.core.genotype import Population, distinct, repair
+from natdeploy.core.genotype import Population, drop_duplicates, repair
 from natdeploy.core.space import SearchSpace
 from natdeploy.search.settings import AUTO, EvolutionSettings
 from natdeploy.search.variation import CROSSOVER_OF, MUTATION_OF, uniform_mutation
@@ -157,9 +157,9 @@ def _span(values: Values) -> Values:
 
 
 def _fill(space: SearchSpace, start: Population, size: int, rng: np.random.Generator) -> Population:
-    rows = distinct(start)[:size]
+    rows = drop_duplicates(start)[:size]
     while len(rows) < size:
         parents = rows[rng.integers(len(rows), size=size)]
         mutated = uniform_mutation(space, parents, _FILLING_RATE, rng)
-        rows = distinct(np.concatenate([rows, mutated]))[:size]
+        rows = drop_duplicates(np.concatenate([rows, mutated]))[:size]
     return rows

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.core.cost import CostArray
-from natdeploy.core.genotype import Population, bounds, distinct, repair
+from natdeploy.core.genotype import Population, bounds, drop_duplicates, repair
 from natdeploy.core.space import SearchSpace
 
 Values = NDArray[np.float64]
@@ -78,7 +78,7 @@ class LocalSearch:
         order = np.argsort(-top1, kind="stable")
         rows = population[order][self.keeps_limits(population[order])]
         if not len(rows):
-            rows = distinct(np.stack([self.costs[name].cheapest(self.space)[0] for name in self.limits]))
+            rows = drop_duplicates(np.stack([self.costs[name].cheapest(self.space)[0] for name in self.limits]))
             rows = rows[self.keeps_limits(rows)]
         kinds, kind = np.unique(rows[:, :2], axis=0, return_inverse=True)
         first = [np.flatnonzero(kind.ravel() == number)[:count] for number in range(len(kinds))]

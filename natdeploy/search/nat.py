@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from natdeploy.core.genotype import Population, initial, without
+from natdeploy.core.genotype import Population, remove_known, sample_initial
 from natdeploy.search.decision import farthest_points
 from natdeploy.search.evolution import evolve, select_survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
@@ -50,7 +50,7 @@ class NatSearch:
     def ask_first(self) -> Population:
         """Return the architectures of the first archive: the smallest, the largest and random ones."""
         count = min(self.settings.initial, self.space.size)
-        return initial(self.space, count, np.random.default_rng([self.seed, 0]))
+        return sample_initial(self.space, count, np.random.default_rng([self.seed, 0]))
 
     def tell(self, population: Population, top1: Values) -> None:
         """Add architectures with their top-1 to the archive. Those already in it get the new value.
@@ -128,7 +128,7 @@ class NatSearch:
             seed=int(rng.integers(2**31)),
         )
         known = np.concatenate([self.archive, self.excluded])
-        fresh = without(np.concatenate([evolved, *self._search_locally(predictor, evolved, rng)]), known)
+        fresh = remove_known(np.concatenate([evolved, *self._search_locally(predictor, evolved, rng)]), known)
         if not len(fresh):
             return fresh, np.empty(0)
         values = objectives(fresh)

@@ -28,7 +28,7 @@ class Predictor(Protocol):
         ...
 
 
-def quality(predicted: Values, measured: Values) -> dict[str, float | None]:
+def measure_quality(predicted: Values, measured: Values) -> dict[str, float | None]:
     """Compare predictions with values that the predictor has not seen.
 
     Returns:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from natdeploy.core.genotype import Population, bounds
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError, require_known
-from natdeploy.search.predictor import Predictor, Values, quality
+from natdeploy.search.predictor import Predictor, Values, measure_quality
 from natdeploy.search.rbf_ensemble import RBFEnsemble
 from natdeploy.search.regressors import GaussianProcess, NearestNeighbours, boosted_trees, ridge
 from natdeploy.search.settings import AUTO, PREDICTORS, SINGLE_PREDICTORS
@@ -56,7 +56,7 @@ def cross_validate(
     rng: np.random.Generator,
     ensemble_size: int = ENSEMBLE_SIZE,
 ) -> dict[str, float | None]:
-    """Return the `quality` of a predictor on rows that it was not fitted on: each fold by a fit without it.
+    """Return the `measure_quality` of a predictor on rows that it was not fitted on: each fold by a fit without it.
 
     Raises:
         InputError: The name is unknown, or there are too few rows to leave some out.
@@ -70,7 +70,7 @@ def cross_validate(
         predictor = make_predictor(name, space, rng=rng, ensemble_size=ensemble_size)
         predictor.fit(population[others], top1[others])
         predicted[fold] = predictor.predict(population[fold])
-    return quality(predicted, top1)
+    return measure_quality(predicted, top1)
 
 
 class BestPredictor:

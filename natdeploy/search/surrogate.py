@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from natdeploy.core.genotype import Population, initial, repair
+from natdeploy.core.genotype import Population, repair, sample_initial
 from natdeploy.search.evolution import evolve
 from natdeploy.search.local_search import Accuracy, Gains, LocalSearch, Values
 from natdeploy.search.problem import SearchProblem
@@ -80,7 +80,7 @@ def optimize_surrogate(
     # The evolution's matrices are small: a second BLAS thread only waits, longer still on a busy machine.
     with threadpool_limits(1, user_api="blas"):
         rng = np.random.default_rng(seed)
-        start = initial(space, min(settings.evolution.population, space.size), rng)
+        start = sample_initial(space, min(settings.evolution.population, space.size), rng)
         evolved = evolve(space, minimized, start, settings.evolution, seed=seed)
         found, values = [evolved], [surrogate.top1(evolved)]
         for limits in problem.constraints:

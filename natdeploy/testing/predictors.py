@@ -9,7 +9,7 @@ import pytest
 
 from natdeploy.core.genotype import Population, sample
 from natdeploy.core.space import SPACES, SearchSpace
-from natdeploy.search.predictor import Predictor, Values, quality
+from natdeploy.search.predictor import Predictor, Values, measure_quality
 from natdeploy.testing.accuracy import made_up_accuracy
 
 Build = Callable[[SearchSpace, np.random.Generator], Predictor]
@@ -53,7 +53,7 @@ class PredictorContract:
 
     def test_unseen_architectures_are_ordered(self, fitted: Predictor, unseen: tuple[Population, Values]) -> None:
         """Unseen architectures are ranked far better than by chance, with a lower error than predicting the mean."""
-        found = quality(fitted.predict(unseen[0]), unseen[1])
+        found = measure_quality(fitted.predict(unseen[0]), unseen[1])
         assert found["kendall"] is not None
         assert found["kendall"] > self.least_tau
         assert found["rmse"] is not None
@@ -90,7 +90,7 @@ class PredictorContract:
     ) -> None:
         """Fitting again discards everything learned before."""
         predictor = fit(build(space, np.random.default_rng(0)), *known)
-        found = quality(fit(predictor, known[0], 1 - known[1]).predict(unseen[0]), unseen[1])
+        found = measure_quality(fit(predictor, known[0], 1 - known[1]).predict(unseen[0]), unseen[1])
         assert found["kendall"] is not None
         assert found["kendall"] < -self.least_tau
 
@@ -134,7 +134,7 @@ class PredictorContract:
     ) -> None:
         """Duplicate rows with different values, as from a noisy accuracy, neither fail nor spoil the ranking."""
         rows, values = np.concatenate([known[0]] * 2), np.concatenate([known[1] - 0.01, known[1] + 0.01])
-        found = quality(fit(build(space, np.random.default_rng(0)), rows, values).predict(unseen[0]), unseen[1])
+        found = measure_quality(fit(build(space, np.random.default_rng(0)), rows, values).predict(unseen[0]), unseen[1])
         assert found["kendall"] is not None
         assert found["kendall"] > self.least_tau
 

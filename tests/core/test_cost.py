@@ -17,7 +17,7 @@ from natdeploy.core.cost import (
     size_array,
     space_layers,
 )
-from natdeploy.core.genotype import decode, distinct, encode, from_encoding, repair, sample
+from natdeploy.core.genotype import decode, drop_duplicates, encode, from_encoding, repair, sample
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from tests.support.published import PUBLISHED
@@ -143,7 +143,7 @@ def every_row(space):
         for r in range(len(space.resolutions))
         for w in range(len(space.widths))
     ]
-    found = distinct(repair(space, np.concatenate(rows)))
+    found = drop_duplicates(repair(space, np.concatenate(rows)))
     assert len(found) == space.size
     return found
 

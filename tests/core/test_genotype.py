@@ -11,15 +11,15 @@ from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import (
     bounds,
     decode,
-    distinct,
+    drop_duplicates,
     encode,
     from_encoding,
-    initial,
+    remove_known,
     repair,
     sample,
+    sample_initial,
     sample_marginals,
     to_encoding,
-    without,
 )
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
@@ -32,7 +32,7 @@ any_space = st.sampled_from(ALL_SPACES)
 
 def every_row(space):
     """Return all canonical rows of a space, through a very large sample."""
-    rows = distinct(sample(space, 20_000, np.random.default_rng(0)))
+    rows = drop_duplicates(sample(space, 20_000, np.random.default_rng(0)))
     assert len(rows) == space.size
     return rows
 
@@ -243,18 +243,18 @@ def test_samples_are_uniform_in_the_choices_of_a_layer():
 @each_space
 def test_the_first_rows_are_smallest_and_largest(space):
     """The first archive is distinct and begins with the two extremes."""
-    rows = initial(space, 40, np.random.default_rng(0))
+    rows = sample_initial(space, 40, np.random.default_rng(0))
     assert decode(space, rows[0]) == smallest(space)
     assert decode(space, rows[1]) == largest(space)
-    assert len(distinct(rows)) == len(rows) == 40
+    assert len(drop_duplicates(rows)) == len(rows) == 40
 
 
 def test_a_whole_space_can_be_drawn():
     """As many architectures as the space holds can be drawn, one more cannot."""
-    assert len(initial(TINY, TINY.size, np.random.default_rng(0))) == TINY.size
+    assert len(sample_initial(TINY, TINY.size, np.random.default_rng(0))) == TINY.size
     for count in (TINY.size + 1, 1):
         with pytest.raises(InputError, match=f"cannot draw {count} distinct"):
-            initial(TINY, count, np.random.default_rng(0))
+            sample_initial(TINY, count, np.random.default_rng(0))
 
 
 def test_samples_reach_the_whole_space():
@@ -265,15 +265,15 @@ def test_samples_reach_the_whole_space():
 def test_distinct_keeps_the_first_of_each():
     """Repetitions go, the order of first appearance stays; an empty population stays empty."""
     rows = np.array([[3, 1], [1, 1], [3, 1], [2, 9], [1, 1]])
-    assert distinct(rows).tolist() == [[3, 1], [1, 1], [2, 9]]
-    assert distinct(np.empty((0, 22), dtype=np.int64)).shape == (0, 22)
+    assert drop_duplicates(rows).tolist() == [[3, 1], [1, 1], [2, 9]]
+    assert drop_duplicates(np.empty((0, 22), dtype=np.int64)).shape == (0, 22)
 
 
 @given(raw_populations(TINY), raw_populations(TINY))
 def test_without_is_the_ordered_difference(first, second):
     """What is left is distinct, in order, not known, and nothing else is missing."""
     population, known = repair(TINY, first), repair(TINY, second)
-    fresh = without(population, known)
+    fresh = remove_known(population, known)
     known_rows = {tuple(row) for row in known.tolist()}
     expected = list(dict.fromkeys(tuple(row) for row in population.tolist() if tuple(row) not in known_rows))
     assert [tuple(row) for row in fresh.tolist()] == expected
@@ -282,8 +282,8 @@ def test_without_is_the_ordered_difference(first, second):
 def test_without_looks_at_values_not_at_memory():
     """A population of another memory layout or integer type is compared by value."""
     rows = sample(TINY, 20, np.random.default_rng(0))
-    assert len(without(np.asfortranarray(rows), rows.astype(np.int32))) == 0
-    assert len(without(rows, rows[:0])) == len(distinct(rows))
+    assert len(remove_known(np.asfortranarray(rows), rows.astype(np.int32))) == 0
+    assert len(remove_known(rows, rows[:0])) == len(drop_duplicates(rows))
 
 
 @given(st.integers(0, 2**32 - 1))

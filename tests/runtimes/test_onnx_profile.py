@@ -12,7 +12,7 @@ import pytest
 
 from natdeploy.core.architecture import uniform
 from natdeploy.core.layers import layer_names, walk
-from natdeploy.core.operators import Node, owners
+from natdeploy.core.operators import Node, find_owners
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.export.onnx import OnnxExporter
@@ -58,14 +58,14 @@ def test_runs_become_rows_and_operators_columns():
 def test_a_nameless_operator_belongs_to_the_layer_that_uses_its_result():
     """Reorders go to their consumer, a last one to the last layer."""
     nodes = read_profile(GRAPH, [event(node.name, 1) for node in GRAPH]).nodes
-    found = owners(nodes, lambda name: name.split("/")[1] if "/" in name else None, last="classifier")
+    found = find_owners(nodes, lambda name: name.split("/")[1] if "/" in name else None, last="classifier")
     assert found == ["stem", "stem", "classifier", "classifier", "classifier"]
 
 
 def test_a_chain_of_nameless_operators_is_followed_to_its_end():
     """Two reorders behind each other belong to the same layer."""
     nodes = [Node(name=name, op="x", consumers=used) for name, used in (("r", (1,)), ("r2", (2,)), ("/a/Conv", ()))]
-    assert owners(nodes, lambda name: "a" if "/" in name else None, last="z") == ["a", "a", "a"]
+    assert find_owners(nodes, lambda name: "a" if "/" in name else None, last="z") == ["a", "a", "a"]
 
 
 def test_a_profile_of_another_graph_is_refused():
@@ -103,7 +103,7 @@ def test_every_operator_of_a_network_is_traced_to_its_layer(tmp_path):
     image = np.zeros((1, 3, 32, 32), dtype=np.float32)
     profile = profile_model(path, image, threads=1, runs=3, warmup_runs=2, folder=tmp_path)
     known = set(layer_names(layers))
-    found = owners(
+    found = find_owners(
         profile.nodes,
         lambda name: next((part for part in name.strip("/").split("/")[:2] if part in known), None),
         last="nothing",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from natdeploy.core.operators import owners
+from natdeploy.core.operators import find_owners
 from natdeploy.errors import InputError
 from natdeploy.runtimes.trtexec_files import LayerInfo, LayerTime, read_profile
 from natdeploy.runtimes.trtexec_operators import find_module, make_operator_profile
@@ -25,7 +25,7 @@ def layers(*names: str) -> list[LayerTime]:
 
 def found_owners(*names: str, infos: tuple[LayerInfo, ...] = ()) -> list[str]:
     """Return the owners of layers by their names' modules."""
-    return owners(make_operator_profile(layers(*names), infos).nodes, find_module, last="classifier")
+    return find_owners(make_operator_profile(layers(*names), infos).nodes, find_module, last="classifier")
 
 
 @pytest.mark.parametrize(

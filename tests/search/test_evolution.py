@@ -5,7 +5,7 @@ import pytest
 from pymoo.indicators.hv import HV
 
 from natdeploy.core.cost import madds_array
-from natdeploy.core.genotype import distinct, initial, repair, sample
+from natdeploy.core.genotype import drop_duplicates, repair, sample, sample_initial
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.search.evolution import evolve, reference_directions, select_survivors
@@ -26,7 +26,7 @@ def objectives(rows):
 
 def start(count=10):
     """Return the first rows of a population."""
-    return initial(NAT, count, np.random.default_rng(0))
+    return sample_initial(NAT, count, np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_rows_are_canonical_and_distinct(evolved):
     assert 10 <= len(evolved) <= 20
     assert evolved.dtype == np.int64
     assert np.array_equal(repair(NAT, evolved), evolved)
-    assert len(distinct(evolved)) == len(evolved)
+    assert len(drop_duplicates(evolved)) == len(evolved)
 
 
 def test_objectives_are_asked_for_canonical_rows_alone():
@@ -91,7 +91,7 @@ def test_the_start_may_have_any_size(count):
     rows = evolve(
         SMALL,
         small_objectives,
-        initial(SMALL, count, np.random.default_rng(0)),
+        sample_initial(SMALL, count, np.random.default_rng(0)),
         EvolutionSettings(population=20, generations=3),
         seed=0,
     )
@@ -105,7 +105,7 @@ def test_a_space_smaller_than_a_population_is_searched():
     rows = evolve(
         tiny,
         lambda rows: np.column_stack([cost(rows), -rows.sum(axis=1)]),
-        initial(tiny, 2, np.random.default_rng(0)),
+        sample_initial(tiny, 2, np.random.default_rng(0)),
         EvolutionSettings(population=200, generations=2),
         seed=0,
     )
@@ -178,12 +178,12 @@ def test_no_architecture_is_evaluated_twice(algorithm):
     evolve(SMALL, spy, start_small(), EvolutionSettings(population=20, generations=12, algorithm=algorithm), seed=0)
     rows = np.concatenate(asked)
     assert len(asked) == 12
-    assert len(distinct(rows)) == len(rows) == 240
+    assert len(drop_duplicates(rows)) == len(rows) == 240
 
 
 def start_small():
     """Return the first rows of a population of the small space."""
-    return initial(SMALL, 5, np.random.default_rng(0))
+    return sample_initial(SMALL, 5, np.random.default_rng(0))
 
 
 def test_the_scale_of_objectives_does_not_matter():

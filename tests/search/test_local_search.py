@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from natdeploy.core.cost import madds_array, params_array
-from natdeploy.core.genotype import distinct, initial, repair, sample
+from natdeploy.core.genotype import drop_duplicates, repair, sample, sample_initial
 from natdeploy.core.space import SPACES
 from natdeploy.search.local_search import LocalSearch
 from natdeploy.testing.accuracy import made_up_accuracy
@@ -22,7 +22,7 @@ def searcher(limits, *, space=NAT, costs=COSTS, top1=made_up_accuracy, **effort)
 @pytest.fixture(scope="module")
 def population():
     """Architectures of all sizes."""
-    return initial(NAT, 200, np.random.default_rng(0))
+    return sample_initial(NAT, 200, np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_a_search_stays_within_the_limits(improved, limits):
     rows, values = improved[1]
     assert searcher(limits).keeps_limits(rows).all()
     assert np.array_equal(repair(NAT, rows), rows)
-    assert len(distinct(rows)) == len(rows)
+    assert len(drop_duplicates(rows)) == len(rows)
     np.testing.assert_allclose(values, made_up_accuracy(rows))
 
 
@@ -119,7 +119,7 @@ def test_a_search_from_beyond_the_limit_ends_within_it():
 def test_a_space_of_few_architectures_is_searched_to_its_best():
     """In a space small enough to enumerate, a search finds the best architecture within the limit."""
     cost = madds_array(TINY, 10)
-    rows = distinct(sample(TINY, 3000, np.random.default_rng(0)))
+    rows = drop_duplicates(sample(TINY, 3000, np.random.default_rng(0)))
     assert len(rows) == TINY.size
 
     def top1(rows):
@@ -149,13 +149,13 @@ def test_without_limits_everything_is_within(population):
     best = made_up_accuracy(own.select_starts(population, made_up_accuracy(population), 1)).max()
     assert best == made_up_accuracy(population).max()
     _, values = own.improve(own.select_starts(population, made_up_accuracy(population), 1), np.random.default_rng(0))
-    assert values.max() >= made_up_accuracy(initial(NAT, 2, np.random.default_rng(0))).max()
+    assert values.max() >= made_up_accuracy(sample_initial(NAT, 2, np.random.default_rng(0))).max()
 
 
 def test_depths_with_a_gap_stay_canonical():
     """In a space whose depths have a gap, searches end on canonical rows only."""
     cost = madds_array(SMALL, 10)
-    rows = initial(SMALL, 20, np.random.default_rng(0))
+    rows = sample_initial(SMALL, 20, np.random.default_rng(0))
     own = searcher({"madds": float(np.median(cost(rows)))}, space=SMALL, costs={"madds": cost})
     ended, _ = own.improve(own.select_starts(rows, made_up_accuracy(rows), 3), np.random.default_rng(0))
     assert np.array_equal(repair(SMALL, ended), ended)

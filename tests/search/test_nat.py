@@ -7,7 +7,7 @@ import pytest
 
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.cost import madds_array
-from natdeploy.core.genotype import decode, distinct, repair, sample, without
+from natdeploy.core.genotype import decode, drop_duplicates, remove_known, repair, sample
 from natdeploy.core.pareto import non_dominated
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
@@ -69,7 +69,7 @@ def driven():
 def test_the_first_archive():
     """The first archive is as large as asked for, and holds the smallest and the largest architecture."""
     first = make().ask_first()
-    assert len(distinct(first)) == 30
+    assert len(drop_duplicates(first)) == 30
     assert decode(NAT, first[0]) == smallest(NAT)
     assert decode(NAT, first[1]) == largest(NAT)
     assert np.array_equal(make().ask_first(), first)
@@ -83,9 +83,9 @@ def test_candidates_are_new():
         candidates, predicted = search.ask(iteration)
         assert len(candidates) == len(predicted) == 8
         assert np.array_equal(repair(NAT, candidates), candidates)
-        assert len(without(candidates, search.archive)) == 8
+        assert len(remove_known(candidates, search.archive)) == 8
         search.tell(candidates, made_up_accuracy(candidates))
-    assert len(distinct(search.archive)) == len(search.archive) == 30 + 16
+    assert len(drop_duplicates(search.archive)) == len(search.archive) == 30 + 16
 
 
 def test_predictions_are_top1():
@@ -172,7 +172,7 @@ def test_marginals_come_from_the_archive(driven):
     """The supernet is adapted to as many architectures as asked for, all of the archive, the same on every call."""
     population = driven.adaptation_parents()
     assert len(population) == 20
-    assert len(without(population, driven.archive)) == 0
+    assert len(remove_known(population, driven.archive)) == 0
     assert np.array_equal(driven.adaptation_parents(), population)
 
 
@@ -205,7 +205,7 @@ def test_every_limit_gets_its_share():
     assert (taken_ms[[1, 3]] <= high).all()
     assert (taken_ms[[1, 3]] > low).any()
     assert predicted[1] >= predicted[0]
-    assert len(distinct(candidates)) == 8
+    assert len(drop_duplicates(candidates)) == 8
 
 
 @pytest.mark.parametrize("predictor", ["rbf", "ridge", "trees", "gp", "knn", "auto"])
@@ -213,7 +213,7 @@ def test_any_predictor_and_evolution_can_be_chosen(predictor):
     """A search asks for as many new architectures with every predictor, and with another evolution."""
     evolution = dataclasses.replace(EVOLUTION, algorithm="nsga2", crossover="two-point", mutation="uniform")
     search = started(settings=dataclasses.replace(SETTINGS, predictor=predictor, evolution=evolution))
-    assert len(without(search.ask(1)[0], search.archive)) == 8
+    assert len(remove_known(search.ask(1)[0], search.archive)) == 8
 
 
 def test_an_unknown_predictor_is_refused():
@@ -241,7 +241,7 @@ def test_an_archive_can_be_capped():
     candidates, _ = search.ask(1)
     best = max(made_up_accuracy(candidates).max(), search.top1.max())
     search.tell(candidates, made_up_accuracy(candidates))
-    assert len(distinct(search.archive)) == len(search.archive) == 32
+    assert len(drop_duplicates(search.archive)) == len(search.archive) == 32
     np.testing.assert_allclose(search.top1, made_up_accuracy(search.archive))
     assert search.top1.max() == best
 
@@ -260,7 +260,7 @@ def test_the_predictor_can_be_fitted_to_a_part(monkeypatch):
     monkeypatch.setattr("natdeploy.search.nat.make_predictor", lambda *_, **__: Spy())
     started(settings=dataclasses.replace(SETTINGS, predictor_train_size=12)).ask(1)
     ((population, top1),) = seen
-    assert len(distinct(population)) == 12
+    assert len(drop_duplicates(population)) == 12
     np.testing.assert_allclose(top1, made_up_accuracy(population))
 
 
@@ -268,7 +268,7 @@ def test_the_evolution_can_begin_anywhere():
     """Begun at a latin hypercube instead of the archive, a search proposes other architectures, as many and as new."""
     search = started(settings=dataclasses.replace(SETTINGS, start="latin"))
     candidates, _ = search.ask(1)
-    assert len(without(candidates, search.archive)) == 8
+    assert len(remove_known(candidates, search.archive)) == 8
     assert not np.array_equal(candidates, started().ask(1)[0])
 
 
@@ -293,10 +293,10 @@ def test_what_cannot_be_evaluated_is_never_proposed_again(driven):
     wanted, _ = search.ask(4)
     search.exclude(np.concatenate([wanted[:3], driven.archive[5:7]]))
     assert len(search.archive) == len(search.top1) == len(driven.archive) - 2
-    assert len(without(search.archive, driven.archive[5:7])) == len(search.archive)
+    assert len(remove_known(search.archive, driven.archive[5:7])) == len(search.archive)
     candidates, _ = search.ask(4)
-    assert len(without(candidates, wanted[:3])) == len(candidates) == 8
-    assert len(without(candidates, driven.archive)) == 8
+    assert len(remove_known(candidates, wanted[:3])) == len(candidates) == 8
+    assert len(remove_known(candidates, driven.archive)) == 8
 
 
 def test_top1_can_be_the_only_objective():
@@ -305,7 +305,7 @@ def test_top1_can_be_the_only_objective():
     before = search.top1.max()
     for iteration in (1, 2):
         candidates, _ = search.ask(iteration)
-        assert len(without(candidates, search.archive)) == 8
+        assert len(remove_known(candidates, search.archive)) == 8
         search.tell(candidates, made_up_accuracy(candidates))
     assert search.top1.max() >= before
     assert list(search.reference_point()) == ["error"]

@@ -5,7 +5,7 @@ import pytest
 
 from natdeploy.core.architecture import largest
 from natdeploy.core.cost import madds_array, params_array
-from natdeploy.core.genotype import distinct, encode, repair, sample
+from natdeploy.core.genotype import drop_duplicates, encode, repair, sample
 from natdeploy.core.space import SPACES
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.settings import EvolutionSettings
@@ -46,7 +46,7 @@ def found():
 def test_rows_are_distinct_with_their_accuracy(found):
     """What is found is canonical and distinct, and each row has its own accuracy."""
     rows, values = found
-    assert len(distinct(rows)) == len(rows)
+    assert len(drop_duplicates(rows)) == len(rows)
     assert np.array_equal(repair(SPACE, rows), rows)
     np.testing.assert_allclose(values, made_up_accuracy(rows))
 

@@ -24,7 +24,7 @@ from natdeploy.api.searching.trainer import build_supernet
 from natdeploy.core.genotype import Population
 from natdeploy.io.runs import RunFolder
 from natdeploy.search.nat import NatSearch
-from natdeploy.search.predictor import quality
+from natdeploy.search.predictor import measure_quality
 from natdeploy.search.problem import SearchProblem
 from natdeploy.supernet.data import Task
 
@@ -124,7 +124,7 @@ class SearchLoop:
         if any(event["iteration"] == iteration for event in self.run_folder.recorded("iteration")):
             return
         known = np.isfinite(measured)
-        figures: dict[str, Any] = quality(predicted[known], measured[known]) if known.any() else {}
+        figures: dict[str, Any] = measure_quality(predicted[known], measured[known]) if known.any() else {}
         event = {
             "iteration": iteration,
             "predictor": self.plan.effort.search.predictor,

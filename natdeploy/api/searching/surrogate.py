@@ -15,7 +15,7 @@ from natdeploy.api.searching.finish import Summary, Top1, finish, write_front
 from natdeploy.api.searching.problem import build_problem, write_tables
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.selection import Archive, Selector, Values
-from natdeploy.core.genotype import Population, decode, initial
+from natdeploy.core.genotype import Population, decode, sample_initial
 from natdeploy.core.space import find_space
 from natdeploy.errors import InputError, require_known
 from natdeploy.io.runs import RunFolder, default_run_path
@@ -210,7 +210,7 @@ class SurrogateSearch:
 
         space = self.problem.space
         count = min(self.settings.evolution.population, space.size)
-        first = minimized(initial(space, count, np.random.default_rng(self.seed)))
+        first = minimized(sample_initial(space, count, np.random.default_rng(self.seed)))
         reference = reference_point(first)
         dominated = hypervolume(minimized(selector.archive.genotypes[selector.front]), reference, first.min(axis=0))
         names = [*(f"error of {task}" for task in self.tasks or (TOP1,)), *self.problem.objectives]

@@ -10,7 +10,7 @@ import pytest
 from natdeploy import api
 from natdeploy.api.searching import selection
 from natdeploy.api.searching.selection import Archive, Selector
-from natdeploy.core.genotype import distinct, sample
+from natdeploy.core.genotype import drop_duplicates, sample
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SPACES
@@ -23,7 +23,7 @@ from natdeploy.testing.tables import made_up_table
 
 SPACE = SPACES["starter"]
 TABLE = made_up_table(SPACE)
-ARCHIVE = distinct(sample(SPACE, 200, np.random.default_rng(0)))
+ARCHIVE = drop_duplicates(sample(SPACE, 200, np.random.default_rng(0)))
 LATENCY = TABLE.compile(SPACE, 10)(ARCHIVE)
 TOP1 = made_up_accuracy(ARCHIVE)
 

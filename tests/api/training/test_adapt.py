@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from natdeploy import api, cli
-from natdeploy.core.genotype import initial
+from natdeploy.core.genotype import sample_initial
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, InterruptedWorkError, MemoryShortageError
 from natdeploy.files import Journal
@@ -102,7 +102,7 @@ def test_adaptation_that_was_interrupted_resumes_to_the_same_weights(folder: Pat
 def test_a_population_decides_what_is_trained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a file of architectures subnets are drawn from their marginals, on resuming too."""
     space = SPACES["starter"].with_resolutions((32,))
-    genotypes = initial(space, 3, np.random.default_rng(0))
+    genotypes = sample_initial(space, 3, np.random.default_rng(0))
     lines = [f"{' '.join(map(str, row))},32,0.5" for row in genotypes.tolist()]
     (folder / "archive.csv").write_text("\n".join(["genotype,resolution,width", *lines]))
     given = []
