@@ -23,13 +23,13 @@ OBJECTIVE_OF_LIMIT: Mapping[str, str] = MappingProxyType({"size": "params"})
 
 
 def read_objectives(names: Sequence[str], tasks: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the costs among the objectives `names`, each once; `top1` alone where there is no cost among them.
+    """Return the costs among the objectives `names`, each once; only `top1` if no cost is among them.
 
-    Top-1 is always an objective, named or not.
+    Top-1 is always an objective, whether it is named or not.
 
     Args:
-        names: Names that were given.
-        tasks: Tasks whose accuracy is known by their name.
+        names: Names of objectives.
+        tasks: Tasks whose accuracy can be an objective of its own.
 
     Raises:
         InputError: A name is unknown.
@@ -46,7 +46,7 @@ def read_objectives(names: Sequence[str], tasks: Sequence[str] = ()) -> tuple[st
 
 
 def read_tasks(names: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
-    """Return the tasks among the objectives `names`, each once; all that are known where none is named."""
+    """Return the tasks among the objectives `names`, each once; all known tasks if none is named."""
     named = dict.fromkeys(name.removeprefix(TASK) for name in names if name.startswith(TASK))
     return tuple(named) or tuple(known)
 
@@ -57,21 +57,21 @@ def _require_task(task: str, tasks: Sequence[str]) -> None:
         hint = (
             f"name one of {', '.join(tasks)}"
             if tasks
-            else f"a supernet is adapted to one data set: search each with its own --data, "
-            f"then all of them without training, with --accuracy {task}=RUN/archive.csv and so on"
+            else f"a supernet is adapted to one data set: search each data set with its own --data, "
+            f"then all of them together without training: --accuracy {task}=RUN/archive.csv and so on"
         )
         raise InputError(msg, hint=hint)
 
 
 def read_preference(text: str, costs: Sequence[str]) -> str | dict[str, float]:
-    """Return what is preferred of what meets a target: `accuracy`, `trade-off`, or the weight of each objective.
+    """Read a preference: `accuracy`, `trade-off`, or the weights of objectives.
 
     Args:
-        text: One of the two, or weights such as `top1=2,madds=1`.
-        costs: Costs that the front is made of.
+        text: The preference; weights are written as `top1=2,madds=1`.
+        costs: Costs that are objectives.
 
     Raises:
-        InputError: It is none of these; the message says what is wrong.
+        InputError: The preference is not valid. The message says why.
     """
     if text in (ACCURACY, TRADE_OFF):
         return text
@@ -79,7 +79,7 @@ def read_preference(text: str, costs: Sequence[str]) -> str | dict[str, float]:
     for part in text.split(","):
         name, _, number = (piece.strip() for piece in part.partition("="))
         if name.startswith(TASK):
-            msg = f"preference {part.strip()!r}: {TOP1} is weighed, which is the mean over the tasks"
+            msg = f"preference {part.strip()!r}: only {TOP1} can have a weight, which is the mean over the tasks"
             raise InputError(msg)
         require_known("objective of a preference", name, (TOP1, *costs))
         try:
@@ -87,6 +87,6 @@ def read_preference(text: str, costs: Sequence[str]) -> str | dict[str, float]:
         except ValueError:
             weights[name] = math.nan
         if not 0 < weights[name] < math.inf:
-            msg = f"preference {part.strip()!r}: a weight is a number over 0, such as {name}=2"
+            msg = f"preference {part.strip()!r}: a weight must be a number above 0, such as {name}=2"
             raise InputError(msg)
     return weights

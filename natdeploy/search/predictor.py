@@ -1,4 +1,4 @@
-"""What an accuracy predictor is, and how good one is on architectures that it has not seen."""
+"""The interface of accuracy predictors, and their quality on architectures that they were not fitted to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Predictor(Protocol):
     """Learns top-1 from genotypes."""
 
     def fit(self, population: Population, top1: Values) -> None:
-        """Learn from the `n x L` array `population` and its `n` values; what was learnt before is forgotten."""
+        """Fit the predictor to the `n x L` array `population` and its `n` values, and forget earlier fits."""
         ...
 
     def predict(self, population: Population) -> Values:
@@ -24,15 +24,15 @@ class Predictor(Protocol):
         ...
 
     def uncertainty(self, population: Population) -> Values | None:
-        """Return the standard deviation of each of the `n` predictions; None where the model knows of none."""
+        """Return the standard deviation of each of the `n` predictions, or None if the model has none."""
         ...
 
 
 def measure_quality(predicted: Values, measured: Values) -> dict[str, float | None]:
-    """Compare predictions with values that the predictor has not seen.
+    """Compare predictions with measured values that the predictor was not fitted to.
 
     Returns:
-        `rmse`, `spearman` and `kendall`; the correlations are None where one side does not vary.
+        `rmse`, `spearman` and `kendall`. The correlations are None if either side does not vary.
     """
     rmse = float(np.sqrt(np.mean((predicted - measured) ** 2)))
     if len(measured) < 3 or np.ptp(predicted) == 0 or np.ptp(measured) == 0:

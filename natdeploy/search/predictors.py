@@ -1,4 +1,4 @@
-"""The predictors by name, and the choice of one by cross-validation."""
+"""Predictors by name, and the selection of one by cross-validation."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError, require_known
 from natdeploy.search.predictor import Predictor, Values, measure_quality
 from natdeploy.search.rbf_ensemble import RBFEnsemble
-from natdeploy.search.regressors import GaussianProcess, NearestNeighbours, boosted_trees, ridge
+from natdeploy.search.regressors import GaussianProcess, NearestNeighbours, make_boosted_trees, make_ridge
 from natdeploy.search.settings import AUTO, PREDICTORS, SINGLE_PREDICTORS
 
 ENSEMBLE_SIZE = 500
 _FOLDS, _FEW_ROWS = 5, 100
-# Fewer members order the ensembles' predictions nearly as well, and each fold fits one.
+# A smaller ensemble ranks nearly as well, and each fold fits one.
 _TRIED_ENSEMBLE_SIZE = 100
-# What is best with so many rows is about as good with more.
+# The predictor that is best with so many rows is about as good with more.
 _TRIED_ROWS = 300
 
 
 def make_predictor(
     name: str, space: SearchSpace, *, rng: np.random.Generator, ensemble_size: int = ENSEMBLE_SIZE
 ) -> Predictor:
-    """Return a predictor that has not learnt anything yet.
+    """Return a predictor that is not fitted yet.
 
     Args:
         name: One of `natdeploy.search.settings.PREDICTORS`.
         space: Search space.
-        rng: Source of what is random in it.
+        rng: Source of its randomness.
         ensemble_size: Members of the RBF ensemble.
 
     Raises:
@@ -41,10 +41,10 @@ def make_predictor(
     if name == AUTO:
         return BestPredictor(space, rng=rng, ensemble_size=ensemble_size)
     if name == "trees":
-        return boosted_trees(space, int(rng.integers(2**31)))
+        return make_boosted_trees(space, int(rng.integers(2**31)))
     if name == "rbf":
         return RBFEnsemble(*bounds(space), ensemble_size=ensemble_size, rng=rng)
-    return {"ridge": ridge, "gp": GaussianProcess, "knn": NearestNeighbours}[name](space)
+    return {"ridge": make_ridge, "gp": GaussianProcess, "knn": NearestNeighbours}[name](space)
 
 
 def cross_validate(
@@ -56,10 +56,10 @@ def cross_validate(
     rng: np.random.Generator,
     ensemble_size: int = ENSEMBLE_SIZE,
 ) -> dict[str, float | None]:
-    """Return the `measure_quality` of a predictor on rows that it was not fitted on: each fold by a fit without it.
+    """Return the cross-validated quality of a predictor: each fold is predicted by a fit to the others.
 
     Raises:
-        InputError: The name is unknown, or there are too few rows to leave some out.
+        InputError: The name is unknown, or there are too few rows for cross-validation.
     """
     if len(population) < 2 * _FOLDS:
         msg = f"cross-validation needs at least {2 * _FOLDS} architectures, not {len(population)}"
@@ -74,23 +74,23 @@ def cross_validate(
 
 
 class BestPredictor:
-    """The predictor with the highest cross-validated Kendall tau on what it is fitted to.
+    """The predictor with the highest cross-validated Kendall tau on the rows that it is fitted to.
 
-    Of more than 300 rows, as many at random are used to choose.
+    Of more than 300 rows, a random 300 are used to select it.
 
     Args:
         space: Search space.
-        rng: Source of what is random.
+        rng: Source of randomness.
         ensemble_size: Members of the RBF ensemble.
     """
 
     def __init__(self, space: SearchSpace, *, rng: np.random.Generator, ensemble_size: int = ENSEMBLE_SIZE) -> None:
         self._space, self._rng, self._ensemble_size = space, rng, ensemble_size
         self.name, self.quality = "", dict[str, float | None]()
-        self._chosen: Predictor
+        self._selected: Predictor
 
     def fit(self, population: Population, top1: Values) -> None:
-        """Choose, and learn from the `n x L` array `population` and its `n` values.
+        """Select a predictor, and fit it to the `n x L` array `population` and its `n` values.
 
         Raises:
             InputError: There are fewer than four distinct rows.
@@ -98,16 +98,16 @@ class BestPredictor:
         self.name, self.quality = (
             self._best(population, top1) if len(population) >= 2 * _FOLDS else (SINGLE_PREDICTORS[0], {})
         )
-        self._chosen = make_predictor(self.name, self._space, rng=self._rng, ensemble_size=self._ensemble_size)
-        self._chosen.fit(population, top1)
+        self._selected = make_predictor(self.name, self._space, rng=self._rng, ensemble_size=self._ensemble_size)
+        self._selected.fit(population, top1)
 
     def predict(self, population: Population) -> Values:
         """Return the `n` predicted values of the `n x L` array `population`."""
-        return self._chosen.predict(population)
+        return self._selected.predict(population)
 
     def uncertainty(self, population: Population) -> Values | None:
-        """Return the standard deviation of each of the `n` predictions; None where the chosen model knows of none."""
-        return self._chosen.uncertainty(population)
+        """Return the standard deviation of each of the `n` predictions, or None if the selected model has none."""
+        return self._selected.uncertainty(population)
 
     def _best(self, population: Population, top1: Values) -> tuple[str, dict[str, float | None]]:
         part = self._rng.permutation(len(population))[:_TRIED_ROWS]
@@ -124,7 +124,7 @@ class BestPredictor:
 
 
 def _folds(count: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
-    # Of few rows more are left to learn from, and chance has less say in the choice.
+    # With few rows, more folds leave more rows to fit to, and make the selection depend less on chance.
     return np.array_split(rng.permutation(count), _FOLDS if count > _FEW_ROWS else 2 * _FOLDS)
 
 

@@ -1,7 +1,7 @@
 """OFA's pretrained accuracy predictor, computed in numpy.
 
-Source: Cai et al., Once-for-All (ICLR 2020): a perceptron over one-hot choices. A slot has one feature a kernel size
-and one an expand ratio, all zero where it is skipped; then come eight features of the resolution.
+Source: Cai et al., Once-for-All (ICLR 2020): a multilayer perceptron over one-hot choices. A slot has one feature for
+each kernel size and each expand ratio, all zero if it is skipped. Eight features of the resolution follow.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _CHUNK = 2048
 
 
 class PretrainedPredictor:
-    """Top-1 of architectures by a perceptron that others have trained.
+    """Predicts the top-1 of architectures by a pretrained perceptron.
 
     Args:
         space: Search space, of one width and of resolutions in `RESOLUTIONS`.
-        layers: Weights, `outputs x inputs`, and biases of its layers; all but the last are followed by a ReLU.
+        layers: Weights, `outputs x inputs`, and biases of its layers. A ReLU follows all but the last.
 
     Raises:
         InputError: The layers do not fit the space.
@@ -62,9 +62,9 @@ class PretrainedPredictor:
         return predicted
 
     def gains(self, population: Population) -> Values:
-        """Estimate the value with each gene in each slot, `n x slots x genes`, up to a constant a row.
+        """Estimate the value with each gene in each slot, `n x slots x genes`, up to a constant per row.
 
-        That is the gradient with respect to the features: exact as long as no unit of the perceptron switches.
+        The estimate is the gradient with respect to the features. It is exact as long as no ReLU switches.
         """
         values = self._choices[population[:, 2:]].reshape(len(population), -1) @ self._slots
         values += self._sizes[population[:, 0]]
@@ -91,8 +91,8 @@ def _one_hot(kernels: int, ratios: int) -> Singles:
 def _check(space: SearchSpace, shapes: Sequence[tuple[int, ...]], inputs: int) -> None:
     chained = [inputs, *(shape[0] for shape in shapes)]
     if [shape[1] for shape in shapes] != chained[:-1] or chained[-1] != 1:
-        msg = f"an accuracy predictor of {space.name} maps {inputs} features to 1 value, not {[*shapes]}"
+        msg = f"an accuracy predictor of {space.name} must map {inputs} features to 1 value; its layers are {[*shapes]}"
         raise InputError(msg)
     if len(space.widths) > 1:
-        msg = f"the accuracy predictor is of one width, space {space.name} has {len(space.widths)}"
-        raise InputError(msg, hint="name a supernet of one width, or say which with --width")
+        msg = f"the accuracy predictor is for one width, and space {space.name} has {len(space.widths)}"
+        raise InputError(msg, hint="give a supernet of one width, or one width with --width")

@@ -1,4 +1,4 @@
-"""The NAT paper's predictor: an ensemble of radial-basis-function interpolants, all members together, on all cores."""
+"""The NAT paper's predictor: an ensemble of radial-basis-function interpolants, computed together on all cores."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from natdeploy.search.predictor import Values
 Singles = NDArray[np.float32]
 _TRIES = 100
 _LEAST_ROWS = 4
-# Makes the tail of a gene that does not vary among a member's centres solvable: it takes the smallest weights.
+# Regularization: a gene that does not vary among a member's centres gets the smallest weights in the linear tail.
 _RIDGE = 1e-8
-# Entries of the arrays that are worked on at once: what a core's cache holds, and what memory holds.
+# Largest arrays in entries: of distances, so that they fit into a core's cache, and of systems, into memory.
 _BLOCK, _SYSTEMS = 1 << 17, 1 << 20
-# Parts of the queries that threads work on, so many whatever the machine: the sums stay the same to the last bit.
+# Parts of the queries for threads. The number is the same on every machine, so that the sums are equal to the last bit.
 _PARTS = 32
 
 
 class RBFEnsemble:
-    """Ensemble of cubic radial-basis-function interpolants with a linear tail, each on a random choice of genes.
+    """Ensemble of cubic radial-basis-function interpolants with a linear tail, each on a random subset of the genes.
 
-    Rows that a member cannot tell apart are averaged. The ensemble's prediction is the mean over its members, its
-    uncertainty their standard deviation. All members share the rows as centres, so that distances, solutions and
-    predictions of many members are single array operations; predictions are summed in single precision.
+    Rows that are equal in a member's genes are averaged. The prediction is the mean over the members, the uncertainty
+    their standard deviation. All members share the rows as centres, so that distances, solutions and predictions of
+    many members are single array operations. Predictions are summed in single precision.
     Source: Lu et al., NAT (TPAMI 2021), section 3.2; the random choice of genes after E2EPP.
 
     Args:
         lower: Lowest value of each gene, an `L`-vector.
         upper: Highest value of each gene, an `L`-vector.
         ensemble_size: Members.
-        rng: Source of the choices.
+        rng: Source of the random subsets.
     """
 
     def __init__(self, lower: Population, upper: Population, *, ensemble_size: int, rng: np.random.Generator) -> None:
@@ -53,7 +53,7 @@ class RBFEnsemble:
         self._shares: Values = np.empty(0)
 
     def fit(self, population: Population, top1: Values) -> None:
-        """Learn from the `n x L` array `population` and its `n` values.
+        """Fit the ensemble to the `n x L` array `population` and its `n` values.
 
         Raises:
             InputError: There are fewer than four distinct rows.
@@ -63,14 +63,14 @@ class RBFEnsemble:
             msg = f"a predictor needs at least {_LEAST_ROWS} distinct architectures, not {distinct}"
             raise InputError(msg)
         rows = self._scale(population)
-        # Members that chose the same genes are one, which counts as often.
+        # Members with the same genes are computed once and weighted by their number.
         chosen, repeated = np.unique(self._choose_genes(population), axis=1, return_counts=True)
         self._shares = repeated / self._ensemble_size
         count = len(rows)
         squares = ((rows[:, None] - rows) ** 2).reshape(count * count, -1).T
         batch = max(1, _SYSTEMS // (count + len(chosen) + 1) ** 2)
         batches = [chosen[:, start : start + batch] for start in range(0, len(repeated), batch)]
-        solution = _on_all_cores(partial(_solve, squares, _tail(rows), top1), batches).T
+        solution = _map_parts(partial(_solve, squares, _tail(rows), top1), batches).T
         self._genes, self._centres = chosen.astype(np.float32), rows.astype(np.float32)
         self._weights, self._tails = solution[:count].astype(np.float32), solution[count:]
 
@@ -78,18 +78,18 @@ class RBFEnsemble:
         """Return the `n` predicted values of the `n x L` array `population`."""
         weights = (self._weights * self._shares.astype(np.float32)).ravel()
 
-        def predicted(rows: Values) -> Values:
+        def predict_part(rows: Values) -> Values:
             total: Values = _tail(rows) @ (self._tails @ self._shares)
             for part, cubes in self._cubes(rows):
                 total[part] += cubes.reshape(-1, len(weights)) @ weights
             return total
 
-        return _on_all_cores(predicted, np.array_split(self._scale(population), _PARTS))
+        return _map_parts(predict_part, np.array_split(self._scale(population), _PARTS))
 
     def uncertainty(self, population: Population) -> Values:
         """Return the standard deviation of the members' predictions for each row of the `n x L` array."""
 
-        def spread(rows: Values) -> Values:
+        def deviate_part(rows: Values) -> Values:
             values = _tail(rows) @ self._tails
             for part, cubes in self._cubes(rows):
                 values[part] += np.einsum("qcm,cm->qm", cubes, self._weights)
@@ -97,10 +97,10 @@ class RBFEnsemble:
             deviation: Values = np.sqrt((values - mean[:, None]) ** 2 @ self._shares)
             return deviation
 
-        return _on_all_cores(spread, np.array_split(self._scale(population), _PARTS))
+        return _map_parts(deviate_part, np.array_split(self._scale(population), _PARTS))
 
     def _cubes(self, rows: Values) -> Iterator[tuple[slice, Singles]]:
-        """Yield blocks of rows with their cubed distances, `queries x centres x members`."""
+        """Yield slices of the rows with their cubed distances, `queries x centres x members`."""
         queries = rows.astype(np.float32)
         centres, members = self._weights.shape
         step = max(1, _BLOCK // (centres * members))
@@ -115,16 +115,17 @@ class RBFEnsemble:
     def _choose_genes(self, population: Population) -> NDArray[np.bool_]:
         """Choose genes for each member, `L x members`.
 
-        They are to tell more rows apart than the tail has weights; where no draw does, the best one must serve.
+        The number of rows that differ in these genes must exceed the number of weights of the tail. If no draw
+        achieves this, the best one is taken.
         """
         chosen = self._draw(len(population), self._ensemble_size)
-        spare = _told_apart(population, chosen) - chosen.sum(axis=0) - 1
+        spare = _count_distinct(population, chosen) - chosen.sum(axis=0) - 1
         for _ in range(_TRIES):
             poor = np.flatnonzero(spare <= 0)
             if not len(poor):
                 break
             fresh = self._draw(len(population), len(poor))
-            gained = _told_apart(population, fresh) - fresh.sum(axis=0) - 1
+            gained = _count_distinct(population, fresh) - fresh.sum(axis=0) - 1
             better = gained > spare[poor]
             chosen[:, poor[better]], spare[poor[better]] = fresh[:, better], gained[better]
         return chosen
@@ -142,8 +143,8 @@ class RBFEnsemble:
         return scaled
 
 
-def _on_all_cores(work: Callable[[NDArray[Any]], Values], parts: Sequence[NDArray[Any]]) -> Values:
-    """Return what `work` makes of the parts, one after the other; numpy lets other threads run meanwhile."""
+def _map_parts(work: Callable[[NDArray[Any]], Values], parts: Sequence[NDArray[Any]]) -> Values:
+    """Apply `work` to the parts in threads, and return the results in order. numpy releases the lock meanwhile."""
     with ThreadPoolExecutor(usable_cores()) as pool:
         return np.concatenate(list(pool.map(work, parts)))
 
@@ -151,7 +152,7 @@ def _on_all_cores(work: Callable[[NDArray[Any]], Values], parts: Sequence[NDArra
 def _solve(squares: Values, tail: Values, top1: Values, chosen: NDArray[np.bool_]) -> Values:
     """Return the weights of some members, `members x (rows + 1 + L)`, from one batch of linear systems.
 
-    Of rows that a member cannot tell apart, the first stands for all with their mean and the others get no weight.
+    Of rows that are equal in a member's genes, the first gets their mean and the others get no weight.
 
     Args:
         squares: `L x rows^2` squared differences of the rows in each gene.
@@ -176,8 +177,8 @@ def _solve(squares: Values, tail: Values, top1: Values, chosen: NDArray[np.bool_
     return solution
 
 
-def _told_apart(population: Population, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return how many distinct rows are left of `population` by each choice of genes, by a hash of the rows."""
+def _count_distinct(population: Population, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the number of rows of `population` that differ in each choice of genes, by a hash of the rows."""
     factors = np.random.default_rng(0).integers(1, 2**62, size=len(chosen))
     codes = np.sort(population @ (factors[:, None] * chosen), axis=0)
     distinct: NDArray[np.int64] = 1 + np.count_nonzero(np.diff(codes, axis=0), axis=0)

@@ -1,4 +1,4 @@
-"""Predictors that scikit-learn fits: gradient-boosted trees, ridge, Gaussian process, nearest neighbours."""
+"""Predictors from scikit-learn: gradient-boosted trees, ridge, Gaussian process, nearest neighbours."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.search.predictor import Values
 
 _NEIGHBOURS = 5
-_LEARNT_ROWS = 300
+_GP_ROWS = 300
 
 
-def features(space: SearchSpace, population: Population) -> Values:
-    """Return the choices of the `n x L` array `population` as numbers, `n x F`.
+def compute_features(space: SearchSpace, population: Population) -> Values:
+    """Return numerical features of the `n x L` array `population`, `n x F`.
 
-    Resolution and width; of each slot whether it is active, its kernel size and its expand ratio (0 where skipped);
-    of each stage its depth. All of them are relative to the largest of the space.
+    They are resolution and width; for each slot whether it is active, its kernel size and its expand ratio (0 if
+    skipped); for each stage its depth. All are relative to the largest value of the space.
     """
     genes = population[:, 2:]
     active = genes > 0
@@ -44,58 +44,59 @@ class Regressor:
         self._space, self._model = space, model
 
     def fit(self, population: Population, top1: Values) -> None:
-        """Learn from the `n x L` array `population` and its `n` values."""
-        self._model.fit(features(self._space, population), top1)
+        """Fit the model to the `n x L` array `population` and its `n` values."""
+        self._model.fit(compute_features(self._space, population), top1)
 
     def predict(self, population: Population) -> Values:
         """Return the `n` predicted values of the `n x L` array `population`."""
-        predicted: Values = self._model.predict(features(self._space, population))
+        predicted: Values = self._model.predict(compute_features(self._space, population))
         return predicted
 
     def uncertainty(self, population: Population) -> Values | None:  # noqa: ARG002
-        """Return None: the model knows of no uncertainty."""
+        """Return None: the model has no uncertainty."""
         return None
 
 
 class GaussianProcess(Regressor):
-    """Gaussian process with a squared-exponential kernel of one length and noise, both by maximum likelihood.
+    """Gaussian process with a squared-exponential kernel of one length scale, and noise.
 
-    Length and noise are learnt from at most 300 of the rows, since that takes the cube of their number again and again.
+    Length scale and noise are fitted by maximum likelihood to at most 300 rows, since the time of each step grows with
+    the cube of their number.
     """
 
     def __init__(self, space: SearchSpace) -> None:
         super().__init__(space, None)
 
     def fit(self, population: Population, top1: Values) -> None:
-        """Learn from the `n x L` array `population` and its `n` values."""
+        """Fit the model to the `n x L` array `population` and its `n` values."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
         kernel = ConstantKernel(1.0, (1e-2, 1e4)) * RBF(3.0, (0.3, 100.0)) + WhiteKernel(0.1, (1e-6, 10.0))
-        rows = features(self._space, population)
-        part = np.random.default_rng(0).permutation(len(rows))[:_LEARNT_ROWS]
+        rows = compute_features(self._space, population)
+        part = np.random.default_rng(0).permutation(len(rows))[:_GP_ROWS]
         with warnings.catch_warnings():
-            # A length or noise at the end of its range is a result like any other.
+            # A length scale or noise at the end of its range is as good a result as any other.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            learnt = GaussianProcessRegressor(kernel, normalize_y=True).fit(rows[part], top1[part])
-        self._model = GaussianProcessRegressor(learnt.kernel_, optimizer=None, normalize_y=True).fit(rows, top1)
+            optimized = GaussianProcessRegressor(kernel, normalize_y=True).fit(rows[part], top1[part])
+        self._model = GaussianProcessRegressor(optimized.kernel_, optimizer=None, normalize_y=True).fit(rows, top1)
 
     def uncertainty(self, population: Population) -> Values:
-        """Return the standard deviation of each of the `n` predictions, noise included."""
-        _, deviation = self._model.predict(features(self._space, population), return_std=True)
+        """Return the standard deviation of each of the `n` predictions, including noise."""
+        _, deviation = self._model.predict(compute_features(self._space, population), return_std=True)
         values: Values = deviation
         return values
 
 
-def ridge(space: SearchSpace) -> Regressor:
-    """Return ridge regression whose penalty is chosen by leaving one out."""
+def make_ridge(space: SearchSpace) -> Regressor:
+    """Return ridge regression with its penalty selected by leave-one-out cross-validation."""
     from sklearn.linear_model import RidgeCV
 
     return Regressor(space, RidgeCV(alphas=np.logspace(-4, 2, 13)))
 
 
-def boosted_trees(space: SearchSpace, seed: int) -> Regressor:
+def make_boosted_trees(space: SearchSpace, seed: int) -> Regressor:
     """Return gradient-boosted regression trees."""
     from sklearn.ensemble import GradientBoostingRegressor
 
@@ -106,7 +107,7 @@ def boosted_trees(space: SearchSpace, seed: int) -> Regressor:
 
 
 class NearestNeighbours(Regressor):
-    """Mean of the nearest architectures, by the inverse of their distance."""
+    """Mean of the nearest architectures, weighted by the inverse of their distance."""
 
     def __init__(self, space: SearchSpace) -> None:
         from sklearn.neighbors import KNeighborsRegressor
@@ -114,6 +115,6 @@ class NearestNeighbours(Regressor):
         super().__init__(space, KNeighborsRegressor(weights="distance"))
 
     def fit(self, population: Population, top1: Values) -> None:
-        """Learn from the `n x L` array `population` and its `n` values."""
+        """Fit the model to the `n x L` array `population` and its `n` values."""
         self._model.set_params(n_neighbors=min(_NEIGHBOURS, len(population)))
         super().fit(population, top1)

@@ -7,7 +7,7 @@ from natdeploy.core.genotype import bounds, sample
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.search.predictors import BestPredictor, cross_validate, make_predictor
-from natdeploy.search.regressors import features
+from natdeploy.search.regressors import compute_features
 from natdeploy.search.settings import AUTO, PREDICTORS, SINGLE_PREDICTORS
 from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.predictors import PredictorContract
@@ -117,8 +117,8 @@ def test_an_unknown_name_is_refused():
 def test_features_tell_architectures_apart(space):
     """Distinct architectures have distinct features between 0 and 1."""
     rows = np.unique(sample(space, 200, np.random.default_rng(0)), axis=0)
-    found = features(space, rows)
+    found = compute_features(space, rows)
     assert len(np.unique(found, axis=0)) == len(rows)
     assert (found >= 0).all()
     assert (found <= 1).all()
-    assert features(space, bounds(space)[1][None]).min() == 1
+    assert compute_features(space, bounds(space)[1][None]).min() == 1

@@ -74,12 +74,12 @@ def test_gains_are_what_a_gene_changes():
 def test_layers_that_do_not_fit_are_refused(wrong):
     """Features of another count, layers that do not follow on each other, and several outputs are refused."""
     made = [(np.zeros((out, into), dtype=np.float32), np.zeros(out, dtype=np.float32)) for into, out in wrong]
-    with pytest.raises(InputError, match="maps 128 features to 1 value"):
+    with pytest.raises(InputError, match="must map 128 features to 1 value"):
         PretrainedPredictor(SPACE, made)
 
 
 def test_a_space_of_two_widths_is_refused():
     """The features do not hold the width, so that it must be one."""
-    with pytest.raises(InputError, match="of one width") as refused:
+    with pytest.raises(InputError, match="for one width") as refused:
         PretrainedPredictor(SPACES["nat"].with_resolutions(RESOLUTIONS), layers(4))
     assert "--width" in refused.value.hint

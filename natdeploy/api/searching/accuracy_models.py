@@ -1,4 +1,4 @@
-"""What `--accuracy` names: pretrained predictors, and measured accuracies that predictors are fitted to."""
+"""Models behind `--accuracy`: pretrained predictors, and predictors fitted to measured accuracies."""
 
 from __future__ import annotations
 
@@ -20,47 +20,47 @@ from natdeploy.search.pretrained import RESOLUTIONS, PretrainedPredictor
 
 Accuracy = Callable[[Population], NDArray[np.float64]]
 _CSV = ".csv"
-# Members of an ensemble that is asked 100,000 times and more.
-_MEMBERS = 100
+# Small enough for an ensemble that makes 100,000 predictions and more.
+_ENSEMBLE_SIZE = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AccuracySource:
-    """An accuracy file that has been read.
+    """The content of an accuracy file.
 
     Args:
         path: The file.
-        resolutions: Input sizes that it knows.
-        predictor: Gives the accuracy of architectures of a space that has only such resolutions.
+        resolutions: Input sizes that it covers.
+        predictor: Returns the accuracy predictor of a space that has only such resolutions.
     """
 
     path: Path
     resolutions: tuple[int, ...]
     predictor: Callable[[SearchSpace], Accuracy]
 
-    def known(self, space: SearchSpace, reporter: Reporter) -> SearchSpace:
-        """Return `space` with the resolutions that the file knows; the others are named.
+    def restrict(self, space: SearchSpace, reporter: Reporter) -> SearchSpace:
+        """Return `space` with the resolutions that the file covers; warn of the others.
 
         Raises:
-            CoverageError: It knows none of them.
+            CoverageError: The file covers none of them.
         """
         kept = tuple(r for r in space.resolutions if r in self.resolutions)
         left_out = ", ".join(str(r) for r in space.resolutions if r not in self.resolutions)
         if not kept:
             own = ", ".join(map(str, self.resolutions))
-            msg = f"{self.path}: tells nothing of resolutions {left_out} (its own: {own})"
-            raise CoverageError(msg, hint="choose some of its own with --resolutions")
+            msg = f"{self.path}: does not cover resolutions {left_out} (it covers {own})"
+            raise CoverageError(msg, hint="choose some that it covers with --resolutions")
         if left_out:
-            reporter.warn(f"resolutions {left_out} are left out: {self.path} tells nothing of them")
+            reporter.warn(f"resolutions {left_out} are left out: {self.path} does not cover them")
         return space.with_resolutions(kept)
 
 
 class Accuracies:
-    """The accuracies of all tasks; counts the architectures that it is asked for.
+    """Predicted accuracies of all tasks, with the number of predictions.
 
     Args:
         sources: Accuracy files by task.
-        space: Search space, whose resolutions all of them know.
+        space: Search space; all files cover its resolutions.
     """
 
     def __init__(self, sources: Mapping[str, AccuracySource], space: SearchSpace) -> None:
@@ -80,10 +80,10 @@ class Accuracies:
     @property
     def gains(self) -> Gains | None:
         """The mean gains of all tasks, as `LocalSearch` takes them; None unless every predictor can give them."""
-        told = [accuracy.gains for accuracy in self._by_task if isinstance(accuracy, PretrainedPredictor)]
-        if len(told) < len(self._by_task):
+        by_task = [accuracy.gains for accuracy in self._by_task if isinstance(accuracy, PretrainedPredictor)]
+        if len(by_task) < len(self._by_task):
             return None
-        return lambda population: np.mean([gains(population) for gains in told], axis=0)
+        return lambda population: np.mean([gains(population) for gains in by_task], axis=0)
 
 
 def read_source(path: Path, space: SearchSpace, *, predictor: str, seed: int, reporter: Reporter) -> AccuracySource:
@@ -93,24 +93,24 @@ def read_source(path: Path, space: SearchSpace, *, predictor: str, seed: int, re
         path: OFA's pretrained predictor, or a CSV of architectures with measured top-1.
         space: Search space.
         predictor: Name of the predictor that is fitted to a CSV.
-        seed: Seed of what is random in it.
-        reporter: Is told how good it is on architectures that it has not seen.
+        seed: Seed of the predictor's randomness.
+        reporter: Is told the cross-validated quality of the predictor.
 
     Raises:
-        InputError: The file is not valid, or is of another space.
+        InputError: The file is not valid, or is for another space.
     """
     if path.suffix.lower() == _CSV:
         measured = read_accuracies(path, space)
         sizes = tuple(sorted({entry.architecture.resolution for entry in measured}))
 
-        def fitted(space: SearchSpace) -> Accuracy:
+        def fit(space: SearchSpace) -> Accuracy:
             try:
-                return _fitted(measured, space, predictor, np.random.default_rng([seed, 1]), reporter)
+                return _fit_predictor(measured, space, predictor, np.random.default_rng([seed, 1]), reporter)
             except InputError as error:
                 msg = f"{path}: {error.message}"
                 raise InputError(msg, hint=error.hint) from error
 
-        return AccuracySource(path=path, resolutions=sizes, predictor=fitted)
+        return AccuracySource(path=path, resolutions=sizes, predictor=fit)
     from natdeploy.supernet.accuracy_file import read_perceptron
 
     layers = read_perceptron(path)
@@ -119,28 +119,28 @@ def read_source(path: Path, space: SearchSpace, *, predictor: str, seed: int, re
     )
 
 
-def _fitted(
+def _fit_predictor(
     measured: Sequence[MeasuredAccuracy], space: SearchSpace, name: str, rng: np.random.Generator, reporter: Reporter
 ) -> Accuracy:
     kept = [entry for entry in measured if entry.architecture.resolution in space.resolutions]
     population = np.stack([encode(space, entry.architecture) for entry in kept])
     top1 = np.array([entry.top1 for entry in kept])
     if np.ptp(top1) == 0:
-        msg = f"all {len(kept)} architectures have a top-1 of {top1[0]:.4g}: there is nothing to learn from them"
+        msg = f"all {len(kept)} architectures have a top-1 of {top1[0]:.4g}: a predictor cannot be fitted to them"
         raise InputError(msg)
-    model = make_predictor(name, space, rng=rng, ensemble_size=_MEMBERS)
+    model = make_predictor(name, space, rng=rng, ensemble_size=_ENSEMBLE_SIZE)
     model.fit(population, top1)
     if isinstance(model, BestPredictor):
         name, figures = model.name, model.quality
     else:
-        figures = cross_validate(name, space, population, top1, rng=rng, ensemble_size=_MEMBERS)
-    reporter.info(f"predictor {name}, fitted to {len(kept)} architectures; {_told(figures)}")
+        figures = cross_validate(name, space, population, top1, rng=rng, ensemble_size=_ENSEMBLE_SIZE)
+    reporter.info(f"predictor {name}, fitted to {len(kept)} architectures; {_describe_quality(figures)}")
     return model.predict
 
 
-def _told(figures: Mapping[str, float | None]) -> str:
+def _describe_quality(figures: Mapping[str, float | None]) -> str:
     tau, rmse = figures.get("kendall"), figures.get("rmse")
     if rmse is None:
-        return "they are too few to tell its error"
-    said = "not defined" if tau is None else f"{tau:.3f}"
-    return f"cross-validated: Kendall tau {said}, RMSE {100 * rmse:.2f} points of top-1"
+        return "there are too few of them for cross-validation"
+    shown = "not defined" if tau is None else f"{tau:.3f}"
+    return f"cross-validated: Kendall tau {shown}, RMSE {100 * rmse:.2f} points of top-1"

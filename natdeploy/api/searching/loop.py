@@ -49,7 +49,7 @@ class SearchLoop:
         self.evaluator, self.trainer = build_supernet(plan, run, task)
         self.search = NatSearch(problem, plan.effort.search, seed=plan.seed)
         self.evaluations = Evaluations(run, problem.space, self.evaluator, context)
-        self._begun: list[float] = []
+        self._iteration_starts_s: list[float] = []
 
     def run(self) -> None:
         """Drive the search to its end."""
@@ -59,7 +59,7 @@ class SearchLoop:
         self._evaluate(0, self.search.ask_first())
         for iteration in range(1, effort.search.iterations + 1):
             candidates, predicted = self._ask(iteration)
-            self._say_quality(iteration, predicted, self._evaluate(2 * iteration - 1, candidates))
+            self._report_iteration(iteration, predicted, self._evaluate(2 * iteration - 1, candidates))
             population = self.search.adaptation_parents()
             self._train(warmup + iteration * effort.adapt_epochs, f"adaptation {iteration}", population)
             self._evaluate(2 * iteration, self.search.archive)
@@ -120,7 +120,7 @@ class SearchLoop:
         )
         return candidates, predicted
 
-    def _say_quality(self, iteration: int, predicted: Values, measured: Values) -> None:
+    def _report_iteration(self, iteration: int, predicted: Values, measured: Values) -> None:
         if any(event["iteration"] == iteration for event in self.run_folder.recorded("iteration")):
             return
         known = np.isfinite(measured)
@@ -135,18 +135,18 @@ class SearchLoop:
             **figures,
         }
         self.run_folder.record("iteration", event)
-        self._begun.append(self.context.clock.seconds())
-        left = remaining_s(self._begun, self.plan.effort.search.iterations - iteration + 1)
-        self.context.reporter.info(live_line(event, new=int(known.sum()), left_s=left))
+        self._iteration_starts_s.append(self.context.clock.seconds())
+        left = estimate_remaining_s(self._iteration_starts_s, self.plan.effort.search.iterations - iteration + 1)
+        self.context.reporter.info(format_iteration(event, new=int(known.sum()), left_s=left))
 
 
-def live_line(event: Mapping[str, Any], *, new: int, left_s: float | None) -> str:
-    """Return an iteration's figures in a line.
+def format_iteration(event: Mapping[str, Any], *, new: int, left_s: float | None) -> str:
+    """Return the figures of an iteration as a line of text.
 
     Args:
-        event: What the journal says of it.
-        new: Architectures that it has added.
-        left_s: Seconds to the end of the search, where they can be told.
+        event: The iteration's event in the journal.
+        new: Number of architectures that it added.
+        left_s: Seconds to the end of the search; None if unknown.
     """
     tau = event.get("kendall")
     best = ", ".join("none" if top1 is None else f"{top1:.3f}" for top1 in event["best_within"])
@@ -161,11 +161,11 @@ def live_line(event: Mapping[str, Any], *, new: int, left_s: float | None) -> st
     return ", ".join(parts)
 
 
-def remaining_s(begun: Sequence[float], left: int) -> float | None:
-    """Return the seconds that `left` more iterations take; None before two have begun.
+def estimate_remaining_s(starts_s: Sequence[float], left: int) -> float | None:
+    """Return the estimated seconds of `left` more iterations; None before two have started.
 
     Args:
-        begun: When each of those so far began, in seconds.
-        left: Iterations to come.
+        starts_s: Start of each iteration so far, in seconds.
+        left: Number of iterations to come.
     """
-    return (begun[-1] - begun[0]) / (len(begun) - 1) * left if len(begun) > 1 else None
+    return (starts_s[-1] - starts_s[0]) / (len(starts_s) - 1) * left if len(starts_s) > 1 else None

@@ -105,7 +105,7 @@ def search_without_training(
     if resolutions is None:
         space = space.with_resolutions(next(iter(sources.values())).resolutions)
     for source in sources.values():
-        space = source.known(space, context.reporter)
+        space = source.restrict(space, context.reporter)
     problem = build_problem(goal, space, classes, seed=seed, context=context)
     problem.require_feasible()
     search = SurrogateSearch(

@@ -139,9 +139,9 @@ def test_a_preference_chooses_among_what_meets_the_target(selector: Selector, mo
     [
         ("tradeoff", "unknown objective of a preference 'tradeoff'"),
         ("madds=1", "unknown objective of a preference 'madds'"),
-        ("top1=0", "a weight is a number over 0"),
-        ("top1", "a weight is a number over 0"),
-        ("top1=nan", "a weight is a number over 0"),
+        ("top1=0", "a weight must be a number above 0"),
+        ("top1", "a weight must be a number above 0"),
+        ("top1=nan", "a weight must be a number above 0"),
     ],
 )
 def test_preferences_that_mean_nothing_are_refused(prefer: str, reason: str) -> None:

@@ -109,7 +109,7 @@ def test_resolutions_that_the_file_does_not_know_are_named(measured: Path) -> No
     result = searched(measured, resolutions=(192, 240), context=api.Context(reporter=reporter))
     assert any("240 are left out" in line for line in reporter.said)
     assert {row["resolution"] for row in result.front} == {192}
-    with pytest.raises(CoverageError, match=r"nothing of resolutions 240 \(its own: 192, 224\)"):
+    with pytest.raises(CoverageError, match=r"does not cover resolutions 240 \(it covers 192, 224\)"):
         searched(measured, resolutions=(240,))
 
 
@@ -227,7 +227,7 @@ def test_accuracies_that_teach_nothing_are_told(measured: Path) -> None:
         measured.write_text("\n".join([names, *text]) + "\n")
         reporter = RecordingReporter()
         if np.ptp(scaled) == 0:
-            with pytest.raises(InputError, match=r"measured\.csv: all 60 .* nothing to learn"):
+            with pytest.raises(InputError, match=r"measured\.csv: all 60 .* cannot be fitted to them"):
                 searched(measured)
         else:
             searched(measured, context=api.Context(reporter=reporter))
