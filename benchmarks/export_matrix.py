@@ -24,7 +24,7 @@ from natdeploy.core.device import PRECISIONS
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.space import SPACES, SearchSpace
 from natdeploy.errors import NatdeployError
-from natdeploy.files import Journal
+from natdeploy.journal import Journal
 
 FORMATS = ("onnx", "tflite")
 SHOWN = ("starter", "ofa-mbv3-w1.0", "ofa-mbv3-w1.2")

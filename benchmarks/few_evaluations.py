@@ -23,12 +23,12 @@ from natdeploy.core.device import Deployment
 from natdeploy.core.genotype import Population, bounds, remove_known, sample, sample_initial
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SPACES, SearchSpace
-from natdeploy.files import Journal
 from natdeploy.io.foreign_tables import read_ofa
+from natdeploy.journal import Journal
 from natdeploy.search.evolution import evolve, select_survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
 from natdeploy.search.nat import NatSearch
-from natdeploy.search.pretrained import PretrainedPredictor
+from natdeploy.search.pretrained_predictor import PretrainedPredictor
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.rbf_ensemble import RBFEnsemble
 from natdeploy.search.settings import EvolutionSettings, SearchSettings

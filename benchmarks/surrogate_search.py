@@ -25,7 +25,7 @@ from natdeploy.core.genotype import Population, repair, sample
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SPACES, SearchSpace
 from natdeploy.io.foreign_tables import read_ofa
-from natdeploy.search.pretrained import PretrainedPredictor
+from natdeploy.search.pretrained_predictor import PretrainedPredictor
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.surrogate import Surrogate, SurrogateSettings, optimize_surrogate
 from natdeploy.supernet.accuracy_file import read_perceptron

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from natdeploy.errors import CheckFailedError, InputError, MissingRuntimeError
-from natdeploy.export.batchnorm import fold_batchnorm
+from natdeploy.export.batchnorm_folding import fold_batchnorm
 from natdeploy.export.onnx_precision import LEAST_INT8_OPSET, to_fp16, to_int8
 from natdeploy.export.pre_post_processing import outputs_probabilities
 from natdeploy.export.quantization_calibration import QuantizationCalibration, require_quantization_calibration

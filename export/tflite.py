@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from natdeploy.errors import MissingRuntimeError
-from natdeploy.export.batchnorm import fold_batchnorm
+from natdeploy.export.batchnorm_folding import fold_batchnorm
 from natdeploy.export.quantization_calibration import QuantizationCalibration, require_quantization_calibration
 from natdeploy.export.tflite_precision import to_fp16, to_int8
 from natdeploy.files import require_writable, writing

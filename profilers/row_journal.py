@@ -7,7 +7,7 @@ from typing import Any
 
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import Layer
-from natdeploy.files import Journal
+from natdeploy.journal import Journal
 from natdeploy.profilers.sessions import MeasurementSession
 
 _START, _ROWS, _END = "start", "rows", "end"

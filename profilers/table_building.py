@@ -11,7 +11,7 @@ from natdeploy.core.device import Deployment
 from natdeploy.core.latency import MEASURED, LatencyTable, require_same_provenance
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
-from natdeploy.files import Journal
+from natdeploy.journal import Journal
 from natdeploy.ports import Reporter
 from natdeploy.profilers.budget import Budget
 from natdeploy.profilers.row_journal import RowJournal

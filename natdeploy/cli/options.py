@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from natdeploy.cli.output import clean_stdout, print_json
-from natdeploy.cli.reporting import make_reporter
+from natdeploy.cli.progress import make_reporter
 
 Command = Callable[..., Any]
 

@@ -12,7 +12,8 @@ from typing import Any
 import tomli_w
 
 from natdeploy.errors import InputError
-from natdeploy.files import Journal, atomic_path, read_text, write_text, writing
+from natdeploy.files import atomic_path, read_text, write_text, writing
+from natdeploy.journal import Journal
 
 FORMAT = "natdeploy.run/1"
 

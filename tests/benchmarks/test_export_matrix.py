@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from natdeploy.files import Journal
+from natdeploy.journal import Journal
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from natdeploy.core.genotype import encode
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.io.subnets import read_architecture
-from natdeploy.search.pretrained import RESOLUTIONS, PretrainedPredictor
+from natdeploy.search.pretrained_predictor import RESOLUTIONS, PretrainedPredictor
 from natdeploy.supernet.accuracy_file import read_perceptron
 
 

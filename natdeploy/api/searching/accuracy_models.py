@@ -16,7 +16,7 @@ from natdeploy.io.accuracies import MeasuredAccuracy, read_accuracies
 from natdeploy.ports import Reporter
 from natdeploy.search.local_search import Gains
 from natdeploy.search.predictors import BestPredictor, cross_validate, make_predictor
-from natdeploy.search.pretrained import RESOLUTIONS, PretrainedPredictor
+from natdeploy.search.pretrained_predictor import RESOLUTIONS, PretrainedPredictor
 
 Accuracy = Callable[[Population], NDArray[np.float64]]
 _CSV = ".csv"

@@ -11,11 +11,11 @@ from natdeploy import api
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.device import find_deployment
 from natdeploy.errors import CoverageError, EvaluationError, InputError, InterruptedWorkError, TargetUnreachableError
-from natdeploy.files import Journal
 from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
+from natdeploy.journal import Journal
 from natdeploy.search.surrogate import SurrogateSettings
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.testing.fakes import RecordingReporter

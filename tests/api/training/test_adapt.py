@@ -15,8 +15,8 @@ from natdeploy import api, cli
 from natdeploy.core.genotype import sample_initial
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, InterruptedWorkError, MemoryShortageError
-from natdeploy.files import Journal
 from natdeploy.io import supernet_weights
+from natdeploy.journal import Journal
 from natdeploy.supernet.checkpoints import read_state, write_state
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.supernet import Supernet

@@ -13,7 +13,7 @@ from PIL import Image
 from natdeploy import api
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, InterruptedWorkError
-from natdeploy.files import Journal
+from natdeploy.journal import Journal
 from natdeploy.supernet.checkpoints import read_state
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.testing.fakes import RecordingReporter, Step

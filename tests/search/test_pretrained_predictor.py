@@ -6,7 +6,7 @@ import pytest
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
-from natdeploy.search.pretrained import RESOLUTIONS, PretrainedPredictor
+from natdeploy.search.pretrained_predictor import RESOLUTIONS, PretrainedPredictor
 
 SPACE = SPACES["ofa-mbv3-w1.2"].with_resolutions((160, 192, 224))
 
@@ -51,7 +51,7 @@ def test_chunks_do_not_matter(monkeypatch):
     rows = sample(SPACE, 20, np.random.default_rng(1))
     predictor = PretrainedPredictor(SPACE, layers(6))
     whole = predictor(rows)
-    monkeypatch.setattr("natdeploy.search.pretrained._CHUNK", 3)
+    monkeypatch.setattr("natdeploy.search.pretrained_predictor._CHUNK", 3)
     np.testing.assert_allclose(predictor(rows), whole, rtol=1e-5, atol=1e-6)
     assert predictor(rows[:0]).shape == (0,)
 
