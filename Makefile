@@ -12,7 +12,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[tflite,docs,dev]"
 	# Where PYTHONDONTWRITEBYTECODE is set, every command would compile torch anew. Some packages hold files for other Pythons.
-	-$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib natdeploy profilers export
+	$(BIN)/python -W ignore -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib natdeploy profilers export || true
 	touch $@
 
 demo: setup
