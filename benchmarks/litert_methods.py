@@ -208,7 +208,7 @@ def _scored(
 ) -> Iterator[tuple[str, Rows, Fixed, float]]:
     none = (0.0, 1.0)
     measured = [timed.ms(network) for network in correcting]
-    if setup.timer.tells_operators:
+    if setup.timer.times_operators:
         started = time.perf_counter()
         profiles = setup.timer.operators([files.path(network) for network in covering], seed=SEED)
         taken = time.perf_counter() - started

@@ -66,7 +66,7 @@ class Session(Protocol):
         ...
 
     def prepare(self, image: Images) -> Callable[[], object]:
-        """Return a call that runs the model once on the `1 x 3 x r x r` image, and little else."""
+        """Return a call that runs the model once on the `1 x 3 x r x r` image and does little else."""
         ...
 
 
@@ -84,15 +84,15 @@ class Runtime(Protocol):
         ...
 
     @property
-    def tells_operators(self) -> bool:
-        """Whether it tells how long each operator of a model takes; `natdeploy.runtimes` then has a way to read it."""
+    def times_operators(self) -> bool:
+        """Whether it can time each operator of a model; `natdeploy.runtimes` then can read the times."""
         ...
 
     def version(self) -> str:
-        """Return the version that is installed.
+        """Return the installed version.
 
         Raises:
-            MissingRuntimeError: None is.
+            MissingRuntimeError: No version is installed.
         """
         ...
 
@@ -130,10 +130,10 @@ class Exporter(Protocol):
 
 
 class ModelTimer(Protocol):
-    """A device on which model files can be timed, with one runtime used in one way.
+    """A device that times model files with one runtime, used in one way.
 
-    All of its methods raise `DeviceUnreachableError` where the device cannot be reached, and `MissingRuntimeError`
-    where the runtime is not installed there.
+    All its methods raise `DeviceUnreachableError` if the device cannot be reached, and `MissingRuntimeError` if the
+    runtime is not installed there.
     """
 
     @property
@@ -142,8 +142,8 @@ class ModelTimer(Protocol):
         ...
 
     @property
-    def tells_operators(self) -> bool:
-        """Whether the runtime tells how long each operator of a model takes."""
+    def times_operators(self) -> bool:
+        """Whether the runtime can time each operator of a model."""
         ...
 
     def version(self) -> str:
@@ -151,23 +151,23 @@ class ModelTimer(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """Return what tells this device from others as far as latency goes: chip, system, runtime."""
+        """Return what identifies the device and its runtime: everything that latencies depend on."""
         ...
 
     def conditions(self) -> dict[str, Any]:
-        """Return what may change from one measurement to the next: load, governor, clock, temperature."""
+        """Return the conditions that may change between measurements: load, governor, clock, temperature."""
         ...
 
     def protocol(self) -> dict[str, Any]:
-        """Return how it times, as plain values: warm-up, rounds, runs."""
+        """Return the settings of the timing, as plain values: warm-up, rounds, runs."""
         ...
 
     def with_effort(self, effort: float) -> Self:
-        """Return a timer that takes about `effort` times as long as usual, between 0 and 1, at the cost of noise."""
+        """Return a timer that takes about `effort` times as long, between 0 and 1; less effort means more noise."""
         ...
 
     def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
-        """Return the latency of each model file, all of them timed in turns.
+        """Return the latency of each model file; all files are timed interleaved.
 
         Raises:
             InputError: A file is missing, or the runtime does not take it.
@@ -175,31 +175,31 @@ class ModelTimer(Protocol):
         ...
 
     def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:
-        """Return the operator times of each model file, from runs apart from those of `time`.
+        """Return the operator times of each model file, from other runs than those of `time`.
 
         Raises:
-            InputError: A file is missing, the runtime does not take it, or it does not tell operators.
+            InputError: A file is missing, the runtime does not take it, or it cannot time operators.
         """
         ...
 
 
 class Profiler(Protocol):
-    """A way to tell the layers of a space apart by timing model files."""
+    """A method that finds the latency of each layer of a space by timing model files."""
 
     @property
     def method(self) -> str:
-        """Name of the way, as latency tables state it."""
+        """Name of the method in latency tables."""
         ...
 
     def measure(
         self, space: SearchSpace, width: float, resolution: int, references: Sequence[tuple[Layer, ...]]
     ) -> tuple[dict[Layer, LatencyStats], list[LatencyStats]]:
-        """Return the rows of all layers of this width and resolution, and the latency of `references` meanwhile."""
+        """Return the rows of all layers of a width and resolution, and the latencies of `references`."""
         ...
 
 
 class NetworkMeter(Protocol):
-    """A way to really run whole networks on a device."""
+    """A device on which whole networks are run."""
 
     def measure(self, networks: Sequence[tuple[Layer, ...]]) -> list[LatencyStats]:
         """Return the latency of each network, in order."""
@@ -239,7 +239,7 @@ class RunStore(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """A command that ran on a device to its end."""
+    """The result of a command that ran on a device."""
 
     exit_code: int
     stdout: str
@@ -247,7 +247,7 @@ class Finished:
 
 
 class Transport(Protocol):
-    """An open connection to a device, with a temporary folder there that is gone when it is closed."""
+    """An open connection to a device, with a temporary folder there that is removed when the connection is closed."""
 
     @property
     def name(self) -> str:
@@ -256,40 +256,40 @@ class Transport(Protocol):
 
     @property
     def folder(self) -> str:
-        """The folder's path on the device; commands run there."""
+        """Path of the folder on the device; commands run there."""
         ...
 
     def run(self, command: Sequence[str], *, timeout_s: float, stdin: bytes = b"") -> Finished:
-        """Run a command, whatever its exit code.
+        """Run a command, and return its output whatever its exit code.
 
         Raises:
-            DeviceUnreachableError: The connection is lost, or the time is over; the command has then been ended.
+            DeviceUnreachableError: The connection is lost, or the time is over, which ends the command.
         """
         ...
 
-    def send(self, source: Path, target: str) -> None:
-        """Copy a file to the path `target` on the device.
+    def send(self, source: Path, remote_path: str) -> None:
+        """Copy a local file to a path on the device.
 
         Raises:
             DeviceUnreachableError: The connection is lost.
-            OutputError: The device cannot take the file: it is full, for instance.
+            OutputError: The device cannot store the file, for instance because it is full.
         """
         ...
 
-    def fetch(self, source: str, target: Path) -> None:
-        """Copy the file `source` of the device to `target` here.
+    def fetch(self, remote_path: str, output_path: Path) -> None:
+        """Copy a file of the device to a local path.
 
         Raises:
             DeviceUnreachableError: The connection is lost.
             InputError: The device has no such file.
-            OutputError: The file cannot be written here.
+            OutputError: The local file cannot be written.
         """
         ...
 
     def make_write_error(self, reason: str, what: str) -> OutputError:
-        """Return the error of something that the device could not write for a reason that it told."""
+        """Return the error for `what` the device could not write, for the reason that it gave."""
         ...
 
     def abort(self) -> None:
-        """Cut the connection, so that what waits for the device fails; may be called from another thread."""
+        """Cut the connection, so that calls which wait for the device fail; another thread may call this."""
         ...

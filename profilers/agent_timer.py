@@ -64,7 +64,7 @@ class AgentTimer:
         return _SUFFIXES[self.runtime]
 
     @property
-    def tells_operators(self) -> bool:
+    def times_operators(self) -> bool:
         """Whether the runtime can time each operator of a model."""
         return self.runtime == "onnxruntime"
 
@@ -82,7 +82,7 @@ class AgentTimer:
 
     def protocol(self) -> dict[str, Any]:
         """Return the settings of the timing, as plain values."""
-        profiled = {"profiled_runs": self.profile_runs} if self.tells_operators else {}
+        profiled = {"profiled_runs": self.profile_runs} if self.times_operators else {}
         return {**dataclasses.asdict(self.timing), **profiled}
 
     def with_effort(self, effort: float) -> AgentTimer:
@@ -102,7 +102,7 @@ class AgentTimer:
         Raises:
             InputError: The runtime does not tell them.
         """
-        if not self.tells_operators:
+        if not self.times_operators:
             msg = f"{self.transport.name}: {self.runtime} does not tell how long each operator of a model takes"
             raise InputError(msg)
         job = {"command": "operators", "runs": self.profile_warmup_runs + self.profile_runs}

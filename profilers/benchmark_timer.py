@@ -50,7 +50,7 @@ class BenchmarkModelTimer:
         return ".tflite"
 
     @property
-    def tells_operators(self) -> bool:
+    def times_operators(self) -> bool:
         """Whether operator times are used; with XNNPACK nothing says which layer they belong to."""
         return False
 

@@ -48,9 +48,9 @@ class LocalTimer:
         return self.runtime.suffix
 
     @property
-    def tells_operators(self) -> bool:
+    def times_operators(self) -> bool:
         """Whether the runtime can time each operator of a model."""
-        return self.runtime.tells_operators
+        return self.runtime.times_operators
 
     def version(self) -> str:
         """Return the version of the runtime."""
@@ -66,7 +66,7 @@ class LocalTimer:
 
     def protocol(self) -> dict[str, Any]:
         """Return the settings of the timing, as plain values."""
-        profiled = {"profiled_runs": self.profile_runs} if self.tells_operators else {}
+        profiled = {"profiled_runs": self.profile_runs} if self.times_operators else {}
         return {**dataclasses.asdict(self.timing), **profiled}
 
     def with_effort(self, effort: float) -> LocalTimer:
@@ -86,7 +86,7 @@ class LocalTimer:
         Raises:
             InputError: The runtime does not tell them.
         """
-        if not self.tells_operators:
+        if not self.times_operators:
             msg = f"{self.runtime.id} does not tell how long each operator of a model takes"
             raise InputError(msg)
         with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:

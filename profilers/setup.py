@@ -40,6 +40,6 @@ class ProfilingSetup:
 
     def make_profiler(self, files: ModelFiles) -> Profiler:
         """Return the most accurate profiler that the device allows."""
-        if self.timer.tells_operators:
+        if self.timer.times_operators:
             return InContextProfiler(timer=self.timer, files=files, seed=self.seed)
         return CorrectedProfiler(timer=self.timer, files=files, seed=self.seed)

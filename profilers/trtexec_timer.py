@@ -63,7 +63,7 @@ class TrtexecTimer:
         return ".onnx"
 
     @property
-    def tells_operators(self) -> bool:
+    def times_operators(self) -> bool:
         """Whether the runtime can time each operator of a model."""
         return True
 

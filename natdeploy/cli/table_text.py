@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _PROVENANCE = {
     "measured": "measured layer by layer on the device",
-    "imported": "imported; others measured it",
+    "imported": "copied from a table that others measured",
     "fitted": "fitted to measurements of whole networks",
     "calibrated": "another device's rows, their sums corrected by networks measured here",
     "estimated": "estimated from the device's description: nothing was run",

@@ -140,44 +140,44 @@ class Connection:
         self._require_success(done.exit_code, done.stderr)
         return done
 
-    def send(self, source: Path, target: str) -> None:
-        """Copy a file to the path `target` on the device.
+    def send(self, source: Path, remote_path: str) -> None:
+        """Copy a file to the path `remote_path` on the device.
 
         Raises:
             DeviceUnreachableError: The connection is lost, or is too slow.
             OutputError: The device cannot write the file. The message says why.
         """
         size = source.stat().st_size
-        push = self._link.make_push_command(source, target)
+        push = self._link.make_push_command(source, remote_path)
         if push is None:
-            done = self.run(["sh", "-c", _WRITE, "sh", target], timeout_s=SEND_S, stdin=source.read_bytes())
+            done = self.run(["sh", "-c", _WRITE, "sh", remote_path], timeout_s=SEND_S, stdin=source.read_bytes())
         else:
             done = self._push(push)
         if done.exit_code != 0 or (push is None and done.stdout.strip() != str(size)):
             raise self.make_write_error(done.stderr, f"a file of {size / 1e6:.1f} MB")
 
-    def fetch(self, source: str, target: Path) -> None:
-        """Copy the file `source` on the device to `target` on this machine.
+    def fetch(self, remote_path: str, output_path: Path) -> None:
+        """Copy the file `remote_path` of the device to `output_path` on this machine.
 
         Raises:
             DeviceUnreachableError: The connection is lost, or is too slow.
             InputError: The file does not exist on the device or cannot be read.
-            OutputError: `target` cannot be written.
+            OutputError: `output_path` cannot be written.
         """
         self._require_keeper()
         try:
-            done = self._start(self._link.make_command(_make_shell_line(_READ, source)), SEND_S, b"")
+            done = self._start(self._link.make_command(_make_shell_line(_READ, remote_path)), SEND_S, b"")
         except subprocess.TimeoutExpired as error:
-            msg = f"{self._name}: {source} was not received within {SEND_S:g} s"
+            msg = f"{self._name}: {remote_path} was not received within {SEND_S:g} s"
             raise DeviceUnreachableError(msg) from error
         stderr = done.stderr.decode(errors="replace")
         self._require_success(done.returncode, stderr)
         if done.returncode != 0 or str(len(done.stdout)) not in stderr.split():
             told = stderr.strip().splitlines() or ["it was received incompletely"]
-            msg = f"{self._name}: {source} cannot be read: {told[-1]}"
+            msg = f"{self._name}: {remote_path} cannot be read: {told[-1]}"
             raise InputError(msg)
-        with writing(target):
-            target.write_bytes(done.stdout)
+        with writing(output_path):
+            output_path.write_bytes(done.stdout)
 
     def make_write_error(self, reason: str, what: str) -> OutputError:
         """Return the error for `what`, which the device could not write for `reason`."""

@@ -38,7 +38,7 @@ class LitertRuntime:
         return ".tflite"
 
     @property
-    def tells_operators(self) -> bool:
+    def times_operators(self) -> bool:
         """False: the interpreter does not report operator times."""
         return False
 

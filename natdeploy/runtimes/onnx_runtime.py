@@ -43,7 +43,7 @@ class OnnxRuntime:
         return ".onnx"
 
     @property
-    def tells_operators(self) -> bool:
+    def times_operators(self) -> bool:
         """Whether it reports operator times. On a GPU, ONNX Runtime reports the time of the launch instead."""
         return self.processor == "cpu"
 

@@ -41,7 +41,7 @@ class TensorrtRuntime:
         return ".engine"
 
     @property
-    def tells_operators(self) -> bool:
+    def times_operators(self) -> bool:
         """False: the Python package does not report operator times here; trtexec does."""
         return False
 

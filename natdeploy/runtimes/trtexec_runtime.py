@@ -99,7 +99,7 @@ class TrtexecRuntime:
         return ".engine"
 
     @property
-    def tells_operators(self) -> bool:
+    def times_operators(self) -> bool:
         """True: trtexec reports the time of each operator."""
         return True
 

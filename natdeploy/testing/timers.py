@@ -105,7 +105,7 @@ class ModelTimerContract:
     def test_operators_tell_the_layers_apart(self, timer: ModelTimer, models: tuple[Model, Model]) -> None:
         """Each file gets its own operators, whose times are assigned to all of its layers; or there are none."""
         paths = [model.path for model in models]
-        if not timer.tells_operators:
+        if not timer.times_operators:
             with pytest.raises(InputError, match=r"does not tell how long each (operator|layer)"):
                 timer.operators(paths, seed=0)
             return
@@ -141,7 +141,7 @@ class ModelTimerContract:
         content, beside = path.read_bytes(), sorted(path.parent.iterdir())
         capfd.readouterr()
         timer.time([path], seed=0)
-        if timer.tells_operators:
+        if timer.times_operators:
             timer.operators([path], seed=0)
         assert capfd.readouterr() == ("", "")
         assert path.read_bytes() == content

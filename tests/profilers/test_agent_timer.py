@@ -255,4 +255,4 @@ def test_a_board_with_litert_is_timed(here, tmp_path):
     small, large = timer.time([files.path(walk(space, network, 10)) for network in networks], seed=0)
     assert 0 < small.median_ms < large.median_ms
     assert timer.version() == LitertRuntime().version()
-    assert not timer.tells_operators
+    assert not timer.times_operators
