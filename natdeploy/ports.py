@@ -1,4 +1,4 @@
-"""The interfaces between the parts of natdeploy; `natdeploy.api` alone puts implementations behind them."""
+"""The interfaces between the parts of natdeploy. Only `natdeploy.api` chooses their implementations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.core.architecture import Architecture
-from natdeploy.core.genotype import Population
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import Layer
 from natdeploy.core.operators import ModelProfile
@@ -26,7 +25,7 @@ Images = NDArray[np.float32]
 
 
 class Clock(Protocol):
-    """Source of time, injected so that tests need not wait."""
+    """Source of time. It is an argument so that tests need not wait."""
 
     def now(self) -> datetime:
         """Return the time of day, UTC."""
@@ -38,18 +37,18 @@ class Clock(Protocol):
 
 
 class Reporter(Protocol):
-    """Where work tells how it is getting on."""
+    """Receives messages and progress of the work."""
 
     def info(self, message: str) -> None:
-        """Say something that a user wants to know."""
+        """Give the user a message."""
         ...
 
     def warn(self, message: str) -> None:
-        """Say something that a user must know."""
+        """Warn the user."""
         ...
 
     def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        """Tell that `done` of `total` steps of `stage` are done; `detail` is the latest news."""
+        """Report that `done` of `total` steps of `stage` are finished. `detail` describes the latest one."""
         ...
 
 
@@ -80,7 +79,7 @@ class Runtime(Protocol):
 
     @property
     def suffix(self) -> str:
-        """Suffix of the files that it runs."""
+        """Suffix of the model files that it runs."""
         ...
 
     @property
@@ -101,7 +100,7 @@ class Runtime(Protocol):
 
         Raises:
             MissingRuntimeError: The runtime is not installed.
-            InputError: The file is missing or is not a model that the runtime takes.
+            InputError: The file is missing, or is not a model that the runtime can open.
         """
         ...
 
@@ -111,7 +110,7 @@ class Exporter(Protocol):
 
     @property
     def format(self) -> str:
-        """Name that commands use."""
+        """Name of the format in commands."""
         ...
 
     @property
@@ -120,7 +119,7 @@ class Exporter(Protocol):
         ...
 
     def write(self, network: Network, output_path: Path) -> Mapping[str, Any]:
-        """Write `network` to `output_path` and return what the manifest says of the file: input, output, versions.
+        """Write `network` to `output_path`, and return the manifest's entries for the file: input, output, versions.
 
         Raises:
             MissingRuntimeError: A package that the format needs is not installed.
@@ -138,7 +137,7 @@ class ModelTimer(Protocol):
 
     @property
     def suffix(self) -> str:
-        """Suffix of the files that it runs."""
+        """Suffix of the model files that it runs."""
         ...
 
     @property
@@ -170,7 +169,7 @@ class ModelTimer(Protocol):
         """Return the latency of each model file; all files are timed interleaved.
 
         Raises:
-            InputError: A file is missing, or the runtime does not take it.
+            InputError: A file is missing, or the runtime cannot open it.
         """
         ...
 
@@ -207,33 +206,10 @@ class NetworkMeter(Protocol):
 
 
 class AccuracyEvaluator(Protocol):
-    """Something that tells how accurate an architecture is, inside the supernet as it stands."""
+    """Evaluates architectures with the present weights of a supernet."""
 
     def top1(self, architecture: Architecture) -> float:
-        """Return the share of validation images whose class is found, between 0 and 1."""
-        ...
-
-
-class SupernetTrainer(Protocol):
-    """Something that trains a supernet, an epoch at a time."""
-
-    def epoch(self, number: int, population: Population | None) -> float:
-        """Train epoch `number` and return its mean loss.
-
-        Subnets are drawn from the per-gene marginals of `population`, or uniformly where it is None.
-        """
-        ...
-
-
-class RunStore(Protocol):
-    """Where a search keeps what it must not lose."""
-
-    def recorded(self, kind: str) -> list[dict[str, Any]]:
-        """Return the events of one kind, oldest first."""
-        ...
-
-    def record(self, kind: str, event: dict[str, Any]) -> None:
-        """Keep an event; it is on the disk when this returns."""
+        """Return the top-1 accuracy on validation images, between 0 and 1."""
         ...
 
 

@@ -43,7 +43,7 @@ _FIRST_RATE = 0.04
 
 
 class ElasticTrainer:
-    """Trains a supernet an epoch at a time; implements `natdeploy.ports.SupernetTrainer`.
+    """Trains a supernet an epoch at a time.
 
     Everything random is drawn from the seed and the number of the epoch, so that training resumed from a
     checkpoint ends in the same weights. It trains where the supernet is; on a GPU in mixed precision.
