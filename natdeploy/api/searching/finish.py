@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from natdeploy.api.results import jsonable
-from natdeploy.api.searching.report import report_html
+from natdeploy.api.searching.report import Summary, render_report
 from natdeploy.api.searching.results import Choice, SearchResult
 from natdeploy.api.searching.selection import Selector
 from natdeploy.io.subnets import Subnet, write_subnet
@@ -17,12 +17,12 @@ from natdeploy.search.objectives import TASK
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Top1:
-    """Accuracy of a selected architecture.
+    """Top-1 accuracy of a selected architecture.
 
     Args:
-        value: Share of images whose class is found.
-        source: What it is from: `test` images, or `predicted`.
-        validation: The same on validation images; None where no image was looked at.
+        value: The accuracy, between 0 and 1.
+        source: `test` if it is measured on test images, or `predicted`.
+        validation: The accuracy on validation images; None if no images were used.
     """
 
     value: float
@@ -31,7 +31,7 @@ class Top1:
 
 
 class SubnetWriter(Protocol):
-    """Makes subnets of the architectures that a search selects."""
+    """Writes the selected architectures of a search as subnets."""
 
     def top1(self, place: int) -> Top1:
         """Return the accuracy of a place in the archive."""
@@ -40,27 +40,6 @@ class SubnetWriter(Protocol):
     def write(self, place: int, path: Path, metrics: Mapping[str, Any]) -> Subnet:
         """Write a place in the archive as the subnet file `path`."""
         ...
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Summary:
-    """What report and result say of a search besides its front.
-
-    Args:
-        title: Heading of the report.
-        note: What was done, in a sentence or two.
-        iterations: Iterations that were done.
-        evaluations: Architectures that were evaluated or predicted.
-        started_s: When the search started, by the clock's `seconds`.
-        figures: Figures of each iteration, from the journal.
-    """
-
-    title: str
-    note: str
-    iterations: int
-    evaluations: int
-    started_s: float
-    figures: Sequence[Mapping[str, Any]] = ()
 
 
 def write_front(selector: Selector) -> list[dict[str, Any]]:
@@ -86,14 +65,14 @@ def finish(
     summary: Summary,
     alias: Path | None,
 ) -> SearchResult:
-    """Select an architecture for each latency limit; write the subnets and the report.
+    """Select an architecture for each latency limit, and write the subnets and the report.
 
     Args:
         selector: Selects from the archive.
         writer: Writes the subnets.
-        rows: Architectures that the report shows, with `front`.
-        summary: What else report and result say.
-        alias: A further file to write the first subnet to.
+        rows: Rows of the report, with the key `front`.
+        summary: Further content of report and result.
+        alias: Second file to write the first subnet to.
 
     Raises:
         TargetUnreachableError: No architecture of the archive keeps the limits.
@@ -101,15 +80,8 @@ def finish(
     problem, run, clock = selector.problem, selector.run, selector.context.clock
     choices = _write_choices(selector, writer, alias)
     front = [row for row in rows if row["front"]]
-    html = report_html(
-        title=summary.title,
-        note=summary.note,
-        rows=rows,
-        choices=choices,
-        tables=problem.tables,
-        iterations=summary.figures,
-        objectives=[*(TASK + task for task in selector.archive.top1_by_task), *problem.objectives],
-    )
+    objectives = [*(TASK + task for task in selector.archive.top1_by_task), *problem.objectives]
+    html = render_report(summary, rows, choices, problem.tables, objectives)
     return SearchResult(
         run=run.path,
         subnet=alias or choices[0].subnet,
@@ -158,7 +130,7 @@ def _choose(selector: Selector, writer: SubnetWriter, limits_ms: Mapping[str, fl
 
 
 def _metrics(choice: Choice) -> dict[str, Any]:
-    """Return what the subnet file of a choice says of it."""
+    """Return the metrics for the subnet file of a choice."""
     kept = ("top1", "top1_source", "validation_top1", "madds", "params", "latency_ms")
     told = {key: value for key, value in jsonable(choice).items() if key in kept}
     return {**told, "top1_by_task": dict(choice.top1_by_task)} if choice.top1_by_task else told

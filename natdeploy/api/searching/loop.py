@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from natdeploy.api.context import Context
 from natdeploy.api.searching.archive import TrainedSubnets
 from natdeploy.api.searching.evaluations import Evaluations
-from natdeploy.api.searching.finish import Summary, finish, write_archive
+from natdeploy.api.searching.finish import finish, write_archive
 from natdeploy.api.searching.plan import SearchPlan
+from natdeploy.api.searching.report import Summary
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.api.searching.trainer import build_supernet

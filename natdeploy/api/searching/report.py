@@ -24,32 +24,48 @@ th:first-child, td:first-child { text-align: left; }
 """
 
 
-def report_html(
-    *,
-    title: str,
-    note: str,
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """Content of report and result besides the front.
+
+    Args:
+        title: Heading of the report.
+        note: A sentence or two on what was done.
+        iterations: Number of iterations.
+        evaluations: Number of architectures that were evaluated or predicted.
+        started_s: Start of the search, by the clock's `seconds`.
+        figures: Figures of each iteration, from the journal.
+    """
+
+    title: str
+    note: str
+    iterations: int
+    evaluations: int
+    started_s: float
+    figures: Sequence[Mapping[str, Any]] = ()
+
+
+def render_report(
+    summary: Summary,
     rows: Sequence[Mapping[str, Any]],
     choices: Sequence[Choice],
     tables: Mapping[str, LatencyTable],
-    iterations: Sequence[Mapping[str, Any]],
-    objectives: Sequence[str] = (),
+    objectives: Sequence[str],
 ) -> str:
-    """Return the report.
+    """Return the report as HTML.
 
     Args:
-        title: Heading.
-        note: What was done, in a sentence or two.
-        rows: Architectures to show, with `front`.
-        choices: What was chosen.
+        summary: Title, note and figures.
+        rows: Architectures to show, with the key `front`.
+        choices: The selected architectures.
         tables: Latency tables, by device.
-        iterations: Figures of each iteration.
-        objectives: What the front is made of, the accuracy of each task where there are several, and costs.
+        objectives: Objectives of the front: the accuracy of each task if there are several, and costs.
     """
     tasks = [name.removeprefix(TASK) for name in objectives if name.startswith(TASK)]
     front = [row for row in rows if row["front"]]
     parts = [
-        f"<h1>{html.escape(title)}</h1>",
-        f"<p class=note>{len(rows)} architectures, {len(front)} on the front; {html.escape(note)}</p>",
+        f"<h1>{html.escape(summary.title)}</h1>",
+        f"<p class=note>{len(rows)} architectures, {len(front)} on the front; {html.escape(summary.note)}</p>",
         "<h2>Choices</h2>",
         _table(_CHOICE_HEADS, [cells for choice in choices for cells in _choice_cells(choice)]),
         *_by_task(choices, tasks),
@@ -60,19 +76,19 @@ def report_html(
         "<h2>Iterations</h2>",
         _table(
             ["iteration", "best top-1", "hypervolume", "predictor", "RMSE", "Spearman", "Kendall"],
-            [_iteration_cells(i) for i in iterations],
+            [_iteration_cells(i) for i in summary.figures],
         ),
-        _reference(iterations),
+        _reference(summary.figures),
         "<h2>Latency tables</h2>",
         _table(_TABLE_HEADS, [_table_cells(table) for table in tables.values()]),
     ]
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(summary.title)}</title>'
         f"<style>{_STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
 
 
-# Up to so many costs, top-1 over one of them after the other shows the front.
+# Up to so many costs, plots of top-1 over single costs show the front. With more, parallel coordinates are added.
 _PLOTTED = 2
 _COLUMN_OF = {"peak-memory": "peak_memory_bytes"}
 _CHOICE_HEADS = [
@@ -93,16 +109,16 @@ _TABLE_HEADS = ["device", "provenance", "runtime", "rows", "networks checked", "
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Axis:
-    """What top-1 is plotted over: a column of the rows, and the targets in it."""
+    """Horizontal axis of a plot of top-1: a column of the rows, and the latency limits to mark."""
 
     column: str
     title: str
     unit: str
-    targets: tuple[float, ...] = ()
+    limits_ms: tuple[float, ...] = ()
 
 
 def _axes(choices: Sequence[Choice], tables: Mapping[str, LatencyTable]) -> list[_Axis]:
-    """Return the axis of each device; multiply-adds where there is none."""
+    """Return the axis of each device, or multiply-adds if there is no device."""
     if not tables:
         return [_Axis(column="madds", title="multiply-adds", unit="MAdds")]
     return [
@@ -110,7 +126,7 @@ def _axes(choices: Sequence[Choice], tables: Mapping[str, LatencyTable]) -> list
             column=f"latency_ms:{device}",
             title=f"predicted latency on {device}{_mark(table.provenance)} (ms)",
             unit="ms",
-            targets=tuple(sorted({c.target_ms[device] for c in choices if device in c.target_ms})),
+            limits_ms=tuple(sorted({c.target_ms[device] for c in choices if device in c.target_ms})),
         )
         for device, table in tables.items()
     ]
@@ -143,8 +159,10 @@ def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], axis: 
             marker=marker,
             hovertemplate=f"%{{text}}<br>%{{x:.3g}} {axis.unit}, top-1 %{{y:.3f}}<extra></extra>",
         )
-    for target in axis.targets:
-        figure.add_vline(x=target, line_dash="dash", line_color="#d1242f", annotation_text=f"target {target:.4g} ms")
+    for limit_ms in axis.limits_ms:
+        figure.add_vline(
+            x=limit_ms, line_dash="dash", line_color="#d1242f", annotation_text=f"target {limit_ms:.4g} ms"
+        )
     figure.update_layout(
         template="plotly_white",
         xaxis_title=axis.title,
@@ -157,7 +175,7 @@ def _figure(rows: Sequence[Mapping[str, Any]], choices: Sequence[Choice], axis: 
 
 
 def _parallel(front: Sequence[Mapping[str, Any]], objectives: Sequence[str]) -> str:
-    """Return a plot of the front over any number of objectives: an axis each, a line an architecture."""
+    """Return a plot of the front in parallel coordinates: one axis per objective, one line per architecture."""
     from plotly import graph_objects
 
     columns = {name: _COLUMN_OF.get(name, name.replace(LATENCY, "latency_ms:")) for name in objectives}
@@ -172,7 +190,7 @@ def _parallel(front: Sequence[Mapping[str, Any]], objectives: Sequence[str]) -> 
 
 
 def _by_task(choices: Sequence[Choice], tasks: Sequence[str]) -> list[str]:
-    """Return a table of what each choice has in each of several tasks."""
+    """Return a table of the accuracy of each choice on each of several tasks."""
     if not tasks:
         return []
     cells = [[choice.subnet.name, *(f"{choice.top1_by_task[task]:.4f}" for task in tasks)] for choice in choices]
@@ -236,7 +254,7 @@ def _reference(iterations: Sequence[Mapping[str, Any]]) -> str:
         return ""
     named = ", ".join(f"{name} {value:.4g}" for name, value in point.items())
     return (
-        "<p class=note>Hypervolume: the volume that the archive dominates up to the reference point "
+        "<p class=note>Hypervolume: the volume that the archive dominates, up to the reference point "
         f"({html.escape(named)}), relative to the box between it and the best values of the first archive.</p>"
     )
 

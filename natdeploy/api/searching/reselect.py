@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from natdeploy.api.context import Context
-from natdeploy.api.searching.finish import Summary, finish, write_archive
+from natdeploy.api.searching.finish import finish, write_archive
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.problem import build_problem, write_tables
+from natdeploy.api.searching.report import Summary
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.core.space import SearchSpace
@@ -36,28 +37,28 @@ def search_from(
     output: Path | None = None,
     context: Context | None = None,
 ) -> SearchResult:
-    """Choose from the archive of a finished run for other devices, targets or limits; nothing is trained.
+    """Select from the archive of a finished run for other devices or limits. Nothing is trained.
 
-    The chosen subnets get the weights of the run's supernet and their own BatchNorm statistics; their accuracy is that
-    of the run's validation images, and of the test images, which are read for them.
+    The selected subnets get the weights of the run's supernet and their own BatchNorm statistics. They are evaluated on
+    the test images.
 
     Args:
         run: Folder of the finished run.
         devices: Devices whose latency counts.
-        latency_limits_ms: One mapping of devices to milliseconds for each choice; without any, the most accurate is
-            chosen.
-        objectives: What the front is made of, as in `search`.
+        latency_limits_ms: One mapping of devices to milliseconds for each choice. Without any, the most accurate
+            architecture is selected.
+        objectives: Objectives of the front, as in `search`.
         limits: Largest `madds`, `params` or `size` of every choice, as in `search`.
-        prefer: What is chosen of what meets a target, as in `search`.
-        output: Folder of the new run; `runs/<UTC time>-s<seed>` where None, and the choice is also written as
+        prefer: Preference among the architectures that keep all limits, as in `search`.
+        output: Folder of the new run. If None, it is `runs/<UTC time>-s<seed>`, and the first choice is also written as
             `./subnet.json`.
         context: Reporter and clock.
 
     Raises:
         InputError: A name or a file is not valid, or the run is not finished.
         CoverageError: The latency tables cover no architecture of the archive.
-        TargetUnreachableError: No architecture of the archive meets a target.
-        OutputError: Something cannot be written.
+        TargetUnreachableError: No architecture of the archive keeps the limits.
+        OutputError: A file cannot be written.
     """
     context = context or Context()
     started_s = context.clock.seconds()

@@ -1,4 +1,4 @@
-"""What a search returns."""
+"""Results of a search."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from natdeploy.search.decision import format_size
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeviceLatency:
-    """Latency of a choice on one device, in milliseconds; None where not known.
+    """Latency of a choice on one device, in milliseconds; None if unknown.
 
     Args:
-        predicted: By the latency table.
+        predicted: Prediction of the latency table.
         upper: Upper bound of the prediction.
-        measured: Of the whole network, really run.
+        measured: Measured latency of the whole network.
         provenance: Provenance of the table.
     """
 
@@ -30,20 +30,20 @@ class DeviceLatency:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choice(Result):
-    """The architecture that is handed over for a target.
+    """The architecture that is selected for a target.
 
     Args:
-        target_ms: Targets, by device; empty where there was none.
-        top1: Share of images whose class is found; the mean over the tasks where there are several.
-        top1_source: Where it is from: `test` images, or `predicted`.
-        validation_top1: Share of validation images whose class is found; None where no image was looked at.
+        target_ms: Latency limits in milliseconds, by device; empty if there is none.
+        top1: Top-1 accuracy, between 0 and 1; the mean over the tasks if there are several.
+        top1_source: `test` if `top1` is measured on test images, or `predicted`.
+        validation_top1: Top-1 accuracy on validation images; None if no images were used.
         madds: Multiply-adds.
         params: Parameters.
         latency_ms: Latency by device.
-        compared_with: What was compared with the target: `upper bound` or `prediction`, by device.
-        subnet: The subnet's file.
-        genotype: The architecture's genotype.
-        top1_by_task: Top-1 by task, where there are several.
+        compared_with: What was compared with the limit: `upper bound` or `prediction`, by device.
+        subnet: The subnet file.
+        genotype: The genotype of the architecture.
+        top1_by_task: Top-1 accuracy by task, if there are several.
     """
 
     target_ms: Mapping[str, float]
@@ -65,16 +65,16 @@ class SearchResult(Result):
 
     Args:
         run: Run folder.
-        subnet: File of the first choice.
-        front_size: Architectures on the front.
-        front: The front, one mapping an architecture, the quickest first.
-        iterations: Iterations done.
-        evaluations: Evaluations of architectures, re-evaluations included; predictions in a search without training.
-        seconds: Time that this call took.
-        choices: One for each target.
+        subnet: Subnet file of the first choice.
+        front_size: Number of architectures on the front.
+        front: The front, one mapping per architecture, the fastest first.
+        iterations: Number of iterations.
+        evaluations: Number of evaluations, including re-evaluations; of predictions in a search without training.
+        seconds: Duration of this call.
+        choices: One choice for each target.
         limits: Largest `madds`, `params` or `size` of every choice.
-        prefer: What was chosen of what met target and limits.
-        report: Report to look at.
+        prefer: Preference among the architectures that keep all limits.
+        report: The HTML report.
     """
 
     run: Path
@@ -96,7 +96,7 @@ class SearchResult(Result):
 
     @property
     def described_limits(self) -> tuple[str, ...]:
-        """The limits that every choice keeps, as text with units."""
+        """The limits of every choice, as text with units."""
         return tuple(format_size(name, most) for name, most in self.limits.items())
 
     def to_json(self) -> dict[str, Any]:

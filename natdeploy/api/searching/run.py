@@ -1,4 +1,4 @@
-"""The search as a whole: tables, data, supernet, loop, decision and files put together."""
+"""The search with training: from tables, data and supernet to the files of the run."""
 
 from __future__ import annotations
 
@@ -47,36 +47,38 @@ def search(
     output: Path | None = None,
     context: Context | None = None,
 ) -> SearchResult:
-    """Adapt a supernet to a task while searching it, and choose an architecture for each target.
+    """Adapt a supernet to a task while searching it, and select an architecture for each latency limit.
 
     Args:
         data: Name or folder of the data set.
         supernet: Search space.
-        weights: What the supernet begins with: a file, `packaged` or `released`. Where None, the weights packaged for
-            it, and where there are none, random ones.
-        from_scratch: Begin with random weights whatever is packaged.
-        width: The only width to search; all of the space's where None.
-        resolutions: Input sizes to search; the space's own where None.
+        weights: Initial weights of the supernet: a file, `packaged` or `released`. If None, the packaged weights of
+            the supernet, or random ones if there are none.
+        from_scratch: Start from random weights, even if there are packaged ones.
+        width: The only width to search; all widths of the space if None.
+        resolutions: Input sizes to search; those of the space if None.
         devices: Devices whose latency is an objective.
-        latency_limits_ms: One mapping of devices to milliseconds for each choice; without any, the most accurate is
-            chosen.
-        objectives: What the front is made of: `madds`, `params`, `peak-memory`, `latency:DEVICE`, and always `top1`;
-            multiply-adds, parameters and every latency where empty.
+        latency_limits_ms: One mapping of devices to milliseconds for each choice. Without any, the most accurate
+            architecture is selected.
+        objectives: Objectives of the front: `madds`, `params`, `peak-memory`, `latency:DEVICE`, and always `top1`. If
+            empty, multiply-adds, parameters and every latency.
         limits: Largest `madds`, `params` or `size` (bytes of fp32 weights) of every choice.
-        prefer: What is chosen of what meets a target: `accuracy`, `trade-off` (the row of the front that loses most for
-            what it gains by a step along it), or weights of objectives such as `top1=2,madds=1`.
-        preset: Effort.
+        prefer: Preference among the architectures that keep all limits: `accuracy`, `trade-off` (the row of the front
+            from which any step along it loses most per unit of gain), or weights such as `top1=2,madds=1`.
+        preset: Name of the preset.
         effort: Values that replace those of the preset.
         seed: Seed of everything random.
-        threads: Threads to train with.
-        output: Run folder; `runs/<UTC time>-s<seed>` where None, and the choice is also written as `./subnet.json`.
+        threads: Number of threads for training.
+        output: Run folder. If None, it is `runs/<UTC time>-s<seed>`, and the first choice is also written as
+            `./subnet.json`.
         context: Reporter and clock.
 
     Raises:
         InputError: A name, a number, a file or the data is not valid.
         CoverageError: No resolution is covered by every latency table.
-        TargetUnreachableError: No architecture meets a target; before any training where the tables tell.
-        OutputError: Something cannot be written.
+        TargetUnreachableError: No architecture keeps the limits. If the tables can tell, this is raised before any
+            training.
+        OutputError: A file cannot be written.
     """
     context = context or Context()
     space = resolve_space(supernet, resolutions, width)
@@ -120,12 +122,12 @@ def search(
 
 
 def resume(path: Path, *, context: Context | None = None) -> SearchResult:
-    """Go on with a search that was interrupted; it ends as if it had not been.
+    """Resume an interrupted search. It ends with the same result as without the interruption.
 
     Raises:
         InputError: `path` is not a run folder, or a file in it is damaged.
-        TargetUnreachableError: No architecture meets a target.
-        OutputError: Something cannot be written.
+        TargetUnreachableError: No architecture keeps the limits.
+        OutputError: A file cannot be written.
     """
     context = context or Context()
     run = RunFolder.open(path)
@@ -139,7 +141,7 @@ def resume(path: Path, *, context: Context | None = None) -> SearchResult:
 
 
 def report(path: Path, *, context: Context | None = None) -> SearchResult:
-    """Write the files of a finished run anew: archive, front, choices and report.
+    """Write the files of a finished run again: archive, front, choices and report.
 
     Raises:
         InputError: `path` is not a run folder, or the search in it has not ended.
@@ -156,7 +158,7 @@ def report(path: Path, *, context: Context | None = None) -> SearchResult:
 def _run(run: RunFolder, plan: SearchPlan, problem: SearchProblem, task: Task, context: Context) -> SearchResult:
     from natdeploy.api.searching.loop import SearchLoop
 
-    # A finished run is only written anew: what the alias names by now may be of a later search.
+    # The files of a finished run are only written again. The alias may belong to a later search by now.
     alias = Path(plan.alias) if plan.alias and not run.recorded("finished") else None
 
     context.reporter.info(f"run folder: {run.path}")

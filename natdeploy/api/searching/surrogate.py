@@ -1,4 +1,4 @@
-"""Search without training: the accuracy is predicted by a file, the latency by tables, and nothing is trained."""
+"""Search without training: files predict the accuracy, tables the latency, and nothing is trained."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from natdeploy.api.context import Context
 from natdeploy.api.searching.accuracy_models import Accuracies, AccuracySource, read_source
-from natdeploy.api.searching.finish import Summary, Top1, finish, write_front
+from natdeploy.api.searching.finish import Top1, finish, write_front
 from natdeploy.api.searching.problem import build_problem, write_tables
+from natdeploy.api.searching.report import Summary
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.selection import Archive, Selector, Values
 from natdeploy.core.genotype import Population, decode, sample_initial
@@ -50,32 +51,33 @@ def search_without_training(
     output: Path | None = None,
     context: Context | None = None,
 ) -> SearchResult:
-    """Search a space by predicted accuracy and choose an architecture for each target, without any training.
+    """Search a space by predicted accuracy, and select an architecture for each latency limit. Nothing is trained.
 
     Args:
-        accuracy: OFA's pretrained predictor, or a CSV of architectures with measured top-1; or such files of several
-            tasks, by name: each task's accuracy is an objective, and what is chosen for a target has the highest mean.
+        accuracy: OFA's pretrained predictor, or a CSV of architectures with measured top-1. Several tasks are a mapping
+            of their names to such files: the accuracy of each task is an objective, and the mean counts in selections.
         supernet: Search space.
-        width: The only width to search; all of the space's where None.
-        resolutions: Input sizes to search; those that the file knows where None.
+        width: The only width to search; all widths of the space if None.
+        resolutions: Input sizes to search; those that the file covers if None.
         devices: Devices whose latency is an objective.
-        latency_limits_ms: One mapping of devices to milliseconds for each choice; without any, the most accurate is
-            chosen.
-        objectives: What the front is made of, as in `search`, and `top1:TASK`; every task and latency where empty.
+        latency_limits_ms: One mapping of devices to milliseconds for each choice. Without any, the most accurate
+            architecture is selected.
+        objectives: Objectives of the front, as in `search`, and `top1:TASK`. If empty, every task and every latency.
         limits: Largest `madds`, `params` or `size` (bytes of fp32 weights) of every choice.
-        prefer: What is chosen of what meets a target, as in `search`.
+        prefer: Preference among the architectures that keep all limits, as in `search`.
         classes: Outputs of the classifier.
         predictor: Name of the predictor that is fitted to a CSV.
         settings: How thoroughly to search.
         seed: Seed of everything random.
-        output: Run folder; `runs/<UTC time>-s<seed>` where None, and the choice is also written as `./subnet.json`.
+        output: Run folder. If None, it is `runs/<UTC time>-s<seed>`, and the first choice is also written as
+            `./subnet.json`.
         context: Reporter and clock.
 
     Raises:
         InputError: A name, a number or a file is not valid.
-        CoverageError: No resolution is known to the file and covered by every latency table.
-        TargetUnreachableError: No architecture meets a target.
-        OutputError: Something cannot be written.
+        CoverageError: No resolution is covered by every accuracy file and every latency table.
+        TargetUnreachableError: No architecture keeps the limits.
+        OutputError: A file cannot be written.
     """
     context = context or Context()
     if not accuracy:
@@ -97,7 +99,7 @@ def search_without_training(
     tasks = read_tasks(objectives, files)
     unused = [task for task in files if task not in tasks]
     if unused:
-        context.reporter.warn(f"no objective: the accuracy of {', '.join(unused)}, which is not read")
+        context.reporter.warn(f"the accuracy of {', '.join(unused)} is no objective, and its file is not read")
     sources = {
         task: read_source(files[task], space, predictor=predictor, seed=seed, reporter=context.reporter)
         for task in tasks
@@ -114,7 +116,7 @@ def search_without_training(
     config = {"surrogate_search": {"supernet": supernet, "predictor": predictor, **search.to_config()}}
     config["goal"] = dataclasses.asdict(goal)
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), config)
-    return search.into(run, alias=Path("subnet.json") if output is None else None)
+    return search.run_into(run, alias=Path("subnet.json") if output is None else None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,8 +124,8 @@ class SurrogateSearch:
     """A search without training.
 
     Args:
-        problem: Space, objectives and constraints; the files know the space's resolutions.
-        sources: What predicts the accuracy, by task; its name is empty where there is one without a name.
+        problem: Space, objectives and constraints. The accuracy files cover the resolutions of the space.
+        sources: Accuracy files, by task; the name of a single task may be empty.
         settings: Settings of the optimization.
         seed: Seed.
         context: Reporter and clock.
@@ -136,7 +138,7 @@ class SurrogateSearch:
     context: Context
 
     def to_config(self) -> dict[str, Any]:
-        """Return what decides the outcome besides the goal, as `run.toml` holds it."""
+        """Return the entries of `run.toml` besides the goal."""
         return {
             "resolutions": list(self.problem.space.resolutions),
             "widths": list(self.problem.space.widths),
@@ -148,15 +150,15 @@ class SurrogateSearch:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks whose accuracy is an objective of its own; none where there is one accuracy without a name."""
+        """The tasks whose accuracy is an objective of its own; empty if there is a single accuracy without a name."""
         return tuple(task for task in self.sources if task != _ONLY)
 
-    def into(self, run: RunFolder, *, alias: Path | None) -> SearchResult:
+    def run_into(self, run: RunFolder, *, alias: Path | None) -> SearchResult:
         """Search, and write front, choices and report into a run folder.
 
         Args:
             run: The folder.
-            alias: A further file to write the first choice to.
+            alias: Second file to write the first choice to.
         """
         started_s = self.context.clock.seconds()
         accuracies = Accuracies(self.sources, self.problem.space)
@@ -177,7 +179,7 @@ class SurrogateSearch:
         result = finish(selector, writer, write_front(selector), summary, alias)
         if max(choice.top1 for choice in result.choices) > 1:
             self.context.reporter.warn(
-                "a predicted top-1 is above 100 %: beyond what it was fitted to the predictor ranks, and tells no more"
+                "a predicted top-1 is above 100 %: outside the data that it was fitted to, the predictor only ranks"
             )
         self.context.reporter.info(dominated)
         return result
@@ -198,8 +200,8 @@ class SurrogateSearch:
         mean = f"; the mean over {len(self.tasks)} tasks" if len(self.tasks) > 1 else ""
         return (
             f"top-1 is predicted by {self._files}{mean}; seed {self.seed}. Nothing was trained or evaluated. "
-            f"{dominated}: the volume that is dominated, relative to the box up to it from the first population's best "
-            "values."
+            f"{dominated}. The hypervolume is the volume that the front dominates, relative to the box between the "
+            "reference point and the best values of the first population."
         )
 
     def _describe_hypervolume(self, accuracies: Accuracies, selector: Selector) -> str:
