@@ -148,7 +148,7 @@ class Selector:
         return achievement_scalarization(values, np.array([preference.get(name, 0.0) for name in (TOP1, *objectives)]))
 
     def measure(self, genotype: Population) -> dict[str, float]:
-        """Return the measured median latency in milliseconds of a whole network, by device that can be reached."""
+        """Return the measured median latency in milliseconds of a whole network, by device that is this machine."""
         known = {
             event["device"]: event["median_ms"]
             for event in self.run.recorded("measured")
