@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from natdeploy.core.architecture import Architecture
-from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats
+from natdeploy.core.latency import CLASSIFIER_COUNTS, STATISTICS, LatencyStats
 from natdeploy.core.layers import Layer, layer_names, walk
 from natdeploy.core.operators import ModelProfile, find_owners
 from natdeploy.core.space import SearchSpace
@@ -119,8 +119,5 @@ def _layer_of(node: str, known: set[str]) -> str | None:
 
 
 def _median(rows: Sequence[LatencyStats]) -> LatencyStats:
-    figures = {
-        name: round(float(np.median([getattr(row, name) for row in rows])), 6)
-        for name in ("median_ms", "p10_ms", "p90_ms", "mean_ms", "std_ms")
-    }
-    return LatencyStats(**figures, runs=sum(row.runs for row in rows))
+    figures = {name: float(np.median([getattr(row, name) for row in rows])) for name in STATISTICS}
+    return LatencyStats(**figures, runs=sum(row.runs for row in rows)).round()

@@ -79,8 +79,7 @@ def make_isolated_rows(layers: Sequence[Layer], timed: Mapping[Model, LatencySta
 
 def scale_to_median(stats: LatencyStats, median_ms: float) -> LatencyStats:
     """Return `stats` scaled to a median in milliseconds, rounded to the nanosecond."""
-    figures = dataclasses.asdict(stats.scale(max(median_ms, SHORTEST_MS) / stats.median_ms))
-    return LatencyStats(**{name: value if name == "runs" else round(value, 6) for name, value in figures.items()})
+    return stats.scale(max(median_ms, SHORTEST_MS) / stats.median_ms).round()
 
 
 def _alone(layer: Layer) -> Model:

@@ -45,11 +45,5 @@ def merge_sessions(sessions: Sequence[MeasurementSession], quietest_ms: float | 
         reference_ms = session.reference_latency_ms
         factor = 1.0 if reference_ms is None or quietest_ms is None else quietest_ms / reference_ms
         for layer, stats in session.rows.items():
-            rows.setdefault(layer, rescale_stats(stats, factor))
+            rows.setdefault(layer, stats.scale(factor).round())
     return rows
-
-
-def rescale_stats(stats: LatencyStats, factor: float) -> LatencyStats:
-    """Return `stats` times `factor`, rounded to the nanosecond."""
-    figures = dataclasses.asdict(stats.scale(factor))
-    return LatencyStats(**{name: value if name == "runs" else round(value, 6) for name, value in figures.items()})

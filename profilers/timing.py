@@ -82,8 +82,4 @@ def summarize(rounds: Sequence[Times], quiet_rounds: int) -> LatencyStats:
     The other rounds contain the time of other programs, which is not the network's own latency.
     """
     quiet = sorted(rounds, key=lambda times: float(np.median(times)))[:quiet_rounds]
-    every = np.concatenate(quiet) * 1e3
-    runs = sum(times.size for times in rounds)
-    p10, median, p90 = np.percentile(every, [10, 50, 90])
-    figures = {"median_ms": median, "p10_ms": p10, "p90_ms": p90, "mean_ms": every.mean(), "std_ms": every.std()}
-    return LatencyStats(**{name: round(float(value), 6) for name, value in figures.items()}, runs=runs)
+    return LatencyStats.from_times(np.concatenate(quiet) * 1e3, runs=sum(times.size for times in rounds)).round()

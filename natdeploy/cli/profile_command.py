@@ -11,11 +11,11 @@ import click
 
 from natdeploy.cli import options
 from natdeploy.cli.output import print_line
+from natdeploy.cli.table_text import describe_errors
 from natdeploy.cli.units import parse_budget_s, parse_resolutions
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, ProfileResult, ProfilesResult
-    from natdeploy.api.latency.results import Validation
 
 
 _DEFAULT_SPACE = "starter"
@@ -111,15 +111,6 @@ def show_all(result: ProfilesResult) -> None:
         else:
             show(profile)
         print_line()
-
-
-def describe_errors(what: str, checked: Validation) -> str:
-    """Return the errors of a table over whole networks as a line of text."""
-    return (
-        f"error over {checked.networks} {what}: MAPE {checked.mape_percent:.2f} %, "
-        f"max {checked.max_error_percent:.2f} %, within 5 %: {100 * checked.within_5_percent:.0f} %, "
-        f"Kendall tau {checked.kendall_tau:.3f}"
-    )
 
 
 def _profile_all(

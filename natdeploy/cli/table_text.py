@@ -26,12 +26,19 @@ def print_header(result: TableResult) -> None:
         print_line(line)
 
 
-def error_text(checked: Validation) -> str:
-    """Return the errors of predictions as text."""
+def describe_errors(networks: str, errors: Validation, *, with_spearman: bool = False) -> str:
+    """Return the errors of a table over some networks as a line of text.
+
+    Args:
+        networks: What kind of networks these are.
+        errors: The errors.
+        with_spearman: Whether the line has Spearman's rank correlation beside Kendall's.
+    """
+    spearman = f"Spearman {errors.spearman_rho:.3f}, " if with_spearman else ""
     return (
-        f"{checked.networks} networks: MAPE {checked.mape_percent:.2f} %, max {checked.max_error_percent:.2f} %, "
-        f"within 5 %: {100 * checked.within_5_percent:.0f} %, Spearman {checked.spearman_rho:.3f}, "
-        f"Kendall tau {checked.kendall_tau:.3f}"
+        f"error over {errors.networks} {networks}: MAPE {errors.mape_percent:.2f} %, "
+        f"max {errors.max_error_percent:.2f} %, within 5 %: {100 * errors.within_5_percent:.0f} %, "
+        f"{spearman}Kendall tau {errors.kendall_tau:.3f}"
     )
 
 
@@ -50,9 +57,9 @@ def _lines(result: TableResult) -> Iterator[str]:
     if table.validation is None and table.random_validation is None:
         yield "never compared with a network that was really run"
     if table.validation is not None:
-        yield f"error over {error_text(table.validation)}"
+        yield describe_errors("networks", table.validation, with_spearman=True)
     if table.random_validation is not None:
-        yield f"error over random {error_text(table.random_validation)}"
+        yield describe_errors("random networks", table.random_validation, with_spearman=True)
     if table.latency_correction is not None:
         yield from _correction(table.latency_correction)
     yield from _conditions(table.conditions)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from natdeploy.core.cost import CostArray, compile_cost, space_layers
 from natdeploy.core.device import Deployment
@@ -16,6 +19,7 @@ from natdeploy.errors import CoverageError, InputError
 PROVENANCES = ("measured", "imported", "fitted", "calibrated", "estimated")
 MEASURED, ESTIMATED = "measured", "estimated"
 CLASSIFIER_COUNTS = (10, 100, 1000)
+STATISTICS = ("median_ms", "p10_ms", "p90_ms", "mean_ms", "std_ms")
 _NAMED = 5
 
 
@@ -34,8 +38,22 @@ class LatencyStats:
     std_ms: float
     runs: int
 
+    @classmethod
+    def from_times(cls, times_ms: ArrayLike, *, runs: int) -> Self:
+        """Return the statistics of times in milliseconds that come from `runs` runs."""
+        times = np.asarray(times_ms, dtype=np.float64)
+        p10, median, p90 = np.percentile(times, [10, 50, 90])
+        return cls(
+            median_ms=float(median),
+            p10_ms=float(p10),
+            p90_ms=float(p90),
+            mean_ms=float(times.mean()),
+            std_ms=float(times.std()),
+            runs=runs,
+        )
+
     def __post_init__(self) -> None:
-        for name in ("median_ms", "p10_ms", "p90_ms", "mean_ms", "std_ms"):
+        for name in STATISTICS:
             value = getattr(self, name)
             if not math.isfinite(value) or value < 0 or (name == "median_ms" and value == 0):
                 msg = f"{name} is {value:g}: a latency is a positive number of milliseconds"
@@ -46,8 +64,11 @@ class LatencyStats:
 
     def scale(self, factor: float) -> LatencyStats:
         """Return the statistics times `factor`."""
-        times = {name: getattr(self, name) * factor for name in ("median_ms", "p10_ms", "p90_ms", "mean_ms", "std_ms")}
-        return LatencyStats(**times, runs=self.runs)
+        return LatencyStats(**{name: getattr(self, name) * factor for name in STATISTICS}, runs=self.runs)
+
+    def round(self) -> LatencyStats:
+        """Return the statistics rounded to the nanosecond."""
+        return LatencyStats(**{name: round(getattr(self, name), 6) for name in STATISTICS}, runs=self.runs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -78,14 +78,11 @@ def combine_runs(calls: Sequence[RunStats]) -> LatencyStats:
     if not calls:
         msg = "no runs: nothing was measured"
         raise InputError(msg)
-    p10, median, p90 = np.percentile([call.typical_ms for call in calls], [10, 50, 90])
-    return LatencyStats(
-        median_ms=float(median),
-        p10_ms=float(p10),
-        p90_ms=float(p90),
+    stats = LatencyStats.from_times([call.typical_ms for call in calls], runs=sum(call.runs for call in calls))
+    return dataclasses.replace(
+        stats,
         mean_ms=float(np.mean([call.mean_ms for call in calls])),
         std_ms=float(np.mean([call.std_ms for call in calls])),
-        runs=sum(call.runs for call in calls),
     )
 
 

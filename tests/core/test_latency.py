@@ -231,3 +231,19 @@ def test_folding_is_refused_where_it_makes_no_sense(deployment, folded, said):
     """An op that does not exist or has rows cannot be folded into others."""
     with pytest.raises(InputError, match=said):
         dataclasses.replace(make_table(deployment, SMALL), folded=(folded,))
+
+
+def test_statistics_of_times():
+    """Median, p10 and p90 are interpolated over the times, the deviation is that of the whole sample."""
+    found = LatencyStats.from_times([5.0, 1.0, 2.0, 3.0, 4.0], runs=7)
+    assert (found.median_ms, found.mean_ms, found.runs) == (3, 3, 7)
+    assert (found.p10_ms, found.p90_ms, found.std_ms) == pytest.approx((1.4, 4.6, 2**0.5))
+
+
+def test_statistics_are_rounded_to_the_nanosecond():
+    """Six digits of a millisecond stay; a latency that rounds to nothing is refused."""
+    times = LatencyStats.from_times([1.0, 2.0], runs=2)
+    assert times.scale(1 / 3).round().median_ms == 0.5
+    assert times.scale(1 / 9).round().median_ms == 0.166667
+    with pytest.raises(InputError, match="median_ms is 0"):
+        times.scale(1e-9).round()

@@ -213,7 +213,7 @@ def test_a_damaged_model_is_refused_by_the_board(here, tmp_path):
     """A file that the runtime does not take is bad input, not a lost device."""
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"not a model")
-    with pytest.raises(InputError, match=r"board: not a model that onnxruntime takes there"):
+    with pytest.raises(InputError, match=r"board: not a model that its onnxruntime takes"):
         timer_on(here).time([path], seed=0)
 
 
