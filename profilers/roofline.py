@@ -8,11 +8,17 @@ convolutions reach different shares of the peak rate.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Deployment, Device, Roofline
-from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyStats, LatencyTable, require_same_provenance
+from natdeploy.core.latency import (
+    CLASSIFIER_COUNTS,
+    ESTIMATED,
+    LatencyStats,
+    LatencyTable,
+    list_layers,
+    require_same_provenance,
+)
 from natdeploy.core.layers import BLOCK, POOLING, Layer
 from natdeploy.core.space import SearchSpace, squeeze_channels
 from natdeploy.errors import InputError
@@ -69,7 +75,6 @@ def estimate_table(
     existing: LatencyTable | None,
     *,
     clock: Clock,
-    classes: Sequence[int] = CLASSIFIER_COUNTS,
 ) -> LatencyTable:
     """Estimate every layer of `space` from the device's description; nothing is run.
 
@@ -87,10 +92,7 @@ def estimate_table(
         )
         raise InputError(msg)
     require_same_provenance(existing, ESTIMATED)
-    layers = dict.fromkeys(existing.rows if existing else ())
-    for width in space.widths:
-        for resolution in space.resolutions:
-            layers.update(dict.fromkeys(space_layers(space, width, resolution, classes)))
+    layers = dict.fromkeys([*(existing.rows if existing else ()), *list_layers(space, CLASSIFIER_COUNTS)])
     rows = {layer: estimate_layer(layer, device.roofline, deployment.precision) for layer in layers}
     if existing is not None and rows == existing.rows:
         return existing

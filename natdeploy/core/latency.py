@@ -239,13 +239,7 @@ class LatencyTable:
         Raises:
             CoverageError: The table does not cover the space; the message names what is missing.
         """
-        wanted = [
-            layer
-            for resolution in space.resolutions
-            for width in space.widths
-            for layer in space_layers(space, width, resolution, [classes])
-        ]
-        missing = self.find_missing(wanted)
+        missing = self.find_missing(list_layers(space, [classes]))
         if missing:
             raise _not_covered(self.deployment, missing)
         array = compile_cost(space, classes, self.layer_ms)
@@ -299,6 +293,16 @@ def require_same_provenance(existing: LatencyTable | None, provenance: str, plac
     if existing is not None and existing.provenance != provenance:
         msg = f"{place} holds {existing.provenance} latencies; {provenance} ones do not go into it"
         raise InputError(msg, hint="replace the table with --fresh, or write elsewhere with --output")
+
+
+def list_layers(space: SearchSpace, classes: Sequence[int]) -> list[Layer]:
+    """Return the layers of `space` at all its widths and resolutions, with classifiers for `classes`."""
+    return [
+        layer
+        for resolution in space.resolutions
+        for width in space.widths
+        for layer in space_layers(space, width, resolution, classes)
+    ]
 
 
 def count_searchable_blocks(layers: Iterable[Layer]) -> int:

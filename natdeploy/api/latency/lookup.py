@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from natdeploy.api.context import Context
 from natdeploy.api.latency.profile import profile
 from natdeploy.api.latency.timers import find_runtime
-from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Deployment, find_deployment
-from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyTable
-from natdeploy.core.layers import Layer
+from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyTable, list_layers
 from natdeploy.core.space import SearchSpace
 from natdeploy.io.devices import find_device
 from natdeploy.io.table_store import choose_table, find_table
@@ -34,7 +32,7 @@ def find_table_for_search(
     deployment = find_deployment(described)
     stored = find_table(deployment)
     table = stored.read() if stored is not None else None
-    if table is None or table.find_missing(_list_layers(space)):
+    if table is None or table.find_missing(list_layers(space, CLASSIFIER_COUNTS)):
         context.reporter.info(f"profiling {device} first: it has no complete latency table for {space.name}")
     elif table.fingerprint in (make_host_fingerprint(deployment), None):
         # A table without a fingerprint was imported or fitted for this machine on purpose: it is not replaced.
@@ -66,12 +64,3 @@ def is_this_machine(device: str) -> bool:
 def make_host_fingerprint(deployment: Deployment) -> str:
     """Return the fingerprint of this machine with the runtime of a deployment."""
     return make_fingerprint(find_runtime(deployment.runtime).version())
-
-
-def _list_layers(space: SearchSpace) -> list[Layer]:
-    return [
-        layer
-        for width in space.widths
-        for resolution in space.resolutions
-        for layer in space_layers(space, width, resolution, CLASSIFIER_COUNTS)
-    ]
