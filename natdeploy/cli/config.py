@@ -1,4 +1,4 @@
-"""Defaults from natdeploy.toml in the current directory: one table a command, keys as the options are called."""
+"""Defaults of options from natdeploy.toml in the current directory: one table per command, one key per option."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = Path("natdeploy.toml")
 
 
 def default_map(commands: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Return the defaults of natdeploy.toml by command and parameter; empty where there is no such file.
+    """Return the defaults in natdeploy.toml, by command and parameter; empty if there is no such file.
 
     Raises:
         InputError: The file is not valid TOML, or a top-level key is not a table of one of `commands`.
@@ -33,16 +33,16 @@ def default_map(commands: Collection[str]) -> dict[str, dict[str, Any]]:
             msg = f"{FILE}: {name!r} is not a command (known: {', '.join(commands)})"
             raise InputError(msg)
         if not isinstance(table, dict):
-            msg = f"{FILE}: {name!r} is not in a table; write it under [search], [profile] or another command"
+            msg = f"{FILE}: {name!r} is not in a table; move it under [search], [profile] or another command"
             raise InputError(msg)
     return {name: {key.replace("-", "_"): value for key, value in table.items()} for name, table in content.items()}
 
 
 def option_defaults(command: click.Command, name: str, keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what natdeploy.toml sets for a command; of an option that may be repeated, one text is a list of one.
+    """Return the defaults of one command's options. A string for a repeatable option becomes a list.
 
     Raises:
-        InputError: The command has no such option; the message names the key.
+        InputError: The command has no such option. The message names the key.
     """
     known = {str(parameter.name): parameter for parameter in command.params}
     for key in keys:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @options.seed_option
 @options.json_option
 def command(output: Path, seed: int, json: bool) -> None:  # noqa: FBT001
-    """Run the main job on bundled data: profile this machine, search under a target, export, check, measure."""
+    """Run every step on bundled data: profile this machine, search within a latency limit, export, check, measure."""
 
     def work(context: Context) -> DemoResult:
         from natdeploy import api

@@ -9,7 +9,7 @@ import click
 
 from natdeploy.cli import options
 from natdeploy.cli.output import print_line
-from natdeploy.cli.units import parse_targets
+from natdeploy.cli.units import parse_latency_limits
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, ExtractResult
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 @click.command("extract")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--row", type=click.IntRange(min=0), default=None, help="Row of the run's archive.csv or front.csv.")
-@click.option("--target-latency", multiple=True, help="20ms, or DEVICE=20ms; instead of a row.")
-@click.option("--supernet", default=None, help="Search space of the weights; without one they are the network's own.")
+@click.option("--target-latency", multiple=True, help="Latency limit, such as 20ms or DEVICE=20ms; instead of --row.")
+@click.option(
+    "--supernet", default=None, help="Supernet of the weights. Without it, --weights are those of the network itself."
+)
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
     default=None,
-    help="Weight file, or released, those of OFA.  [default: those packaged for the supernet]",
+    help="Weights: a file, or `released` for those that OFA published.  [default: the supernet's packaged weights]",
 )
 @options.width_option
 @options.classes_option
-@click.option("--data", default=None, help="Data set that BatchNorm statistics are taken from.")
+@click.option("--data", default=None, help="Data set for the subnet's BatchNorm statistics.")
 @options.output_option
 @options.json_option
 def command(  # noqa: PLR0917
@@ -43,22 +45,22 @@ def command(  # noqa: PLR0917
     output: Path | None,
     json: bool,  # noqa: FBT001
 ) -> None:
-    """Take a subnet with its weights out of a supernet or a finished run, without training.
+    """Take a subnet with its weights from a supernet or a finished run. Nothing is trained.
 
-    SOURCE is a run folder (with --row or --target-latency), an architecture (with --supernet, whose weights are those
-    of --weights or packaged), or a network such as the NAT authors' net.config (with its own --weights).
+    SOURCE is one of three: a run folder, with --row or --target-latency; an architecture, with --supernet and, unless
+    its packaged weights are meant, --weights; or a network such as the NAT authors' net.config, with its own --weights.
     """
-    wanted = parse_targets(target_latency, ("host",))
+    wanted = parse_latency_limits(target_latency, ("host",))
     if len(wanted) > 1 or (wanted and row is not None):
-        msg = "one --row or one --target-latency can be given"
+        msg = "give one --row or one --target-latency"
         raise click.UsageError(msg, click.get_current_context())
     if not source.is_dir() and (wanted or row is not None):
-        msg = f"--row and --target-latency are of a run folder, which {source} is not"
+        msg = f"--row and --target-latency select from a run folder, and {source} is not one"
         raise click.UsageError(msg, click.get_current_context())
     if not source.is_dir() and supernet is None and weights is None:
         msg = (
-            f"{source} is not a run folder; an architecture needs --supernet, and --weights unless there are packaged "
-            "ones, a network with weights of its own --weights alone"
+            f"{source} is not a run folder; an architecture needs --supernet, and --weights if there are no packaged "
+            "ones; a network with its own weights needs --weights only"
         )
         raise click.UsageError(msg, click.get_current_context())
 

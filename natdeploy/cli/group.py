@@ -1,4 +1,4 @@
-"""The group of commands; each is imported when it is used, so that --help is quick."""
+"""The group of commands. Each command is imported only when it is used, so that --help is fast."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from natdeploy.errors import did_you_mean
 from natdeploy.version import __version__
 
 COMMANDS = {
-    "profile": "Measure a device: build its per-layer latency table.",
-    "search": "Adapt a supernet to a task and search it under a latency target.",
-    "export": "Write a subnet as a checked ONNX, TFLite or TensorRT file.",
-    "inspect": "Show the layers and costs of a subnet.",
-    "extract": "Take a subnet out of a supernet or a finished run.",
-    "predict": "Predict the latency of a subnet by a device's table.",
-    "measure": "Really run a subnet or an exported file and time it.",
-    "devices": "List the known devices and their state.",
-    "tables": "Work with latency tables.",
+    "profile": "Measure a device and write its table of layer latencies.",
+    "search": "Train a supernet on your data and select a network within a latency limit.",
+    "export": "Write a subnet as an ONNX, TFLite or TensorRT file, and check it.",
+    "inspect": "Show the layers of a subnet and their costs.",
+    "extract": "Take a subnet from a supernet or a finished run.",
+    "predict": "Predict the latency of a subnet from a device's table.",
+    "measure": "Run a subnet or an exported file and time it.",
+    "devices": "List the known devices, their state and their tables.",
+    "tables": "List, check, import, fit and calibrate latency tables.",
     "report": "Write the report of a finished run again.",
-    "pretrain": "Train a supernet from nothing.",
-    "adapt": "Train a supernet on a task, without searching.",
-    "demo": "Run the main job on bundled data.",
-    "doctor": "Show what is installed, reachable and broken.",
+    "pretrain": "Train a supernet from random weights.",
+    "adapt": "Train a supernet on your data, without searching.",
+    "demo": "Run every step on bundled data.",
+    "doctor": "Check what is installed and which devices can be reached.",
 }
 
 
@@ -58,12 +58,13 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"auto_envvar_prefix": "NATDEPLOY", "show_default": True})
 @click.version_option(__version__, prog_name="natdeploy")
 def cli() -> None:
-    """The most accurate network that meets your latency target on your device, as a checked file.
+    """Find the most accurate network within a latency limit on your device, and write it as a checked file.
 
     \b
     natdeploy profile --device jetson-nano            measure the device
-    natdeploy search  --target-latency 20ms           adapt a supernet and search it
-    natdeploy export  subnet.json --format tflite     write a checked file
+    natdeploy search  --target-latency 20ms           train a supernet and search it
+    natdeploy export  subnet.json --format tflite     write and check a file
 
-    Defaults may be set in natdeploy.toml, one table a command, and in NATDEPLOY_<COMMAND>_<OPTION>.
+    Defaults of options can be set in natdeploy.toml, with one table per command, and in environment variables
+    NATDEPLOY_<COMMAND>_<OPTION>.
     """  # noqa: D301, click reads the control character

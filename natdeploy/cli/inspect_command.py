@@ -26,7 +26,7 @@ def command(
     completion: Mapping[str, Any],
     json: bool,  # noqa: FBT001
 ) -> None:
-    """Show the layers of SUBNET and what they cost."""
+    """Show the layers of SUBNET with their multiply-adds and parameters."""
 
     def work(context: Context) -> InspectResult:  # noqa: ARG001
         from natdeploy import api

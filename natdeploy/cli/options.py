@@ -17,40 +17,43 @@ from natdeploy.cli.progress import make_reporter
 Command = Callable[..., Any]
 
 json_option = click.option("--json", is_flag=True, help="Print one JSON document instead of text.")
-seed_option = click.option(
-    "--seed", type=click.IntRange(min=0, max=2**32 - 1), default=0, help="Seed of everything random."
-)
-device_option = click.option("-d", "--device", default="host", help="Device; see `natdeploy devices`.")
-width_option = click.option("--width", type=float, default=None, help="Width multiplier.")
+seed_option = click.option("--seed", type=click.IntRange(min=0, max=2**32 - 1), default=0, help="Random seed.")
+device_option = click.option("-d", "--device", default="host", help="Device; `natdeploy devices` lists them.")
+width_option = click.option("--width", type=float, default=None, help="Width multiplier of the supernet.")
 classes_option = click.option(
     "--classes",
     type=click.IntRange(min=2, max=100_000),
     default=None,
-    help="Classes, where no task is known.  [default: 1000]",
+    help="Number of classes, if the subnet has no task.  [default: 1000]",
 )
 own_weights_option = click.option(
     "--weights",
     type=click.Path(path_type=Path),
     default=None,
-    help="Weight file of a network that is given as a net.config or a bare architecture.",
+    help="Weight file for a net.config or a bare architecture.",
 )
 training_threads_option = click.option(
-    "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads to train with.  [default: all cores]"
+    "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads for training.  [default: all cores]"
 )
 resume_option = click.option(
-    "--resume", type=click.Path(path_type=Path), default=None, help="Run folder to go on with."
+    "--resume", type=click.Path(path_type=Path), default=None, help="Run folder of an interrupted run to resume."
 )
-output_option = click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="File or folder.")
+output_option = click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=None, help="File or folder to write to."
+)
 
 
 def table_options(command: Command) -> Command:
     """Add the options that select a latency table; the command gets them as `selector`."""
     options = [
-        click.option("--runtime", default=None, help="Runtime.  [default: the device's]"),
-        click.option("--precision", default=None, help="Precision.  [default: the device's]"),
-        click.option("--batch", type=click.IntRange(min=1), default=None, help="Images in one call.  [default: 1]"),
+        click.option("--runtime", default=None, help="Inference runtime.  [default: the device's]"),
+        click.option("--precision", default=None, help="Numeric precision.  [default: the device's]"),
+        click.option("--batch", type=click.IntRange(min=1), default=None, help="Images per call.  [default: 1]"),
         click.option(
-            "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads.  [default: the device's]"
+            "--threads",
+            type=click.IntRange(min=1, max=256),
+            default=None,
+            help="Threads of the runtime.  [default: the device's]",
         ),
     ]
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), with_selector(command))
@@ -90,7 +93,7 @@ def subnet_options(command: Command) -> Command:
         return command(completion={"supernet": supernet, "width": width, "classes": classes}, **values)
 
     options = [
-        click.option("--supernet", default=None, help="Search space of a bare architecture.  [default: by its width]"),
+        click.option("--supernet", default=None, help="Supernet of a bare architecture.  [default: by its width]"),
         width_option,
         classes_option,
     ]
@@ -98,39 +101,39 @@ def subnet_options(command: Command) -> Command:
 
 
 def require_new_or_resumed(ctx: click.Context, *, beside_resume: Collection[str]) -> None:
-    """Require `--data` and `--output` of a new training run, and nothing but `beside_resume` of one that goes on.
+    """Require `--data` and `--output` for a new training run. A resumed one may have only `beside_resume`.
 
     Raises:
-        click.UsageError: Something is lacking, or too much.
+        click.UsageError: An option is missing, or must not be given.
     """
     if ctx.params["resume"] is not None:
-        refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - set(beside_resume))
+        refuse_beside(ctx, "--resume takes all options from the run", set(ctx.params) - set(beside_resume))
     elif ctx.params["data"] is None or ctx.params["output"] is None:
         msg = "needs --data and --output, or --resume"
         raise click.UsageError(msg, ctx)
 
 
 def refuse_beside(ctx: click.Context, why: str, names: Collection[str]) -> None:
-    """Refuse every option of `names` that was given on the command line.
+    """Refuse the options `names` on the command line.
 
     Raises:
-        click.UsageError: There is one; the message says `why`, and names it.
+        click.UsageError: One of them was given. The message names it and begins with `why`.
     """
     for parameter in ctx.command.params:
         name = parameter.name or ""
         if name in names and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            msg = f"{why}; {parameter.opts[-1]} cannot be given beside it"
+            msg = f"{why}, so {parameter.opts[-1]} cannot be used with it"
             raise click.UsageError(msg, ctx)
 
 
 def run_command(work: Callable[[Any], Any], show: Callable[[Any], None], *, as_json: bool) -> Any:  # noqa: ANN401
-    """Do the work of a command with a reporter on stderr, then print its result and return it.
+    """Do the work of a command, print its result and return it. Progress goes to stderr.
 
-    Of several processes that `torchrun` started, the first alone prints.
+    Of several processes that `torchrun` started, only the first prints.
 
     Args:
-        work: Gets the `natdeploy.api.Context` and returns a result with `to_json`.
-        show: Prints the result for people.
+        work: Takes the `natdeploy.api.Context` and returns a result with `to_json`.
+        show: Prints the result as text.
         as_json: Print the JSON document instead.
     """
     from natdeploy.api.context import Context

@@ -53,7 +53,7 @@ def command(
     A device that is not connected gets a table estimated from its description.
     """
     if how["fresh"] and how["recheck"]:
-        msg = "--fresh measures and checks everything anew; --recheck cannot be given beside it"
+        msg = "--fresh measures and checks everything again, so --recheck cannot be used with it"
         raise click.UsageError(msg)
     how |= {
         "resolutions": parse_resolutions(resolutions),

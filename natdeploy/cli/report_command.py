@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("run", type=click.Path(path_type=Path))
 @options.json_option
 def command(run: Path, json: bool) -> None:  # noqa: FBT001
-    """Write the report of a finished RUN again."""
+    """Write the report and the other results of a finished RUN again."""
 
     def work(context: Context) -> SearchResult:
         from natdeploy import api

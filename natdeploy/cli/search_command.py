@@ -11,7 +11,14 @@ import click
 from natdeploy.cli import options
 from natdeploy.cli.output import milliseconds, print_line, print_table
 from natdeploy.cli.training_options import NAMES, preset_recipe_options
-from natdeploy.cli.units import parse_accuracies, parse_count, parse_names, parse_resolutions, parse_size, parse_targets
+from natdeploy.cli.units import (
+    parse_accuracies,
+    parse_count,
+    parse_latency_limits,
+    parse_names,
+    parse_resolutions,
+    parse_size,
+)
 
 if TYPE_CHECKING:
     from natdeploy.api import Choice, Context, DeviceLatency, SearchResult
@@ -30,56 +37,72 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT
 
 
 @click.command("search")
-@click.option("--data", default="digits", help="Folder of images, digits, or the name of a published data set.")
-@click.option("--supernet", default="starter", help="Search space.")
+@click.option(
+    "--data", default="digits", help="Data set: digits, the name of a published data set, or a folder of images."
+)
+@click.option("--supernet", default="starter", help="Supernet to adapt and search; it defines the search space.")
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
     default=None,
-    help="Weights to start from: a file, or released, those of OFA.  [default: those packaged, else random]",
+    help="Initial weights: a file, or `released` for those that OFA published.  "
+    "[default: packaged weights, else random ones]",
 )
-@click.option("--from-scratch", is_flag=True, help="Start from random weights.")
+@click.option("--from-scratch", is_flag=True, help="Start from random weights, even if there are packaged ones.")
 @click.option(
     "--accuracy",
     multiple=True,
-    help="Search without training: OFA's accuracy predictor, or a CSV of architectures with measured top-1; "
-    "TASK=FILE, repeatable, for several tasks at once.",
+    help="Search without training: OFA's accuracy predictor, or a CSV of architectures with measured top-1. "
+    "For several tasks, repeat the option as TASK=FILE.",
 )
 @options.classes_option
 @options.width_option
-@click.option("--resolutions", default=None, help="Input sizes, such as 160,192,224.  [default: the space's]")
-@click.option("-d", "--device", multiple=True, help="Device whose latency counts; repeatable.  [default: host]")
+@click.option(
+    "--resolutions", default=None, help="Input sizes in pixels, such as 160,192,224.  [default: all of the supernet]"
+)
+@click.option("-d", "--device", multiple=True, help="Device whose latency counts. Repeatable.  [default: host]")
 @click.option(
     "--target-latency",
     multiple=True,
-    help="20ms; 15ms,20ms for a choice each; DEVICE=20ms, repeatable, for several devices at once.",
+    help="Latency limit, such as 20ms. With 15ms,20ms one network is selected for each limit. "
+    "With DEVICE=20ms, repeated for several devices, all limits hold together.",
 )
 @click.option(
     "--objectives",
     default=None,
-    help="Of the front: top1, top1:TASK, madds, params, peak-memory, latency:DEVICE.  [default: all but peak-memory]",
+    help="Objectives of the search, separated by commas: top1, top1:TASK, madds, params, peak-memory, latency:DEVICE.  "
+    "[default: all but peak-memory]",
 )
-@click.option("--max-madds", default=None, help="Most multiply-adds of a choice, such as 600M.")
-@click.option("--max-params", default=None, help="Most parameters of a choice, such as 6M.")
-@click.option("--max-size", default=None, help="Largest fp32 weights of a choice (4 bytes a parameter), such as 5MB.")
+@click.option("--max-madds", default=None, help="Limit on multiply-adds, such as 600M.")
+@click.option("--max-params", default=None, help="Limit on parameters, such as 6M.")
+@click.option("--max-size", default=None, help="Limit on the size of the fp32 weights, such as 5MB.")
 @click.option(
     "--prefer",
     default="accuracy",
-    help="Of what meets the targets: accuracy, trade-off, or weights of objectives such as top1=2,madds=1.",
+    help="Preference among the networks that keep all limits: accuracy, trade-off, or weights of objectives such as "
+    "top1=2,madds=1.",
 )
-@click.option("--preset", default="quick", help="Effort: quick, paper, released or best.")
-@click.option("--warmup-epochs", type=int, default=None, help="Epochs before the search.  [default: the preset's]")
-@click.option("--adapt-epochs", type=int, default=None, help="Epochs an iteration.  [default: the preset's]")
-@click.option("--initial", type=int, default=None, help="Size of the first archive.  [default: the preset's]")
-@click.option("--iterations", type=int, default=None, help="Iterations.  [default: the preset's]")
-@click.option("--candidates", type=int, default=None, help="New ones an iteration.  [default: the preset's]")
+@click.option("--preset", default="quick", help="How thoroughly to train and search: quick, paper, released or best.")
+@click.option(
+    "--warmup-epochs", type=int, default=None, help="Epochs of training before the search.  [default: the preset's]"
+)
+@click.option(
+    "--adapt-epochs", type=int, default=None, help="Epochs of training in each iteration.  [default: the preset's]"
+)
+@click.option("--initial", type=int, default=None, help="Networks evaluated at first.  [default: the preset's]")
+@click.option("--iterations", type=int, default=None, help="Iterations of the search.  [default: the preset's]")
+@click.option(
+    "--candidates", type=int, default=None, help="Networks evaluated in each iteration.  [default: the preset's]"
+)
 @preset_recipe_options(_RECIPE)
-@click.option("--predictor", default=None, help="auto, rbf, trees, ridge, gp or knn.  [default: the preset's]")
+@click.option(
+    "--predictor", default=None, help="Accuracy predictor: auto, rbf, trees, ridge, gp or knn.  [default: the preset's]"
+)
 @click.option(
     "--from",
     type=click.Path(path_type=Path),
     default=None,
-    help="Choose from the archive of this finished run, for other devices, targets or limits; nothing is trained.",
+    help="Select from the networks of this finished run, for other devices or limits. Nothing is trained.",
 )
 @options.training_threads_option
 @options.seed_option
@@ -88,16 +111,16 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT
 @options.json_option
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
-    """Adapt a supernet to a task while searching it, and choose the most accurate network that meets the target.
+    """Train a supernet on your data while searching it, and select the most accurate network within a latency limit.
 
-    Without a target the most accurate network is chosen. With --accuracy nothing is trained: the choices are
-    architectures without weights, and `natdeploy extract` takes them out of a supernet.
+    Without --target-latency, the most accurate network is selected. With --accuracy, nothing is trained: the result is
+    an architecture without weights, and `natdeploy extract` takes its weights from a supernet.
     """
     devices = tuple(values["device"])
     resolutions = parse_resolutions(values["resolutions"])
     objectives = parse_names(values["objectives"])
     named = tuple(name.removeprefix(_LATENCY) for name in objectives if name.startswith(_LATENCY))
-    targets = parse_targets(tuple(values["target_latency"]), devices or named or ("host",))
+    limits_ms = parse_latency_limits(tuple(values["target_latency"]), devices or named or ("host",))
     given = {name: values[f"max_{name}"] for name in _LIMITED}
     limits = {name: _LIMITED[name](text) for name, text in given.items() if text is not None}
     accuracy = parse_accuracies(tuple(values["accuracy"]))
@@ -108,11 +131,11 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
 
         if values["resume"] is not None:
             return api.resume(values["resume"], context=context)
-        # Targets and objectives name their devices; host counts beside them only when it is asked for.
-        used = devices or (() if any(targets) or objectives else ("host",))
+        # Latency limits and objectives name their devices. This machine counts besides them only if it is named too.
+        used = devices or (() if any(limits_ms) or objectives else ("host",))
         wanted: dict[str, Any] = {
             "devices": used,
-            "latency_limits_ms": targets,
+            "latency_limits_ms": limits_ms,
             "objectives": objectives,
             "limits": limits,
         }
@@ -139,16 +162,16 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
 
 def _refuse_contradictions(ctx: click.Context, values: Mapping[str, Any]) -> None:
     if values["resume"] is not None:
-        options.refuse_beside(ctx, "--resume takes its settings from the run", set(ctx.params) - _WITH_RESUME)
+        options.refuse_beside(ctx, "--resume takes all options from the run", set(ctx.params) - _WITH_RESUME)
     if values["from"] is not None:
-        options.refuse_beside(ctx, "--from chooses without training", set(ctx.params) - _WITH_FROM)
+        options.refuse_beside(ctx, "--from selects without training", set(ctx.params) - _WITH_FROM)
     if values["accuracy"]:
         options.refuse_beside(ctx, "--accuracy searches without training", _OF_TRAINING)
     elif values["classes"] is not None:
-        msg = "--classes goes with --accuracy; elsewhere the data tell it"
+        msg = "--classes is an option of --accuracy; otherwise the data determine it"
         raise click.UsageError(msg, ctx)
     if values["weights"] is not None and values["from_scratch"]:
-        msg = "--from-scratch starts from random weights; --weights cannot be given beside it"
+        msg = "--from-scratch starts from random weights, so it cannot be used with --weights"
         raise click.UsageError(msg, ctx)
 
 

@@ -1,4 +1,4 @@
-"""Values with units on the command line."""
+"""Parsers of values on the command line: durations, counts, sizes, lists."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def parse_duration_ms(text: str) -> float:
     """Return a duration such as `20ms`, `0.5s` or `800us` in milliseconds.
 
     Raises:
-        click.BadParameter: It is no duration, has no unit or is not positive.
+        click.BadParameter: The text is not a duration, has no unit or is not positive.
     """
     parts = _DURATION.fullmatch(text.strip())
     if parts is None:
@@ -44,30 +44,30 @@ def parse_budget_s(text: str) -> float:
     """Return a span of time such as `90s`, `2m` or `1h` in seconds.
 
     Raises:
-        click.BadParameter: It is none, has no unit or is not positive.
+        click.BadParameter: The text is not valid, has no unit or is not positive.
     """
-    return _amount(text, _SPAN, _FACTORS_S, "a span of time such as 90s, 2m or 1h")
+    return _parse_amount(text, _SPAN, _FACTORS_S, "a span of time such as 90s, 2m or 1h")
 
 
-def parse_targets(values: tuple[str, ...], devices: tuple[str, ...]) -> tuple[dict[str, float], ...]:
-    """Return what `--target-latency` means: one mapping of devices to milliseconds for each choice that is wanted.
+def parse_latency_limits(values: tuple[str, ...], devices: tuple[str, ...]) -> tuple[dict[str, float], ...]:
+    """Return the latency limits of `--target-latency`: one mapping of devices to milliseconds for each selection.
 
     Args:
-        values: Each `15ms`, `15ms,20ms` or `DEVICE=20ms`.
-        devices: Devices that are searched for; a target without a device is for the only one.
+        values: Values of the option, each `15ms`, `15ms,20ms` or `DEVICE=20ms`.
+        devices: Devices of the search. A limit without a device is for the only one.
 
     Raises:
-        click.BadParameter: A value is not valid, or does not say which device it is for.
+        click.BadParameter: A value is not valid, or a limit lacks its device.
     """
     named = [value for value in values if "=" in value]
     plain = [part for value in values if "=" not in value for part in value.split(",")]
     if named and plain:
-        msg = f"{plain[0]!r} does not say which device it is for, {named[0]!r} does; give all of them a device"
+        msg = f"{plain[0]!r} has no device, but {named[0]!r} has one: give every limit a device"
         raise click.BadParameter(msg)
     if named:
-        return (_named_target(named),)
+        return (_parse_device_limits(named),)
     if plain and len(devices) > 1:
-        msg = f"{plain[0]!r} does not say which device it is for: write {devices[0]}={plain[0]}"
+        msg = f"{plain[0]!r} has no device, and there are several: write {devices[0]}={plain[0]}"
         raise click.BadParameter(msg)
     return tuple({devices[0]: parse_duration_ms(part)} for part in plain)
 
@@ -88,37 +88,37 @@ def parse_resolutions(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(part) for part in parts)
 
 
-def _named_target(values: list[str]) -> dict[str, float]:
-    target: dict[str, float] = {}
+def _parse_device_limits(values: list[str]) -> dict[str, float]:
+    limits_ms: dict[str, float] = {}
     for value in values:
         device, _, duration = value.partition("=")
-        if device in target:
+        if device in limits_ms:
             msg = f"two targets for device {device!r}"
             raise click.BadParameter(msg)
-        target[device] = parse_duration_ms(duration)
-    return target
+        limits_ms[device] = parse_duration_ms(duration)
+    return limits_ms
 
 
 def parse_count(text: str) -> float:
     """Return a count such as `600M`, `4.5M`, `800k` or `1.2G`.
 
     Raises:
-        click.BadParameter: It is none, or not positive.
+        click.BadParameter: The text is not a count, or not positive.
     """
-    return _amount(text, _COUNT, _FACTORS, "a count such as 600M, 4.5M or 800k")
+    return _parse_amount(text, _COUNT, _FACTORS, "a count such as 600M, 4.5M or 800k")
 
 
 def parse_size(text: str) -> float:
-    """Return a size such as `5MB`, `800kB` or `4MiB` in bytes; a MB is a million of them.
+    """Return a size such as `5MB`, `800kB` or `4MiB` in bytes. A MB is a million bytes.
 
     Raises:
-        click.BadParameter: It is none, has no unit or is not positive.
+        click.BadParameter: The text is not valid, has no unit or is not positive.
     """
-    return _amount(text, _SIZE, _FACTORS_BYTES, "a size such as 5MB, 800kB or 4MiB")
+    return _parse_amount(text, _SIZE, _FACTORS_BYTES, "a size such as 5MB, 800kB or 4MiB")
 
 
 def parse_names(text: str | None) -> tuple[str, ...]:
-    """Return the names of a list such as `top1,madds`; none where there is no list.
+    """Return the names in a list such as `top1,madds`; empty if there is no list.
 
     Raises:
         click.BadParameter: An entry is empty.
@@ -131,13 +131,13 @@ def parse_names(text: str | None) -> tuple[str, ...]:
 
 
 def parse_accuracies(values: tuple[str, ...]) -> Path | dict[str, Path] | None:
-    """Return the file that `--accuracy` names, or the files of several tasks by name; None where there is none.
+    """Return the file of `--accuracy`, or the files of several tasks by name; None if there is none.
 
     Args:
-        values: Each `FILE` or `TASK=FILE`; a task is letters, digits, `.`, `_` and `-`.
+        values: Values of the option, each `FILE` or `TASK=FILE`. A task is letters, digits, `.`, `_` and `-`.
 
     Raises:
-        click.BadParameter: Several files do not all say which task they are of, or two say the same.
+        click.BadParameter: One of several files has no task, or two have the same.
     """
     named = [_TASK.fullmatch(value) for value in values]
     if len(values) == 1 and named[0] is None:
@@ -145,7 +145,7 @@ def parse_accuracies(values: tuple[str, ...]) -> Path | dict[str, Path] | None:
     files: dict[str, Path] = {}
     for value, parts in zip(values, named, strict=True):
         if parts is None or parts["task"] in files:
-            why = "is a second file of its task" if parts else "does not say which task it is of: write TASK=FILE"
+            why = "is a second file of its task" if parts else "has no task: write TASK=FILE"
             msg = f"{value!r} {why}"
             raise click.BadParameter(msg)
         files[parts["task"]] = Path(parts["file"])
@@ -156,7 +156,7 @@ def parse_batch(text: str) -> int | Literal["dynamic"]:
     """Return a number of images in one call, or `dynamic`.
 
     Raises:
-        click.BadParameter: It is neither.
+        click.BadParameter: The text is neither.
     """
     if text == "dynamic":
         return "dynamic"
@@ -166,7 +166,7 @@ def parse_batch(text: str) -> int | Literal["dynamic"]:
     return int(text)
 
 
-def _amount(text: str, pattern: re.Pattern[str], factors: Mapping[str, float], what: str) -> float:
+def _parse_amount(text: str, pattern: re.Pattern[str], factors: Mapping[str, float], what: str) -> float:
     parts = pattern.fullmatch(text.strip())
     value = float(parts["number"]) * factors[parts["unit"]] if parts else 0.0
     if not 0 < value < math.inf:

@@ -44,7 +44,7 @@ def write_subnet(folder: Path, content: object) -> None:
         ("search --target-latency 0ms", 2, "'0ms' is not positive"),
         ("search --target-latency=-5ms", 2, "'-5ms' is not a duration"),
         ("search --target-latency soon", 2, "'soon' is not a duration"),
-        ("search --target-latency 20ms --target-latency host=10ms", 2, "give all of them a device"),
+        ("search --target-latency 20ms --target-latency host=10ms", 2, "give every limit a device"),
         ("search --max-size 5", 2, "is not a size such as 5MB"),
         ("search --preset quik", 2, "did you mean 'quick'?"),
         ("search --supernet natt", 2, "did you mean 'nat'?"),
@@ -52,10 +52,10 @@ def write_subnet(folder: Path, content: object) -> None:
         ("search --resolutions 31", 2, "'31' is not a resolution"),
         ("search --initial 1", 2, "initial is 1"),
         ("search --resume nowhere", 2, "not a run folder"),
-        ("search --resume nowhere --seed 3", 2, "--seed cannot be given beside it"),
+        ("search --resume nowhere --seed 3", 2, "--seed cannot be used with it"),
         ("search --from nowhere", 2, "not a run folder"),
-        ("search --from nowhere --seed 3", 2, "--seed cannot be given beside it"),
-        ("search --from-scratch --weights w.safetensors", 2, "--weights cannot be given beside it"),
+        ("search --from nowhere --seed 3", 2, "--seed cannot be used with it"),
+        ("search --from-scratch --weights w.safetensors", 2, "so it cannot be used with --weights"),
         ("search --weights nowhere.safetensors", 2, "nowhere.safetensors: no such file"),
         ("search --weights released", 2, "OFA released no weights for supernet starter"),
         ("search --batch-size 1", 2, "batch-size is 1"),
@@ -67,7 +67,7 @@ def write_subnet(folder: Path, content: object) -> None:
         ("profile --device jetson-nono", 2, "did you mean 'jetson-nano'?"),
         ("profile --device jetson-nano --measured-only", 4, "not connected"),
         ("profile --device jetson-nano --recheck", 2, "no measured table of jetson-nano"),
-        ("profile --fresh --recheck", 2, "--recheck cannot be given beside it"),
+        ("profile --fresh --recheck", 2, "--recheck cannot be used with it"),
         ("profile --seed 99999999999999999999", 2, "is not in the range"),
         ("profile --width 0.7", 2, "width 0.7 is not in space starter"),
         ("profile --runtime tensort", 2, "did you mean 'tensorrt'?"),
@@ -266,7 +266,7 @@ def test_unknown_table_in_the_settings_file_is_refused(folder: Path, capsys: pyt
 def test_help_loads_nothing_but_click(folder: Path) -> None:
     """`natdeploy --help` imports no package besides click that Python does not load by itself: so it is quick."""
     bare, ours = (loaded_packages(code) for code in ("import click", "from natdeploy import cli; cli.run(['--help'])"))
-    assert ours - bare == {"natdeploy"}
+    assert ours - bare == {"natdeploy", "lazy_loader"}
 
 
 def test_importing_natdeploy_does_not_import_torch(folder: Path) -> None:

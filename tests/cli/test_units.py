@@ -10,10 +10,10 @@ from natdeploy.cli.units import (
     parse_budget_s,
     parse_count,
     parse_duration_ms,
+    parse_latency_limits,
     parse_names,
     parse_resolutions,
     parse_size,
-    parse_targets,
 )
 
 
@@ -70,13 +70,13 @@ def test_other_durations_are_refused(text, reason):
 )
 def test_targets(values, devices, expected):
     """Without a device each duration is a choice of its own; with devices all must hold for one choice."""
-    assert parse_targets(values, devices) == expected
+    assert parse_latency_limits(values, devices) == expected
 
 
 @pytest.mark.parametrize(
     ("values", "devices", "reason"),
     [
-        (("15ms", "board=20ms"), ("host",), "'15ms' does not say which device it is for"),
+        (("15ms", "board=20ms"), ("host",), "'15ms' has no device"),
         (("15ms",), ("host", "board"), "write host=15ms"),
         (("board=1ms", "board=2ms"), ("host",), "two targets for device 'board'"),
         (("board=20",), ("host",), "has no unit"),
@@ -88,7 +88,7 @@ def test_targets(values, devices, expected):
 def test_other_targets_are_refused(values, devices, reason):
     """A target that is not valid or does not say what it is for is refused with the reason."""
     with pytest.raises(click.BadParameter) as caught:
-        parse_targets(values, devices)
+        parse_latency_limits(values, devices)
     assert reason in caught.value.message
 
 
@@ -168,8 +168,8 @@ def test_accuracies(values, expected):
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        (("a.csv", "b.csv"), "'a.csv' does not say which task"),
-        (("pets=a.csv", "b.csv"), "'b.csv' does not say which task"),
+        (("a.csv", "b.csv"), "'a.csv' has no task"),
+        (("pets=a.csv", "b.csv"), "'b.csv' has no task"),
         (("pets=a.csv", "pets=b.csv"), "'pets=b.csv' is a second file"),
     ],
 )

@@ -136,4 +136,4 @@ def test_the_command(finished: api.SearchResult, folder: Path, capsys: pytest.Ca
     assert document["chosen"]["target_ms"] == {OTHER: 2.0}
     for option in (["--data", "digits"], ["--seed", "1"], ["--adapt-epochs", "1"], ["--from-scratch"]):
         assert cli.run([*command, *option]) == 2
-        assert f"--from chooses without training; {option[0]} cannot be given beside it" in capsys.readouterr().err
+        assert f"--from selects without training, so {option[0]} cannot be used with it" in capsys.readouterr().err

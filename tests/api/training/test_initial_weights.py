@@ -69,7 +69,7 @@ def test_from_scratch_begins_with_random_weights(packaged: Path, capsys: pytest.
     with pytest.raises(InputError, match="random ones are wanted"):
         small_search(weights=packaged, from_scratch=True)
     assert cli.run(["search", "--from-scratch", "--weights", str(packaged)]) == 2
-    assert "--weights cannot be given beside it" in capsys.readouterr().err
+    assert "so it cannot be used with --weights" in capsys.readouterr().err
 
 
 def test_without_a_packaged_file_weights_are_random(packaged: Path) -> None:
