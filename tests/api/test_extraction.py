@@ -19,8 +19,6 @@ from tests.support.netconfigs import net_config
 from tests.support.published import PUBLISHED, Published
 from tests.support.supernets import scramble
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 MISH, PLAIN = PUBLISHED[2], PUBLISHED[6]
 
 

@@ -14,7 +14,7 @@ INT8 = ("--precision", "int8")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, digits_subnet, monkeypatch, one_thread):
+def folder(tmp_path, digits_subnet, monkeypatch):
     """A current directory that holds the subnet, with a data folder of its own."""
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
     (tmp_path / "work").mkdir()

@@ -19,8 +19,6 @@ from natdeploy.supernet.network import build_network
 from tests.support.published import PUBLISHED
 from tests.support.strategies import ALL_SPACES, SMALL, architectures
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def random_architectures(space, count, seed=0):
     """Return architectures of a space."""

@@ -13,8 +13,8 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment with a data folder of its own."""
-    return {**os.environ, "NATDEPLOY_HOME": str(tmp_path_factory.mktemp("home"))}
+    """An environment with a data folder of its own, where a search trains with one thread."""
+    return {**os.environ, "NATDEPLOY_HOME": str(tmp_path_factory.mktemp("home")), "NATDEPLOY_SEARCH_THREADS": "1"}
 
 
 @pytest.fixture(scope="module")

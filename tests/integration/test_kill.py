@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 SEARCH = (
     "search --data images --target-latency 9s --resolutions 32 --initial 6 --iterations 1 --candidates 2 "
-    "--warmup-epochs 1 --adapt-epochs 1 --seed 4 --threads 1 --from-scratch"
+    "--warmup-epochs 1 --adapt-epochs 1 --batch-size 8 --seed 4 --threads 1"
 )
 
 
@@ -42,18 +42,24 @@ def folder(tmp_path: Path) -> Path:
     table = made_up_table(SPACES["starter"], fingerprint=fingerprint)
     write_table(tmp_path / "home" / "latency_tables" / "host" / HOST.file_name, table)
     pixels, labels = load_digits(return_X_y=True)
-    for number, label in enumerate(labels[:300]):
+    for number, label in enumerate(labels[:150]):
         place = tmp_path / "images" / str(label)
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray((pixels[number].reshape(8, 8) * 15).astype(np.uint8)).save(place / f"{number}.png")
     return tmp_path
 
 
-@pytest.mark.parametrize("kills", [pytest.param(2, id="two"), pytest.param(10, id="ten", marks=pytest.mark.slow)])
-def test_a_killed_search_ends_in_the_same_archive(kills: int, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("kills", "search"),
+    [
+        pytest.param(1, SEARCH, id="once"),
+        pytest.param(10, f"{SEARCH} --from-scratch", id="ten-times", marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_search_ends_in_the_same_archive(kills: int, search: str, folder: Path) -> None:
     """SIGKILL at random moments, then `--resume`: archive and front are those of an uninterrupted run."""
     began = time.monotonic()
-    assert start(folder, *SEARCH.split(), "-o", "whole").wait() == 0
+    assert start(folder, *search.split(), "-o", "whole").wait() == 0
     whole_s = time.monotonic() - began
     dice = random.Random(kills)
     done = 0
@@ -61,7 +67,7 @@ def test_a_killed_search_ends_in_the_same_archive(kills: int, folder: Path) -> N
         if done == 0:
             shutil.rmtree(folder / "killed", ignore_errors=True)
         begun = (folder / "killed" / "run.toml").exists()
-        arguments = ["search", "--resume", "killed"] if begun else [*SEARCH.split(), "-o", "killed"]
+        arguments = ["search", "--resume", "killed"] if begun else [*search.split(), "-o", "killed"]
         process = start(folder, *arguments)
         try:
             process.wait(timeout=dice.uniform(0.2, 0.9) * whole_s)
@@ -73,7 +79,7 @@ def test_a_killed_search_ends_in_the_same_archive(kills: int, folder: Path) -> N
             assert process.returncode == 0
             shutil.move(folder / "killed", folder / f"ended-{done}-{dice.random()}")
     if not (folder / "killed" / "run.toml").exists():
-        assert start(folder, *SEARCH.split(), "-o", "killed").wait() == 0
+        assert start(folder, *search.split(), "-o", "killed").wait() == 0
     else:
         assert start(folder, "search", "--resume", "killed").wait() == 0
     ended = [folder / "killed", *folder.glob("ended-*")]

@@ -12,18 +12,21 @@ from tests.integration.conftest import Command
 pytestmark = pytest.mark.integration
 
 QUICK = """
+[profile]
+resolutions = "32"
 [search]
+resolutions = "32"
 initial = 6
 iterations = 1
 candidates = 2
-warmup-epochs = 2
+warmup-epochs = 1
 adapt-epochs = 1
 """
 
 
 @pytest.fixture(scope="module")
 def done(natdeploy: Command, folder: Path) -> dict[str, str]:
-    """Standard output of the three commands; natdeploy.toml makes the search short."""
+    """Standard output of the three commands; natdeploy.toml makes profile and search short."""
     (folder / "natdeploy.toml").write_text(QUICK)
     outputs = {}
     for name, line in (

@@ -10,8 +10,6 @@ from natdeploy.io.datasets import load_classes, load_task
 from natdeploy.io.published_sets import PUBLISHED
 from tests.support import tiny_sets
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):

@@ -13,8 +13,6 @@ from natdeploy.search.settings import EvolutionSettings
 from natdeploy.testing.accuracy import made_up_accuracy
 from tests.support.strategies import SMALL, TINY
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 NAT = SPACES["nat"]
 MADDS = madds_array(NAT, 10)
 

@@ -18,8 +18,6 @@ from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.tables import made_up_table
 from tests.support.strategies import TINY
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 NAT = SPACES["nat"]
 MADDS = madds_array(NAT, 10)
 TABLE = made_up_table(NAT)

@@ -13,8 +13,6 @@ from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.predictors import PredictorContract
 from tests.support.strategies import ALL_SPACES
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 NAT = SPACES["nat"]
 MEMBERS = 40
 

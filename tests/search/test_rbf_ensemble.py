@@ -12,8 +12,6 @@ from natdeploy.search.rbf_ensemble import RBFEnsemble
 from natdeploy.testing.accuracy import made_up_accuracy
 from tests.support.strategies import TINY
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 NAT = SPACES["nat"]
 
 

@@ -13,8 +13,6 @@ from natdeploy.search.surrogate import Surrogate, SurrogateSettings, optimize_su
 from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.tables import made_up_table
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SPACE = SPACES["ofa-mbv3-w1.2"].with_resolutions((192, 224))
 MADDS = madds_array(SPACE, 1000)
 EVOLUTION = EvolutionSettings(population=30, generations=10)

@@ -18,8 +18,6 @@ from natdeploy.supernet.evaluation import recalibrate
 from natdeploy.supernet.supernet import Supernet
 from tests.support.shared_training import made_task
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_without_a_gpu_everything_is_computed_in_float32(monkeypatch):
     """Where torch finds no GPU, the device is the CPU, and nothing is narrowed."""

@@ -26,8 +26,6 @@ from natdeploy.supernet.supernet import Supernet
 from tests.support.strategies import SMALL
 from tests.support.supernets import scramble
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 WIDTHS = ("1.0", "1.2")
 STARTER = SPACES["starter"]
 

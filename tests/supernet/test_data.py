@@ -12,8 +12,6 @@ from natdeploy.errors import InputError
 from natdeploy.supernet.data import ImageSet, Task, channel_statistics, cut_mixed, epoch_steps, joined, train_batches
 from natdeploy.supernet.images import ImageFiles
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def image_set(count, *, size=8, seed=0):
     """Return images whose every pixel tells the label."""

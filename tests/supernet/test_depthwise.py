@@ -6,8 +6,6 @@ import torch.nn.functional as nnf
 
 from natdeploy.supernet.depthwise import convolve_depthwise
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def results(convolve, shape, kernel, stride):
     """Return output, gradient of the input and gradient of the weights, for the same noise each time."""

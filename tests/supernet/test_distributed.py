@@ -15,8 +15,6 @@ from tests.support import shared_training
 from tests.support.shared_training import SPACE, made_task
 from tests.support.torchrun import torchrun
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_shares_of_a_batch_are_the_batch() -> None:
     """What three processes draw from equal generators is, put together, what one draws alone: images and labels."""

@@ -17,8 +17,6 @@ from natdeploy.supernet.supernet import Supernet
 from tests.support.strategies import SMALL
 from tests.support.supernets import images, random_architectures, scrambled_supernet
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 STARTER, NAT = SPACES["starter"], SPACES["nat"].with_resolutions((64, 100))
 
 

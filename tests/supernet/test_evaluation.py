@@ -14,8 +14,6 @@ from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.images import ImageFiles
 from natdeploy.supernet.supernet import Supernet
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SPACE = SPACES["starter"].with_resolutions((32,))
 PIXELS = np.random.default_rng(0).integers(0, 256, (420, 16, 16, 3), dtype=np.uint8)
 

@@ -13,8 +13,6 @@ from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer
 from tests.support.shared_training import SPACE, made_task
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 class Graph:
     """As `torch.cuda.CUDAGraph`: replaying writes results into the memory that they had when they were recorded."""

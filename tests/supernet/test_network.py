@@ -12,8 +12,6 @@ from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import SqueezeExcite, build_network, make_activation
 from natdeploy.testing.networks import tiny_network
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 STARTER = SPACES["starter"]
 
 

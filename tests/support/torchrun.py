@@ -11,5 +11,5 @@ ROOT = Path(__file__).parents[2]
 def torchrun(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     """Run a script, or a module after `-m`, in two processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=300, check=False)

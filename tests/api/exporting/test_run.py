@@ -24,7 +24,7 @@ from natdeploy.testing.fakes import RecordingReporter
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch, one_thread):
+def home(tmp_path, monkeypatch):
     """A data folder of its own."""
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
 

@@ -24,8 +24,6 @@ from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.tables import made_up_table
 from tests.support.csv_files import rows
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 NANO, SUPERNET = "jetson-nano", "ofa-mbv3-w1.2"
 SPACE = SPACES[SUPERNET].with_resolutions((192, 224))
 SETTINGS = SurrogateSettings(evolution=EvolutionSettings(population=20, generations=5), starts=1, predictions=3000)
