@@ -1,4 +1,4 @@
-"""Taking subnets with their weights out of supernets, runs and published networks."""
+"""Extraction: subnets with their weights from supernets, runs and published networks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExtractResult(Result):
-    """A subnet that was written."""
+    """A subnet that was written.
+
+    Args:
+        subnet: The subnet file.
+        weights: The weight file.
+        architecture: The architecture, with the keys of the NAT authors.
+        validation_top1: Top-1 accuracy on validation images; None if it was not evaluated.
+    """
 
     subnet: Path
     weights: Path
@@ -43,16 +50,16 @@ def extract(
     output: Path | None = None,
     context: Context | None = None,
 ) -> ExtractResult:
-    """Take a subnet out of the weights of a supernet.
+    """Extract a subnet from the weights of a supernet.
 
     Args:
         architecture: The architecture, in any layout that `read_subnet` knows.
         supernet: Search space of the weights.
-        weights: A file, or `released`; the weights packaged for the supernet where None.
+        weights: A file, or `released`; the packaged weights of the supernet if None.
         width: Width of an architecture whose file has none.
-        classes: Outputs of the classifier; as many as the weight file has where None.
-        data: Data set whose train images BatchNorm statistics are taken from anew; without it they stay the supernet's.
-        output: File to write; `subnet.json` where None.
+        classes: Outputs of the classifier; as many as the weight file has if None.
+        data: Data set whose train images give new BatchNorm statistics. If None, those of the supernet are kept.
+        output: File to write; `subnet.json` if None.
         context: Reporter and clock.
 
     Raises:
@@ -81,23 +88,21 @@ def extract(
         msg = f"{data}: has {len(task.classes)} classes, the weights are for {count}"
         raise InputError(msg, hint="adapt the supernet to the data first: natdeploy adapt")
     if task is None:
-        context.reporter.warn("without --data the BatchNorm statistics stay those of the supernet, not of this subnet")
+        context.reporter.warn("without --data, the BatchNorm statistics are those of the supernet, not of this subnet")
         network, top1 = model.engine(read.architecture.width).extract(read.architecture).eval(), None
     else:
         with torch_threads():
             evaluator = SubnetEvaluator(model, task)
             network, top1 = evaluator.subnet(read.architecture), evaluator.top1(read.architecture)
-    target = subnet_file(output)
-    subnet = write_network(
-        network,
+    subnet = Subnet(
         space=space,
         architecture=read.architecture,
+        classes=network.classes,
         task=task.description() if task else None,
         metrics={} if top1 is None else {"validation_top1": top1},
-        target=target,
         provenance={"supernet_weights": file.path.name, "natdeploy": __version__},
     )
-    return extracted(subnet, target, top1)
+    return _make_result(write_network(network, subnet, resolve_subnet_path(output)), top1)
 
 
 def extract_from_run(
@@ -108,19 +113,19 @@ def extract_from_run(
     output: Path | None = None,
     context: Context | None = None,
 ) -> ExtractResult:
-    """Take any architecture of a finished run's archive out of its supernet, without searching or training again.
+    """Extract any architecture in the archive of a finished run, without another search or training.
 
     Args:
         run: Run folder.
         row: The architecture's `row` in `archive.csv` or `front.csv`.
-        latency_limits_ms: Milliseconds by device, instead of a row; without either, the most accurate architecture is
-            extracted.
-        output: File to write; `subnet.json` where None.
+        latency_limits_ms: Latency limits in milliseconds, by device, instead of a row. Without either, the most
+            accurate architecture is extracted.
+        output: File to write; `subnet.json` if None.
         context: Reporter and clock.
 
     Raises:
         InputError: The run is not finished, or has no such row.
-        TargetUnreachableError: No architecture of the archive meets the target.
+        TargetUnreachableError: No architecture of the archive keeps the limits.
         OutputError: The subnet cannot be written.
     """
     from natdeploy.api.latency.lookup import warn_of_estimates
@@ -138,19 +143,19 @@ def extract_from_run(
     warn_of_estimates([problem.tables[device] for device in limits_ms if device in problem.tables], context.reporter)
     selector = Selector(problem=problem, archive=archive, run=folder, seed=plan.seed, context=context)
     place = _find_place(selector, limits_ms) if row is None else _check_row(row, selector)
-    target = subnet_file(output)
-    if (target.parent / "run.toml").exists():
-        msg = f"{target}: a run keeps its own choice there"
+    path = resolve_subnet_path(output)
+    if (path.parent / "run.toml").exists():
+        msg = f"{path}: a run keeps its own choice there"
         raise InputError(msg, hint="choose another place with --output")
     top1 = float(archive.top1[place])
     writer = TrainedSubnets(selector=selector, evaluator=evaluator)
     with torch_threads(plan.threads):
-        subnet = writer.write(place, target, {"validation_top1": top1})
-    return extracted(subnet, target, top1)
+        subnet = writer.write(place, path, {"validation_top1": top1})
+    return _make_result(subnet, top1)
 
 
-def subnet_file(output: Path | None) -> Path:
-    """Return the subnet file that `--output` means: a file, or a folder to write `subnet.json` in."""
+def resolve_subnet_path(output: Path | None) -> Path:
+    """Return the subnet file for `--output`, which is a file, or a folder for `subnet.json`."""
     if output is None:
         return Path("subnet.json")
     return output / "subnet.json" if output.is_dir() or output.suffix != ".json" else output
@@ -172,11 +177,13 @@ def _check_row(row: int, selector: Selector) -> int:
     return row
 
 
-def extracted(subnet: Subnet, target: Path, top1: float | None) -> ExtractResult:
-    """Return the result of writing a subnet with its weights as the file `target`."""
+def _make_result(subnet: Subnet, top1: float | None) -> ExtractResult:
     assert subnet.weights is not None
     return ExtractResult(
-        subnet=target, weights=subnet.weights, architecture=subnet.architecture.to_json(), validation_top1=top1
+        subnet=Path(subnet.source),
+        weights=subnet.weights,
+        architecture=subnet.architecture.to_json(),
+        validation_top1=top1,
     )
 
 
@@ -187,24 +194,22 @@ def extract_network(
     output: Path | None = None,
     context: Context | None = None,
 ) -> ExtractResult:
-    """Write a network and the file of its own weights as a subnet.
-
-    BatchNorm statistics stay those of the file.
+    """Write a network with its own weight file as a subnet. The BatchNorm statistics of the file are kept.
 
     Args:
         network: A `net.config`, or a bare architecture in any layout that `read_subnet` knows, with the file of its
             weights. They have natdeploy's names, or the names in the files that OFA and the NAT authors released.
-        data: Data set that the network was trained on: its classes, mean and deviation go into the subnet's file.
-        output: File to write; `subnet.json` where None.
+        data: Data set that the network was trained on. Its classes, mean and deviation go into the subnet file.
+        output: File to write; `subnet.json` if None.
         context: Reporter and clock.
 
     Raises:
-        InputError: A file is not valid, or the weights do not fit; names left over or missing are listed.
+        InputError: A file is not valid, or the weights do not fit. Unexpected and missing names are listed.
         OutputError: The subnet cannot be written.
     """
     context = context or Context()
     if network.weights is None:
-        msg = f"{network.source}: no file of its weights is given"
+        msg = f"{network.source}: its weight file is missing"
         raise InputError(msg)
     read, module = load_subnet(network, context=context)
     from natdeploy.io.datasets import load_task
@@ -214,15 +219,12 @@ def extract_network(
     if task is not None and len(task.classes) != read.classes:
         msg = f"{data}: has {len(task.classes)} classes, the network has {read.classes}"
         raise InputError(msg)
-    target = subnet_file(output)
-    written = write_network(
-        module,
+    subnet = Subnet(
         space=read.space,
         architecture=read.architecture,
+        classes=module.classes,
         task=task.description() if task else None,
-        metrics={},
-        target=target,
-        provenance={"network": network.path.name, "weights": network.weights.name, "natdeploy": __version__},
         activation=read.activation,
+        provenance={"network": network.path.name, "weights": network.weights.name, "natdeploy": __version__},
     )
-    return extracted(written, target, None)
+    return _make_result(write_network(module, subnet, resolve_subnet_path(output)), None)

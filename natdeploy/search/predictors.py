@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,18 +49,18 @@ def make_predictor(
 
 
 def cross_validate(
-    name: str,
-    space: SearchSpace,
-    population: Population,
-    top1: Values,
-    *,
-    rng: np.random.Generator,
-    ensemble_size: int = ENSEMBLE_SIZE,
+    make: Callable[[], Predictor], population: Population, top1: Values, *, rng: np.random.Generator
 ) -> dict[str, float | None]:
     """Return the cross-validated quality of a predictor: each fold is predicted by a fit to the others.
 
+    Args:
+        make: Returns a new predictor for each fold.
+        population: `n x L` array of architectures.
+        top1: Their `n` accuracies.
+        rng: Source of the folds.
+
     Raises:
-        InputError: The name is unknown, or there are too few rows for cross-validation.
+        InputError: There are too few rows for cross-validation.
     """
     if len(population) < 2 * _FOLDS:
         msg = f"cross-validation needs at least {2 * _FOLDS} architectures, not {len(population)}"
@@ -67,7 +68,7 @@ def cross_validate(
     predicted = np.empty(len(population))
     for fold in _folds(len(population), rng):
         others = np.setdiff1d(np.arange(len(population)), fold)
-        predictor = make_predictor(name, space, rng=rng, ensemble_size=ensemble_size)
+        predictor = make()
         predictor.fit(population[others], top1[others])
         predicted[fold] = predictor.predict(population[fold])
     return measure_quality(predicted, top1)
@@ -112,13 +113,12 @@ class BestPredictor:
     def _best(self, population: Population, top1: Values) -> tuple[str, dict[str, float | None]]:
         part = self._rng.permutation(len(population))[:_TRIED_ROWS]
         folds_seed = int(self._rng.integers(2**31))
-        ensemble_size = min(self._ensemble_size, _TRIED_ENSEMBLE_SIZE)
+        size = min(self._ensemble_size, _TRIED_ENSEMBLE_SIZE)
         found: dict[str, dict[str, float | None]] = {}
         for name in SINGLE_PREDICTORS:
             rng = np.random.default_rng(folds_seed)
-            found[name] = cross_validate(
-                name, self._space, population[part], top1[part], rng=rng, ensemble_size=ensemble_size
-            )
+            make = partial(make_predictor, name, self._space, rng=rng, ensemble_size=size)
+            found[name] = cross_validate(make, population[part], top1[part], rng=rng)
         best = max(found, key=lambda name: _tau(found[name]))
         return best, found[best]
 

@@ -157,7 +157,7 @@ def test_the_commands_take_config_and_weights(folder: Path, capsys: pytest.Captu
     out = capsys.readouterr().out
     assert json.loads(out.splitlines()[-1])["classes"] == 10
     assert cli.run(["extract", "net.config"]) == 2
-    assert "a network with weights of its own --weights alone" in capsys.readouterr().err
+    assert "a network with its own weights needs --weights only" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -263,8 +263,8 @@ def test_unknown_table_in_the_settings_file_is_refused(folder: Path, capsys: pyt
     assert "'serach' is not a command" in capsys.readouterr().err
 
 
-def test_help_loads_nothing_but_click(folder: Path) -> None:
-    """`natdeploy --help` imports no package besides click that Python does not load by itself: so it is quick."""
+def test_help_loads_only_click_and_lazy_loader(folder: Path) -> None:
+    """`natdeploy --help` imports no packages but click and lazy_loader, so that it is fast."""
     bare, ours = (loaded_packages(code) for code in ("import click", "from natdeploy import cli; cli.run(['--help'])"))
     assert ours - bare == {"natdeploy", "lazy_loader"}
 

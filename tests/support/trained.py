@@ -10,6 +10,7 @@ from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.io.datasets import load_task
 from natdeploy.io.subnet_weights import write_network
+from natdeploy.io.subnets import Subnet
 from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import Network, build_network
 
@@ -23,15 +24,9 @@ def write_digits_subnet(target: Path) -> Network:
     task = load_task("digits", architecture.resolution)
     network = random_weights(build_network(walk(space, architecture, len(task.classes))), 0)
     _train(network, task.prepare(task.train.pixels(), architecture.resolution), task.train.labels)
-    write_network(
-        network,
-        space=space,
-        architecture=architecture,
-        task=task.description(),
-        metrics={},
-        target=target,
-        provenance={},
-    )
+    classes = len(task.classes)
+    subnet = Subnet(space=space, architecture=architecture, classes=classes, task=task.description())
+    write_network(network, subnet, target)
     return network
 
 

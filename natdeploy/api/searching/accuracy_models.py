@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -128,12 +129,13 @@ def _fit_predictor(
     if np.ptp(top1) == 0:
         msg = f"all {len(kept)} architectures have a top-1 of {top1[0]:.4g}: a predictor cannot be fitted to them"
         raise InputError(msg)
-    model = make_predictor(name, space, rng=rng, ensemble_size=_ENSEMBLE_SIZE)
+    make = partial(make_predictor, name, space, rng=rng, ensemble_size=_ENSEMBLE_SIZE)
+    model = make()
     model.fit(population, top1)
     if isinstance(model, BestPredictor):
         name, figures = model.name, model.quality
     else:
-        figures = cross_validate(name, space, population, top1, rng=rng, ensemble_size=_ENSEMBLE_SIZE)
+        figures = cross_validate(make, population, top1, rng=rng)
     reporter.info(f"predictor {name}, fitted to {len(kept)} architectures; {_describe_quality(figures)}")
     return model.predict
 

@@ -51,15 +51,15 @@ class TrainedSubnets:
     def write(self, place: int, path: Path, metrics: Mapping[str, Any]) -> Subnet:
         """Write a place in the archive as the subnet file `path`, with its weights beside it."""
         space, selector = self.selector.problem.space, self.selector
-        return write_network(
-            self._network(place),
+        subnet = Subnet(
             space=find_space(space.name),
             architecture=decode(space, selector.archive.genotypes[place]),
+            classes=selector.problem.classes,
             task=self.evaluator.task.description(),
             metrics=metrics,
-            target=path,
             provenance={"run": selector.run.path.name, "seed": selector.seed, "natdeploy": __version__},
         )
+        return write_network(self._network(place), subnet, path)
 
     def _network(self, place: int) -> Network:
         genotype = self.selector.archive.genotypes[place]
