@@ -12,24 +12,24 @@ from natdeploy.errors import InputError, NatdeployError, OutputError
 
 
 @contextlib.contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `target`, and rename it to `target` if the block ends without an error.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, and rename it to `path` if the block ends without an error.
 
-    The temporary file has the suffix of `target`, because some writers depend on it. If the block
-    raises an error, the temporary file is removed and an existing `target` stays unchanged.
+    The temporary file has the suffix of `path`, because some writers depend on it. If the block
+    raises an error, the temporary file is removed and an existing `path` stays unchanged.
 
     Raises:
         OutputError: The folder cannot be created or written, or the disk is full.
     """
-    target = Path(target)
+    path = Path(path)
     temporary: Path | None = None
     try:
-        with writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".tmp-{os.getpid()}-{target.name}")
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
             temporary.touch()
             yield temporary
-            temporary.replace(target)
+            temporary.replace(path)
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
@@ -37,8 +37,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def writing(target: Path) -> Iterator[None]:
-    """Turn an `OSError` raised while writing `target` into an `OutputError` that names `target`."""
+def writing(path: Path) -> Iterator[None]:
+    """Turn an `OSError` raised while writing `path` into an `OutputError` that names `path`."""
     try:
         yield
     except NatdeployError:
@@ -46,29 +46,29 @@ def writing(target: Path) -> Iterator[None]:
     except OSError as error:
         in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
         reason = "a file has the name of a folder that is needed" if in_the_way else error.strerror or error
-        msg = f"cannot write {target}: {reason}"
+        msg = f"cannot write {path}: {reason}"
         raise OutputError(msg, hint="choose another place with --output, or free some space") from error
 
 
-def require_writable(target: Path) -> None:
-    """Check that `target` can be written. Call this before long work whose result goes there.
+def require_writable(path: Path) -> None:
+    """Check that `path` can be written. Call this before long work whose result goes there.
 
     Raises:
-        OutputError: The folder of `target` cannot be created or written.
+        OutputError: The folder of `path` cannot be created or written.
     """
-    target = Path(target)
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=target.parent).close()
+    path = Path(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
 
 
-def write_text(target: Path, text: str) -> None:
-    """Write `text` (UTF-8) to `target` atomically.
+def write_text(path: Path, text: str) -> None:
+    """Write `text` (UTF-8) to `path` atomically.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    with atomic_path(target) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The main job on bundled data: profile this machine, search under a target that binds, export, check, measure."""
+"""Every step on bundled data: profile this machine, search within a latency limit, export, check, measure."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from natdeploy.core.space import find_space
 
 _CLASSES = 10
 _SUPERNET = "starter"
-# Less training than the preset's: a few minutes, and networks of different size then still differ in accuracy.
+# Less training than in the preset: it takes a few minutes, and larger networks are still more accurate.
 _EFFORT = {"warmup_epochs": 6, "adapt_epochs": 3, "initial": 20, "iterations": 1}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoResult(Result):
-    """What the demo made.
+    """Results of the demo.
 
     Args:
         profile: Latency table of this machine.
-        search: The search under the target.
-        exports: The chosen subnet as ONNX and TFLite.
-        untargeted: The subnet that is chosen from the same run without a target.
+        search: The search within the latency limit.
+        exports: The selected subnet as ONNX and TFLite.
+        untargeted: The subnet that is selected from the same run without a limit.
         untargeted_ms: Its measured latency in milliseconds.
     """
 
@@ -59,9 +59,9 @@ class DemoResult(Result):
 
 
 def demo(output: Path, *, seed: int = 0, context: Context | None = None) -> DemoResult:
-    """Run the main job and leave everything in the folder `output`.
+    """Run every step, and write all results into the folder `output`.
 
-    The target is the median predicted latency of the first archive, so that it excludes half of it.
+    The latency limit is the median predicted latency of the first archive, so that it excludes half of it.
 
     Raises:
         NatdeployError: Any step failed.

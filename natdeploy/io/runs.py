@@ -123,9 +123,9 @@ class RunFolder:
 
     def write_report(self, html: str) -> Path:
         """Write `report.html` atomically and return its path."""
-        target = self.path / "report.html"
-        write_text(target, html)
-        return target
+        path = self.path / "report.html"
+        write_text(path, html)
+        return path
 
 
 def require_checkpoint(run: RunFolder) -> None:

@@ -213,7 +213,7 @@ def read_architecture(
     return _from_content(_parse_json(text), Path(), supernet=supernet, width=width, classes=classes)
 
 
-def write_subnet(target: Path, subnet: Subnet) -> None:
+def write_subnet(path: Path, subnet: Subnet) -> None:
     """Write `subnet.json` atomically. It names the weight file by its relative path.
 
     Raises:
@@ -221,7 +221,7 @@ def write_subnet(target: Path, subnet: Subnet) -> None:
     """
     weights = None
     if subnet.weights is not None:
-        weights = os.path.relpath(subnet.weights.resolve(), target.resolve().parent)
+        weights = os.path.relpath(subnet.weights.resolve(), path.resolve().parent)
     content = {
         "format": FORMAT,
         "supernet": subnet.space.name,
@@ -232,7 +232,7 @@ def write_subnet(target: Path, subnet: Subnet) -> None:
         "metrics": dict(subnet.metrics),
         "provenance": dict(subnet.provenance),
     }
-    write_text(target, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _network_key(subnet: Subnet) -> dict[str, Any]:

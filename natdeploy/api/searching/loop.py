@@ -1,7 +1,7 @@
-"""Driving a NAT search: every step is either read from the run's journal or done and recorded there.
+"""Drives a NAT search. Every step is either read from the run's journal, or done and then recorded in it.
 
-A run that was killed is driven from its beginning again; steps that were recorded cost nothing, training goes on from
-the checkpoint, and since everything random hangs on the seed and the number of the step, the end is the same.
+A run that was killed is driven from its beginning again. Recorded steps are not repeated, and training continues from
+the checkpoint. The result is the same, since all randomness depends only on the seed and the number of the step.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _SPLITS = "Top-1 of archive and front is on validation images, that of the choic
 
 
 class SearchLoop:
-    """One search being driven.
+    """A search with training.
 
     Args:
-        run: Where it keeps what it must not lose.
-        plan: What is to be done.
-        problem: What it solves.
+        run: Run folder, with the journal and the checkpoint.
+        plan: Plan of the search.
+        problem: Problem that it solves.
         task: Images.
         context: Reporter and clock.
     """
@@ -53,7 +53,7 @@ class SearchLoop:
         self._iteration_starts_s: list[float] = []
 
     def run(self) -> None:
-        """Drive the search to its end."""
+        """Run the search to its end."""
         effort = self.plan.effort
         warmup = self.plan.first_epochs
         self._train(warmup, "warm-up", None)
@@ -66,13 +66,13 @@ class SearchLoop:
             self._evaluate(2 * iteration, self.search.archive)
 
     def finish(self, alias: Path | None) -> SearchResult:
-        """Choose for each target, and write archive, front, subnets and report.
+        """Select an architecture for each latency limit, and write archive, front, subnets and report.
 
         Args:
-            alias: A further file to write the first choice to.
+            alias: Second file to write the first choice to.
 
         Raises:
-            TargetUnreachableError: No architecture of the archive meets a target.
+            TargetUnreachableError: No architecture of the archive keeps the limits.
         """
         selector = Selector(
             problem=self.problem,
@@ -102,7 +102,7 @@ class SearchLoop:
             self.context.reporter.progress(stage, number - start + 1, until - start, f"loss {loss:.3f}")
 
     def _evaluate(self, stage: int, population: Population) -> Values:
-        """Evaluate, tell the search, and return the top-1 of each row; NaN where it failed."""
+        """Evaluate a population, tell the search, and return the top-1 of each row; NaN if its evaluation failed."""
         top1 = self.evaluations.top1(stage, population)
         failed = np.isnan(top1)
         self.search.exclude(population[failed])

@@ -1,4 +1,4 @@
-"""Settings of a search: what run.toml holds."""
+"""The plan of a search: the content of run.toml."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from natdeploy.search.problem import SearchGoal
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SearchPlan:
-    """Everything that decides what a search does; what `run.toml` holds.
+    """Everything that determines a search; the content of `run.toml`.
 
     Args:
         supernet: Name of the search space.
         resolutions: Input sizes that are searched.
         widths: Widths that are searched.
         data: Name or folder of the data set.
-        goal: What the front is made of, and what every selected architecture must keep.
-        weights: What the supernet begins with: `packaged`, `released` or an absolute path; empty for random weights.
+        goal: Objectives, limits and preference.
+        weights: Initial weights of the supernet: `packaged`, `released` or an absolute path; empty for random weights.
         preset: Name of the preset.
         effort: Its values.
         seed: Seed.
         threads: Threads to train with.
-        alias: A further file to write the first choice to, absolute; empty for none.
-        weights_sha256: Hashes of the files that the supernet begins with.
+        alias: Second file to write the first choice to, absolute; empty for none.
+        weights_sha256: Hashes of the files of the initial weights.
     """
 
     supernet: str
@@ -66,11 +66,11 @@ class SearchPlan:
 
     @property
     def largest_only_epochs(self) -> int:
-        """How many of these train the largest network alone: pretrained weights have that behind them."""
+        """Number of these that train the largest network alone; none from pretrained weights."""
         return 0 if self.weights else min(self.effort.largest_only_epochs, self.first_epochs)
 
     def to_config(self) -> dict[str, Any]:
-        """Return what `run.toml` holds."""
+        """Return the content of `run.toml`."""
         config = dataclasses.asdict(self)
         goal, effort = config.pop("goal"), config.pop("effort")
         return {"search": config, "goal": goal, "effort": effort}
@@ -83,15 +83,15 @@ class SearchPlan:
             InputError: A key is missing, unknown or of the wrong type; the message names it.
         """
         if "surrogate_search" in config:
-            msg = f"{source}: is a search without training; it is complete, and holds no supernet"
+            msg = f"{source}: is of a search without training, which is complete and has no supernet"
             hint = (
-                "an architecture of its front gets weights by natdeploy extract SUBNET --supernet NAME --weights FILE; "
-                "for other targets search anew with --accuracy"
+                "take weights for its subnets with natdeploy extract SUBNET --supernet NAME --weights FILE; "
+                "for other targets, search again with --accuracy"
             )
             raise InputError(msg, hint=hint)
         if "reselection" in config:
-            msg = f"{source}: was selected from the archive of another run, and holds no supernet"
-            raise InputError(msg, hint="name the run that it was selected from: its path is under [reselection]")
+            msg = f"{source}: is of a selection from the archive of another run, and has no supernet"
+            raise InputError(msg, hint="use the other run; its path is under [reselection]")
         return parse_config(
             cls,
             lambda: {**config["search"], "goal": config["goal"], "effort": config["effort"]},

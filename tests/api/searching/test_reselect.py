@@ -122,7 +122,7 @@ def test_a_selection_is_no_run_to_select_from(finished: api.SearchResult, folder
     """A folder of a selection has no supernet: it is refused with where to find one."""
     api.search_from(finished.run, devices=(OTHER,), output=folder / "again")
     for work in (api.resume, api.search_from, api.extract_from_run):
-        with pytest.raises(InputError, match="selected from the archive of another run"):
+        with pytest.raises(InputError, match="a selection from the archive of another run"):
             work(folder / "again")
     with pytest.raises(InputError, match="contains a run already"):
         api.search_from(finished.run, devices=(OTHER,), output=folder / "again")
