@@ -185,12 +185,12 @@ def show(result: SearchResult) -> None:
     print_line(f"next: {_next_command(result)}")
 
 
-def _untrained(result: SearchResult) -> bool:
+def _is_untrained(result: SearchResult) -> bool:
     return result.chosen.top1_source == "predicted"
 
 
 def _evaluations(result: SearchResult) -> str:
-    if _untrained(result):
+    if _is_untrained(result):
         return "accuracies predicted"
     if not result.evaluations:
         return "new evaluations"
@@ -198,7 +198,7 @@ def _evaluations(result: SearchResult) -> str:
 
 
 def _next_command(result: SearchResult) -> str:
-    if _untrained(result):
+    if _is_untrained(result):
         return f"natdeploy extract {result.subnet} --supernet NAME --weights FILE"
     here = Path.cwd()
     subnet = result.subnet.relative_to(here) if result.subnet.is_relative_to(here) else result.subnet
@@ -225,7 +225,7 @@ def show_front(result: SearchResult) -> None:
         ]
         for row in result.front
     ]
-    source = "predicted" if _untrained(result) else "on validation images"
+    source = "predicted" if _is_untrained(result) else "on validation images"
     source += ", the mean over the tasks" if tasks else ""
     print_line(f"front of {result.front_size} architectures (top-1 {source}, latency predicted):")
     print_table(heads, rows)

@@ -89,7 +89,7 @@ def compile_cost(
     fixed = np.empty(shape)
     for place in np.ndindex(shape):
         width, resolution = space.widths[place[0]], space.resolutions[place[1]]
-        fixed[place] = reduce([price(layer) for layer in _fixed(space, width, resolution, classes)])
+        fixed[place] = reduce([price(layer) for layer in _fixed_layers(space, width, resolution, classes)])
         for slot in range(space.slots):
             blocks[(*place, slot)][1:] = [price(layer) for layer in slot_layers(space, width, resolution, slot)]
     return CostArray(blocks=blocks, fixed=fixed, by_max=by_max)
@@ -137,5 +137,5 @@ def peak_memory_array(space: SearchSpace, classes: int) -> CostArray:
     return compile_cost(space, classes, lambda layer: layer.peak_memory_bytes, by_max=True)
 
 
-def _fixed(space: SearchSpace, width: float, resolution: int, classes: int) -> tuple[Layer, ...]:
+def _fixed_layers(space: SearchSpace, width: float, resolution: int, classes: int) -> tuple[Layer, ...]:
     return (*stem_layers(space, width, resolution), *tail_layers(space, width, resolution, classes))

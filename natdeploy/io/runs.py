@@ -87,7 +87,7 @@ class RunFolder:
         """Folder with copies of the latency tables, made when the run started."""
         return self.path / "latency_tables"
 
-    def recorded(self, kind: str) -> list[dict[str, Any]]:
+    def events(self, kind: str) -> list[dict[str, Any]]:
         """Return the events of one kind, oldest first."""
         return [event for event in self._journal.events if event.get("event") == kind]
 
@@ -142,8 +142,8 @@ def require_checkpoint(run: RunFolder) -> None:
 def default_run_path(now: datetime, seed: int) -> Path:
     """Return `runs/<UTC time>-s<seed>` under the current directory, with a number appended if that folder exists."""
     path = Path("runs") / f"{now:%Y%m%dT%H%M%SZ}-s{seed}"
-    return next(free for number in itertools.count(1) if not (free := _numbered(path, number)).exists())
+    return next(free for number in itertools.count(1) if not (free := _add_number(path, number)).exists())
 
 
-def _numbered(path: Path, number: int) -> Path:
+def _add_number(path: Path, number: int) -> Path:
     return path if number == 1 else path.with_name(f"{path.name}-{number}")

@@ -162,7 +162,7 @@ def achievement_scalarization(values: Values, weights: Values) -> Values:
         values: `n x m` array of minimized objectives.
         weights: Weight of each objective.
     """
-    weighted = _scaled(values) * weights
+    weighted = _scale_to_range(values) * weights
     behind: Values = weighted.max(axis=1) + _AUGMENTATION * weighted.sum(axis=1)
     return behind
 
@@ -176,7 +176,7 @@ def trade_offs(values: Values) -> Values:
     Args:
         values: `n x m` array of minimized objectives; no row dominates another.
     """
-    rows = _scaled(values)
+    rows = _scale_to_range(values)
     found = np.full(len(rows), np.inf)
     for place, row in enumerate(rows):
         moves = np.delete(rows, place, axis=0) - row
@@ -190,7 +190,7 @@ def trade_offs(values: Values) -> Values:
     return found
 
 
-def _scaled(values: Values) -> Values:
+def _scale_to_range(values: Values) -> Values:
     span = np.ptp(values, axis=0)
     scaled: Values = (values - values.min(axis=0)) / np.where(span > 0, span, 1.0)
     return scaled

@@ -74,14 +74,14 @@ def optimize_surrogate(
     """
     space, each = problem.space, surrogate.by_task or surrogate.top1
 
-    def minimized(population: Population) -> Values:
+    def evaluate(population: Population) -> Values:
         return np.column_stack([-each(population), problem.cost_values(population)])
 
     # The evolution's matrices are small: a second BLAS thread only waits, longer still on a busy machine.
     with threadpool_limits(1, user_api="blas"):
         rng = np.random.default_rng(seed)
         start = sample_initial(space, min(settings.evolution.population, space.size), rng)
-        evolved = evolve(space, minimized, start, settings.evolution, seed=seed)
+        evolved = evolve(space, evaluate, start, settings.evolution, seed=seed)
         found, values = [evolved], [surrogate.top1(evolved)]
         for limits in problem.constraints:
             asked = _CountingPredictor(surrogate.top1, surrogate.gains)

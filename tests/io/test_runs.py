@@ -23,7 +23,7 @@ def test_a_run_is_opened_with_its_settings(run):
     """A run that is opened again has the settings that it was made with, and no events yet."""
     opened = RunFolder.open(run.path)
     assert opened.config == run.config == SETTINGS
-    assert opened.recorded("evaluated") == []
+    assert opened.events("evaluated") == []
     assert opened.checkpoint.parent.is_dir()
 
 
@@ -57,9 +57,9 @@ def test_events_are_kept_by_kind(run):
     run.record("iteration", {"number": 1})
     run.record("evaluated", {"round": 1, "top1": 0.25})
     for folder in (run, RunFolder.open(run.path)):
-        assert [event["top1"] for event in folder.recorded("evaluated")] == [0.5, 0.25]
-        assert [event["number"] for event in folder.recorded("iteration")] == [1]
-        assert folder.recorded("finished") == []
+        assert [event["top1"] for event in folder.events("evaluated")] == [0.5, 0.25]
+        assert [event["number"] for event in folder.events("iteration")] == [1]
+        assert folder.events("finished") == []
 
 
 def test_a_kill_while_recording_loses_that_event_alone(run):
@@ -69,7 +69,7 @@ def test_a_kill_while_recording_loses_that_event_alone(run):
     journal.write_bytes(journal.read_bytes() + b'{"event": "eval')
     opened = RunFolder.open(run.path)
     opened.record("evaluated", {"round": 1})
-    assert [event["round"] for event in RunFolder.open(run.path).recorded("evaluated")] == [0, 1]
+    assert [event["round"] for event in RunFolder.open(run.path).events("evaluated")] == [0, 1]
 
 
 def test_a_damaged_event_is_refused(run):

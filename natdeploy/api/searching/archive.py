@@ -41,7 +41,7 @@ class TrainedSubnets:
         """Return the accuracy on test images, which are read once for each architecture."""
         validation, run = float(self.selector.archive.top1[place]), self.selector.run
         genotype = self.selector.archive.genotypes[place].tolist()
-        for event in run.recorded("tested"):
+        for event in run.events("tested"):
             if event["genotype"] == genotype:
                 return Top1(value=float(event["top1"]), source="test", validation=validation)
         value = self.evaluator.test_top1(self._network(place))

@@ -39,9 +39,9 @@ class Evaluations:
         self._values: dict[_Key, float] = {}
         self._reasons: dict[_Key, list[str]] = {}
         try:
-            for event in run.recorded("evaluated"):
+            for event in run.events("evaluated"):
                 self._values[_key(event)] = float(event["top1"])
-            for event in run.recorded("failed"):
+            for event in run.events("failed"):
                 self._reasons.setdefault(_key(event), []).append(str(event["reason"]))
         except (KeyError, TypeError, ValueError) as error:
             msg = f"{run.path / 'journal.jsonl'}: the event of an evaluation is damaged: {error!r}"

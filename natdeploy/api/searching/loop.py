@@ -87,7 +87,7 @@ class SearchLoop:
             iterations=self.plan.effort.search.iterations,
             evaluations=self.evaluations.count,
             started_s=self.started,
-            figures=self.run_folder.recorded("iteration"),
+            figures=self.run_folder.events("iteration"),
         )
         writer = TrainedSubnets(selector=selector, evaluator=self.evaluator)
         result = finish(selector, writer, write_archive(selector), summary, alias)
@@ -110,7 +110,7 @@ class SearchLoop:
         return top1
 
     def _ask(self, iteration: int) -> tuple[Population, Values]:
-        known = [event for event in self.run_folder.recorded("proposed") if event["iteration"] == iteration]
+        known = [event for event in self.run_folder.events("proposed") if event["iteration"] == iteration]
         if known:
             genotypes = np.array(known[0]["genotypes"], dtype=np.int64)
             return genotypes.reshape(-1, self.problem.space.genotype_length), np.array(known[0]["predicted"])
@@ -122,7 +122,7 @@ class SearchLoop:
         return candidates, predicted
 
     def _report_iteration(self, iteration: int, predicted: Values, measured: Values) -> None:
-        if any(event["iteration"] == iteration for event in self.run_folder.recorded("iteration")):
+        if any(event["iteration"] == iteration for event in self.run_folder.events("iteration")):
             return
         known = np.isfinite(measured)
         figures: dict[str, Any] = measure_quality(predicted[known], measured[known]) if known.any() else {}

@@ -148,7 +148,7 @@ def report(path: Path, *, context: Context | None = None) -> SearchResult:
     """
     run = RunFolder.open(path)
     SearchPlan.from_config(run.config, str(path / "run.toml"))
-    if not run.recorded("finished"):
+    if not run.events("finished"):
         msg = f"{path}: the search has not ended"
         raise InputError(msg, hint=f"continue it with: natdeploy search --resume {path}")
     require_checkpoint(run)
@@ -159,7 +159,7 @@ def _run(run: RunFolder, plan: SearchPlan, problem: SearchProblem, task: Task, c
     from natdeploy.api.searching.loop import SearchLoop
 
     # The files of a finished run are only written again. The alias may belong to a later search by now.
-    alias = Path(plan.alias) if plan.alias and not run.recorded("finished") else None
+    alias = Path(plan.alias) if plan.alias and not run.events("finished") else None
 
     context.reporter.info(f"run folder: {run.path}")
     try:

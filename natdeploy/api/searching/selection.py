@@ -151,7 +151,7 @@ class Selector:
         """Return the measured median latency in milliseconds of a whole network, by device that is this machine."""
         known = {
             event["device"]: event["median_ms"]
-            for event in self.run.recorded("measured")
+            for event in self.run.events("measured")
             if event["genotype"] == genotype.tolist()
         }
         for device, table in self.problem.tables.items():

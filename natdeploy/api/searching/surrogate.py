@@ -207,14 +207,14 @@ class SurrogateSearch:
     def _describe_hypervolume(self, accuracies: Accuracies, selector: Selector) -> str:
         """Return the hypervolume of the front, relative to the first population of the evolution."""
 
-        def minimized(population: Population) -> Values:
+        def evaluate(population: Population) -> Values:
             return np.column_stack([1 - accuracies.each(population), self.problem.cost_values(population)])
 
         space = self.problem.space
         count = min(self.settings.evolution.population, space.size)
-        first = minimized(sample_initial(space, count, np.random.default_rng(self.seed)))
+        first = evaluate(sample_initial(space, count, np.random.default_rng(self.seed)))
         reference = reference_point(first)
-        dominated = hypervolume(minimized(selector.archive.genotypes[selector.front]), reference, first.min(axis=0))
+        dominated = hypervolume(evaluate(selector.archive.genotypes[selector.front]), reference, first.min(axis=0))
         names = [*(f"error of {task}" for task in self.tasks or (TOP1,)), *self.problem.objectives]
         how = "exact" if len(names) <= EXACT_OBJECTIVES else "by sampling"
         point = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, reference, strict=True))

@@ -136,7 +136,7 @@ class _Training:
         found = self._tested(supernet)
         weights = self.run.path / _WEIGHTS
         # The first process has written the epochs, whichever process this is.
-        seconds = {event["number"]: event["seconds"] for event in RunFolder.open(self.run.path).recorded("epoch")}
+        seconds = {event["number"]: event["seconds"] for event in RunFolder.open(self.run.path).events("epoch")}
         result = TrainingResult(
             run=self.run.path,
             weights=weights,

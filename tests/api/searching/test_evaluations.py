@@ -71,10 +71,10 @@ def test_a_failure_is_tried_again(run: RunFolder) -> None:
     """What fails once or twice gets its value nevertheless, and the failures are in the journal with their reasons."""
     evaluator = Flaky({1: [RuntimeError("out of memory\nmore"), math.nan], 3: [ValueError("odd")]})
     np.testing.assert_allclose(evaluations(run, evaluator).top1(0, ROWS), made_up_accuracy(ROWS))
-    assert [event["reason"] for event in run.recorded("failed")] == [
+    assert [event["reason"] for event in run.events("failed")] == [
         "RuntimeError: out of memory", "top-1 is nan", "ValueError: odd",
     ]  # fmt: skip
-    assert len(run.recorded("evaluated")) == 5
+    assert len(run.events("evaluated")) == 5
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("broken"), math.nan, math.inf, -0.5, 7.0, OSError(), MemoryError()])
@@ -83,8 +83,8 @@ def test_what_always_fails_never_becomes_a_number(failure: object, run: RunFolde
     reporter = RecordingReporter()
     found = evaluations(run, Flaky({2: [failure] * 99}), reporter).top1(0, ROWS)
     assert np.isnan(found).tolist() == [False, False, True, False, False]
-    assert len(run.recorded("failed")) == ATTEMPTS
-    assert ROWS[2].tolist() not in [event["genotype"] for event in run.recorded("evaluated")]
+    assert len(run.events("failed")) == ATTEMPTS
+    assert ROWS[2].tolist() not in [event["genotype"] for event in run.events("evaluated")]
     assert len(reporter.warnings) == 1
     assert " ".join(map(str, ROWS[2])) in reporter.warnings[0]
 
@@ -116,7 +116,7 @@ def test_errors_for_the_user_are_not_failures(run: RunFolder) -> None:
     """A damaged image, for instance, ends the search at once with its own message."""
     with pytest.raises(InputError, match=r"cat\.png"):
         evaluations(run, Flaky({0: [InputError("cat.png: not an image")]})).top1(0, ROWS)
-    assert run.recorded("failed") == []
+    assert run.events("failed") == []
 
 
 @pytest.mark.parametrize("event", [{"round": 0}, {"round": 0, "genotype": [1], "top1": "much"}])
