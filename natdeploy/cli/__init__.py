@@ -1,4 +1,4 @@
-"""The command line: parse, call `natdeploy.api`, print. Results go to stdout, everything else to stderr."""
+"""The command line: it parses, calls `natdeploy.api` and prints. Results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from natdeploy.errors import NatdeployError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with its exit code."""
-    # Idle OpenMP threads that spin make small networks several times slower on a busy machine.
+    """Run the command line and exit with its exit code."""
+    # If idle OpenMP threads spin, small networks are several times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     _open_standard_streams()
@@ -41,17 +41,17 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         drop_stdout()
         return 1
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001, the last resort: a sentence instead of a stack
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001, users get a sentence instead of a traceback
         failure = _failure(error, arguments)
         if os.environ.get("NATDEPLOY_DEBUG"):
             traceback.print_exc()
         return _fail(failure, as_json="--json" in arguments)
-    # What a command returns: nothing, or the code of the Exit that it raised.
+    # A command returns None, or the exit code of an Exit that it raised.
     return code or 0
 
 
 def _open_standard_streams() -> None:
-    """Put /dev/full in the place of a closed stdout, so that writing to it is an error, and /dev/null for stderr."""
+    """Replace a closed stdout by /dev/full, so that writing to it is an error, and a closed stderr by /dev/null."""
     for number, name, place in ((1, "stdout", "/dev/full"), (2, "stderr", os.devnull)):
         if getattr(sys, name) is None:
             handle = os.open(place if Path(place).exists() else os.devnull, os.O_WRONLY)
@@ -79,7 +79,7 @@ def _failure(error: BaseException, arguments: Sequence[str]) -> _Failure:
         return _Failure(2, "usage", error.format_message(), f"see: {error.ctx.command_path} --help")
     if isinstance(error, click.ClickException):
         return _Failure(2, "usage", error.format_message(), "see: natdeploy --help")
-    hint = "set NATDEPLOY_DEBUG=1 to see where it comes from"
+    hint = "set NATDEPLOY_DEBUG=1 to see the traceback"
     return _Failure(1, "unexpected", f"unexpected {type(error).__name__}: {error}", hint)
 
 
@@ -89,7 +89,7 @@ def _fail(failure: _Failure, *, as_json: bool) -> int:
         written = {"artifacts": [str(path) for path in failure.artifacts]} if failure.artifacts else {}
         with contextlib.suppress(NatdeployError):
             print_json({"ok": False, "error": error, **written})
-    # The exit code tells what happened even where stderr cannot.
+    # The exit code says what happened even if stderr is closed.
     with contextlib.suppress(OSError):
         click.echo(f"natdeploy: {failure.message}", err=True)
         if failure.hint:

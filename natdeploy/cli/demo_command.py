@@ -30,7 +30,7 @@ def command(output: Path, seed: int, json: bool) -> None:  # noqa: FBT001
 
 
 def show(result: DemoResult) -> None:
-    """Print the demo for people."""
+    """Print the results of the demo as text."""
     profile_command.show(result.profile)
     print_line()
     search_command.show(result.search)

@@ -88,7 +88,7 @@ def command(  # noqa: PLR0917
 
 
 def show(result: ExtractResult) -> None:
-    """Print an extracted subnet for people."""
+    """Print an extracted subnet as text."""
     choice = result.architecture
     print_line(f"{result.subnet}: r {choice['r']}, w {choice['w']:g}, d {choice['d']}")
     if result.validation_top1 is not None:

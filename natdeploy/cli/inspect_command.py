@@ -37,7 +37,7 @@ def command(
 
 
 def show(result: InspectResult) -> None:
-    """Print a subnet for people."""
+    """Print a subnet as text."""
     choice = result.architecture
     print_line(f"{result.supernet}: r {choice['r']}, w {choice['w']:g}, d {choice['d']}, {result.classes} classes")
     print_line(f"encoding: {result.encoding or '-'}; weights: {result.weights or 'none'}")

@@ -176,7 +176,7 @@ def _refuse_contradictions(ctx: click.Context, values: Mapping[str, Any]) -> Non
 
 
 def show(result: SearchResult) -> None:
-    """Print a search for people."""
+    """Print the result of a search as text."""
     show_front(result)
     for choice in result.choices:
         _show_choice(choice, result)

@@ -1,1 +1,1 @@
-"""Pure part: search spaces, architectures, layers, costs, devices and latency. Standard library and numpy only."""
+"""Pure values: search spaces, architectures, layers, costs, devices and latency, with numpy and no other package."""

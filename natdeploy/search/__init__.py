@@ -1,1 +1,1 @@
-"""Pure part of the search: predictors, operators, the NAT loop and the decision. numpy, pymoo and scikit-learn only."""
+"""The pure part of the search: problem, predictors, evolution, local search, NAT and decision making."""

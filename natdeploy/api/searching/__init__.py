@@ -1,1 +1,1 @@
-"""Searching: a NAT search that trains, one by predicted accuracy, and a new choice from a finished run."""
+"""Searches: NAT with training, search without training, and another selection from a finished run."""

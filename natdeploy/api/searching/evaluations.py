@@ -1,4 +1,4 @@
-"""Evaluating architectures during a search: the journal keeps each value and each failure, and none is made up."""
+"""Evaluation of architectures during a search. The journal records every value and every failure."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from natdeploy.ports import AccuracyEvaluator
 
 Values = NDArray[np.float64]
 ATTEMPTS = 3
-# What networks and data raise when a single evaluation goes wrong. natdeploy's own errors are for the user instead.
+# Errors of networks and data in a single evaluation. natdeploy's own errors are for the user and are not caught.
 _FAILURES = (RuntimeError, ValueError, ArithmeticError, OSError, MemoryError)
 _Key = tuple[int, tuple[int, ...]]
 
 
 class Evaluations:
-    """Evaluates each architecture once a stage, and goes on where the journal of the run ends.
+    """Evaluates each architecture once per stage, and continues where the journal of the run ends.
 
     Args:
-        run: Keeps values and failures.
+        run: Run folder, whose journal records values and failures.
         space: Search space.
-        evaluator: Tells top-1.
-        context: Is told how it goes.
+        evaluator: Returns the top-1 of an architecture.
+        context: Receives progress and warnings.
 
     Raises:
         InputError: The journal is damaged.
@@ -49,18 +49,18 @@ class Evaluations:
 
     @property
     def count(self) -> int:
-        """Evaluations of this run that gave a value."""
+        """Number of successful evaluations in this run."""
         return len(self._values)
 
     def top1(self, stage: int, population: Population) -> Values:
-        """Return the `n` accuracies of the `n x L` array `population`; NaN for what failed in all of three attempts.
+        """Return the `n` accuracies of the `n x L` array `population`; NaN for those that failed in three attempts.
 
         Args:
-            stage: Number of the step; in another one the same architecture is evaluated anew.
+            stage: Number of the stage. In another stage the same architecture is evaluated again.
             population: Architectures.
 
         Raises:
-            EvaluationError: All of them failed; the message says why the last one did.
+            EvaluationError: All of them failed. The message gives the reason of the last failure.
         """
         values, best = np.full(len(population), np.nan), 0.0
         for place, row in enumerate(population):
@@ -69,7 +69,7 @@ class Evaluations:
                 values[place], best = value, max(best, value)
             self._context.reporter.progress(f"evaluation {stage}", place + 1, len(population), f"best top-1 {best:.3f}")
         if len(population) and np.isnan(values).all():
-            raise self._nothing(stage, population)
+            raise self._explain_failure(stage, population)
         return values
 
     def _evaluate(self, stage: int, row: Population) -> float | None:
@@ -85,11 +85,11 @@ class Evaluations:
                 self._run.record("failed", {**event, "reason": found})
                 reasons.append(found)
                 if len(reasons) == ATTEMPTS:
-                    self._context.reporter.warn(f"left out after {ATTEMPTS} attempts: {_described(row)}: {found}")
+                    self._context.reporter.warn(f"left out after {ATTEMPTS} attempts: {_describe(row)}: {found}")
         return self._values.get(key)
 
     def _attempt(self, row: Population) -> float | str:
-        """Return top-1, or why there is none."""
+        """Return the top-1, or the reason why there is none."""
         try:
             value = float(self._evaluator.top1(decode(self._space, row)))
         except NatdeployError:
@@ -98,16 +98,16 @@ class Evaluations:
             return f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
         return value if 0 <= value <= 1 else f"top-1 is {value}"
 
-    def _nothing(self, stage: int, population: Population) -> EvaluationError:
+    def _explain_failure(self, stage: int, population: Population) -> EvaluationError:
         reason = self._reasons[stage, tuple(population[-1].tolist())][-1]
         msg = (
             f"none of {len(population)} architectures could be evaluated, in {ATTEMPTS} attempts each; "
-            f"the last one, {_described(population[-1])}: {reason}"
+            f"the last one, {_describe(population[-1])}: {reason}"
         )
         return EvaluationError(msg, hint=f"every failure is in {self._run.path / 'journal.jsonl'}")
 
 
-def _described(row: Population) -> str:
+def _describe(row: Population) -> str:
     return "genotype " + " ".join(map(str, row.tolist()))
 
 
