@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from natdeploy.core.architecture import Architecture
 from natdeploy.supernet.accelerator import free_bytes, place_of, precision
+from natdeploy.supernet.batchnorm import recalibrate
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.images import size_bytes
-from natdeploy.supernet.network import BN_MOMENTUM, Network
+from natdeploy.supernet.network import Network
 from natdeploy.supernet.supernet import Supernet
 
 _BATCH = 128
@@ -95,22 +96,6 @@ class SubnetEvaluator:
             return False
         self._room -= size
         return True
-
-
-def recalibrate(network: Network, batches: Iterable[Tensor]) -> None:
-    """Take the BatchNorm statistics of `network` anew, in place, as the mean over batches of `n x 3 x r x r` images."""
-    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a cumulative average over the batches
-    network.train()
-    device = place_of(network)
-    with torch.inference_mode(), precision(device):
-        for images in batches:
-            network(images.to(device))
-    network.eval()
-    for norm in norms:
-        norm.momentum = BN_MOMENTUM
 
 
 def top1(network: Network, batches: Iterable[tuple[Tensor, Tensor]]) -> float:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import nn
 
+from natdeploy.supernet.batchnorm import recalibrate
 from natdeploy.supernet.network import Network
 
 _NOISE_IMAGES = 4
@@ -39,13 +40,5 @@ def random_weights(network: Network, seed: int, *, size: int | None = None) -> N
     generator = torch.Generator().manual_seed(seed)
     initialize(network, generator)
     noise = torch.randn(_NOISE_IMAGES, 3, size, size, generator=generator)
-    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = 1.0
-    network.train()
-    with torch.no_grad():
-        network(noise)
-    for norm in norms:
-        norm.momentum = 0.1
-    return network.eval()
+    recalibrate(network, [noise])
+    return network

@@ -23,7 +23,7 @@ from natdeploy.export.options import SUFFIXES, ExportOptions
 from natdeploy.export.parity import LIMITS, compare, compute_reference, find_limits
 from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.io.datasets import load_task
-from natdeploy.supernet.evaluation import recalibrate
+from natdeploy.supernet.batchnorm import recalibrate
 from natdeploy.supernet.initialize import random_weights
 from natdeploy.supernet.network import build_network
 from tests.support.netconfigs import net_config

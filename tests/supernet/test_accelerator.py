@@ -13,8 +13,8 @@ from natdeploy.io.runs import RunFolder
 from natdeploy.search.problem import SearchGoal
 from natdeploy.supernet import accelerator
 from natdeploy.supernet.accelerator import place_of, precision
+from natdeploy.supernet.batchnorm import recalibrate
 from natdeploy.supernet.data import normalized
-from natdeploy.supernet.evaluation import recalibrate
 from natdeploy.supernet.supernet import Supernet
 from tests.support.shared_training import made_task
 

@@ -11,8 +11,9 @@ from natdeploy.core.genotype import sample
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, OutputError
 from natdeploy.io.datasets import load_task
+from natdeploy.supernet.batchnorm import recalibrate
 from natdeploy.supernet.data import Task
-from natdeploy.supernet.evaluation import SubnetEvaluator, recalibrate, top1
+from natdeploy.supernet.evaluation import SubnetEvaluator, top1
 from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer

@@ -100,7 +100,7 @@ def _job(subnet: Subnet, network: Network, options: ExportOptions, seed: int, co
 
     from natdeploy.api.exporting.images import ExportImages
     from natdeploy.export.pre_post_processing import add_pre_post_processing
-    from natdeploy.supernet.evaluation import recalibrate
+    from natdeploy.supernet.batchnorm import recalibrate
 
     images = ExportImages(subnet, options=options, seed=seed, reporter=context.reporter)
     if subnet.weights is None:

@@ -1,0 +1,27 @@
+"""BatchNorm statistics of a network, estimated anew from images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from natdeploy.supernet.accelerator import place_of, precision
+from natdeploy.supernet.network import BN_MOMENTUM, Network
+
+
+def recalibrate(network: Network, batches: Iterable[Tensor]) -> None:
+    """Take the BatchNorm statistics of `network` anew, in place, as the mean over batches of `n x 3 x r x r` images."""
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative average over the batches
+    network.train()
+    device = place_of(network)
+    with torch.inference_mode(), precision(device):
+        for images in batches:
+            network(images.to(device))
+    network.eval()
+    for norm in norms:
+        norm.momentum = BN_MOMENTUM
