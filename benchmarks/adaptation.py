@@ -33,9 +33,9 @@ def main() -> None:
     after, _ = build_supernet(plan, run, task)
     before, trainer = build_supernet(plan, RunFolder(path / "no checkpoint", {}), task)
     for number in range(plan.first_epochs):
-        trainer.epoch(number, None)
+        trainer.train_epoch(number, None)
     print(f"{'row':>4}{'r':>4}{'MAdds (M)':>11}{'before':>9}{'after':>9}")
-    pairs = [tuple(evaluator.test_top1(evaluator.subnet(a)) for evaluator in (before, after)) for a in front]
+    pairs = [tuple(evaluator.test_top1(evaluator.extract(a)) for evaluator in (before, after)) for a in front]
     for row, pair in zip(rows, pairs, strict=True):
         print(f"{row['row']:>4}{row['resolution']:>4}{row['madds'] / 1e6:>11.2f}{pair[0]:>9.4f}{pair[1]:>9.4f}")
     means = np.mean(pairs, axis=0)

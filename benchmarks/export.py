@@ -21,7 +21,7 @@ from natdeploy.core.space import SPACES
 from natdeploy.export.formats import find_format
 from natdeploy.export.manifest import Description
 from natdeploy.export.pipeline import Exported, export_network
-from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import build_network
 from natdeploy.testing.networks import noise_images
 
@@ -34,7 +34,7 @@ def measure(space_name: str, resolution: int, classes: int, format_name: str) ->
     """Export the mid-size architecture of a space and return the result."""
     space, how = SPACES[space_name], find_format(format_name)
     subnet = uniform(space, resolution=resolution, width=space.widths[0], depth=3, kernel=5, expand_ratio=4)
-    network = random_weights(build_network(walk(space, subnet, classes)), 0)
+    network = randomize_weights(build_network(walk(space, subnet, classes)), 0)
     images = noise_images(network, 8)
 
     def latency(path: Path) -> dict[str, float]:

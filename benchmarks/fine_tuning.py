@@ -42,7 +42,7 @@ from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import decode, sample
 from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder
-from natdeploy.supernet.data import ImageSet, Task, train_batches
+from natdeploy.supernet.data import ImageSet, Task, iterate_train_batches
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
@@ -116,7 +116,7 @@ class Search:
         for number, row in enumerate(rows):
             architecture = self._decode(row)
             inside = self._once(
-                "inside", number, lambda a: self.evaluator.test_top1(self.evaluator.subnet(a)), architecture
+                "inside", number, lambda a: self.evaluator.test_top1(self.evaluator.extract(a)), architecture
             )
             alone = self._once("alone", number, lambda a: self.fine_tuned(a, images), architecture)
             pairs.append((inside, alone))
@@ -128,7 +128,7 @@ class Search:
 
     def adapted(self, architecture: Architecture) -> float:
         """Return the test top-1 of `architecture` as a subnet of the adapted supernet."""
-        return self.evaluator.test_top1(self.evaluator.subnet(architecture))
+        return self.evaluator.test_top1(self.evaluator.extract(architecture))
 
     def fine_tuned(self, architecture: Architecture, images: int) -> float:
         """Return the test top-1 of `architecture` trained alone from the given weights on so many images."""
@@ -139,7 +139,7 @@ class Search:
     def probed(self, architecture: Architecture) -> float:
         """Return the test top-1 of `architecture` with the given weights and a linear classifier of its own."""
         evaluator = SubnetEvaluator(self._unadapted(), self.task, seed=self.seed)
-        network = evaluator.subnet(architecture)
+        network = evaluator.extract(architecture)
         network.classifier = nn.Identity()
         features = {
             name: _outputs(network, self.task, split, architecture.resolution)
@@ -206,7 +206,7 @@ def train_alone(network: nn.Module, task: Task, resolution: int, images: int, re
 def _endless(task: Task, resolution: int, recipe: Recipe, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     generator = torch.Generator().manual_seed(seed)
     while True:
-        yield from train_batches(task, recipe.batch_size, [resolution], generator)
+        yield from iterate_train_batches(task, recipe, [resolution], generator)
 
 
 def test_top1(network: nn.Module, task: Task, resolution: int) -> float:
@@ -232,7 +232,7 @@ def _outputs(network: nn.Module, task: Task, split: ImageSet, resolution: int) -
     network.eval()
     parts = torch.arange(len(split)).split(128)
     with torch.inference_mode():
-        return torch.cat([network(images) for images, _ in task.batches(split, parts, resolution)]).numpy()
+        return torch.cat([network(images) for images, _ in task.iterate_batches(split, parts, resolution)]).numpy()
 
 
 def table(found: list[dict[str, float]]) -> None:

@@ -19,8 +19,8 @@ import torch.nn.functional as nnf
 from natdeploy.core.architecture import largest
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.space import find_space
-from natdeploy.supernet.accelerator import accelerator, precision
-from natdeploy.supernet.data import ImageSet, Task, train_batches
+from natdeploy.supernet.accelerator import autocast, choose_device
+from natdeploy.supernet.data import ImageSet, Task, iterate_train_batches
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
@@ -61,7 +61,7 @@ def made_task(count: int, resolution: int) -> Task:
     rng = np.random.default_rng(SEED)
     pixels = torch.from_numpy(rng.integers(0, 256, (count, 3, resolution, resolution), dtype=np.uint8))
     whole = ImageSet(images=pixels, labels=torch.arange(count) % CLASSES)
-    part = whole.subset(torch.arange(min(count, 2_560)))
+    part = whole.select(torch.arange(min(count, 2_560)))
     names = tuple(str(number) for number in range(CLASSES))
     return Task(
         name="noise",
@@ -91,14 +91,15 @@ def rate(epoch: Callable[[], object], images: int, what: str, plain: float | Non
 
 def static_epoch(supernet: Supernet, task: Task, batch: int) -> Callable[[], object]:
     """Return an epoch of the largest network, extracted: all that a step of the trainer does, but elasticity."""
-    device = accelerator()
+    device, recipe = choose_device(), Recipe(batch_size=batch)
     network = supernet.extract(largest(supernet.space)).to(device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, nesterov=True)
     generator = torch.Generator().manual_seed(SEED)
 
     def epoch() -> None:
-        for images, labels in train_batches(task, batch, [supernet.space.resolutions[0]], generator, device=device):
-            with precision(device):
+        resolutions = [supernet.space.resolutions[0]]
+        for images, labels in iterate_train_batches(task, recipe, resolutions, generator, device=device):
+            with autocast(device):
                 logits = network(images)
             nnf.cross_entropy(logits.float(), labels, label_smoothing=0.1).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 5)
@@ -113,20 +114,20 @@ def elastic_epoch(
 ) -> Callable[[], object]:
     """Return an epoch of the trainer."""
     trainer = ElasticTrainer(
-        supernet.to(accelerator()), task, recipe, total_epochs=99, largest_only_epochs=largest_only_epochs, seed=SEED
+        supernet.to(choose_device()), task, recipe, total_epochs=99, largest_only_epochs=largest_only_epochs, seed=SEED
     )
     if not graphs:
         trainer._graphs = None  # the trainer has no such option, since nobody would want it
 
     def epoch() -> float:
-        return trainer.epoch(trainer.done, None)
+        return trainer.train_epoch(trainer.done, None)
 
     return epoch
 
 
 def evaluation(supernet: Supernet, task: Task) -> None:
     """Print how many subnets are evaluated in a second."""
-    evaluator = SubnetEvaluator(supernet.to(accelerator()).eval(), task, recalibration_images=512)
+    evaluator = SubnetEvaluator(supernet.to(choose_device()).eval(), task, recalibration_images=512)
     rows = sample(supernet.space, 1 + EVALUATED, np.random.default_rng(SEED))
     evaluator.top1(decode(supernet.space, rows[0]))
     began = time.perf_counter()

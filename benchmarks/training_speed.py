@@ -74,8 +74,8 @@ def training(space: SearchSpace, in_memory: Task, in_files: Task) -> Supernet:
     recipe = Recipe(batch_size=BATCH, subnets=DRAWN)
     supernet = Supernet(space, CLASSES)
     trainer = ElasticTrainer(supernet, in_memory, recipe, total_epochs=2, largest_only_epochs=0, seed=SEED)
-    trainer.epoch(0, None)
-    own_s = seconds(lambda: trainer.epoch(1, None))
+    trainer.train_epoch(0, None)
+    own_s = seconds(lambda: trainer.train_epoch(1, None))
     copied_s = seconds(lambda: train_copies(Supernet(space, CLASSES), in_files))
     images = len(in_memory.train) // BATCH * BATCH
     print(f"  training: {images / own_s:.1f} images/s, copies {images / copied_s:.1f}, ratio {copied_s / own_s:.2f}")
@@ -115,7 +115,7 @@ def evaluation(supernet: Supernet, in_memory: Task, in_files: Task, count: int) 
         return seconds(lambda: results.update({way: [top1(architecture) for architecture in architectures]}))
 
     own_s = run("own", evaluator.top1)
-    copied_s = run("copies", lambda a: copied_top1(supernet, a, in_files, in_files.train.subset(chosen)))
+    copied_s = run("copies", lambda a: copied_top1(supernet, a, in_files, in_files.train.select(chosen)))
     images = count * (len(chosen) + len(in_files.validation))
     apart = np.abs(np.subtract(results["own"], results["copies"])).max()
     print(

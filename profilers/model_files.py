@@ -10,9 +10,9 @@ from pathlib import Path
 
 from natdeploy.core.layers import POOLING, Layer
 from natdeploy.ports import Exporter
-from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import Network, build_network
-from natdeploy.supernet.threads import torch_threads
+from natdeploy.supernet.threads import use_threads
 
 _SMALL_SIZE = 64
 # Exporters and the number of PyTorch threads belong to the whole process, which may measure several devices at once.
@@ -52,7 +52,7 @@ class ModelFiles:
         if layers not in self._written:
             path = self._folder / f"{len(self._written)}{self._exporter.suffix}"
             # Beside other work, several threads that wait for each other take many times as long as one.
-            with _EXPORTING, torch_threads(1):
+            with _EXPORTING, use_threads(1):
                 self._exporter.write(self.network(layers), path)
             self._written[layers] = path
         return self._written[layers]
@@ -61,7 +61,7 @@ class ModelFiles:
         """Return the network made of `layers`; its random weights are scaled on small images, which is fast."""
         whole = any(layer.op == POOLING for layer in layers)
         size = _SMALL_SIZE if whole else min(layers[0].in_size, _SMALL_SIZE)
-        return random_weights(build_network(layers), self._seed, size=size)
+        return randomize_weights(build_network(layers), self._seed, size=size)
 
 
 def declare_size(source: Path, output_path: Path, size: int) -> None:

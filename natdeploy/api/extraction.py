@@ -15,7 +15,7 @@ from natdeploy.errors import InputError
 from natdeploy.io.runs import RunFolder
 from natdeploy.io.spaces import resolve_space
 from natdeploy.io.subnets import Subnet, SubnetSource, read_subnet
-from natdeploy.supernet.threads import torch_threads
+from natdeploy.supernet.threads import use_threads
 from natdeploy.version import __version__
 
 if TYPE_CHECKING:
@@ -73,12 +73,12 @@ def extract(
     from natdeploy.api.training.initial_weights import require_weights
     from natdeploy.io.datasets import load_task
     from natdeploy.io.subnet_weights import write_network
-    from natdeploy.supernet.checkpoints import classifier_outputs
+    from natdeploy.supernet.checkpoints import count_classes
     from natdeploy.supernet.evaluation import SubnetEvaluator
     from natdeploy.supernet.supernet import Supernet
 
     file = require_weights(space, weights, reporter=context.reporter).files[0]
-    count = classes or classifier_outputs(file.path)
+    count = classes or count_classes(file.path)
     model = Supernet(space, count)
     if not model.load_weights(file.path, file.width):
         msg = f"{file.path}: its classifier does not have {count} outputs"
@@ -91,14 +91,14 @@ def extract(
         context.reporter.warn("without --data, the BatchNorm statistics are those of the supernet, not of this subnet")
         network, top1 = model.engine(read.architecture.width).extract(read.architecture).eval(), None
     else:
-        with torch_threads():
+        with use_threads():
             evaluator = SubnetEvaluator(model, task)
-            network, top1 = evaluator.subnet(read.architecture), evaluator.top1(read.architecture)
+            network, top1 = evaluator.extract(read.architecture), evaluator.top1(read.architecture)
     subnet = Subnet(
         space=space,
         architecture=read.architecture,
         classes=network.classes,
-        task=task.description() if task else None,
+        task=task.describe() if task else None,
         metrics={} if top1 is None else {"validation_top1": top1},
         provenance={"supernet_weights": file.path.name, "natdeploy": __version__},
     )
@@ -149,7 +149,7 @@ def extract_from_run(
         raise InputError(msg, hint="choose another place with --output")
     top1 = float(archive.top1[place])
     writer = TrainedSubnets(selector=selector, evaluator=evaluator)
-    with torch_threads(plan.threads):
+    with use_threads(plan.threads):
         subnet = writer.write(place, path, {"validation_top1": top1})
     return _make_result(subnet, top1)
 
@@ -223,7 +223,7 @@ def extract_network(
         space=read.space,
         architecture=read.architecture,
         classes=module.classes,
-        task=task.description() if task else None,
+        task=task.describe() if task else None,
         activation=read.activation,
         provenance={"network": network.path.name, "weights": network.weights.name, "natdeploy": __version__},
     )

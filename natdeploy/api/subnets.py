@@ -106,7 +106,7 @@ def load_subnet(
         InputError: The subnet is not valid, or its weights do not fit. The message lists unexpected or missing names.
     """
     from natdeploy.supernet.checkpoints import load_network_weights
-    from natdeploy.supernet.initialize import random_weights
+    from natdeploy.supernet.initialize import randomize_weights
     from natdeploy.supernet.network import build_network
 
     context = context or Context()
@@ -115,6 +115,6 @@ def load_subnet(
     network = build_network(layers, dropout=read.dropout)
     if read.weights is None:
         context.reporter.warn(f"{read.source} has no weights and gets random ones: good to measure, useless to deploy")
-        return read, random_weights(network, seed)
+        return read, randomize_weights(network, seed)
     load_network_weights(network, read.weights)
     return read, network

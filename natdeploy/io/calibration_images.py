@@ -46,7 +46,7 @@ def load_calibration_images(data: str, size: int, *, count: int, rng: np.random.
     if data == "digits" or data in PUBLISHED:
         task = load_task(data, size, memory_bytes=0, download=False)
         chosen = rng.permutation(len(task.train))[:count]
-        return CalibrationImages(pixels=task.train.subset(chosen).pixels(), interpolation=task.interpolation)
+        return CalibrationImages(pixels=task.train.select(chosen).to_tensor(), interpolation=task.interpolation)
     folder = Path(data)
     if not folder.is_dir():
         what = "is not a folder of images" if folder.exists() else "no such folder, nor a known data set"

@@ -20,12 +20,12 @@ from natdeploy.errors import InputError
 from natdeploy.io.dataset_download import download_dataset
 from natdeploy.io.dataset_names import DIGITS, resolve_dataset
 from natdeploy.io.image_files import View, read_square
-from natdeploy.io.image_folders import class_names, list_images
+from natdeploy.io.image_folders import list_classes, list_images
 from natdeploy.io.published_sets import PUBLISHED
 from natdeploy.machine import available_bytes, usable_cores
 from natdeploy.ports import Reporter
-from natdeploy.supernet.data import ImageSet, Interpolation, Task, channel_statistics, joined
-from natdeploy.supernet.images import ImageFiles, size_bytes
+from natdeploy.supernet.data import ImageSet, Interpolation, Task, compute_channel_statistics, concatenate
+from natdeploy.supernet.images import ImageFiles, count_bytes
 
 _TEST_SHARE = 0.2
 _VALIDATION_SHARE = 0.25
@@ -69,7 +69,7 @@ def load_task(
             _warn_of_missing(source.classes, name, split, reporter)
     room = int(available_bytes() * _MEMORY_SHARE) if memory_bytes is None else memory_bytes
     train, validation, test = _load_if_small([train, validation, source.test], room, reporter)
-    mean, std = channel_statistics(train.images)
+    mean, std = compute_channel_statistics(train.images)
     return Task(
         name=data,
         classes=tuple(source.classes),
@@ -135,7 +135,7 @@ def _open_published(name: str, size: int, reporter: Reporter | None, *, download
     *train, test = (images(part.images, part.labels) for part in parts)
     return _Source(
         classes=parts[0].classes,
-        rest=functools.reduce(joined, train),
+        rest=functools.reduce(concatenate, train),
         test=test,
         interpolation=published.view.interpolation,
     )
@@ -144,13 +144,13 @@ def _open_published(name: str, size: int, reporter: Reporter | None, *, download
 def _open_folder(folder: Path, size: int) -> _Source:
     train_folder, test_folder = folder / "train", folder / "test"
     root = train_folder if train_folder.is_dir() else folder
-    classes = class_names(root)
+    classes = list_classes(root)
     images = _make_set_maker(size, View())
     rest = images(*list_images(root, classes))
     if root == folder or not test_folder.is_dir():
         rest, test = _split(rest, _TEST_SHARE)
         return _Source(classes=classes, rest=rest, test=test)
-    unknown = sorted(set(class_names(test_folder)) - set(classes))
+    unknown = sorted(set(list_classes(test_folder)) - set(classes))
     if unknown:
         msg = f"{test_folder}: class {unknown[0]!r} has no train images"
         raise InputError(msg)
@@ -175,7 +175,7 @@ def _make_set_maker(size: int, view: View) -> Callable[[Tensor | list[str], list
 
 def _load_if_small(splits: Sequence[ImageSet], room: int, reporter: Reporter | None) -> list[ImageSet]:
     """Load all splits into memory if they fit into `room` bytes, otherwise return them unchanged."""
-    if sum(size_bytes(split.images) for split in splits) > room:
+    if sum(count_bytes(split.images) for split in splits) > room:
         return list(splits)
     total = sum(len(split) for split in splits)
     done = 0
@@ -186,7 +186,7 @@ def _load_if_small(splits: Sequence[ImageSet], room: int, reporter: Reporter | N
         if reporter is not None and total >= _LARGE:
             reporter.progress("reading images", done, total)
 
-    return [split.loaded(progress) for split in splits]
+    return [split.load(progress) for split in splits]
 
 
 def _split(images: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
@@ -198,4 +198,4 @@ def _split(images: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
         own = rng.permutation(np.flatnonzero(labels == label))
         count = max(1, round(share * len(own))) if len(own) > 1 else 0
         taken[own[:count]] = True
-    return images.subset(np.flatnonzero(~taken)), images.subset(np.flatnonzero(taken))
+    return images.select(np.flatnonzero(~taken)), images.select(np.flatnonzero(taken))

@@ -10,7 +10,7 @@ from natdeploy.errors import InputError
 from natdeploy.io.image_files import SUFFIXES
 
 
-def class_names(root: Path) -> list[str]:
+def list_classes(root: Path) -> list[str]:
     """Return the sorted names of the class folders.
 
     Raises:

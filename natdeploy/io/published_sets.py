@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from natdeploy.io.image_files import View
-from natdeploy.io.image_folders import class_names, list_images
+from natdeploy.io.image_folders import list_classes, list_images
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -137,7 +137,7 @@ def _make_folders_opener(*splits: str) -> Opener:
     def open_set(root: Path, *, download: bool) -> list[Part]:  # noqa: ARG001
         parts = []
         for split in splits:
-            classes = class_names(root / split)
+            classes = list_classes(root / split)
             paths, labels = list_images(root / split, classes)
             parts.append(Part(classes=classes, images=paths, labels=labels))
         return parts

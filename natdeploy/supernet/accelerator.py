@@ -1,4 +1,4 @@
-"""Where a supernet is trained and evaluated: on a GPU in mixed precision where there is one, else on the CPU."""
+"""The device that a supernet is trained and evaluated on: a GPU in mixed precision if there is one, else the CPU."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from natdeploy.machine import available_bytes
 CPU = torch.device("cpu")
 
 
-def accelerator() -> torch.device:
-    """Return the device to compute on."""
+def choose_device() -> torch.device:
+    """Return the GPU of this process if there is one, else the CPU."""
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
 
 
-def place_of(module: nn.Module) -> torch.device:
+def get_device(module: nn.Module) -> torch.device:
     """Return the device that the weights of `module` are on."""
     return next(module.parameters()).device
 
 
-def free_bytes(device: torch.device) -> int:
-    """Return the memory that can be taken on `device`, and on the CPU, which everything comes from, as well."""
+def measure_free_bytes(device: torch.device) -> int:
+    """Return the memory that is free on `device`, and at most what is free on the CPU, where all data comes from."""
     free = available_bytes()
     return min(free, torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else free
 
 
-def precision(device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """Compute in bfloat16 where that loses nothing that matters; on a CPU in float32 throughout."""
+def autocast(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Compute in mixed precision with bfloat16 on a GPU, and in float32 on a CPU."""
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return `tensor` on `device`; nobody waits for a GPU that is still busy."""
+    """Return `tensor` on `device`. The copy to a GPU does not wait for work that is still running there."""
     if device.type != "cuda" or tensor.is_cuda:
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)

@@ -7,19 +7,19 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from natdeploy.supernet.accelerator import place_of, precision
+from natdeploy.supernet.accelerator import autocast, get_device
 from natdeploy.supernet.network import BN_MOMENTUM, Network
 
 
 def recalibrate(network: Network, batches: Iterable[Tensor]) -> None:
-    """Take the BatchNorm statistics of `network` anew, in place, as the mean over batches of `n x 3 x r x r` images."""
+    """Replace the BatchNorm statistics of `network` by their mean over batches of `n x 3 x r x r` images."""
     norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative average over the batches
     network.train()
-    device = place_of(network)
-    with torch.inference_mode(), precision(device):
+    device = get_device(network)
+    with torch.inference_mode(), autocast(device):
         for images in batches:
             network(images.to(device))
     network.eval()

@@ -86,7 +86,7 @@ def load_network_weights(network: nn.Module, path: Path) -> None:
     network.load_state_dict(state)
 
 
-def classifier_outputs(path: Path) -> int:
+def count_classes(path: Path) -> int:
     """Return the number of classes that a supernet's weight file has a classifier for.
 
     Raises:
@@ -114,7 +114,7 @@ def to_own_names(
         InputError: A name of the file is left over, or an expected one has no tensor; both are listed.
     """
     expected = list(names)
-    owners = {alias: name for name in expected for alias in (name, *released_names(name))}
+    owners = {alias: name for name in expected for alias in (name, *list_released_names(name))}
     result: dict[str, Tensor] = {}
     left_over = []
     for name, tensor in state.items():
@@ -133,7 +133,7 @@ def to_own_names(
     return result
 
 
-def released_names(name: str) -> list[str]:
+def list_released_names(name: str) -> list[str]:
     """Return the names under which the released files hold the tensor that natdeploy calls `name`, newest first."""
     top, _, rest = name.partition(".")
     if top in _TOPS:

@@ -1,4 +1,4 @@
-"""Labelled images, and how they become batches."""
+"""Labelled images, and the batches that are made of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from torch import Tensor
 from natdeploy.errors import InputError
 from natdeploy.supernet import images as storage
 from natdeploy.supernet.accelerator import CPU, to_device
+from natdeploy.supernet.distributed import ProcessGroup
 from natdeploy.supernet.images import Images
+from natdeploy.supernet.recipe import Recipe
 
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -29,7 +31,7 @@ class ImageSet:
     """Labelled images of one split.
 
     Args:
-        images: `n x 3 x h x h` uint8: a tensor, or files that are read when they are wanted.
+        images: `n x 3 x h x h` uint8: a tensor, or files that are read when they are needed.
         labels: `n` int64 tensor of class indices.
     """
 
@@ -39,23 +41,24 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def subset(self, indices: np.ndarray | Tensor) -> ImageSet:
+    def select(self, indices: np.ndarray | Tensor) -> ImageSet:
         """Return the images at `indices`."""
         where = torch.as_tensor(indices)
-        return ImageSet(images=storage.subset(self.images, where), labels=self.labels[where])
+        return ImageSet(images=storage.select(self.images, where), labels=self.labels[where])
 
-    def loaded(self, progress: Callable[[int], None] | None = None) -> ImageSet:
-        """Return the same images in memory; `progress` is told the number of images after every so many of them."""
-        return dataclasses.replace(self, images=storage.loaded(self.images, progress))
+    def load(self, progress: Callable[[int], None] | None = None) -> ImageSet:
+        """Return the same images in memory. `progress` is called with the number of images after each chunk of them."""
+        return dataclasses.replace(self, images=storage.load(self.images, progress))
 
-    def pixels(self) -> Tensor:
+    def to_tensor(self) -> Tensor:
         """Return all images as one `n x 3 x h x h` uint8 tensor."""
-        return storage.loaded(self.images)
+        return storage.load(self.images)
 
 
-def joined(first: ImageSet, second: ImageSet) -> ImageSet:
-    """Return the images of both."""
-    return ImageSet(images=storage.joined(first.images, second.images), labels=torch.cat([first.labels, second.labels]))
+def concatenate(first: ImageSet, second: ImageSet) -> ImageSet:
+    """Return the images of both sets."""
+    images = storage.concatenate(first.images, second.images)
+    return ImageSet(images=images, labels=torch.cat([first.labels, second.labels]))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,14 +66,14 @@ class Task:
     """A classification task.
 
     Args:
-        name: Name or folder that `--data` was given.
+        name: Name or folder of the data set, as given with `--data`.
         classes: Names of the classes, in the order of their indices.
-        mean: Mean of each colour channel, of pixels between 0 and 1.
+        mean: Mean of each colour channel, for pixels between 0 and 1.
         std: Standard deviation of each colour channel.
-        flip: Whether an image may be mirrored without changing its class.
+        flip: Whether a mirrored image keeps its class.
         train: Images to train on.
-        validation: Images that guide the search; none of them is in `train` or `test`.
-        test: Images to report on; read once, at the end.
+        validation: Images that guide the search. None of them is in `train` or `test`.
+        test: Images for the final accuracy. They are read once, at the end.
         interpolation: How images are resized.
     """
 
@@ -88,21 +91,21 @@ class Task:
         for split in ("train", "validation", "test"):
             if not len(getattr(self, split)):
                 msg = f"{self.name}: no image is left for the {split} split"
-                raise InputError(msg, hint="a class needs three images, or two where test images lie apart")
+                raise InputError(msg, hint="a class needs three images, or two beside a test folder")
 
     def prepare(self, images: Tensor, resolution: int) -> Tensor:
         """Resize and normalize uint8 images to an `n x 3 x r x r` float tensor, channels last in memory."""
-        return normalized(images, resolution, self.mean, self.std, self.interpolation)
+        return normalize_images(images, resolution, self.mean, self.std, self.interpolation)
 
-    def batches(
+    def iterate_batches(
         self, split: ImageSet, parts: Sequence[Tensor], resolution: int, device: torch.device = CPU
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the prepared images and the labels at the indices of each part of a split, on `device`."""
-        for part, pixels in zip(parts, storage.batches(split.images, parts), strict=True):
+        """Yield the prepared images and the labels of each part of a split, given by indices, on `device`."""
+        for part, pixels in zip(parts, storage.iterate_batches(split.images, parts), strict=True):
             yield self.prepare(to_device(pixels, device), resolution), to_device(split.labels[part], device)
 
-    def description(self) -> dict[str, object]:
-        """Return what a subnet file says of the task."""
+    def describe(self) -> dict[str, object]:
+        """Return the description of the task for a subnet file."""
         return {
             "dataset": self.name,
             "classes": list(self.classes),
@@ -111,7 +114,7 @@ class Task:
         }
 
 
-def normalized(
+def normalize_images(
     images: Tensor,
     resolution: int,
     mean: Sequence[float],
@@ -122,90 +125,87 @@ def normalized(
     x = images.float() / 255
     if x.shape[-1] != resolution:
         x = nnf.interpolate(x, size=(resolution, resolution), mode=interpolation, antialias=True)
-        # Cubic curves swing beyond the range of the pixels between them.
+        # Bicubic interpolation overshoots the range of the pixels.
         x = x.clamp(0, 1) if interpolation == "bicubic" else x
     means, stds = (to_device(torch.tensor(values), x.device).view(3, 1, 1) for values in (mean, std))
     return ((x - means) / stds).contiguous(memory_format=torch.channels_last)
 
 
-def epoch_steps(images: int, batch_size: int, least: int = 0) -> int:
-    """Return the number of batches that `train_batches` yields."""
-    return max(1, images // batch_size, least)
+def count_steps(images: int, recipe: Recipe) -> int:
+    """Return the number of batches that `iterate_train_batches` yields."""
+    return max(1, images // recipe.batch_size, recipe.min_steps_per_epoch)
 
 
-def train_batches(
+def iterate_train_batches(
     task: Task,
-    batch_size: int,
-    resolutions: list[int],
+    recipe: Recipe,
+    resolutions: Sequence[int],
     generator: torch.Generator,
     *,
-    least: int = 0,
-    cutmix: float = 0.0,
-    rank: int = 0,
-    world_size: int = 1,
+    group: ProcessGroup | None = None,
     device: torch.device = CPU,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch of augmented batches, each at a resolution drawn from `resolutions`.
 
-    Images are shifted and scaled by up to 6 % and, where the task allows, mirrored. The last
-    batch is dropped unless it is the only one: BatchNorm must not see a handful of images. Where the images do not
-    fill `least` batches, they come several times. With probability `cutmix` the images of a batch are mixed, and its
-    labels are then `n x classes` shares.
+    Images are shifted and scaled by up to 6 % and, if the task allows it, mirrored. The last batch is dropped unless it
+    is the only one, because BatchNorm must not see a handful of images. If the images do not fill the least number of
+    steps, they are used several times. The labels of a batch that CutMix has mixed are `n x classes` shares.
 
-    Of `world_size` processes with equal generators, process `rank` gets its share of each batch: together they see the
-    images that one would see alone. Images are resized and augmented on `device`.
+    Each process of a group gets its share of each batch. All must draw from equal generators; together they then see
+    the images that one process would see alone. Images are resized and augmented on `device`.
     """
-    images = len(task.train)
-    batches = epoch_steps(images, batch_size, least)
-    passes = math.ceil(batches * batch_size / images) if least * batch_size > images else 1
+    group = group or ProcessGroup()
+    images, batch_size = len(task.train), recipe.batch_size
+    steps = count_steps(images, recipe)
+    passes = math.ceil(steps * batch_size / images) if recipe.min_steps_per_epoch * batch_size > images else 1
     order = torch.cat([torch.randperm(images, generator=generator) for _ in range(passes)])
-    parts = order[: batches * batch_size].split(batch_size)
-    own = [part[rank::world_size] for part in parts]
-    for part, where, pixels in zip(parts, own, storage.batches(task.train.images, own), strict=True):
+    parts = order[: steps * batch_size].split(batch_size)
+    own = [group.share(part) for part in parts]
+    for part, where, pixels in zip(parts, own, storage.iterate_batches(task.train.images, own), strict=True):
         resolution = resolutions[int(torch.randint(len(resolutions), (1,), generator=generator))]
-        amounts = torch.rand(len(part), 4, generator=generator)[rank::world_size]
+        amounts = group.share(torch.rand(len(part), 4, generator=generator))
         prepared = task.prepare(to_device(pixels, device), resolution)
         augmented = _augment(prepared, to_device(amounts, device), flip=task.flip)
         labels = to_device(task.train.labels[where], device)
-        # Drawn last, and only where it is asked for, so that other trainings draw what they always have.
-        if cutmix and float(torch.rand((), generator=generator)) < cutmix:
+        # Drawn last, and only with CutMix, so that trainings without it draw the same numbers as before it existed.
+        if recipe.cutmix and float(torch.rand((), generator=generator)) < recipe.cutmix:
             seed = int(torch.randint(2**62, (1,), generator=generator))
-            augmented, labels = cut_mixed(augmented, labels, len(task.classes), seed)
+            augmented, labels = apply_cutmix(augmented, labels, len(task.classes), seed)
         yield augmented, labels
 
 
-def cut_mixed(images: Tensor, labels: Tensor, classes: int, seed: int) -> tuple[Tensor, Tensor]:
+def apply_cutmix(images: Tensor, labels: Tensor, classes: int, seed: int) -> tuple[Tensor, Tensor]:
     """Put a rectangle of one image into the next, and mix their labels by the area.
 
-    Source: Yun et al., CutMix (ICCV 2019), with an area that is uniform between none and all.
+    Source: Yun et al., CutMix (ICCV 2019), with an area drawn uniformly between nothing and the whole image.
 
     Args:
         images: `n x 3 x r x r` images.
         labels: `n` class indices.
         classes: Number of classes.
-        seed: Seed of the rectangle, which is the same for all images.
+        seed: Seed of the rectangle. It is the same for all images.
 
     Returns:
         The images, and `n x classes` shares of the classes.
     """
-    # Takes seconds to import, and few commands need it.
+    # The import takes seconds, and few commands need it.
     from torchvision.transforms.v2 import CutMix
 
-    # torchvision draws from torch's one generator for all, which is left as it was.
+    # torchvision draws from torch's global generator, whose state must not change.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         mixed, shares = CutMix(num_classes=classes)(images, labels)
     return mixed.contiguous(memory_format=torch.channels_last), shares
 
 
-def channel_statistics(images: Images) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+def compute_channel_statistics(images: Images) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Return mean and standard deviation of the colour channels of uint8 images, for pixels between 0 and 1.
 
-    Of more than 4,096 images they are those of a fixed choice of so many.
+    For more than 4,096 images, a fixed choice of 4,096 is taken.
     """
     chosen = np.sort(np.random.default_rng(0).permutation(len(images))[:_STATISTICS_IMAGES])
     counts = torch.zeros(3, 256, dtype=torch.float64)
-    for pixels in storage.batches(images, torch.from_numpy(chosen).split(128)):
+    for pixels in storage.iterate_batches(images, torch.from_numpy(chosen).split(128)):
         counts += torch.stack([torch.bincount(pixels[:, channel].flatten(), minlength=256) for channel in range(3)])
     values, total = torch.arange(256, dtype=torch.float64) / 255, float(counts[0].sum())
     means = counts @ values / total

@@ -1,8 +1,8 @@
-"""Depthwise convolution of maps smaller than the kernel, with a weight gradient that is several times quicker.
+"""Depthwise convolution of maps smaller than the kernel, with a weight gradient that is several times faster.
 
-The deep stages of a supernet trained at low resolutions have such maps. oneDNN's gradient of the weights then takes
-several times as long as the rest of the layer. Here it is one matrix product for each channel, of every input pixel
-with every output pixel over the images, whose entries are then added up by the tap of the kernel that joins the two.
+The deep stages of a supernet have such maps at low resolutions. oneDNN's gradient of the weights then takes several
+times as long as the rest of the layer. Here, each channel needs one matrix product of input pixels and output pixels,
+summed over the images. The entries are then added up by the tap of the kernel that connects the two pixels.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch.nn.grad import conv2d_input
 
 
 def convolve_depthwise(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """Convolve `n x c x h x w` maps with `c x 1 x k x k` weights, padded by `k // 2`; on a CPU, small maps quickly."""
-    quick = torch.is_grad_enabled() and not x.is_cuda and weight.shape[-1] > min(x.shape[-2:])
-    return _SmallMap.apply(x, weight, stride) if quick else _convolve(x, weight, stride)
+    """Convolve `n x c x h x w` maps with `c x 1 x k x k` weights, padded by `k // 2`; fast for small maps on a CPU."""
+    fast = torch.is_grad_enabled() and not x.is_cuda and weight.shape[-1] > min(x.shape[-2:])
+    return _SmallMap.apply(x, weight, stride) if fast else _convolve(x, weight, stride)
 
 
 def _convolve(x: Tensor, weight: Tensor, stride: int) -> Tensor:
@@ -48,18 +48,18 @@ def _weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: int) -> T
     images, channels, height, width = x.shape
     pixels = x.permute(1, 2, 3, 0).reshape(channels, height * width, images)
     outputs = gradient.permute(1, 0, 2, 3).reshape(channels, images, -1)
-    taps = _taps((height, width), (gradient.shape[-2], gradient.shape[-1]), kernel, stride).to(x.dtype)
+    taps = _match_pixels((height, width), (gradient.shape[-2], gradient.shape[-1]), kernel, stride).to(x.dtype)
     return (torch.bmm(pixels, outputs).reshape(channels, -1) @ taps).view(channels, 1, kernel, kernel)
 
 
 @functools.lru_cache(maxsize=256)
-def _taps(size: tuple[int, int], out: tuple[int, int], kernel: int, stride: int) -> Tensor:
-    """Return for each pair of an input and an output pixel which of the `k * k` taps joins them: one, or none."""
-    rows, columns = (_joined(*sizes, kernel, stride) for sizes in zip(size, out, strict=True))
+def _match_pixels(size: tuple[int, int], out: tuple[int, int], kernel: int, stride: int) -> Tensor:
+    """Return, for each pair of an input and an output pixel, which of the `k * k` taps connects them: one or none."""
+    rows, columns = (_match_taps(*sizes, kernel, stride) for sizes in zip(size, out, strict=True))
     pairs = torch.einsum("hoi,wpj->hwopij", rows, columns)
     return pairs.reshape(-1, kernel**2)
 
 
-def _joined(size: int, out: int, kernel: int, stride: int) -> Tensor:
+def _match_taps(size: int, out: int, kernel: int, stride: int) -> Tensor:
     tap = torch.arange(size)[:, None] - stride * torch.arange(out) + kernel // 2
     return (tap[..., None] == torch.arange(kernel)).float()

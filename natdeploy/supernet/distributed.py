@@ -1,10 +1,10 @@
 """Several processes that train one supernet, each on its share of every batch.
 
-A step runs several subnets backward before it moves the weights, and each of them uses other weights: exactly what the
-hooks of torch's DistributedDataParallel are not made for. Gradients add up over the backward passes as in one process,
-and are averaged once, before they are clipped. Every process draws the same images, augmentation and subnets, and takes
-its share of the images, so that the average is the gradient of the whole batch; only BatchNorm normalizes each share by
-itself.
+A step runs the backward pass of several subnets before it updates the weights, and each subnet uses other weights. The
+hooks of torch's DistributedDataParallel do not support this. Gradients therefore add up over the backward passes, as in
+one process, and are averaged once, before they are clipped. Every process draws the same images, augmentation and
+subnets, and takes its share of the images, so that the average is the gradient of the whole batch. Only BatchNorm
+normalizes each share by itself.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
-from natdeploy.supernet.accelerator import accelerator
+from natdeploy.supernet.accelerator import choose_device
 
 Value = TypeVar("Value")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ProcessGroup:
-    """The processes that train together, as one of them sees them.
+    """The processes that train together, as seen by one of them.
 
     Args:
         rank: Number of this process, from 0.
@@ -37,16 +37,16 @@ class ProcessGroup:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files and speaks for all."""
+        """Whether this process is the one that writes files and reports."""
         return self.rank == 0
 
     @property
     def device(self) -> torch.device:
         """The device that this process trains on."""
-        return accelerator()
+        return choose_device()
 
     def main_process_first(self, work: Callable[[], Value]) -> Value:
-        """Return the result of `work`, which the first process does before the others: it may download something."""
+        """Return the result of `work`. The main process does it first, because it may download something."""
         if not self.is_main:
             self.barrier()
         result = work()
@@ -54,33 +54,37 @@ class ProcessGroup:
             self.barrier()
         return result
 
+    def share(self, values: Tensor) -> Tensor:
+        """Return the values of this process: every `world_size`-th, from its rank on."""
+        return values[self.rank :: self.world_size]
+
     def barrier(self) -> None:
-        """Wait until every process has come here."""
+        """Wait until every process has reached this call."""
         if self.world_size > 1:
             distributed.barrier()
 
     def average_gradients(self, module: nn.Module) -> None:
-        """Put the average over the processes into the gradients of `module`; all have the same gradients unset."""
-        self._average([parameter.grad for parameter in module.parameters() if parameter.grad is not None])
+        """Average the gradients of `module` over the processes. The same ones must be unset in all processes."""
+        self._average_tensors([parameter.grad for parameter in module.parameters() if parameter.grad is not None])
 
     def average_statistics(self, module: nn.Module) -> None:
-        """Put the average over the processes into the running statistics of `module`."""
-        self._average([buffer for buffer in module.buffers() if buffer.is_floating_point()])
+        """Average the running statistics of `module` over the processes."""
+        self._average_tensors([buffer for buffer in module.buffers() if buffer.is_floating_point()])
 
-    def mean(self, value: float) -> float:
+    def average(self, value: float) -> float:
         """Return the mean of a value over the processes."""
         return sum(self.gather_interleaved([value], self.world_size)) / self.world_size
 
     def gather_interleaved(self, own: Sequence[float], total: int) -> list[float]:
-        """Return the `total` values of all processes, of which each has every `world_size`-th, from its rank on."""
+        """Return the `total` values of all processes. Process r has the values r, r + `world_size`, and so on."""
         if self.world_size == 1:
             return list(own)
         values = torch.zeros(total, dtype=torch.float64, device=self.device)
-        values[self.rank :: self.world_size] = torch.tensor(own, dtype=torch.float64, device=self.device)
+        self.share(values)[:] = torch.tensor(own, dtype=torch.float64, device=self.device)
         distributed.all_reduce(values)
         return [float(value) for value in values]
 
-    def _average(self, tensors: Iterable[Tensor]) -> None:
+    def _average_tensors(self, tensors: Iterable[Tensor]) -> None:
         parts = list(tensors)
         if self.world_size == 1 or not parts:
             return
@@ -93,7 +97,7 @@ class ProcessGroup:
 
 @contextlib.contextmanager
 def join_process_group() -> Iterator[ProcessGroup]:
-    """Join the processes that `torchrun` has started, or work alone where it has not; yield the group."""
+    """Yield the group of the processes that `torchrun` has started, or else of this process alone."""
     if not distributed.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         yield ProcessGroup()
         return

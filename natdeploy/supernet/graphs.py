@@ -1,7 +1,7 @@
-"""CUDA graphs: what every training step does alike is recorded once, and launched as a whole from then on.
+"""CUDA graphs: the work that is the same in every training step is recorded once and then launched as a whole.
 
-A network of small images is many small kernels, forward and backward, and a GPU that is told of them one by one waits
-for the CPU most of the time.
+A network for small images consists of many small kernels, forward and backward. If the CPU launches them one by one,
+the GPU waits most of the time.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ class _Recording(Generic[Value]):
 class GraphedWork(Generic[Value]):
     """Runs work on batches of one shape as a CUDA graph.
 
-    Work computes something from images and labels, and adds gradients to the parameters of a module, which had none.
-    Results lie in the same memory each time.
+    The work computes a result from images and labels, and sets the gradients of a module that has none before. Every
+    result is in the same memory as the one before.
 
     Args:
-        module: Module, on a GPU; its weights stay in their memory.
+        module: Module on a GPU. Its weights must stay in their memory.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
         self._recordings: dict[Hashable, _Recording[Value]] = {}
         self._stream = torch.cuda.Stream()
-        # One after the other, so that all can compute in the same memory.
+        # Graphs run one after the other, so that all can use the same memory.
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, key: Hashable, work: Callable[[Tensor, Tensor], Value], images: Tensor, labels: Tensor) -> Value:
-        """Return what `work(images, labels)` returns; what is called by the same `key` must do the same."""
+        """Return the result of `work(images, labels)`. Work with the same `key` must do the same."""
         key = (key, images.shape, labels.shape)
         if key not in self._recordings:
-            self._recordings[key] = self._recorded(work, images, labels)
+            self._recordings[key] = self._record(work, images, labels)
         recording = self._recordings[key]
         recording.images.copy_(images)
         recording.labels.copy_(labels)
@@ -57,7 +57,7 @@ class GraphedWork(Generic[Value]):
             parameter.grad = gradient
         return recording.result
 
-    def _recorded(self, work: Callable[[Tensor, Tensor], Value], images: Tensor, labels: Tensor) -> _Recording[Value]:
+    def _record(self, work: Callable[[Tensor, Tensor], Value], images: Tensor, labels: Tensor) -> _Recording[Value]:
         images, labels = images.clone(), labels.clone()
         self._warm_up(work, images, labels)
         graph = torch.cuda.CUDAGraph()
@@ -67,7 +67,7 @@ class GraphedWork(Generic[Value]):
         return _Recording(graph=graph, images=images, labels=labels, result=result, gradients=gradients)
 
     def _warm_up(self, work: Callable[[Tensor, Tensor], Value], images: Tensor, labels: Tensor) -> None:
-        """Let the libraries choose and set up what they must not set up while they are recorded."""
+        """Let the libraries choose and set up their kernels, which they cannot do during a recording."""
         statistics = [(buffer, buffer.clone()) for buffer in self._module.buffers()]
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):

@@ -16,7 +16,7 @@ _NOISE_IMAGES = 4
 def initialize(module: nn.Module, generator: torch.Generator) -> None:
     """Fill every weight in place: fan-in scaling.
 
-    BatchNorm begins as the identity, biases at zero.
+    BatchNorm starts as the identity, and biases at zero.
     """
     with torch.no_grad():
         for part in module.modules():
@@ -30,11 +30,15 @@ def initialize(module: nn.Module, generator: torch.Generator) -> None:
                 part.bias.zero_()
 
 
-def random_weights(network: Network, seed: int, *, size: int | None = None) -> Network:
-    """Give `network` seeded random weights whose outputs depend on its inputs; good to be measured, useless to deploy.
+def randomize_weights(network: Network, seed: int, *, size: int | None = None) -> Network:
+    """Give `network` seeded random weights and return it. It can be measured, but is useless to deploy.
 
-    BatchNorm statistics come from one pass over seeded noise of `size` pixels, those of the network's input where None,
-    without which activations would vanish or explode.
+    BatchNorm statistics come from one pass over seeded noise; without them activations would vanish or explode.
+
+    Args:
+        network: Network, changed in place.
+        seed: Seed of weights and noise.
+        size: Height and width of the noise; those of the network's input if None.
     """
     size = network.input_size if size is None else size
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Saying in one sentence that memory ran out, whoever ran out of it."""
+"""One error for memory that ran out, on the CPU or on a GPU."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ import torch
 
 from natdeploy.errors import MemoryShortageError
 
-# What torch's allocators and oneDNN say in a plain RuntimeError.
+# Texts of the plain RuntimeError that torch's allocators and oneDNN raise.
 _SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
 
 
 @contextlib.contextmanager
 def translate_oom(during: str, *, hint: str) -> Iterator[None]:
-    """Turn every error of memory that ran out into one that says `during` what, and what to try."""
+    """Turn every out-of-memory error into a `MemoryShortageError`.
+
+    Args:
+        during: When the memory ran out, for the message.
+        hint: What to try.
+
+    Raises:
+        MemoryShortageError: The memory ran out.
+    """
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:

@@ -10,21 +10,21 @@ from natdeploy.machine import usable_cores
 
 
 @contextlib.contextmanager
-def torch_threads(count: int | None = None) -> Iterator[None]:
-    """Compute with `count` threads, or with `default_threads`; the former number is restored at the end."""
+def use_threads(count: int | None = None) -> Iterator[None]:
+    """Let torch compute with `count` threads (`choose_threads` if None), and restore the former number at the end."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(count or default_threads())
+    torch.set_num_threads(count or choose_threads())
     try:
         yield
     finally:
         torch.set_num_threads(before)
 
 
-def default_threads() -> int:
-    """Return the number of threads to train with: the cores that this process may use, at most 8.
+def choose_threads() -> int:
+    """Return the number of threads for training: the cores that this process may use, at most 8.
 
-    Processes that `torchrun` has started on this machine share them.
+    Processes that `torchrun` has started on this machine share the cores.
     """
     return max(1, min(usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 8))

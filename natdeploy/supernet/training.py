@@ -1,8 +1,8 @@
-"""Elastic training: warm-up from nothing, and adaptation to the subnets that a search is interested in.
+"""Elastic training: from random weights, and adaptation to the subnets that a search needs.
 
-Sources: Cai et al., Once-for-All (ICLR 2020), section 3.3, for training the largest network first and for
-distilling it into the others; Yu et al., BigNAS (ECCV 2020), for doing both in one step; Lu et al., NAT (TPAMI
-2021), section 3.3, for drawing subnets from the marginals of the archive.
+Sources: Cai et al., Once-for-All (ICLR 2020), section 3.3, trains the largest network first and distils it into the
+others. Yu et al., BigNAS (ECCV 2020), do both in one step. Lu et al., NAT (TPAMI 2021), section 3.3, draw subnets from
+the marginals of the archive.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import Population, decode, sample, sample_marginals
 from natdeploy.errors import InputError
 from natdeploy.files import atomic_path
-from natdeploy.supernet.accelerator import place_of, precision
-from natdeploy.supernet.data import Task, epoch_steps, train_batches
+from natdeploy.supernet.accelerator import autocast, get_device
+from natdeploy.supernet.data import Task, count_steps, iterate_train_batches
 from natdeploy.supernet.distributed import ProcessGroup
 from natdeploy.supernet.graphs import GraphedWork
 from natdeploy.supernet.memory import translate_oom
 from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
 
-# What the largest network of each width says of the images, and the losses together.
+# The class probabilities by the largest network of each width, and the sum of the losses.
 Taught = tuple[dict[float, Tensor], Tensor]
 
-# What reading a damaged checkpoint ends in.
+# The exceptions that reading a damaged checkpoint raises.
 _DAMAGES = (pickle.UnpicklingError, RuntimeError, LookupError, AttributeError, TypeError, ValueError, EOFError)
-# What a rising rate begins with, of its peak.
+# Share of the peak at which the warm-up of the learning rate begins.
 _FIRST_RATE = 0.04
 
 
 class ElasticTrainer:
     """Trains a supernet an epoch at a time.
 
-    Everything random is drawn from the seed and the number of the epoch, so that training resumed from a
-    checkpoint ends in the same weights. It trains where the supernet is; on a GPU in mixed precision.
+    Everything random is drawn from the seed and the number of the epoch, so that training resumed from a checkpoint
+    ends in the same weights. The trainer uses the device that the supernet is on, and mixed precision on a GPU.
 
     Args:
         supernet: Supernet, trained in place.
         task: Images.
-        recipe: Settings.
-        total_epochs: Epochs of the whole run; the learning rate ends at zero with the last.
-        largest_only_epochs: First epochs, which train the largest network alone.
+        recipe: Hyper-parameters.
+        total_epochs: Epochs of the whole run. The learning rate reaches zero at the end of the last.
+        largest_only_epochs: How many of them, at the beginning, train the largest network alone.
         seed: Seed.
-        group: The processes that train together; the batch is that of all of them.
+        group: The processes that train together.
 
     Raises:
-        InputError: A batch cannot be shared equally, or the images do not fill one.
+        InputError: The processes cannot share a batch equally, or the images do not fill one.
     """
 
     def __init__(
@@ -78,13 +78,13 @@ class ElasticTrainer:
         self.total_epochs, self.largest_only_epochs, self.seed = total_epochs, largest_only_epochs, seed
         self.done = 0
         self._optimizer = torch.optim.SGD(
-            self._parameter_groups(), lr=recipe.lr, momentum=recipe.momentum, nesterov=True
+            self._make_parameter_groups(), lr=recipe.lr, momentum=recipe.momentum, nesterov=True
         )
-        self._device = place_of(supernet)
+        self._device = get_device(supernet)
         self._graphs = GraphedWork[Taught](supernet) if self._device.type == "cuda" else None
         self._average: list[Tensor] = []
 
-    def epoch(self, number: int, population: Population | None) -> float:
+    def train_epoch(self, number: int, population: Population | None) -> float:
         """Train epoch `number` and return its mean loss.
 
         Subnets are drawn from the per-gene marginals of the `n x L` array `population`, or uniformly where it is None.
@@ -97,30 +97,22 @@ class ElasticTrainer:
             raise InputError(msg)
         rng = np.random.default_rng([self.seed, number])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        steps = epoch_steps(len(self.task.train), self.recipe.batch_size, self.recipe.min_steps_per_epoch)
+        steps = count_steps(len(self.task.train), self.recipe)
         self.supernet.train()
         losses = []
-        resolutions = self._resolutions(population)
-        batches = train_batches(
-            self.task,
-            self.recipe.batch_size,
-            resolutions,
-            generator,
-            least=self.recipe.min_steps_per_epoch,
-            cutmix=self.recipe.cutmix,
-            rank=self._group.rank,
-            world_size=self._group.world_size,
-            device=self._device,
+        resolutions = self._list_resolutions(population)
+        batches = iterate_train_batches(
+            self.task, self.recipe, resolutions, generator, group=self._group, device=self._device
         )
         for step, (images, labels) in enumerate(batches):
-            self._set_rate(number + step / steps)
+            self._set_lr(number + step / steps)
             drawn = self._draw(population, rng)
             with _translate_oom(self.recipe.batch_size, images.shape[-1]):
                 losses.append(self._step(images, labels, drawn))
         self._group.average_statistics(self.supernet)
         self.done += 1
         self.supernet.eval()
-        return self._group.mean(float(torch.stack(losses).double().mean()))
+        return self._group.average(float(torch.stack(losses).double().mean()))
 
     def save(self, path: Path) -> None:
         """Write supernet, optimizer and the number of epochs done, atomically.
@@ -141,7 +133,7 @@ class ElasticTrainer:
             temporary.write_bytes(buffer.getbuffer())
 
     def restore(self, path: Path) -> None:
-        """Go on from what `save` wrote.
+        """Continue from a file that `save` wrote.
 
         Raises:
             InputError: The file is damaged or belongs to another supernet.
@@ -158,7 +150,7 @@ class ElasticTrainer:
         self.supernet.eval()
 
     def use_average(self) -> None:
-        """Put the moving average of the weights in their place, where there is one."""
+        """Replace the weights by their moving average, if the recipe keeps one."""
         if self._average:
             with torch.no_grad():
                 for own, average in zip(self.supernet.parameters(), self._average, strict=True):
@@ -169,7 +161,7 @@ class ElasticTrainer:
         taught = plain or self.recipe.distillation
         widths = tuple(sorted({architecture.width for architecture in architectures})) if taught else ()
         trained = [] if plain else architectures
-        # These are the same in every step.
+        # Only these subnets are the same in every step.
         fixed = tuple(trained[:1]) if self.recipe.sandwich else ()
         teachers, total = self._train_fixed(images, labels, widths, fixed)
         for architecture in trained[len(fixed) :]:
@@ -185,7 +177,7 @@ class ElasticTrainer:
     def _train_fixed(
         self, images: Tensor, labels: Tensor, widths: tuple[float, ...], subnets: tuple[Architecture, ...]
     ) -> Taught:
-        """Train the largest network of each width and the subnets of every step; on a GPU as one CUDA graph."""
+        """Train the largest network of each width and the subnets that every step has; on a GPU as one CUDA graph."""
         work = functools.partial(self._teach, widths, subnets)
         if self._graphs is None or not widths + subnets:
             return work(images, labels)
@@ -197,8 +189,8 @@ class ElasticTrainer:
         teachers: dict[float, Tensor] = {}
         total = images.new_zeros(())
         for width in widths:
-            logits = self._logits(images, dataclasses.replace(largest(self.supernet.space), width=width))
-            loss = self._loss(logits, labels, None)
+            logits = self._compute_logits(images, dataclasses.replace(largest(self.supernet.space), width=width))
+            loss = self._compute_loss(logits, labels, None)
             loss.backward()
             teachers[width] = logits.detach().softmax(dim=1)
             total = total + loss.detach()
@@ -209,7 +201,7 @@ class ElasticTrainer:
     def _train_subnet(
         self, images: Tensor, labels: Tensor, architecture: Architecture, teachers: dict[float, Tensor]
     ) -> Tensor:
-        loss = self._loss(self._logits(images, architecture), labels, teachers.get(architecture.width))
+        loss = self._compute_loss(self._compute_logits(images, architecture), labels, teachers.get(architecture.width))
         loss.backward()
         return loss.detach()
 
@@ -220,15 +212,15 @@ class ElasticTrainer:
         else:
             self._average = [weight.clone() for weight in weights]
 
-    def _loss(self, logits: Tensor, labels: Tensor, teacher: Tensor | None) -> Tensor:
-        beside = 1.0 if teacher is None else self.recipe.hard_label_weight
+    def _compute_loss(self, logits: Tensor, labels: Tensor, teacher: Tensor | None) -> Tensor:
+        weight = 1.0 if teacher is None else self.recipe.hard_label_weight
         loss = logits.new_zeros(()) if teacher is None else nnf.cross_entropy(logits, teacher)
-        if beside:
-            loss = loss + beside * nnf.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        if weight:
+            loss = loss + weight * nnf.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         return loss
 
-    def _logits(self, images: Tensor, architecture: Architecture) -> Tensor:
-        with precision(self._device):
+    def _compute_logits(self, images: Tensor, architecture: Architecture) -> Tensor:
+        with autocast(self._device):
             logits: Tensor = self.supernet(images, architecture)
         return logits.float()
 
@@ -240,11 +232,11 @@ class ElasticTrainer:
             drawn[0] = dataclasses.replace(smallest(space), width=drawn[0].width)
         return drawn
 
-    def _resolutions(self, population: Population | None) -> list[int]:
+    def _list_resolutions(self, population: Population | None) -> list[int]:
         resolutions = self.supernet.space.resolutions
         return list(resolutions) if population is None else [resolutions[index] for index in population[:, 0]]
 
-    def _set_rate(self, epochs: float) -> None:
+    def _set_lr(self, epochs: float) -> None:
         rising = self.recipe.lr_warmup_epochs
         if epochs < rising:
             share = _FIRST_RATE + (1 - _FIRST_RATE) * epochs / rising
@@ -255,7 +247,7 @@ class ElasticTrainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
 
-    def _parameter_groups(self) -> list[dict[str, object]]:
+    def _make_parameter_groups(self) -> list[dict[str, object]]:
         matrices = [parameter for parameter in self.supernet.parameters() if parameter.ndim > 1]
         vectors = [parameter for parameter in self.supernet.parameters() if parameter.ndim <= 1]
         return [

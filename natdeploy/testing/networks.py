@@ -10,7 +10,7 @@ from natdeploy.core.architecture import smallest
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.ports import Images
-from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import Network, build_network
 
 
@@ -18,7 +18,7 @@ def tiny_network(*, classes: int = 5, seed: int = 0) -> Network:
     """Return a network of one searchable block. It has every operator of the family except Mish."""
     starter = SPACES["starter"]
     space = dataclasses.replace(starter, name="tiny", resolutions=(32,), depths=(1,), stages=starter.stages[4:])
-    return random_weights(build_network(walk(space, smallest(space), classes)), seed)
+    return randomize_weights(build_network(walk(space, smallest(space), classes)), seed)
 
 
 def noise_images(network: Network, count: int, *, seed: int = 0) -> Images:

@@ -12,8 +12,8 @@ from natdeploy.core.genotype import from_encoding
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
-from natdeploy.supernet.checkpoints import released_names, write_state
-from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.checkpoints import list_released_names, write_state
+from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import Network, build_network
 from tests.support.netconfigs import net_config
 from tests.support.published import PUBLISHED, Published
@@ -24,7 +24,7 @@ MISH, PLAIN = PUBLISHED[2], PUBLISHED[6]
 
 def authors_name(name: str) -> str:
     """Return the name that a tensor has in the authors' files: blocks by their older path, each layer once."""
-    return released_names(name)[0] if name.startswith("classifier") else released_names(name)[-1]
+    return list_released_names(name)[0] if name.startswith("classifier") else list_released_names(name)[-1]
 
 
 def write_published(
@@ -41,7 +41,7 @@ def write_published(
     content = net_config(architecture, classes=published.classes, activation=activation, dropout=dropout)
     (folder / "net.config").write_text(json.dumps(content))
     layers = walk(SPACES["nat"], architecture, published.classes, activation=activation)
-    network = random_weights(build_network(layers, dropout=dropout), 5, size=64)
+    network = randomize_weights(build_network(layers, dropout=dropout), 5, size=64)
     if scrambled:
         scramble(network)
     state = {prefix + authors_name(name): tensor for name, tensor in network.state_dict().items()}

@@ -24,7 +24,7 @@ from natdeploy.export.parity import LIMITS, compare, compute_reference, find_lim
 from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.io.datasets import load_task
 from natdeploy.supernet.batchnorm import recalibrate
-from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import build_network
 from tests.support.netconfigs import net_config
 from tests.support.published import PUBLISHED
@@ -73,7 +73,7 @@ NETWORKS = [(space, which) for space in SPACES for which in CHOICES]
 def network_of(space, which):
     """Return a network of random weights."""
     layers = walk(SPACES[space], CHOICES[which](SPACES[space]), 10)
-    network = random_weights(build_network(layers), 0)
+    network = randomize_weights(build_network(layers), 0)
     recalibrate(network, [torch.from_numpy(images_of(network, 16, 2))])
     return network
 
@@ -122,10 +122,10 @@ def test_trained_subnet_keeps_its_answers_where_only_the_runtime_is(convert, dig
     """In each precision, a process without natdeploy and torch gets the answers of a trained subnet on real images."""
     subnet, network = api.load_subnet(digits_subnet)
     task = load_task("digits", subnet.architecture.resolution)
-    shown = task.validation.subset(np.arange(64)).pixels()
+    shown = task.validation.select(np.arange(64)).to_tensor()
     images = np.ascontiguousarray(task.prepare(shown, network.input_size).numpy())
     reference = compute_reference(network, images)
-    training = task.prepare(task.train.subset(np.arange(64)).pixels(), network.input_size)
+    training = task.prepare(task.train.select(np.arange(64)).to_tensor(), network.input_size)
     calibration = QuantizationCalibration(images=np.ascontiguousarray(training.numpy()), source="train images")
     for precision in PRECISIONS:
         path = tmp_path / f"{precision}{SUFFIXES[format_name]}"

@@ -16,7 +16,7 @@ from natdeploy.export import onnx as onnx_export
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.export.parity import check_parity
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
-from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import build_network
 from natdeploy.testing.exporters import ExporterContract
 from natdeploy.testing.networks import noise_images, tiny_network
@@ -57,7 +57,7 @@ def random_architecture(space, seed=0):
 def test_file_agrees_with_the_network(tmp_path, space, choose, classes, activation):
     """Small, large and random architectures of narrow and wide spaces, Mish included, give the network's logits."""
     layers = walk(SPACES[space], choose(SPACES[space]), classes, activation=activation)
-    network = random_weights(build_network(layers), 0)
+    network = randomize_weights(build_network(layers), 0)
     OnnxExporter().write(network, tmp_path / "network.onnx")
     session = OnnxRuntime().open(tmp_path / "network.onnx", threads=1)
     parity = check_parity(network, session, noise_images(network, 3))
@@ -70,7 +70,7 @@ def model(tmp_path_factory):
     space = SPACES["starter"]
     layers = walk(space, smallest(space), 10)
     path = tmp_path_factory.mktemp("model") / "network.onnx"
-    OnnxExporter().write(random_weights(build_network(layers), 0), path)
+    OnnxExporter().write(randomize_weights(build_network(layers), 0), path)
     return onnx.load(path), layers
 
 

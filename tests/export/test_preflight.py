@@ -23,7 +23,7 @@ from natdeploy.export.preflight import (
 )
 from natdeploy.export.tensorrt_operators import RELEASES
 from natdeploy.io.devices import find_device
-from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import build_network
 from natdeploy.testing.networks import tiny_network
 
@@ -32,7 +32,7 @@ NANO, XAVIER, ORIN = (find_device(f"jetson-{name}") for name in ("nano", "xavier
 
 def small_network(space):
     """Return the smallest network of a space, with random weights."""
-    return random_weights(build_network(walk(space, smallest(space), 10)), 0)
+    return randomize_weights(build_network(walk(space, smallest(space), 10)), 0)
 
 
 def graph(*nodes, opset=13, weights=()):

@@ -17,7 +17,7 @@ from natdeploy.export.tflite import TfliteExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
 from natdeploy.profilers.isolated import list_distinct_layers, make_isolated_models
 from natdeploy.runtimes.litert import LitertRuntime
-from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import build_network
 from natdeploy.testing.exporters import ExporterContract
 from natdeploy.testing.networks import noise_images, tiny_network
@@ -110,7 +110,9 @@ def test_the_files_of_random_architectures_are_the_converters(tmp_path, name, re
     """At odd and even sizes of maps, down to single pixels, with each activation, with and without biases."""
     space = SPACES[name].with_resolutions((resolution,))
     row = genotype.sample(space, 1, np.random.default_rng(seed))[0]
-    network = random_weights(build_network(walk(space, genotype.decode(space, row), 10, activation=activation)), seed)
+    network = randomize_weights(
+        build_network(walk(space, genotype.decode(space, row), 10, activation=activation)), seed
+    )
     direct, converted = both(with_biases(network) if seed else network, tmp_path)
     assert operators(direct) == operators(converted)
     images = noise_images(network, 1)
@@ -132,7 +134,7 @@ def test_single_layers_compute_what_their_modules_compute(tmp_path, resolution, 
     space = SPACES["starter"]
     layers = list_distinct_layers(space, 0.5, resolution)
     for model in dict.fromkeys(make_isolated_models([*layers[:-8:step], *layers[-8:]])):
-        network = random_weights(build_network(model), 0)
+        network = randomize_weights(build_network(model), 0)
         described = TfliteDirectExporter().write(network, tmp_path / "layer.tflite")
         images = noise_images(network, 1)
         with torch.no_grad():
@@ -153,7 +155,7 @@ def test_chains_of_blocks_can_be_written(tmp_path):
     layers = walk(space, smallest(space), 10)
     chain = (Layer(op=STEM, in_size=16, in_channels=3, out_channels=layers[2].in_channels), *layers[2:5])
     for model in (chain, chain[:1]):
-        network = random_weights(build_network(model), 0)
+        network = randomize_weights(build_network(model), 0)
         TfliteDirectExporter().write(network, tmp_path / "chain.tflite")
         assert logits(tmp_path / "chain.tflite", noise_images(network, 1)).size == np.prod(
             (model[-1].out_size, model[-1].out_size, model[-1].out_channels)
@@ -165,7 +167,7 @@ def test_versions_name_the_schemas_package(tmp_path):
     space = SPACES["starter"]
     for classes in CLASSIFIER_COUNTS:
         network = build_network(walk(space, smallest(space), classes))
-        described = TfliteDirectExporter().write(random_weights(network, 0), tmp_path / "network.tflite")
+        described = TfliteDirectExporter().write(randomize_weights(network, 0), tmp_path / "network.tflite")
         assert described["output"]["shape"] == [1, classes]
     assert described["versions"] == {"ai-edge-litert": importlib.metadata.version("ai-edge-litert")}
 

@@ -25,7 +25,7 @@ def test_name_means_train_images():
     from natdeploy.io.datasets import load_task
 
     read = load_calibration_images("digits", 32, count=20, rng=rng())
-    known = {image.numpy().tobytes() for image in load_task("digits", 32).train.pixels()}
+    known = {image.numpy().tobytes() for image in load_task("digits", 32).train.to_tensor()}
     assert read.pixels.shape == (20, 3, 8, 8)
     assert all(image.numpy().tobytes() in known for image in read.pixels)
     assert torch.equal(read.pixels, load_calibration_images("digits", 32, count=20, rng=rng()).pixels)

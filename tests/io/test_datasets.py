@@ -293,7 +293,7 @@ def test_images_that_do_not_fit_into_memory_stay_files(tmp_path):
         other = splits(unread)[name]
         assert isinstance(split.images, torch.Tensor)
         assert not isinstance(other.images, torch.Tensor)
-        assert torch.equal(split.images, other.pixels())
+        assert torch.equal(split.images, other.to_tensor())
         assert torch.equal(split.labels, other.labels)
 
 

@@ -20,7 +20,7 @@ def root(tmp_path, monkeypatch):
 
 def greys(split):
     """Return the grey of the middle of each image."""
-    pixels = split.pixels()
+    pixels = split.to_tensor()
     return pixels[:, 0, pixels.shape[2] // 2, pixels.shape[3] // 2].tolist()
 
 

@@ -17,7 +17,7 @@ from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.runtimes.onnx_profile import profile_model, read_profile
-from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import build_network
 
 SAMPLES = Path(os.environ.get("NATDEPLOY_SHARED_DATA", "../shared/data")) / "samples"
@@ -99,7 +99,7 @@ def test_every_operator_of_a_network_is_traced_to_its_layer(tmp_path):
     space = SPACES["starter"]
     layers = walk(space, uniform(space, resolution=32, width=0.5, depth=2, kernel=3, expand_ratio=3), 10)
     path = tmp_path / "network.onnx"
-    OnnxExporter().write(random_weights(build_network(layers), 0), path)
+    OnnxExporter().write(randomize_weights(build_network(layers), 0), path)
     image = np.zeros((1, 3, 32, 32), dtype=np.float32)
     profile = profile_model(path, image, threads=1, runs=3, warmup_runs=2, folder=tmp_path)
     known = set(layer_names(layers))

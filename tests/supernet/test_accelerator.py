@@ -12,9 +12,9 @@ from natdeploy.core.space import SPACES
 from natdeploy.io.runs import RunFolder
 from natdeploy.search.problem import SearchGoal
 from natdeploy.supernet import accelerator
-from natdeploy.supernet.accelerator import place_of, precision
+from natdeploy.supernet.accelerator import autocast, get_device
 from natdeploy.supernet.batchnorm import recalibrate
-from natdeploy.supernet.data import normalized
+from natdeploy.supernet.data import normalize_images
 from natdeploy.supernet.supernet import Supernet
 from tests.support.shared_training import made_task
 
@@ -22,8 +22,8 @@ from tests.support.shared_training import made_task
 def test_without_a_gpu_everything_is_computed_in_float32(monkeypatch):
     """Where torch finds no GPU, the device is the CPU, and nothing is narrowed."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert accelerator.accelerator() == torch.device("cpu")
-    with precision(torch.device("cpu")):
+    assert accelerator.choose_device() == torch.device("cpu")
+    with autocast(torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
@@ -32,8 +32,8 @@ def test_images_go_to_the_gpu_that_the_weights_are_on():
     """Images are prepared where they are, and recalibration brings them to the weights, which torch would refuse."""
     with FakeTensorMode(), torch.device("cuda"):
         network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 3))
-        assert place_of(network).type == "cuda"
-        prepared = normalized(torch.zeros(4, 3, 40, 40, dtype=torch.uint8), 32, (0.5,) * 3, (0.3,) * 3, "bicubic")
+        assert get_device(network).type == "cuda"
+        prepared = normalize_images(torch.zeros(4, 3, 40, 40, dtype=torch.uint8), 32, (0.5,) * 3, (0.3,) * 3, "bicubic")
         assert prepared.device.type == "cuda"
         images = torch.zeros(4, 3, 32, 32, device="cpu")
         with pytest.raises(RuntimeError, match="device"):
@@ -51,7 +51,7 @@ def test_a_search_builds_its_supernet_on_the_accelerator(monkeypatch, tmp_path):
 
     moved = []
     to = Supernet.to
-    monkeypatch.setattr(trainer, "accelerator", stand_in)
+    monkeypatch.setattr(trainer, "choose_device", stand_in)
     monkeypatch.setattr(Supernet, "to", lambda self, *given, **named: moved.append(given) or to(self, *given, **named))
     plan = SearchPlan(
         supernet="starter",

@@ -14,10 +14,10 @@ from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, OutputError
 from natdeploy.supernet.checkpoints import (
-    classifier_outputs,
+    count_classes,
+    list_released_names,
     load_network_weights,
     read_state,
-    released_names,
     to_own_names,
     write_state,
 )
@@ -157,7 +157,7 @@ def test_a_subnet_by_the_released_names_gives_the_logits_of_the_reference(refere
     case = reference[width]["cases"][4]
     architecture = to_architecture(case["architecture"])
     state = supernets[width].extract(architecture).state_dict()
-    torch.save({"state_dict": {released_names(name)[-1]: state[name] for name in state}}, tmp_path / "net.weights")
+    torch.save({"state_dict": {list_released_names(name)[-1]: state[name] for name in state}}, tmp_path / "net.weights")
     network = build_network(walk(SPACES["nat"], architecture, 1000))
     load_network_weights(network, tmp_path / "net.weights")
     rng = np.random.default_rng(architecture.resolution)
@@ -183,7 +183,7 @@ def engine_state(space=STARTER, classes=10):
 def test_each_released_name_leads_back(alias):
     """A state renamed to any of the released layouts comes back unchanged."""
     own = engine_state()
-    renamed = {released_names(name)[min(alias, len(released_names(name)) - 1)]: own[name] for name in own}
+    renamed = {list_released_names(name)[min(alias, len(list_released_names(name)) - 1)]: own[name] for name in own}
     assert not set(renamed) & {name for name in own if not name.startswith("classifier")}
     back = to_own_names(renamed, own, "file")
     assert all(back[name] is own[name] for name in own)
@@ -191,16 +191,16 @@ def test_each_released_name_leads_back(alias):
 
 def test_names_of_the_two_layouts():
     """The names are those of the released files, newest first."""
-    assert released_names("blocks.3.depthwise.conv.weight") == [
+    assert list_released_names("blocks.3.depthwise.conv.weight") == [
         "blocks.3.conv.depth_conv.conv.conv.weight",
         "blocks.3.conv.depth_conv.conv.weight",
         "blocks.3.mobile_inverted_conv.depth_conv.conv.conv.weight",
         "blocks.3.mobile_inverted_conv.depth_conv.conv.weight",
     ]
-    assert released_names("blocks.9.se.reduce.bias")[0] == "blocks.9.conv.depth_conv.se.fc.reduce.bias"
-    assert released_names("blocks.1.transform_7to5")[0] == "blocks.1.conv.depth_conv.conv.7to5_matrix"
-    assert released_names("stem.bn.running_var") == ["first_conv.bn.running_var"]
-    assert released_names("classifier.bias") == ["classifier.linear.bias", "classifier.bias"]
+    assert list_released_names("blocks.9.se.reduce.bias")[0] == "blocks.9.conv.depth_conv.se.fc.reduce.bias"
+    assert list_released_names("blocks.1.transform_7to5")[0] == "blocks.1.conv.depth_conv.conv.7to5_matrix"
+    assert list_released_names("stem.bn.running_var") == ["first_conv.bn.running_var"]
+    assert list_released_names("classifier.bias") == ["classifier.linear.bias", "classifier.bias"]
 
 
 def test_left_over_and_missing_names_are_listed(tmp_path):
@@ -261,7 +261,7 @@ def test_another_count_of_classes_leaves_the_classifier(tmp_path):
     assert supernet.load_weights(tmp_path / "w.safetensors") is False
     assert torch.equal(supernet.engine(0.5).classifier.weight, before)
     assert torch.equal(supernet.engine(0.5).stem.bn.weight, engine_state(classes=12)["stem.bn.weight"])
-    assert classifier_outputs(tmp_path / "w.safetensors") == 12
+    assert count_classes(tmp_path / "w.safetensors") == 12
 
 
 def test_a_supernet_of_several_widths(tmp_path):
@@ -305,7 +305,7 @@ def test_a_file_without_a_classifier_has_no_classes(tmp_path):
     """The count of classes of something that is no supernet is refused."""
     save_file({"a": torch.zeros(2)}, tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="no classifier"):
-        classifier_outputs(tmp_path / "w.safetensors")
+        count_classes(tmp_path / "w.safetensors")
 
 
 class Harmful:

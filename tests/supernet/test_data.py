@@ -9,8 +9,17 @@ import torch
 from PIL import Image
 
 from natdeploy.errors import InputError
-from natdeploy.supernet.data import ImageSet, Task, channel_statistics, cut_mixed, epoch_steps, joined, train_batches
+from natdeploy.supernet.data import (
+    ImageSet,
+    Task,
+    apply_cutmix,
+    compute_channel_statistics,
+    concatenate,
+    count_steps,
+    iterate_train_batches,
+)
 from natdeploy.supernet.images import ImageFiles
+from natdeploy.supernet.recipe import Recipe
 
 
 def image_set(count, *, size=8, seed=0):
@@ -38,7 +47,8 @@ def task():
 
 def batches(task, *, batch=10, resolutions=(8,), seed=0):
     """Return the batches of one epoch."""
-    return list(train_batches(task, batch, list(resolutions), torch.Generator().manual_seed(seed)))
+    recipe = Recipe(batch_size=batch)
+    return list(iterate_train_batches(task, recipe, list(resolutions), torch.Generator().manual_seed(seed)))
 
 
 def test_an_epoch_shows_each_image_once_and_drops_the_rest(task):
@@ -58,8 +68,9 @@ def test_a_single_small_batch_is_kept(task):
 def test_few_images_come_several_times(task, batch, least):
     """An epoch of at least so many steps has full batches, in which all images come about equally often."""
     numbered = dataclasses.replace(task, train=ImageSet(images=task.train.images, labels=torch.arange(53)))
-    found = list(train_batches(numbered, batch, [8], torch.Generator().manual_seed(0), least=least))
-    assert [len(labels) for _, labels in found] == [batch] * epoch_steps(53, batch, least)
+    recipe = Recipe(batch_size=batch, min_steps_per_epoch=least)
+    found = list(iterate_train_batches(numbered, recipe, [8], torch.Generator().manual_seed(0)))
+    assert [len(labels) for _, labels in found] == [batch] * count_steps(53, recipe)
     assert len(found) >= least
     times = torch.bincount(torch.cat([labels for _, labels in found]), minlength=53)
     assert int(times.max() - times.min()) <= 1
@@ -83,7 +94,7 @@ def test_resolutions_are_drawn_from_the_list(task):
     """Each batch has one resolution of the list, and in time each of them comes up."""
     sizes = [images.shape[-1] for images, _ in batches(task, batch=2, resolutions=(8, 12, 16))]
     assert set(sizes) == {8, 12, 16}
-    weighted = [images.shape[-1] for images, _ in batches(task, batch=1, resolutions=[8] * 9 + [16])]
+    weighted = [images.shape[-1] for images, _ in batches(task, batch=2, resolutions=[8] * 9 + [16])]
     assert weighted.count(8) > weighted.count(16)
 
 
@@ -140,14 +151,14 @@ def test_statistics_are_those_of_the_pixels():
     images = torch.zeros(4, 3, 6, 6, dtype=torch.uint8)
     images[:2, 0] = 255
     images[:, 1] = 51
-    mean, std = channel_statistics(images)
+    mean, std = compute_channel_statistics(images)
     assert mean == pytest.approx((0.5, 0.2, 0.0))
     assert std == pytest.approx((images[:, 0].double().div(255).std().item(), 1 / 255, 1 / 255))
 
 
 def test_the_description_is_what_an_app_needs(task):
     """A subnet file tells data set, classes, mean and deviation."""
-    assert task.description() == {
+    assert task.describe() == {
         "dataset": "brightness",
         "classes": list("abcde"),
         "mean": [0.4, 0.5, 0.6],
@@ -158,7 +169,7 @@ def test_the_description_is_what_an_app_needs(task):
 def test_a_subset_takes_images_and_labels_together():
     """A subset holds the images at the indices, in their order."""
     whole = image_set(10)
-    part = whole.subset(np.array([7, 2]))
+    part = whole.select(np.array([7, 2]))
     assert part.labels.tolist() == [2, 2]
     assert torch.equal(part.images, whole.images[[7, 2]])
 
@@ -181,19 +192,19 @@ def test_files_give_the_batches_that_memory_gives(task):
             assert torch.equal(labels, read_labels)
 
 
-def test_splits_of_either_storage_are_subset_loaded_and_joined(task):
-    """Subset, loaded and joined splits hold the same images and labels in files as in memory."""
+def test_splits_of_either_storage_are_selected_loaded_and_concatenated(task):
+    """Selected, loaded and concatenated splits hold the same images and labels in files as in memory."""
     with ThreadPoolExecutor(2) as pool:
         unread = as_files(task.train, pool=pool)
         some, more = np.array([9, 4, 30]), torch.tensor([1, 2])
         for kept, read in (
-            (task.train.subset(some), unread.subset(some).loaded()),
+            (task.train.select(some), unread.select(some).load()),
             (
-                joined(task.train.subset(some), task.train.subset(more)),
-                joined(unread.subset(some), unread.subset(more)),
+                concatenate(task.train.select(some), task.train.select(more)),
+                concatenate(unread.select(some), unread.select(more)),
             ),
         ):
-            assert torch.equal(kept.images, read.pixels())
+            assert torch.equal(kept.images, read.to_tensor())
             assert torch.equal(kept.labels, read.labels)
 
 
@@ -202,8 +213,8 @@ def test_statistics_of_many_images_are_those_of_a_fixed_choice():
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (5000, 3, 2, 2)).astype(np.uint8))
     with ThreadPoolExecutor(2) as pool:
         files = as_files(ImageSet(images=images, labels=torch.zeros(5000)), pool=pool).images
-        found = channel_statistics(images)
-        assert found == channel_statistics(files)
+        found = compute_channel_statistics(images)
+        assert found == compute_channel_statistics(files)
     exact = images.double().div(255).mean(dim=(0, 2, 3)).tolist()
     assert found[0] == pytest.approx(exact, abs=0.02)
     assert found[0] != pytest.approx(exact, abs=1e-9)
@@ -229,7 +240,7 @@ def test_mixed_labels_are_the_shares_of_the_area():
     state = torch.random.get_rng_state()
     inside = 0
     for seed in range(10):
-        mixed, shares = cut_mixed(plain, torch.tensor([0, 1, 2, 3]), 5, seed)
+        mixed, shares = apply_cutmix(plain, torch.tensor([0, 1, 2, 3]), 5, seed)
         for image, share in zip(mixed, shares, strict=True):
             areas = torch.stack([(image[0] == label).float().mean() for label in range(5)])
             assert torch.allclose(share, areas, atol=1e-6)
@@ -242,7 +253,8 @@ def test_batches_are_mixed_as_often_as_asked_for(task):
     """Mixed batches have shares for labels and come with the probability given; the same seed gives the same ones."""
 
     def drawn(share):
-        return list(train_batches(task, 2, [8], torch.Generator().manual_seed(1), cutmix=share))
+        recipe = Recipe(batch_size=2, cutmix=share)
+        return list(iterate_train_batches(task, recipe, [8], torch.Generator().manual_seed(1)))
 
     assert all(labels.ndim == 1 for _, labels in drawn(0.0))
     assert all(labels.shape == (2, 5) for _, labels in drawn(1.0))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from natdeploy.errors import InputError
-from natdeploy.supernet.data import train_batches
+from natdeploy.supernet.data import iterate_train_batches
 from natdeploy.supernet.distributed import ProcessGroup, join_process_group
 from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
@@ -20,8 +20,8 @@ def test_shares_of_a_batch_are_the_batch() -> None:
     """What three processes draw from equal generators is, put together, what one draws alone: images and labels."""
 
     def drawn(rank: int, count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        generator = torch.Generator().manual_seed(3)
-        return list(train_batches(made_task(), 12, [32, 40], generator, rank=rank, world_size=count))
+        group, generator = ProcessGroup(rank=rank, world_size=count), torch.Generator().manual_seed(3)
+        return list(iterate_train_batches(made_task(), Recipe(batch_size=12), [32, 40], generator, group=group))
 
     shares = [drawn(rank, 3) for rank in range(3)]
     for number, (images, labels) in enumerate(drawn(0, 1)):
@@ -50,7 +50,7 @@ def test_one_process_is_a_group_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("WORLD_SIZE", "2")
     with join_process_group() as group:
         assert (group.rank, group.world_size, group.is_main) == (0, 1, True)
-        assert group.mean(2.0) == 2.0
+        assert group.average(2.0) == 2.0
         assert group.gather_interleaved([1.0, 2.0], 2) == [1.0, 2.0]
     monkeypatch.setenv("WORLD_SIZE", "1")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")

@@ -43,7 +43,7 @@ def _task(whole):
         mean=(0.5,) * 3,
         std=(0.3,) * 3,
         flip=False,
-        **{name: whole.subset(np.arange(len(whole))[where]) for name, where in splits.items()},
+        **{name: whole.select(np.arange(len(whole))[where]) for name, where in splits.items()},
     )
 
 
@@ -51,7 +51,7 @@ def figures(task, **options):
     """Return what an evaluator says of two subnets, on validation and on test images."""
     evaluator = SubnetEvaluator(Supernet(SPACE, 3, seed=1), task, recalibration_images=140, **options)
     found = [evaluator.top1(largest(SPACE)), evaluator.top1(smallest(SPACE)), evaluator.top1(largest(SPACE))]
-    return [*found, evaluator.test_top1(evaluator.subnet(smallest(SPACE)))], evaluator
+    return [*found, evaluator.test_top1(evaluator.extract(smallest(SPACE)))], evaluator
 
 
 def test_memory_changes_nothing_but_speed(tasks):
@@ -91,5 +91,5 @@ def test_recalibration_takes_batches_of_about_one_size(tasks, monkeypatch):
         memory, train=ImageSet(images=memory.train.images[:1].repeat(200, 1, 1, 1), labels=torch.zeros(200))
     )
     evaluator = SubnetEvaluator(Supernet(SPACE, 3, seed=1), whole)
-    evaluator.subnet(smallest(SPACE))
+    evaluator.extract(smallest(SPACE))
     assert [len(images) for batches in evaluator._ready.values() for images, _ in batches] == [100, 100]

@@ -89,7 +89,7 @@ def trained(recipe, *, graphs):
         Supernet(SPACE, 3, seed=1), made_task(), recipe, total_epochs=2, largest_only_epochs=1, seed=2
     )
     trainer._graphs = GraphedWork(trainer.supernet) if graphs else None
-    return trainer, [trainer.epoch(number, None) for number in range(2)]
+    return trainer, [trainer.train_epoch(number, None) for number in range(2)]
 
 
 @pytest.mark.usefixtures("_graphs")

@@ -8,7 +8,7 @@ from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
-from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import SqueezeExcite, build_network, make_activation
 from natdeploy.testing.networks import tiny_network
 
@@ -17,7 +17,7 @@ STARTER = SPACES["starter"]
 
 def build(classes=10, **arguments):
     """Return the network of the smallest starter architecture, with random weights."""
-    return random_weights(build_network(walk(STARTER, smallest(STARTER), classes), **arguments), 0)
+    return randomize_weights(build_network(walk(STARTER, smallest(STARTER), classes), **arguments), 0)
 
 
 def noise(count=4, size=32):
@@ -36,7 +36,7 @@ def test_a_network_knows_its_input_and_its_classes():
 def test_random_weights_give_logits_that_depend_on_the_image():
     """Random weights neither vanish nor explode nor ignore the input, for smallest and largest architecture alike."""
     for architecture in (smallest(STARTER), largest(STARTER)):
-        network = random_weights(build_network(walk(STARTER, architecture, 10)), 0)
+        network = randomize_weights(build_network(walk(STARTER, architecture, 10)), 0)
         with torch.inference_mode():
             logits = network(noise(6, architecture.resolution))
         assert torch.isfinite(logits).all()

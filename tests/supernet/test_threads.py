@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from natdeploy import api
-from natdeploy.supernet.threads import default_threads, torch_threads
+from natdeploy.supernet.threads import choose_threads, use_threads
 
 
 def test_the_number_of_threads_is_restored() -> None:
@@ -13,15 +13,15 @@ def test_the_number_of_threads_is_restored() -> None:
     used: list[int] = []
 
     def fail() -> None:
-        with torch_threads(before + 1):
+        with use_threads(before + 1):
             used.append(torch.get_num_threads())
             raise KeyError
 
     with pytest.raises(KeyError):
         fail()
     assert (used, torch.get_num_threads()) == ([before + 1], before)
-    with torch_threads():
-        assert torch.get_num_threads() == default_threads()
+    with use_threads():
+        assert torch.get_num_threads() == choose_threads()
 
 
 def test_loading_a_subnet_leaves_the_callers_threads_alone(

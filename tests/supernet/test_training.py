@@ -31,8 +31,8 @@ def task() -> Task:
         mean=whole.mean,
         std=whole.std,
         flip=False,
-        train=whole.train.subset(np.arange(0, len(whole.train), 4)),
-        validation=whole.validation.subset(np.arange(128)),
+        train=whole.train.select(np.arange(0, len(whole.train), 4)),
+        validation=whole.validation.select(np.arange(128)),
         test=whole.test,
     )
 
@@ -48,7 +48,7 @@ def test_training_lowers_the_loss_and_finds_classes(task: Task) -> None:
     """Some epochs on real images lower the loss, and the largest subnet is then far better than chance."""
     trainer = make_trainer(task, epochs=8)
     trainer.largest_only_epochs = 8
-    losses = [trainer.epoch(number, None) for number in range(8)]
+    losses = [trainer.train_epoch(number, None) for number in range(8)]
     assert losses[-1] < 0.8 * losses[0]
     assert SubnetEvaluator(trainer.supernet, task).top1(largest(SPACE)) > 0.3
 
@@ -58,12 +58,12 @@ def test_training_resumed_from_a_checkpoint_ends_in_the_same_weights(task: Task,
     population = sample(SPACE, 5, np.random.default_rng(0))
     whole, first, second = make_trainer(task), make_trainer(task), make_trainer(task)
     for number in range(3):
-        whole.epoch(number, population)
-    first.epoch(0, population)
+        whole.train_epoch(number, population)
+    first.train_epoch(0, population)
     first.save(tmp_path / "supernet.pt")
     second.restore(tmp_path / "supernet.pt")
     for number in range(1, 3):
-        second.epoch(number, population)
+        second.train_epoch(number, population)
     for name, tensor in whole.supernet.state_dict().items():
         assert torch.equal(tensor, second.supernet.state_dict()[name]), name
 
@@ -71,7 +71,7 @@ def test_training_resumed_from_a_checkpoint_ends_in_the_same_weights(task: Task,
 def test_epochs_must_follow_one_another(task: Task) -> None:
     """An epoch that is not the next one is refused."""
     with pytest.raises(InputError, match="epoch 2 cannot follow 0"):
-        make_trainer(task).epoch(2, None)
+        make_trainer(task).train_epoch(2, None)
 
 
 def test_damaged_checkpoint_is_refused(task: Task, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_adaptation_trains_only_what_the_population_uses(task: Task) -> None:
 def test_recalibration_takes_the_statistics_of_the_given_images(task: Task) -> None:
     """After recalibration BatchNorm normalizes the recalibration images themselves, and weights are untouched."""
     evaluator = SubnetEvaluator(Supernet(SPACE, 10, seed=1), task)
-    network = evaluator.subnet(smallest(SPACE))
+    network = evaluator.extract(smallest(SPACE))
     images = task.prepare(task.train.images, 32)
     weights = {name: tensor.clone() for name, tensor in network.named_parameters()}
     recalibrate(network, [images])
@@ -142,7 +142,7 @@ def test_evaluation_leaves_the_supernet_alone_and_repeats(task: Task) -> None:
 
 def test_top1_counts_correct_answers(task: Task) -> None:
     """Top-1 is the share of images whose largest logit is at their label."""
-    network = SubnetEvaluator(Supernet(SPACE, 10, seed=1), task).subnet(smallest(SPACE))
+    network = SubnetEvaluator(Supernet(SPACE, 10, seed=1), task).extract(smallest(SPACE))
     images = task.prepare(task.validation.images, 32)
     with torch.inference_mode():
         answers = network(images).argmax(dim=1)
@@ -157,7 +157,7 @@ def moved(task: Task, recipe: Recipe) -> set[str]:
     supernet = Supernet(SPACE, len(task.classes), seed=3)
     before = {name: tensor.clone() for name, tensor in supernet.named_parameters()}
     trainer = ElasticTrainer(supernet, task, recipe, total_epochs=3, largest_only_epochs=0, seed=7)
-    trainer.epoch(0, np.array([[0, 0, *([1, 1, 0, 0] * 5)]]))
+    trainer.train_epoch(0, np.array([[0, 0, *([1, 1, 0, 0] * 5)]]))
     return {name for name, tensor in supernet.named_parameters() if not torch.equal(tensor, before[name])}
 
 
@@ -206,10 +206,10 @@ def test_training_on_mixed_images_resumes_to_the_same_weights(task: Task, tmp_pa
         trainers.append(ElasticTrainer(supernet, task, recipe, total_epochs=2, largest_only_epochs=0, seed=7))
     whole, first, second = trainers
     for number in range(2):
-        whole.epoch(number, None)
-    first.epoch(0, None)
+        whole.train_epoch(number, None)
+    first.train_epoch(0, None)
     first.save(tmp_path / "supernet.pt")
     second.restore(tmp_path / "supernet.pt")
-    second.epoch(1, None)
+    second.train_epoch(1, None)
     for name, tensor in whole.supernet.state_dict().items():
         assert torch.equal(tensor, second.supernet.state_dict()[name]), name

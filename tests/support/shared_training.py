@@ -49,7 +49,7 @@ def train(output: Path, *, batch_size: int = 8) -> list[float]:
         trainer = ElasticTrainer(
             supernet, made_task(), recipe, total_epochs=EPOCHS, largest_only_epochs=1, seed=2, group=group
         )
-        losses = [trainer.epoch(number, None) for number in range(EPOCHS)]
+        losses = [trainer.train_epoch(number, None) for number in range(EPOCHS)]
         trainer.use_average()
         torch.save({"losses": losses, "rank": group.rank, **supernet.state_dict()}, output / f"{group.rank}.pt")
     return losses

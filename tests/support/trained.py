@@ -11,7 +11,7 @@ from natdeploy.core.space import SPACES
 from natdeploy.io.datasets import load_task
 from natdeploy.io.subnet_weights import write_network
 from natdeploy.io.subnets import Subnet
-from natdeploy.supernet.initialize import random_weights
+from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import Network, build_network
 
 _EPOCHS, _BATCH, _RATE = 5, 64, 8e-3
@@ -22,10 +22,10 @@ def write_digits_subnet(target: Path) -> Network:
     space = SPACES["starter"]
     architecture = smallest(space)
     task = load_task("digits", architecture.resolution)
-    network = random_weights(build_network(walk(space, architecture, len(task.classes))), 0)
+    network = randomize_weights(build_network(walk(space, architecture, len(task.classes))), 0)
     _train(network, task.prepare(task.train.pixels(), architecture.resolution), task.train.labels)
     classes = len(task.classes)
-    subnet = Subnet(space=space, architecture=architecture, classes=classes, task=task.description())
+    subnet = Subnet(space=space, architecture=architecture, classes=classes, task=task.describe())
     write_network(network, subnet, target)
     return network
 

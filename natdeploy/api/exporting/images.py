@@ -20,7 +20,7 @@ from natdeploy.io.calibration_images import load_calibration_images
 from natdeploy.io.datasets import load_task
 from natdeploy.io.subnets import Subnet
 from natdeploy.ports import Images, Reporter
-from natdeploy.supernet.data import Task, channel_statistics, normalized
+from natdeploy.supernet.data import Task, compute_channel_statistics, normalize_images
 
 CHECK_IMAGES, CALIBRATION_IMAGES, VALIDATION_IMAGES = 32, 128, 1000
 _LEAST_CHECKED = 2
@@ -75,7 +75,7 @@ class ExportImages:
             return self._make_noise(CHECK_IMAGES, _CHECK)
         split = self._task.validation
         chosen = self._rng(_CHECK).permutation(len(split))[:CHECK_IMAGES]
-        return self._to_model_input(self._task.prepare(split.subset(chosen).pixels(), self._size))
+        return self._to_model_input(self._task.prepare(split.select(chosen).to_tensor(), self._size))
 
     def calibration(self) -> QuantizationCalibration:
         """Return the images from which int8 ranges are computed.
@@ -95,7 +95,7 @@ class ExportImages:
             return QuantizationCalibration(images=self._make_noise(CALIBRATION_IMAGES, _CALIBRATION), source="noise")
         split = self._task.train
         chosen = self._rng(_CALIBRATION).permutation(len(split))[:CALIBRATION_IMAGES]
-        images = self._task.prepare(split.subset(chosen).pixels(), self._size)
+        images = self._task.prepare(split.select(chosen).to_tensor(), self._size)
         return QuantizationCalibration(images=self._to_model_input(images), source=f"train images of {self._task.name}")
 
     def validation(self) -> Iterator[Labelled] | None:
@@ -108,9 +108,9 @@ class ExportImages:
         split = task.validation
         chosen = self._rng(_VALIDATION).permutation(len(split))[:VALIDATION_IMAGES]
         for start in range(0, len(chosen), _CHUNK):
-            part = split.subset(chosen[start : start + _CHUNK])
+            part = split.select(chosen[start : start + _CHUNK])
             labels: NDArray[np.int64] = part.labels.numpy()
-            yield self._to_model_input(task.prepare(part.pixels(), self._size)), labels
+            yield self._to_model_input(task.prepare(part.to_tensor(), self._size)), labels
 
     def _readable_task(self) -> Task | None:
         described = self._subnet.task
@@ -143,8 +143,8 @@ class ExportImages:
                 f"--calibration {data}: holds one image, but the file is also checked on these images, which takes two"
             )
             raise InputError(msg)
-        mean, std = self.mean_std or channel_statistics(read.pixels)
-        return self._to_model_input(normalized(read.pixels, self._size, mean, std, read.interpolation))
+        mean, std = self.mean_std or compute_channel_statistics(read.pixels)
+        return self._to_model_input(normalize_images(read.pixels, self._size, mean, std, read.interpolation))
 
     def _rng(self, purpose: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, purpose])

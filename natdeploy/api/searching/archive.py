@@ -55,7 +55,7 @@ class TrainedSubnets:
             space=find_space(space.name),
             architecture=decode(space, selector.archive.genotypes[place]),
             classes=selector.problem.classes,
-            task=self.evaluator.task.description(),
+            task=self.evaluator.task.describe(),
             metrics=metrics,
             provenance={"run": selector.run.path.name, "seed": selector.seed, "natdeploy": __version__},
         )
@@ -63,7 +63,7 @@ class TrainedSubnets:
 
     def _network(self, place: int) -> Network:
         genotype = self.selector.archive.genotypes[place]
-        return self.evaluator.subnet(decode(self.selector.problem.space, genotype))
+        return self.evaluator.extract(decode(self.selector.problem.space, genotype))
 
 
 def read_archive(run: RunFolder, plan: SearchPlan) -> Archive:

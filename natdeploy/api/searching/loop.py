@@ -97,7 +97,7 @@ class SearchLoop:
     def _train(self, until: int, stage: str, population: Population | None) -> None:
         start = self.trainer.done
         for number in range(start, until):
-            loss = self.trainer.epoch(number, population)
+            loss = self.trainer.train_epoch(number, population)
             self.trainer.save(self.run_folder.checkpoint)
             self.context.reporter.progress(stage, number - start + 1, until - start, f"loss {loss:.3f}")
 

@@ -23,7 +23,7 @@ from natdeploy.io.runs import RunFolder, default_run_path
 from natdeploy.search.decision import rank_feasible
 from natdeploy.search.objectives import ACCURACY
 from natdeploy.search.problem import SearchGoal, SearchProblem
-from natdeploy.supernet.threads import torch_threads
+from natdeploy.supernet.threads import use_threads
 
 
 def search_from(
@@ -103,7 +103,7 @@ def search_from(
     write_tables(selector.run, problem)
     writer = TrainedSubnets(selector=selector, evaluator=evaluator)
     alias = None if output else Path("subnet.json")
-    with torch_threads(plan.threads):
+    with use_threads(plan.threads):
         result = finish(selector, writer, write_archive(selector), summary, alias)
     # The folder becomes a run only here: a selection that was interrupted is simply made again.
     selector.run.start()

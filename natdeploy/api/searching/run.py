@@ -21,7 +21,7 @@ from natdeploy.io.runs import RunFolder, default_run_path, require_checkpoint
 from natdeploy.io.spaces import resolve_space
 from natdeploy.search.objectives import ACCURACY
 from natdeploy.search.problem import SearchGoal, SearchProblem
-from natdeploy.supernet.threads import default_threads, torch_threads
+from natdeploy.supernet.threads import choose_threads, use_threads
 
 if TYPE_CHECKING:
     from natdeploy.supernet.data import Task
@@ -111,7 +111,7 @@ def search(
         preset=preset,
         effort=chosen_effort,
         seed=seed,
-        threads=threads or default_threads(),
+        threads=threads or choose_threads(),
         alias=str(Path("subnet.json").resolve()) if output is None else "",
     )
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
@@ -163,7 +163,7 @@ def _run(run: RunFolder, plan: SearchPlan, problem: SearchProblem, task: Task, c
 
     context.reporter.info(f"run folder: {run.path}")
     try:
-        with torch_threads(plan.threads):
+        with use_threads(plan.threads):
             loop = SearchLoop(run, plan, problem, task, context)
             loop.run()
             return loop.finish(alias)

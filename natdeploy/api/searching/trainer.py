@@ -5,7 +5,7 @@ from __future__ import annotations
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.training.initial_weights import load_initial_weights
 from natdeploy.io.runs import RunFolder
-from natdeploy.supernet.accelerator import accelerator
+from natdeploy.supernet.accelerator import choose_device
 from natdeploy.supernet.data import Task
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.supernet import Supernet
@@ -15,7 +15,7 @@ from natdeploy.supernet.training import ElasticTrainer
 def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[SubnetEvaluator, ElasticTrainer]:
     """Build supernet, evaluator and trainer of a run, as far trained as its checkpoint says, on a GPU if possible."""
     effort = plan.effort
-    supernet = Supernet(plan.space, len(task.classes), seed=plan.seed).to(accelerator())
+    supernet = Supernet(plan.space, len(task.classes), seed=plan.seed).to(choose_device())
     # The checkpoint holds all weights: those of the beginning may be gone by then.
     if not run.checkpoint.exists():
         load_initial_weights(supernet, plan.weights, plan.weights_sha256, str(run.path / "run.toml"))

@@ -13,7 +13,7 @@ from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.populations import read_population
 from natdeploy.io.runs import RunFolder
 from natdeploy.io.spaces import resolve_space
-from natdeploy.supernet.threads import default_threads
+from natdeploy.supernet.threads import choose_threads
 
 _MODE = TrainingMode(command="adapt", stage="adaptation", holds_out_validation=True)
 
@@ -66,11 +66,11 @@ def adapt(
     dataset = resolve_dataset(data)
     rows = [] if population is None else read_population(population, space).tolist()
     # Bad names are refused before this is imported, since torch takes seconds.
-    from natdeploy.api.training.run import context_of, start
+    from natdeploy.api.training.run import silence_unless_main, start
     from natdeploy.supernet.distributed import join_process_group
 
     with join_process_group() as group:
-        reporter = context_of(group, context).reporter
+        reporter = silence_unless_main(group, context).reporter
         initial_weights = group.main_process_first(lambda: require_weights(space, weights, reporter=reporter))
         plan = TrainingPlan(
             supernet=supernet,
@@ -81,7 +81,7 @@ def adapt(
             largest_only_epochs=0,
             samples=samples,
             seed=seed,
-            threads=threads or default_threads(),
+            threads=threads or choose_threads(),
             recipe=recipe,
             weights=initial_weights.name,
             weights_sha256=initial_weights.sha256,

@@ -12,7 +12,7 @@ from natdeploy.api.training.results import TrainingResult
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.runs import RunFolder
 from natdeploy.io.spaces import resolve_space
-from natdeploy.supernet.threads import default_threads
+from natdeploy.supernet.threads import choose_threads
 
 _MODE = TrainingMode(command="pretrain", stage="pretraining", holds_out_validation=False)
 
@@ -63,11 +63,11 @@ def pretrain(
     space = resolve_space(supernet, resolutions, width)
     dataset = resolve_dataset(data)
     # Bad names are refused before this is imported, since torch takes seconds.
-    from natdeploy.api.training.run import context_of, start
+    from natdeploy.api.training.run import silence_unless_main, start
     from natdeploy.supernet.distributed import join_process_group
 
     with join_process_group() as group:
-        reporter = context_of(group, context).reporter
+        reporter = silence_unless_main(group, context).reporter
         initial_weights = (
             None
             if weights is None
@@ -82,7 +82,7 @@ def pretrain(
             largest_only_epochs=min(largest_only_epochs, epochs),
             samples=samples,
             seed=seed,
-            threads=threads or default_threads(),
+            threads=threads or choose_threads(),
             recipe=recipe,
             weights=initial_weights.name if initial_weights else "",
             weights_sha256=initial_weights.sha256 if initial_weights else (),

@@ -20,12 +20,12 @@ from natdeploy.io.datasets import load_task
 from natdeploy.io.run_config import parse_config
 from natdeploy.io.runs import RunFolder
 from natdeploy.supernet.checkpoints import write_state
-from natdeploy.supernet.data import Task, joined
+from natdeploy.supernet.data import Task, concatenate
 from natdeploy.supernet.distributed import ProcessGroup
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.memory import translate_oom
 from natdeploy.supernet.supernet import Supernet
-from natdeploy.supernet.threads import torch_threads
+from natdeploy.supernet.threads import use_threads
 from natdeploy.supernet.training import ElasticTrainer
 
 _WEIGHTS = "supernet.safetensors"
@@ -42,7 +42,7 @@ def start(
         InterruptedWorkError: Interrupted from the keyboard; the message says how to go on.
         OutputError: Something cannot be written.
     """
-    context = context_of(group, context)
+    context = silence_unless_main(group, context)
     task = _task(plan, group, context)
     run = RunFolder.create(output, {mode.command: dataclasses.asdict(plan)})
     group.barrier()
@@ -58,14 +58,14 @@ def resume(path: Path, mode: TrainingMode, *, group: ProcessGroup, context: Cont
         InputError: `path` is not the folder of such a run, or a file in it is damaged.
         OutputError: Something cannot be written.
     """
-    context = context_of(group, context)
+    context = silence_unless_main(group, context)
     run = RunFolder.open(path)
     plan = parse_config(TrainingPlan, lambda: run.config[mode.command], str(path / "run.toml"), mode.stage)
     task = _task(plan, group, context)
     return _Training(run=run, plan=plan, mode=mode, task=task, group=group, context=context).done()
 
 
-def context_of(group: ProcessGroup, context: Context) -> Context:
+def silence_unless_main(group: ProcessGroup, context: Context) -> Context:
     """Return a context whose reporter is silent in every process but the first."""
     return context if group.is_main else dataclasses.replace(context, reporter=SilentReporter())
 
@@ -99,7 +99,7 @@ class _Training:
         if self.run.checkpoint.exists():
             trainer.restore(self.run.checkpoint)
         try:
-            with torch_threads(self.plan.threads):
+            with use_threads(self.plan.threads):
                 self._train(trainer)
                 trainer.use_average()
                 return self._finish(supernet)
@@ -118,7 +118,7 @@ class _Training:
     def _trained_on(self) -> Task:
         if self.mode.holds_out_validation:
             return self.task
-        return dataclasses.replace(self.task, train=joined(self.task.train, self.task.validation))
+        return dataclasses.replace(self.task, train=concatenate(self.task.train, self.task.validation))
 
     def _train(self, trainer: ElasticTrainer) -> None:
         start, epochs, clock = trainer.done, self.plan.epochs, self.context.clock
@@ -126,7 +126,7 @@ class _Training:
         population = np.array(rows, dtype=np.int64) if rows else None
         for number in range(start, epochs):
             began = clock.seconds()
-            loss = trainer.epoch(number, population)
+            loss = trainer.train_epoch(number, population)
             if self.group.is_main:
                 trainer.save(self.run.checkpoint)
                 self.run.record("epoch", {"number": number, "loss": loss, "seconds": clock.seconds() - began})
@@ -171,7 +171,7 @@ class _Training:
         with translate_oom(during, hint="train a new run with lower --resolutions"):
             if self.mode.holds_out_validation:
                 return evaluator.top1(architecture)
-            return evaluator.test_top1(evaluator.subnet(architecture))
+            return evaluator.test_top1(evaluator.extract(architecture))
 
     def _about(self) -> dict[str, str]:
         settings = dataclasses.asdict(self.plan)

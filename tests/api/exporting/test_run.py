@@ -85,7 +85,7 @@ def test_pixels_are_normalized_inside(digits_subnet, tmp_path):
     assert manifest["softmax_inside"]
     assert manifest["input"]["range"] == [0, 255]
     task = load_task("digits", 32)
-    shown = task.validation.subset(np.arange(4)).pixels()
+    shown = task.validation.select(np.arange(4)).to_tensor()
     images = task.prepare(shown, 32).numpy()
     pixels = (images * np.reshape(task.std, (3, 1, 1)) + np.reshape(task.mean, (3, 1, 1))) * 255
     session = onnxruntime.InferenceSession(exported.artifact, providers=["CPUExecutionProvider"])

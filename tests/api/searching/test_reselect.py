@@ -31,7 +31,7 @@ def folder(finished: api.SearchResult, tmp_path: Path, monkeypatch: pytest.Monke
     def train(*_: object) -> None:
         pytest.fail("something was trained")
 
-    monkeypatch.setattr(ElasticTrainer, "epoch", train)
+    monkeypatch.setattr(ElasticTrainer, "train_epoch", train)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -112,7 +112,7 @@ def test_a_population_decides_what_is_trained(folder: Path, monkeypatch: pytest.
         given.append(population)
         return epoch(trainer, number, population)
 
-    monkeypatch.setattr(ElasticTrainer, "epoch", spy)
+    monkeypatch.setattr(ElasticTrainer, "train_epoch", spy)
     adapt("some", population=folder / "archive.csv", epochs=1)
     adapt("all", epochs=1)
     assert given[1] is None
@@ -193,7 +193,7 @@ def test_what_subnets_learn_from_is_an_option(folder: Path, monkeypatch: pytest.
         recipes.append(trainer.recipe)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ElasticTrainer, "epoch", stopped)
+    monkeypatch.setattr(ElasticTrainer, "train_epoch", stopped)
 
     given = ["--no-distillation", "--hard-label-weight", "0.5", "--cutmix", "0.25", "--sandwich"]
     assert cli.run(["adapt", *OPTIONS, *given, "-o", "run"]) == 130
