@@ -51,9 +51,9 @@ from .system import doctor as doctor
 from .system import tables as tables
 from .training.adapt import adapt as adapt
 from .training.adapt import resume_adaptation as resume_adaptation
+from .training.default_recipes import ADAPTATION as ADAPTATION
+from .training.default_recipes import PRETRAINING as PRETRAINING
+from .training.default_recipes import Recipe as Recipe
 from .training.pretrain import pretrain as pretrain
 from .training.pretrain import resume_pretraining as resume_pretraining
-from .training.recipes import ADAPTATION as ADAPTATION
-from .training.recipes import PRETRAINING as PRETRAINING
-from .training.recipes import Recipe as Recipe
 from .training.results import TrainingResult as TrainingResult

@@ -1,1 +1,1 @@
-"""The pure part of the search: problem, predictors, evolution, local search, NAT and decision making."""
+"""The pure part of the search: problem, predictors, evolution, local search, NAT and ranking."""

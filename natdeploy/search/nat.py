@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from natdeploy.core.genotype import Population, remove_known, sample_initial
-from natdeploy.search.decision import farthest_points
 from natdeploy.search.evolution import evolve, select_survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
 from natdeploy.search.local_search import LocalSearch, keeps_limits
 from natdeploy.search.predictor import Predictor
 from natdeploy.search.predictors import make_predictor
 from natdeploy.search.problem import SearchProblem
+from natdeploy.search.ranking import farthest_points
 from natdeploy.search.settings import SearchSettings
 from natdeploy.search.variation import latin_hypercube
 

@@ -15,7 +15,6 @@ from natdeploy.core.genotype import Population, decode
 from natdeploy.core.latency import ESTIMATED, LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError, TargetUnreachableError, require_known
-from natdeploy.search.decision import format_size
 from natdeploy.search.objectives import (
     ACCURACY,
     ALWAYS_KNOWN,
@@ -26,6 +25,7 @@ from natdeploy.search.objectives import (
     read_objectives,
     read_preference,
 )
+from natdeploy.search.ranking import format_size
 
 Values = NDArray[np.float64]
 LIMITS = ("madds", "params", "size")

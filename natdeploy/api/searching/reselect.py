@@ -20,9 +20,9 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError
 from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder, default_run_path
-from natdeploy.search.decision import rank_feasible
 from natdeploy.search.objectives import ACCURACY
 from natdeploy.search.problem import SearchGoal, SearchProblem
+from natdeploy.search.ranking import rank_feasible
 from natdeploy.supernet.threads import use_threads
 
 

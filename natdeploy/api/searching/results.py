@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from natdeploy.api.results import Result
-from natdeploy.search.decision import format_size
+from natdeploy.search.ranking import format_size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,9 @@ from natdeploy.core.layers import walk
 from natdeploy.errors import TargetUnreachableError
 from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder
-from natdeploy.search.decision import Candidates, achievement_scalarization, find_front, rank_feasible, trade_offs
 from natdeploy.search.objectives import TOP1, TRADE_OFF, read_preference
 from natdeploy.search.problem import SearchProblem
+from natdeploy.search.ranking import Candidates, achievement_scalarization, find_front, rank_feasible, trade_offs
 
 Values = NDArray[np.float64]
 # Networks that are measured for one latency limit, at most.

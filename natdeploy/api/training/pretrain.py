@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from natdeploy.api.context import Context
+from natdeploy.api.training.default_recipes import PRETRAINING, Recipe
 from natdeploy.api.training.initial_weights import require_weights
 from natdeploy.api.training.plan import TrainingMode, TrainingPlan
-from natdeploy.api.training.recipes import PRETRAINING, Recipe
 from natdeploy.api.training.results import TrainingResult
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.runs import RunFolder

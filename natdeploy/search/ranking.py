@@ -1,4 +1,4 @@
-"""Decision making: the front of an archive, and the order in which its architectures are selected."""
+"""The front of an archive, and the order in which its architectures are selected under latency limits."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from natdeploy.errors import TargetUnreachableError
-from natdeploy.search.decision import (
+from natdeploy.search.ranking import (
     Candidates,
     achievement_scalarization,
     farthest_points,
