@@ -3,8 +3,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 MINIMUM := .venv-minimum
+# Test files run side by side in so many processes, each of which computes with one thread.
+WORKERS ?= 2
+PYTEST := -m pytest --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: setup demo test test-slow test-minimum check docs format
+.PHONY: setup demo test test-slow test-minimum coverage check docs format
 
 setup: $(INSTALLED)
 
@@ -19,14 +22,17 @@ demo: setup
 	$(BIN)/natdeploy demo
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
+coverage: setup
+	$(BIN)/python $(PYTEST) --cov --cov-report=term:skip-covered
+
 # The lowest versions that pyproject.toml allows; uv chooses them.
 test-minimum: $(MINIMUM)/.installed
-	$(MINIMUM)/bin/python -m pytest
+	$(MINIMUM)/bin/python $(PYTEST)
 
 $(MINIMUM)/.installed: pyproject.toml
 	$(PYTHON) -m venv --clear $(MINIMUM)
