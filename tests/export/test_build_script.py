@@ -5,7 +5,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -14,6 +13,7 @@ from natdeploy.export.build_script import script_path, write_build_script
 from natdeploy.runtimes.trtexec import TrtexecFlags, make_build_arguments
 from tests.support.ssh_server import write_program
 from tests.support.tool_outputs import HELP_8_0, HELP_10, HELP_11, TRTEXEC_LOG
+from tests.support.waiting import LIMIT_S, wait_until
 
 SHELLS = [shell for shell in ("sh", "dash", "bash") if shutil.which(shell)]
 ERROR = "[1/2/26-03:04:05] [E] [TRT] Engine deserialization failed\n"
@@ -124,14 +124,11 @@ def test_an_earlier_engine_stays_when_a_build_fails(onnx, tmp_path):
 def test_an_interrupted_build_leaves_no_engine(onnx, tmp_path):
     """A build that is ended removes what it had written."""
     script = write_build_script(onnx, precision="fp16", workspace_mib=500)
-    program = stand_in(tmp_path, HELP_10, waits=f"touch {tmp_path}/began; sleep 60")
+    program = stand_in(tmp_path, HELP_10, waits=f"touch {tmp_path}/began; sleep 600")
     process = subprocess.Popen(["sh", str(script), program], stderr=subprocess.DEVNULL, start_new_session=True)
-    for _ in range(200):
-        if (tmp_path / "began").exists():
-            break
-        time.sleep(0.05)
+    assert wait_until((tmp_path / "began").exists)
     os.killpg(process.pid, signal.SIGTERM)
-    assert process.wait(20) in {143, -signal.SIGTERM}
+    assert process.wait(LIMIT_S) in {143, -signal.SIGTERM}
     assert names(onnx.parent) == sorted([onnx.name, script.name, onnx.with_suffix(".build.log").name])
 
 

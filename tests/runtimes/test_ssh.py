@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +16,9 @@ from natdeploy.runtimes.connection import Connection
 from natdeploy.runtimes.ssh import SshLink
 from natdeploy.testing.transports import Connect, TransportContract
 from tests.support.ssh_server import ADDRESS, SshServer, free_port, ssh_server
+from tests.support.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.device
-QUICK_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -54,21 +53,14 @@ class TestSsh(TransportContract):
 def left_over(board: SshServer) -> list[str]:
     """Return what lies in the board's folder for temporary files, when it has had time to be removed."""
     folder = board.folder / "tmp"
-    for _ in range(100):
-        if not list(folder.iterdir()):
-            return []
-        time.sleep(0.05)
+    wait_until(lambda: not list(folder.iterdir()))
     return [path.name for path in folder.iterdir()]
 
 
 def runs(marker: str) -> bool:
-    """Tell whether a command with this argument runs, when it has had time to end."""
-    for _ in range(100):
-        listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-        if not any(line.split()[-1:] == [marker] for line in listed.splitlines()):
-            return False
-        time.sleep(0.05)
-    return True
+    """Tell whether a command with this argument runs."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return any(line.split()[-1:] == [marker] for line in listed.splitlines())
 
 
 def test_commands_and_files_share_one_connection_and_leave_nothing(board, tmp_path):
@@ -93,10 +85,10 @@ def test_a_cut_connection_is_an_error_and_leaves_nothing(board):
     with Connection("board", SshLink(ADDRESS)) as connection:
         threading.Timer(0.5, board.cut).start()
         with pytest.raises(DeviceUnreachableError, match="board: the connection was cut"):
-            connection.run(["sleep", "4243"], timeout_s=QUICK_S)
+            connection.run(["sleep", "4243"], timeout_s=LIMIT_S)
         with pytest.raises(DeviceUnreachableError, match="board: the connection was cut"):
-            connection.run(["echo"], timeout_s=QUICK_S)
-    assert not runs("4243")
+            connection.run(["echo"], timeout_s=LIMIT_S)
+    assert wait_until(lambda: not runs("4243"))
     assert left_over(board) == []
 
 

@@ -10,11 +10,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from tests.support.waiting import wait_until
 
 ADDRESS = "board"
 _SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -145,10 +146,14 @@ def _server_config(folder: Path, port: int, environment: Mapping[str, str]) -> s
 
 
 def _wait(server: SshServer) -> None:
-    for _ in range(200):
+    def answers() -> bool:
         if server.process.poll() is not None:
             pytest.fail(f"sshd did not start: {server.log}")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", server.port), 1):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"sshd does not listen: {server.log}")
+        try:
+            socket.create_connection(("127.0.0.1", server.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    if not wait_until(answers):
+        pytest.fail(f"sshd does not listen: {server.log}")

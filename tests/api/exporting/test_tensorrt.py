@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from tests.support.ssh_server import ADDRESS, SshServer, free_port, ssh_server, 
 from tests.support.stand_ins import write_quick_trtexec
 from tests.support.tensorrt_stand_in import VERSIONS, FakeMemory, make_package
 from tests.support.tool_outputs import sample
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.device
 HIDDEN = {"net.json", "net.safetensors"}
@@ -52,11 +52,9 @@ class Board:
 
     def left_over(self) -> list[str]:
         """Return what lies in its folder for temporary files, when it has had time to be removed."""
-        for _ in range(100):
-            if not list((self.folder / "tmp").iterdir()):
-                return []
-            time.sleep(0.05)
-        return [path.name for path in (self.folder / "tmp").iterdir()]
+        folder = self.folder / "tmp"
+        wait_until(lambda: not list(folder.iterdir()))
+        return [path.name for path in folder.iterdir()]
 
     def becomes(self, build: str = "", *, run: str = "", without: str = "") -> None:
         """Let its trtexec do something else when it builds or runs, and not know an option."""
@@ -520,8 +518,5 @@ def _impatient(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def _cut_when_building(board: Board) -> None:
-    for _ in range(200):
-        if any("--saveEngine" in call for call in board.calls):
-            break
-        time.sleep(0.1)
+    wait_until(lambda: any("--saveEngine" in call for call in board.calls))
     board.server.cut()
