@@ -27,6 +27,11 @@ class Journal:
         self._events = self._load()
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
     def events(self) -> list[dict[str, Any]]:
         """The events so far, oldest first."""
         return list(self._events)

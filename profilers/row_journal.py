@@ -7,6 +7,7 @@ from typing import Any
 
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import Layer
+from natdeploy.errors import InputError
 from natdeploy.journal import Journal
 from natdeploy.profilers.sessions import MeasurementSession
 
@@ -24,19 +25,27 @@ class RowJournal:
         key: Identity of the deployment and the machine.
         reference: Identity of the reference networks.
         fresh: Whether everything is measured anew.
+
+    Raises:
+        InputError: An event in the file is not one of a profile.
     """
 
     def __init__(self, journal: Journal, *, key: str, reference: str, fresh: bool) -> None:
         self._journal = journal
         self._reference = reference
         self._start = {"kind": _START, "key": key, "fresh": fresh}
-        if not self._continues():
-            journal.remove()
+        try:
+            if not self._continues():
+                journal.remove()
+            self._sessions = [self._read(event) for event in journal.events if event["kind"] == _ROWS]
+        except (KeyError, TypeError, ValueError) as error:
+            msg = f"{journal.path}: not the journal of a profile: {error!r}"
+            raise InputError(msg, hint="delete the file; what it holds is then measured again") from error
 
     @property
     def sessions(self) -> list[MeasurementSession]:
         """The sessions so far, oldest first."""
-        return [self._read(event) for event in self._journal.events if event["kind"] == _ROWS]
+        return list(self._sessions)
 
     def append(self, session: MeasurementSession) -> None:
         """Keep a session; it is on the disk when this returns."""
@@ -54,6 +63,7 @@ class RowJournal:
                 "rows": rows,
             }
         )
+        self._sessions.append(session)
 
     def end(self) -> None:
         """Record that the profile is complete."""
