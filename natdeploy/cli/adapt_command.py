@@ -10,7 +10,7 @@ import click
 from natdeploy import api
 from natdeploy.cli import options
 from natdeploy.cli.pretrain_command import show
-from natdeploy.cli.training_options import chosen_recipe, recipe_options
+from natdeploy.cli.training_options import add_recipe_options, read_recipe
 from natdeploy.cli.units import parse_resolutions
 
 if TYPE_CHECKING:
@@ -27,19 +27,19 @@ _PLAIN = ("data", "output", "supernet", "weights", "width", "epochs", "samples",
     "--weights",
     type=click.Path(path_type=Path),
     default=None,
-    help="Weights to start from: a file, or released, those of OFA.  [default: those packaged]",
+    help="Initial weights: a file, packaged, or released (those of OFA).  [default: packaged]",
 )
 @click.option(
     "--from-population",
     type=click.Path(path_type=Path),
     default=None,
-    help="Train for the architectures of this CSV, such as a run's archive.csv.  [default: for all alike]",
+    help="CSV of architectures to train for, such as a run's archive.csv.  [default: all alike]",
 )
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 32,40,48.  [default: the space's]")
-@click.option("--epochs", type=int, default=20, help="Epochs.")
-@recipe_options(api.ADAPTATION)
-@click.option("--samples", type=int, default=20, help="Random subnets to evaluate at the end.")
+@click.option("--epochs", type=int, default=20, help="Number of epochs.")
+@add_recipe_options(api.ADAPTATION)
+@click.option("--samples", type=int, default=20, help="Number of random subnets to evaluate at the end.")
 @options.training_threads_option
 @options.seed_option
 @options.output_option
@@ -47,7 +47,7 @@ _PLAIN = ("data", "output", "supernet", "weights", "width", "epochs", "samples",
 @options.json_option
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
-    """Train a supernet on a task without searching: random subnets, by default each distilled from the largest.
+    """Train a supernet on a task without a search: random subnets, by default each distilled from the largest.
 
     With several GPUs: torchrun --nproc-per-node N -m natdeploy adapt OPTIONS
     """
@@ -61,7 +61,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
             **{name: values[name] for name in _PLAIN},
             population=values["from_population"],
             resolutions=resolutions,
-            recipe=chosen_recipe(values),
+            recipe=read_recipe(values),
             context=context,
         )
 

@@ -10,7 +10,7 @@ import click
 from natdeploy import api
 from natdeploy.cli import options
 from natdeploy.cli.output import print_line
-from natdeploy.cli.training_options import chosen_recipe, recipe_options
+from natdeploy.cli.training_options import add_recipe_options, read_recipe
 from natdeploy.cli.units import parse_resolutions
 
 if TYPE_CHECKING:
@@ -30,16 +30,16 @@ _PLAIN = (
     "--weights",
     type=click.Path(path_type=Path),
     default=None,
-    help="Weights to go on from: a file, packaged or released.  [default: random ones]",
+    help="Initial weights: a file, packaged, or released (those of OFA).  [default: random]",
 )
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 32,40,48.  [default: the space's]")
-@click.option("--epochs", type=int, default=60, help="Epochs in all.")
+@click.option("--epochs", type=int, default=60, help="Total number of epochs.")
 @click.option(
-    "--largest-only-epochs", type=int, default=30, help="Epochs of the largest network alone, at the beginning."
+    "--largest-only-epochs", type=int, default=30, help="How many of them train the largest network alone at first."
 )
-@recipe_options(api.PRETRAINING)
-@click.option("--samples", type=int, default=20, help="Random subnets to test at the end.")
+@add_recipe_options(api.PRETRAINING)
+@click.option("--samples", type=int, default=20, help="Number of random subnets to test at the end.")
 @options.training_threads_option
 @options.seed_option
 @options.output_option
@@ -47,7 +47,7 @@ _PLAIN = (
 @options.json_option
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
-    """Train a supernet, as a rule from nothing: first its largest network, then all, each distilled from it."""
+    """Train a supernet: first its largest network, then all subnets, each distilled from the largest."""
     resolutions = parse_resolutions(values["resolutions"])
     options.require_new_or_resumed(ctx, beside_resume=_WITH_RESUME)
 
@@ -55,7 +55,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
         if values["resume"] is not None:
             return api.resume_pretraining(values["resume"], context=context)
         plain = {name: values[name] for name in _PLAIN}
-        return api.pretrain(**plain, resolutions=resolutions, recipe=chosen_recipe(values), context=context)
+        return api.pretrain(**plain, resolutions=resolutions, recipe=read_recipe(values), context=context)
 
     options.run_command(work, show, as_json=values["json"])
 

@@ -10,7 +10,7 @@ import click
 
 from natdeploy.cli import options
 from natdeploy.cli.output import milliseconds, print_line, print_table
-from natdeploy.cli.training_options import NAMES, preset_recipe_options
+from natdeploy.cli.training_options import NAMES, add_preset_recipe_options
 from natdeploy.cli.units import (
     parse_accuracies,
     parse_count,
@@ -94,7 +94,7 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT
 @click.option(
     "--candidates", type=int, default=None, help="Networks evaluated in each iteration.  [default: the preset's]"
 )
-@preset_recipe_options(_RECIPE)
+@add_preset_recipe_options(_RECIPE)
 @click.option(
     "--predictor", default=None, help="Accuracy predictor: auto, rbf, trees, ridge, gp or knn.  [default: the preset's]"
 )

@@ -1,4 +1,4 @@
-"""The options of a training recipe, which `search`, `adapt` and `pretrain` share: one for each hyper-parameter."""
+"""The options of a training recipe, one per hyper-parameter, which `search`, `adapt` and `pretrain` share."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _HELP: Mapping[str, str] = {
 NAMES = tuple(field.name for field in dataclasses.fields(Recipe))
 
 
-def recipe_options(recipe: Recipe) -> Callable[[Command], Command]:
-    """Return a decorator that adds an option for every hyper-parameter; the values of `recipe` are the defaults."""
-    return _adder([_option(name, getattr(recipe, name)) for name in NAMES])
+def add_recipe_options(recipe: Recipe) -> Callable[[Command], Command]:
+    """Return a decorator that adds an option per hyper-parameter. The values of `recipe` are the defaults."""
+    return _make_decorator([_make_option(name, getattr(recipe, name)) for name in NAMES])
 
 
-def preset_recipe_options(names: tuple[str, ...]) -> Callable[[Command], Command]:
-    """Return a decorator that adds options which replace hyper-parameters of a preset."""
-    return _adder([_option(name, None) for name in names])
+def add_preset_recipe_options(names: tuple[str, ...]) -> Callable[[Command], Command]:
+    """Return a decorator that adds options that replace hyper-parameters of a preset."""
+    return _make_decorator([_make_option(name, None) for name in names])
 
 
-def chosen_recipe(values: Mapping[str, Any]) -> Recipe:
-    """Return the recipe that the values of `recipe_options` make.
+def read_recipe(values: Mapping[str, Any]) -> Recipe:
+    """Return the recipe from the values of the options that `add_recipe_options` adds.
 
     Raises:
         InputError: A number is out of range.
@@ -50,7 +50,7 @@ def chosen_recipe(values: Mapping[str, Any]) -> Recipe:
     return Recipe(**{name: values[name] for name in NAMES})
 
 
-def _option(name: str, default: Any) -> Callable[[Command], Command]:  # noqa: ANN401
+def _make_option(name: str, default: Any) -> Callable[[Command], Command]:  # noqa: ANN401
     kind, spelled = type(getattr(Recipe(), name)), name.replace("_", "-")
     text = _HELP[name] if default is not None else f"{_HELP[name]}  [default: the preset's]"
     if kind is bool:
@@ -58,5 +58,5 @@ def _option(name: str, default: Any) -> Callable[[Command], Command]:  # noqa: A
     return click.option(f"--{spelled}", type=kind, default=default, help=text)
 
 
-def _adder(options: list[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+def _make_decorator(options: list[Callable[[Command], Command]]) -> Callable[[Command], Command]:
     return lambda command: functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)

@@ -1,4 +1,4 @@
-"""State dicts of files: natdeploy's own names, and those of the released OFA checkpoints.
+"""Reads and writes weight files, with natdeploy's own names or those of the released OFA checkpoints.
 
 The released files come in two layouts. In newer ones a block's path reads `blocks.N.conv.` and elastic layers
 are wrapped twice (`conv.conv.weight`, `bn.bn.weight`); in older ones it reads `blocks.N.mobile_inverted_conv.`
@@ -22,19 +22,19 @@ from natdeploy.files import atomic_path
 
 _NAMED = 5
 _PARALLEL = "module."
-# What torch's reader raises on a damaged file; with weights_only nothing of the file has run by then.
+# Exceptions of torch's reader on a damaged file. With weights_only, no code of the file has run by then.
 _DAMAGED = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AssertionError, struct.error)
 _UNITS = {"expand": "inverted_bottleneck", "depthwise": "depth_conv", "project": "point_linear"}
 _TOPS = {"stem": "first_conv", "final_expand": "final_expand_layer", "feature_mix": "feature_mix_layer"}
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a `.safetensors` file or of a torch checkpoint; nothing in it is executed.
+    """Read the tensors of a `.safetensors` file or a torch checkpoint, without executing anything in it.
 
-    A checkpoint may hold its tensors directly or under `state_dict`.
+    A checkpoint may contain its tensors directly or under `state_dict`.
 
     Raises:
-        InputError: The file is missing, damaged, or holds something else than tensors.
+        InputError: The file is missing or damaged, or contains something other than tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -57,7 +57,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def write_state(path: Path, state: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> None:
-    """Write tensors as safetensors, atomically, with what is to be said `about` them.
+    """Write tensors as a safetensors file, atomically, with the metadata `about` them.
 
     Raises:
         OutputError: The file cannot be written.
@@ -74,7 +74,7 @@ def load_network_weights(network: nn.Module, path: Path) -> None:
     been trained on several GPUs and then begin with `module.`.
 
     Raises:
-        InputError: The file is damaged, or does not fit; names left over or missing are listed.
+        InputError: The file is damaged or does not fit. The message lists unexpected and missing names.
     """
     expected = network.state_dict()
     given = {name.removeprefix(_PARALLEL): tensor for name, tensor in read_state(path).items()}
@@ -87,7 +87,7 @@ def load_network_weights(network: nn.Module, path: Path) -> None:
 
 
 def count_classes(path: Path) -> int:
-    """Return the number of classes that a supernet's weight file has a classifier for.
+    """Return the number of classes of the classifier in a supernet's weight file.
 
     Raises:
         InputError: The file is damaged or has no classifier.
@@ -102,16 +102,16 @@ def count_classes(path: Path) -> int:
 def to_own_names(
     state: Mapping[str, Tensor], names: Iterable[str], source: str, *, what: str = "supernet"
 ) -> dict[str, Tensor]:
-    """Rename the tensors of a released checkpoint; a state with natdeploy's own names passes unchanged.
+    """Rename the tensors of a released checkpoint. A state with natdeploy's own names stays as it is.
 
     Args:
         state: Tensors by the file's names.
-        names: Names that are expected.
+        names: Expected names.
         source: The file, for the message.
-        what: What expects them, for the message.
+        what: The owner of the names, for the message.
 
     Raises:
-        InputError: A name of the file is left over, or an expected one has no tensor; both are listed.
+        InputError: A name of the file is unexpected, or an expected one is missing. The message lists them.
     """
     expected = list(names)
     owners = {alias: name for name in expected for alias in (name, *list_released_names(name))}
@@ -134,7 +134,7 @@ def to_own_names(
 
 
 def list_released_names(name: str) -> list[str]:
-    """Return the names under which the released files hold the tensor that natdeploy calls `name`, newest first."""
+    """Return the names of natdeploy's tensor `name` in the released files, newest first."""
     top, _, rest = name.partition(".")
     if top in _TOPS:
         return [f"{_TOPS[top]}.{rest}"]

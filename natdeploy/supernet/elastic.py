@@ -40,11 +40,11 @@ class ElasticBlock(InvertedResidual):
             self.register_parameter(_transform_name(larger, smaller), matrix)
 
     def elastic_forward(self, x: Tensor, kernel: int, expand_ratio: int) -> Tensor:
-        """Map `n x in x h x w` to `n x out x h' x w'` with a part of the weights."""
+        """Map `n x in x h x w` to `n x out x h' x w'` with the weights of one kernel size and expand ratio."""
         mid = mid_channels(self.layer.in_channels, expand_ratio)
         assert self.expand is not None
         y = _convolve(self.expand, x, self.expand.conv.weight[:mid], mid)
-        y = _convolve(self.depthwise, y, _reachable(self.kernel_weight(kernel, mid), max(y.shape[-2:])), mid)
+        y = _convolve(self.depthwise, y, _crop_unreachable(self.kernel_weight(kernel, mid), max(y.shape[-2:])), mid)
         if self.se is not None:
             squeezed = squeeze_channels(mid)
             reduce, expand = self.se.reduce, self.se.expand
@@ -66,7 +66,7 @@ class ElasticBlock(InvertedResidual):
         return weight
 
     def subnet_state(self, kernel: int, expand_ratio: int) -> State:
-        """Return the weights of a plain block; they share memory with the supernet's where they can."""
+        """Return the weights of a plain block. They share memory with the supernet's if possible."""
         mid = mid_channels(self.layer.in_channels, expand_ratio)
         assert self.expand is not None
         state = {
@@ -117,7 +117,7 @@ class ElasticNetwork(nn.Module):
         self.classifier = nn.Linear(by_op[CLASSIFIER].in_channels, classes)
 
     def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
-        """Map `n x 3 x r x r` images to the `n x classes` logits of `architecture`, whatever r is."""
+        """Map `n x 3 x r x r` images of any size r to the `n x classes` logits of `architecture`."""
         x = self.blocks[0](self.stem(x))
         for block, kernel, expand_ratio in self._active(architecture):
             x = block.elastic_forward(x, kernel, expand_ratio)
@@ -129,7 +129,7 @@ class ElasticNetwork(nn.Module):
         """Return a plain network with a copy of the weights of `architecture`.
 
         Raises:
-            InputError: The space does not hold the architecture.
+            InputError: The architecture is not in the space.
         """
         network = build_network(walk(self.space, architecture, self.classes))
         with torch.no_grad():
@@ -186,9 +186,9 @@ def _convolve(unit: ConvUnit, x: Tensor, weight: Tensor, channels: int) -> Tenso
     return x if unit.act is None else unit.act(x)
 
 
-def _reachable(weight: Tensor, size: int) -> Tensor:
-    # Taps further than size - 1 from the centre only ever meet padding; without them the gradient is several times
-    # quicker on the small maps of low resolutions, and the result is the same.
+def _crop_unreachable(weight: Tensor, size: int) -> Tensor:
+    # Taps further than size - 1 from the centre only meet padding. Without them the result is the same, and the
+    # gradient is several times faster on the small maps of low resolutions.
     margin = max(0, weight.shape[-1] // 2 - (size - 1))
     return weight[:, :, margin : weight.shape[-2] - margin, margin : weight.shape[-1] - margin] if margin else weight
 

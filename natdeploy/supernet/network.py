@@ -23,7 +23,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "h_swish": nn.Hards
 
 
 class ConvUnit(nn.Module):
-    """Convolution without bias, then BatchNorm and activation where asked for."""
+    """Convolution without bias, then optionally BatchNorm and an activation."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class InvertedResidual(nn.Module):
 
 
 class Network(nn.Module):
-    """The network made of `layers`.
+    """The network that consists of `layers`.
 
     Args:
         layers: Layers from input to output, as `natdeploy.core.layers.walk` gives them; or a shorter run of layers
@@ -122,12 +122,12 @@ class Network(nn.Module):
 
     @property
     def input_size(self) -> int:
-        """Height and width of the images that the network was made for."""
+        """Height and width of the input images."""
         return self.layers[0].in_size
 
     @property
     def classes(self) -> int:
-        """Outputs of the classifier, or of the last layer where there is none."""
+        """Outputs of the classifier, or of the last layer if there is no classifier."""
         return self.layers[-1].out_channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -143,10 +143,10 @@ class Network(nn.Module):
 
 
 def build_network(layers: Sequence[Layer], *, dropout: float = 0.0) -> Network:
-    """Build a network without spending time on initial weights: they are undefined until a state is loaded."""
+    """Build a network without initializing its weights, which are undefined until a state is loaded."""
     with torch.device("meta"):
         network = Network(layers, dropout=dropout)
-    # Module.to_empty does the same, but its way from meta tensors imports sympy, which takes half a second
+    # Module.to_empty does the same, but imports sympy, which takes half a second.
     shapes = network.state_dict()
     empty = {name: torch.empty(values.shape, dtype=values.dtype) for name, values in shapes.items()}
     network.load_state_dict(empty, assign=True)
@@ -154,7 +154,7 @@ def build_network(layers: Sequence[Layer], *, dropout: float = 0.0) -> Network:
 
 
 def make_activation(name: str) -> nn.Module | None:
-    """Return the activation called `name`, None for `none`.
+    """Return the activation called `name`, or None for `none`.
 
     Raises:
         InputError: There is no such activation.
@@ -168,7 +168,7 @@ def make_activation(name: str) -> nn.Module | None:
 
 
 def make_unit(layer: Layer, *, norm: bool = True) -> ConvUnit:
-    """Build a layer that is a single convolution."""
+    """Build the module of a layer with a single convolution."""
     return ConvUnit(
         layer.in_channels,
         layer.out_channels,

@@ -20,11 +20,11 @@ from natdeploy.supernet.network import Network
 class Supernet(nn.Module):
     """The weights of every architecture of `space`, with a classifier for `classes`.
 
-    Widths share no weights: each has its own elastic network, as in NAT. Weights begin random, by `seed`.
+    Widths share no weights: each has its own elastic network, as in NAT. The initial weights are random.
 
     Args:
         space: Search space.
-        classes: Outputs of the classifier.
+        classes: Number of outputs of the classifier.
         seed: Seed of the initial weights.
     """
 
@@ -59,17 +59,17 @@ class Supernet(nn.Module):
         return self.engine(architecture.width).extract(architecture)
 
     def load_weights(self, path: Path, width: float | None = None) -> bool:
-        """Load a weight file: natdeploy's own of all widths, or a released OFA checkpoint of one.
+        """Load a weight file: natdeploy's own for all widths, or a released OFA checkpoint for one.
 
         Args:
             path: The file.
-            width: Width that a file of one width belongs to; may be left out where the space has one width.
+            width: Width of a file that contains one width. Not needed if the space has only one.
 
         Returns:
-            Whether the classifier was loaded: one for another number of classes is left as it is.
+            Whether the classifier was loaded. A classifier for another number of classes is not.
 
         Raises:
-            InputError: The file is damaged or does not fit; names left over or missing are listed.
+            InputError: The file is damaged or does not fit. The message lists unexpected and missing names.
         """
         state = read_state(path)
         own = [name for name in state if name.startswith("engines.")]
@@ -97,7 +97,7 @@ class Supernet(nn.Module):
             raise InputError(msg)
         broken = [name for name, tensor in renamed.items() if not tensor.isfinite().all()]
         if broken:
-            msg = f"{path}: holds values that are no finite numbers, in {broken[0]}"
+            msg = f"{path}: contains values that are not finite numbers, in {broken[0]}"
             raise InputError(msg)
         module.load_state_dict(fitting, strict=False)
         return len(fitting) == len(renamed)

@@ -39,4 +39,4 @@ def test_every_hyper_parameter_has_an_option(command: str, name: str) -> None:
 def test_the_defaults_of_the_options_are_those_of_the_library(command: str, recipe: api.Recipe) -> None:
     """A command without options trains as the function of the library does without arguments."""
     defaults = {name: option.default for name, option in options(command).items()}
-    assert training_options.chosen_recipe(defaults) == recipe
+    assert training_options.read_recipe(defaults) == recipe

@@ -164,13 +164,13 @@ def test_gradients_on_maps_smaller_than_the_kernel_are_those_of_the_plain_block(
 def test_low_resolutions_are_quicker_because_taps_are_left_out(monkeypatch):
     """At 32 pixels a kernel of 7 shrinks to what it can reach on maps of 8, 4, 2 and 1 pixels."""
     used = []
-    reachable = elastic._reachable
+    reachable = elastic._crop_unreachable
 
     def spy(weight, size):
         used.append(reachable(weight, size).shape[-1])
         return reachable(weight, size)
 
-    monkeypatch.setattr(elastic, "_reachable", spy)
+    monkeypatch.setattr(elastic, "_crop_unreachable", spy)
     with torch.inference_mode():
         scrambled_supernet(STARTER)(images(32), dataclasses.replace(largest(STARTER), resolution=32))
     assert used == [7] * 4 + [7] * 4 + [7, 3, 3, 3] + [3] * 4 + [3, 1, 1, 1]

@@ -168,19 +168,19 @@ def test_without_distillation_only_what_is_drawn_is_trained(task: Task) -> None:
     assert any("classifier" in name for name in alone)
 
 
-def test_the_rate_rises_and_falls(task: Task) -> None:
+def test_the_learning_rate_rises_and_falls(task: Task) -> None:
     """The learning rate rises over its first epochs, is at its peak then, and ends at zero."""
     supernet = Supernet(SPACE, len(task.classes), seed=3)
     recipe = Recipe(lr=0.5, lr_warmup_epochs=2)
     trainer = ElasticTrainer(supernet, task, recipe, total_epochs=6, largest_only_epochs=0, seed=7)
     rates = []
     for epochs in (0.0, 1.0, 2.0, 4.0, 6.0):
-        trainer._set_rate(epochs)
+        trainer._set_lr(epochs)
         rates.append(trainer._optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([0.02, 0.26, 0.5, 0.25, 0.0])
 
 
-def test_subnets_learn_from_the_labels_beside_the_teacher(task: Task) -> None:
+def test_subnets_learn_from_hard_labels_beside_the_teacher(task: Task) -> None:
     """The labels' loss counts by its weight beside the teacher's, whole or mixed labels alike."""
     logits, labels = torch.randn(4, 10), torch.arange(4)
     teacher = torch.full((4, 10), 0.1)
@@ -189,10 +189,10 @@ def test_subnets_learn_from_the_labels_beside_the_teacher(task: Task) -> None:
         supernet = Supernet(SPACE, len(task.classes), seed=3)
         recipe = Recipe(hard_label_weight=weight)
         trainer = ElasticTrainer(supernet, task, recipe, total_epochs=3, largest_only_epochs=0, seed=7)
-        losses.append(trainer._loss(logits, labels, teacher))
+        losses.append(trainer._compute_loss(logits, labels, teacher))
         shares = torch.nn.functional.one_hot(labels, 10).float()
-        assert torch.allclose(trainer._loss(logits, shares, teacher), losses[-1])
-    alone = trainer._loss(logits, labels, None)
+        assert torch.allclose(trainer._compute_loss(logits, shares, teacher), losses[-1])
+    alone = trainer._compute_loss(logits, labels, None)
     assert torch.allclose(losses[1] - losses[0], alone)
     assert torch.allclose(losses[2] - losses[0], 2 * alone)
 

@@ -1,4 +1,4 @@
-"""Presets: how thorough a search is, and which of the published settings it follows."""
+"""Presets: named settings of a search."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Settings = TypeVar("Settings", bound="DataclassInstance")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Preset:
-    """How thorough a search is.
+    """Settings of a search: how thorough it is, and how it trains.
 
     Args:
         warmup_epochs: Epochs before the first archive, from pretrained weights.
@@ -28,8 +28,8 @@ class Preset:
         largest_only_epochs: How many of the epochs from random weights train the largest network alone.
         adapt_epochs: Epochs of adaptation in each iteration.
         recalibration_images: Train images that the BatchNorm statistics of a subnet are taken from.
-        recipe: How the supernet is trained.
-        search: How the space is searched.
+        recipe: Hyper-parameters of training.
+        search: Settings of the search itself.
 
     Raises:
         InputError: A number is out of range, or the recipe keeps a moving average of the weights.
@@ -161,7 +161,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 
 
 def find_preset(name: str, changes: Mapping[str, Any]) -> Preset:
-    """Return the preset called `name`, with some values replaced, wherever in the preset they stand.
+    """Return the preset called `name`, with some values replaced by their own names, at any depth.
 
     Raises:
         InputError: A name is unknown (the hint names the nearest), or a value is out of range.
@@ -169,16 +169,16 @@ def find_preset(name: str, changes: Mapping[str, Any]) -> Preset:
     require_known("preset", name, PRESETS)
     preset = PRESETS[name]
     for changed in changes:
-        require_known("value of a preset", changed, _value_names(preset))
+        require_known("value of a preset", changed, _list_value_names(preset))
     # A user who gives the epochs of the warm-up means them, whatever the weights are.
     scratch = {"scratch_epochs": changes["warmup_epochs"]} if "warmup_epochs" in changes else {}
     return _replace_values(preset, {**scratch, **changes})
 
 
-def _value_names(settings: Any) -> Iterator[str]:  # noqa: ANN401
+def _list_value_names(settings: Any) -> Iterator[str]:  # noqa: ANN401
     for field in dataclasses.fields(settings):
         inner = getattr(settings, field.name)
-        yield from _value_names(inner) if dataclasses.is_dataclass(inner) else [field.name]
+        yield from _list_value_names(inner) if dataclasses.is_dataclass(inner) else [field.name]
 
 
 def _replace_values(settings: Settings, changes: Mapping[str, Any]) -> Settings:

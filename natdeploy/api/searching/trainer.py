@@ -13,10 +13,10 @@ from natdeploy.supernet.training import ElasticTrainer
 
 
 def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[SubnetEvaluator, ElasticTrainer]:
-    """Build supernet, evaluator and trainer of a run, as far trained as its checkpoint says, on a GPU if possible."""
+    """Build evaluator and trainer of a run, from its checkpoint if there is one, on a GPU if possible."""
     effort = plan.effort
     supernet = Supernet(plan.space, len(task.classes), seed=plan.seed).to(choose_device())
-    # The checkpoint holds all weights: those of the beginning may be gone by then.
+    # The checkpoint contains all weights. The file of the initial ones may be gone by then.
     if not run.checkpoint.exists():
         load_initial_weights(supernet, plan.weights, plan.weights_sha256, str(run.path / "run.toml"))
     trainer = ElasticTrainer(

@@ -1,4 +1,4 @@
-"""Adapting a supernet to a task without searching: elastic training from weights, for all architectures or some."""
+"""Adaptation of a supernet to a task without a search."""
 
 from __future__ import annotations
 
@@ -34,38 +34,37 @@ def adapt(
     threads: int | None = None,
     context: Context | None = None,
 ) -> TrainingResult:
-    """Train a supernet on a task, from weights that it has, with the steps of a search's adaptation.
+    """Train a supernet on a task, starting from weights, as the adaptation steps of a search do.
 
-    Validation images are not trained on: they tell the accuracy at the end, and whatever is chosen later is chosen by
-    them.
+    Validation images are not trained on. The accuracy at the end is measured on them, and so are later choices.
 
     Args:
         data: Name or folder of the data set.
-        output: Folder of the run; it gets `supernet.safetensors`.
-        supernet: Search space.
-        weights: A file, `packaged` or `released`; the packaged weights where None.
-        population: CSV of architectures, such as a run's `archive.csv`: subnets are drawn from the marginals of their
-            genes. Uniformly where None.
-        resolutions: Input sizes; the space's own where None.
-        width: The only width; all of the space's where None.
-        epochs: Epochs.
-        recipe: How each step is made.
-        samples: Random subnets to evaluate at the end.
+        output: Folder of the run. `supernet.safetensors` is written there.
+        supernet: Name of the search space.
+        weights: A file, `packaged` or `released`; the packaged weights if None.
+        population: CSV file of architectures, such as a run's `archive.csv`. Subnets are drawn from the marginals of
+            their genes, or uniformly if None.
+        resolutions: Input sizes; those of the space if None.
+        width: The only width to train; all widths of the space if None.
+        epochs: Number of epochs.
+        recipe: Hyper-parameters of training.
+        samples: Number of random subnets to evaluate at the end.
         seed: Seed of everything random.
-        threads: Threads to train with.
+        threads: Threads of each process; up to 8 if None.
         context: Reporter and clock.
 
     Raises:
         InputError: A name, a number, a file or the data is not valid, or `output` holds a run.
-        InterruptedWorkError: Interrupted from the keyboard; the message says how to go on.
-        MemoryShortageError: A step needs more memory than there is.
+        InterruptedWorkError: The user interrupted the training. The hint is the command that resumes it.
+        MemoryShortageError: A step needs more memory than is available.
         OutputError: Something cannot be written.
     """
     context = context or Context()
     space = resolve_space(supernet, resolutions, width)
     dataset = resolve_dataset(data)
     rows = [] if population is None else read_population(population, space).tolist()
-    # Bad names are refused before this is imported, since torch takes seconds.
+    # Torch takes seconds to import, so bad names are refused first.
     from natdeploy.api.training.run import silence_unless_main, start
     from natdeploy.supernet.distributed import join_process_group
 
@@ -91,7 +90,7 @@ def adapt(
 
 
 def resume_adaptation(path: Path, *, context: Context | None = None) -> TrainingResult:
-    """Go on with an adaptation that was interrupted; it ends in the weights that it would have had.
+    """Resume an adaptation that was interrupted. It ends in the same weights as without the interruption.
 
     Raises:
         InputError: `path` is not the folder of such a run, or a file in it is damaged.

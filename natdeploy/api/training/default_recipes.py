@@ -1,4 +1,4 @@
-"""The recipes that `adapt` and `pretrain` use where none is given. Imports nothing heavy."""
+"""The recipes that `adapt` and `pretrain` use by default. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from natdeploy.supernet.recipe import Recipe
 __all__ = ["ADAPTATION", "PRETRAINING", "Recipe"]
 
 ADAPTATION = Recipe(lr=0.1)
-"""Recipe of `adapt`."""
+"""Default recipe of `adapt`."""
 
 PRETRAINING = Recipe(batch_size=128, lr=0.2, weight_decay=5e-5, sandwich=True, ema_decay=0.998)
-"""Recipe of `pretrain`."""
+"""Default recipe of `pretrain`."""

@@ -1,4 +1,4 @@
-"""What the weights of a supernet are before it is trained."""
+"""The weights of a supernet before it is trained."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
 def find_initial_weights(
     space: SearchSpace, given: Path | str | None, *, from_scratch: bool, reporter: Reporter
 ) -> Weights | None:
-    """Return what a supernet begins with; None for random weights.
+    """Return the initial weights of a supernet, or None for random weights.
 
     Args:
         space: Its search space.
-        given: A file, `packaged` or `released`; the packaged weights are taken where it is None and there are some.
-        from_scratch: Whether random weights are wanted.
-        reporter: Told what is taken.
+        given: A file, `packaged` or `released`. None: the packaged weights if there are any.
+        from_scratch: Whether to use random weights.
+        reporter: Receives the choice.
 
     Raises:
-        InputError: Both a file and random weights are wanted, or there are no such weights.
-        OutputError: What was downloaded cannot be written.
+        InputError: Both weights and `from_scratch` are given, or there are no such weights.
+        OutputError: Downloaded weights cannot be written.
     """
     if given is not None and from_scratch:
-        msg = "weights are given, and random ones are wanted: only one of them can be"
+        msg = "weights and from_scratch exclude each other"
         raise InputError(msg)
     if from_scratch or (given is None and not has_packaged(space)):
         if given is None and not from_scratch and has_released(space):
-            reporter.warn(f"{space.name} begins with random weights; --weights released takes those that OFA released")
+            reporter.warn(f"{space.name} starts from random weights; --weights released uses those that OFA released")
         return None
     return require_weights(space, given, reporter=reporter)
 
 
 def require_weights(space: SearchSpace, given: Path | str | None, *, reporter: Reporter) -> Weights:
-    """Return what a supernet begins with: a file, `released` ones, or the packaged ones where none are `given`.
+    """Return the weights `given` as a file, `packaged` or `released`; the packaged ones if None.
 
     Raises:
         InputError: There are no such weights.
-        OutputError: What was downloaded cannot be written.
+        OutputError: Downloaded weights cannot be written.
     """
     weights = find_weights(space, PACKAGED if given is None else str(given), reporter)
     reporter.info(f"weights of {space.name}: {', '.join(str(file.path) for file in weights.files)}")
@@ -53,16 +53,16 @@ def require_weights(space: SearchSpace, given: Path | str | None, *, reporter: R
 
 
 def load_initial_weights(supernet: Supernet, name: str, sha256: Sequence[str], source: str) -> None:
-    """Load the weights that a run began with into its supernet; a classifier for other classes is left random.
+    """Load the initial weights of a run into its supernet. A classifier for another number of classes stays random.
 
     Args:
         supernet: Supernet of the run.
-        name: The weights, as the run records them; empty for random ones.
-        sha256: Hashes of the files when it began.
-        source: Where these are from.
+        name: Name of the weights in the run's settings. Empty for random weights.
+        sha256: Hashes of their files when the run started.
+        source: File of these settings, for messages.
 
     Raises:
-        InputError: A file is missing, damaged, of another supernet, or has changed since.
+        InputError: A file is missing or damaged, belongs to another supernet, or has changed since.
     """
     if not name:
         return

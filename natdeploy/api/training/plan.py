@@ -1,4 +1,4 @@
-"""What elastic training is asked for. Imports nothing heavy."""
+"""The settings of elastic training. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from natdeploy.supernet.recipe import Recipe
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingPlan:
-    """Everything that decides what elastic training does; what `run.toml` holds.
+    """All settings of elastic training, as `run.toml` records them.
 
     Args:
         supernet: Name of the search space.
         resolutions: Input sizes that are trained.
         widths: Widths that are trained.
         data: Name of the data set, or its absolute folder.
-        epochs: Epochs in all.
+        epochs: Total number of epochs.
         largest_only_epochs: How many of them, at the beginning, train the largest network alone.
-        samples: Random subnets that are tested at the end, beside the largest and the smallest.
+        samples: Number of random subnets that are tested at the end, in addition to the largest and the smallest.
         seed: Seed.
         threads: Threads of each process.
-        recipe: How each step is made.
+        recipe: Hyper-parameters of training.
         weights: Initial weights, as in `SearchPlan`. Empty for random weights.
         weights_sha256: Hashes of their files.
-        population: Genotypes as text, from whose marginals subnets are drawn. Uniformly where empty.
+        population: Genotypes as text. Subnets are drawn from their marginals, or uniformly if there are none.
 
     Raises:
         InputError: A number is out of range.
@@ -57,13 +57,13 @@ class TrainingPlan:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingMode:
-    """What kind of training it is.
+    """The difference between adaptation and pretraining.
 
     Args:
-        command: The command, which its settings are called by.
-        stage: What its progress is called.
-        holds_out_validation: Whether validation images are kept apart, because something is chosen by them later. They
-            then tell the accuracy. Otherwise they are trained on too, and the test images tell it.
+        command: Name of the command, and of its section in `run.toml`.
+        stage: Name of the work in progress messages.
+        holds_out_validation: Whether validation images are not trained on, because a later choice depends on them.
+            The accuracy is then measured on them, otherwise on the test images.
     """
 
     command: str
@@ -72,5 +72,5 @@ class TrainingMode:
 
     @property
     def split(self) -> str:
-        """Name of the split that tells the accuracy."""
+        """Name of the split on which the accuracy is measured."""
         return "validation" if self.holds_out_validation else "test"

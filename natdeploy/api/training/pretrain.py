@@ -1,4 +1,4 @@
-"""Pretraining a supernet from nothing: the largest network first, then all of them, each distilled from it."""
+"""Pretraining of a supernet: first the largest network, then all subnets, each distilled from the largest."""
 
 from __future__ import annotations
 
@@ -33,36 +33,36 @@ def pretrain(
     threads: int | None = None,
     context: Context | None = None,
 ) -> TrainingResult:
-    """Train a supernet from random weights, or on from given ones, and test it.
+    """Train a supernet from random weights, or continue from given ones, and test it.
 
-    Train and validation images are all trained on, since nothing is chosen by them; the test images only tell the
-    accuracy at the end. Of the subnets of each step one is the smallest. The arguments are those of `TrainingPlan`.
+    Both train and validation images are trained on, because no choice depends on them. The accuracy at the end is
+    measured on the test images.
 
     Args:
         data: Name or folder of the data set.
-        output: Folder of the run; it gets `supernet.safetensors`.
-        supernet: Search space.
-        weights: A file to go on from, `packaged` or `released`; random weights where None.
-        resolutions: Input sizes; the space's own where None.
-        width: The only width; all of the space's where None.
-        epochs: Epochs in all.
-        largest_only_epochs: Epochs, at the beginning, of the largest network alone.
-        recipe: How each step is made.
-        samples: Random subnets to test.
+        output: Folder of the run. `supernet.safetensors` is written there.
+        supernet: Name of the search space.
+        weights: A file to continue from, `packaged` or `released`; random weights if None.
+        resolutions: Input sizes; those of the space if None.
+        width: The only width to train; all widths of the space if None.
+        epochs: Total number of epochs.
+        largest_only_epochs: How many of them, at the beginning, train the largest network alone.
+        recipe: Hyper-parameters of training.
+        samples: Number of random subnets to test at the end.
         seed: Seed of everything random.
-        threads: Threads to train with.
+        threads: Threads of each process; up to 8 if None.
         context: Reporter and clock.
 
     Raises:
         InputError: A name, a number or the data is not valid, or `output` holds a run.
-        InterruptedWorkError: Interrupted from the keyboard; the message says how to go on.
-        MemoryShortageError: A step needs more memory than there is.
+        InterruptedWorkError: The user interrupted the training. The hint is the command that resumes it.
+        MemoryShortageError: A step needs more memory than is available.
         OutputError: Something cannot be written.
     """
     context = context or Context()
     space = resolve_space(supernet, resolutions, width)
     dataset = resolve_dataset(data)
-    # Bad names are refused before this is imported, since torch takes seconds.
+    # Torch takes seconds to import, so bad names are refused first.
     from natdeploy.api.training.run import silence_unless_main, start
     from natdeploy.supernet.distributed import join_process_group
 
@@ -91,7 +91,7 @@ def pretrain(
 
 
 def resume_pretraining(path: Path, *, context: Context | None = None) -> TrainingResult:
-    """Go on with pretraining that was interrupted; it ends in the weights that it would have had.
+    """Resume pretraining that was interrupted. It ends in the same weights as without the interruption.
 
     Raises:
         InputError: `path` is not the folder of such a run, or a file in it is damaged.

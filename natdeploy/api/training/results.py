@@ -1,4 +1,4 @@
-"""What elastic training returns."""
+"""The result of elastic training."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class TrainingResult(Result):
 
     Args:
         run: Run folder.
-        weights: Weight file, good for `--weights`.
-        epochs: Epochs trained.
-        seconds: What they took.
-        top1_source: Images that the following are of: `test` or `validation`.
+        weights: Weight file, which `--weights` accepts.
+        epochs: Number of epochs trained.
+        seconds: Time that the epochs took.
+        top1_source: Split on which the following accuracies were measured: `test` or `validation`.
         largest_top1: Top-1 of the largest subnet, between 0 and 1.
-        smallest_top1: Top-1 of the smallest.
-        random_top1: Top-1 of random subnets.
+        smallest_top1: Top-1 of the smallest subnet.
+        random_top1: Top-1 of each random subnet.
     """
 
     run: Path

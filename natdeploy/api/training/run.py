@@ -1,4 +1,4 @@
-"""Elastic training in a folder that can be resumed: what `pretrain` and `adapt` share."""
+"""Elastic training in a folder from which it can be resumed; used by `pretrain` and `adapt`."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ _RECALIBRATION_IMAGES = 2048
 def start(
     output: Path, plan: TrainingPlan, mode: TrainingMode, *, group: ProcessGroup, context: Context
 ) -> TrainingResult:
-    """Train in a new folder; of several processes the first one alone writes files and reports.
+    """Train in a new folder. Only the main process writes files and reports.
 
     Raises:
         InputError: The data is not valid, or `output` holds a run.
-        InterruptedWorkError: Interrupted from the keyboard; the message says how to go on.
+        InterruptedWorkError: The user interrupted the training. The hint is the command that resumes it.
         OutputError: Something cannot be written.
     """
     context = silence_unless_main(group, context)
-    task = _task(plan, group, context)
+    task = _load_task(plan, group, context)
     run = RunFolder.create(output, {mode.command: dataclasses.asdict(plan)})
     group.barrier()
     if group.is_main:
         run.start()
-    return _Training(run=run, plan=plan, mode=mode, task=task, group=group, context=context).done()
+    return _Training(folder=run, plan=plan, mode=mode, task=task, group=group, context=context).run()
 
 
 def resume(path: Path, mode: TrainingMode, *, group: ProcessGroup, context: Context) -> TrainingResult:
-    """Go on with training that was interrupted; it ends in the weights that it would have had.
+    """Resume training that was interrupted. It ends in the same weights as without the interruption.
 
     Raises:
         InputError: `path` is not the folder of such a run, or a file in it is damaged.
@@ -61,61 +61,61 @@ def resume(path: Path, mode: TrainingMode, *, group: ProcessGroup, context: Cont
     context = silence_unless_main(group, context)
     run = RunFolder.open(path)
     plan = parse_config(TrainingPlan, lambda: run.config[mode.command], str(path / "run.toml"), mode.stage)
-    task = _task(plan, group, context)
-    return _Training(run=run, plan=plan, mode=mode, task=task, group=group, context=context).done()
+    task = _load_task(plan, group, context)
+    return _Training(folder=run, plan=plan, mode=mode, task=task, group=group, context=context).run()
 
 
 def silence_unless_main(group: ProcessGroup, context: Context) -> Context:
-    """Return a context whose reporter is silent in every process but the first."""
+    """Return a context whose reporter is silent in every process but the main one."""
     return context if group.is_main else dataclasses.replace(context, reporter=SilentReporter())
 
 
-def _task(plan: TrainingPlan, group: ProcessGroup, context: Context) -> Task:
+def _load_task(plan: TrainingPlan, group: ProcessGroup, context: Context) -> Task:
     return group.main_process_first(lambda: load_task(plan.data, plan.resolutions[-1], reporter=context.reporter))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Training:
-    run: RunFolder
+    folder: RunFolder
     plan: TrainingPlan
     mode: TrainingMode
     task: Task
     group: ProcessGroup
     context: Context
 
-    def done(self) -> TrainingResult:
-        """Train from where the checkpoint is to the end, evaluate, and write the weights."""
-        self.context.reporter.info(f"run folder: {self.run.path}")
-        supernet = self._supernet()
+    def run(self) -> TrainingResult:
+        """Train from the checkpoint to the end, evaluate, and write the weights."""
+        self.context.reporter.info(f"run folder: {self.folder.path}")
+        supernet = self._build_supernet()
         trainer = ElasticTrainer(
             supernet,
-            self._trained_on(),
+            self._select_images(),
             self.plan.recipe,
             total_epochs=self.plan.epochs,
             largest_only_epochs=self.plan.largest_only_epochs,
             seed=self.plan.seed,
             group=self.group,
         )
-        if self.run.checkpoint.exists():
-            trainer.restore(self.run.checkpoint)
+        if self.folder.checkpoint.exists():
+            trainer.restore(self.folder.checkpoint)
         try:
             with use_threads(self.plan.threads):
                 self._train(trainer)
                 trainer.use_average()
                 return self._finish(supernet)
         except KeyboardInterrupt as error:
-            msg = "interrupted; nothing is lost but the epoch at hand"
-            hint = f"go on with: natdeploy {self.mode.command} --resume {shlex.quote(str(self.run.path))}"
+            msg = "interrupted; only the epoch that was running is lost"
+            hint = f"resume with: natdeploy {self.mode.command} --resume {shlex.quote(str(self.folder.path))}"
             raise InterruptedWorkError(msg, hint=hint) from error
 
-    def _supernet(self) -> Supernet:
-        plan, source = self.plan, str(self.run.path / "run.toml")
+    def _build_supernet(self) -> Supernet:
+        plan, source = self.plan, str(self.folder.path / "run.toml")
         supernet = Supernet(plan.space, len(self.task.classes), seed=plan.seed).to(self.group.device)
-        if not self.run.checkpoint.exists():
+        if not self.folder.checkpoint.exists():
             load_initial_weights(supernet, plan.weights, plan.weights_sha256, source)
         return supernet
 
-    def _trained_on(self) -> Task:
+    def _select_images(self) -> Task:
         if self.mode.holds_out_validation:
             return self.task
         return dataclasses.replace(self.task, train=concatenate(self.task.train, self.task.validation))
@@ -128,17 +128,17 @@ class _Training:
             began = clock.seconds()
             loss = trainer.train_epoch(number, population)
             if self.group.is_main:
-                trainer.save(self.run.checkpoint)
-                self.run.record("epoch", {"number": number, "loss": loss, "seconds": clock.seconds() - began})
+                trainer.save(self.folder.checkpoint)
+                self.folder.record("epoch", {"number": number, "loss": loss, "seconds": clock.seconds() - began})
             self.context.reporter.progress(self.mode.stage, number + 1 - start, epochs - start, f"loss {loss:.3f}")
 
     def _finish(self, supernet: Supernet) -> TrainingResult:
-        found = self._tested(supernet)
-        weights = self.run.path / _WEIGHTS
-        # The first process has written the epochs, whichever process this is.
-        seconds = {event["number"]: event["seconds"] for event in RunFolder.open(self.run.path).events("epoch")}
+        found = self._test_subnets(supernet)
+        weights = self.folder.path / _WEIGHTS
+        # The main process has written the epochs, so all processes read them from the folder.
+        seconds = {event["number"]: event["seconds"] for event in RunFolder.open(self.folder.path).events("epoch")}
         result = TrainingResult(
-            run=self.run.path,
+            run=self.folder.path,
             weights=weights,
             epochs=self.plan.epochs,
             seconds=round(float(sum(seconds.values())), 1),
@@ -148,32 +148,32 @@ class _Training:
             random_top1=tuple(found[2:]),
         )
         if self.group.is_main:
-            write_state(weights, supernet.state_dict(), self._about())
-            self.run.record("finished", {"at": self.context.clock.now().isoformat(), "result": result.to_json()})
+            write_state(weights, supernet.state_dict(), self._describe())
+            self.folder.record("finished", {"at": self.context.clock.now().isoformat(), "result": result.to_json()})
         return result
 
-    def _tested(self, supernet: Supernet) -> list[float]:
-        """Return top-1 of the largest, the smallest and the random subnets; the processes share them out."""
+    def _test_subnets(self, supernet: Supernet) -> list[float]:
+        """Return top-1 of the largest, the smallest and the random subnets. Each process tests its share of them."""
         space, seed, group = self.plan.space, self.plan.seed, self.group
         rows = sample(space, self.plan.samples, np.random.default_rng(seed))
         tested = [largest(space), smallest(space), *(decode(space, row) for row in rows)]
-        images = self._trained_on()
+        images = self._select_images()
         evaluator = SubnetEvaluator(supernet, images, recalibration_images=_RECALIBRATION_IMAGES, seed=seed)
         own: list[float] = []
         for place in range(group.rank, len(tested), group.world_size):
-            own.append(self._top1(evaluator, tested[place]))
+            own.append(self._measure_top1(evaluator, tested[place]))
             done = min(place + group.world_size, len(tested))
             self.context.reporter.progress(self.mode.split, done, len(tested), f"top-1 {own[-1]:.3f}")
         return group.gather_interleaved(own, len(tested))
 
-    def _top1(self, evaluator: SubnetEvaluator, architecture: Architecture) -> float:
+    def _measure_top1(self, evaluator: SubnetEvaluator, architecture: Architecture) -> float:
         during = f"in the evaluation of a subnet at {architecture.resolution} pixels"
         with translate_oom(during, hint="train a new run with lower --resolutions"):
             if self.mode.holds_out_validation:
                 return evaluator.top1(architecture)
             return evaluator.test_top1(evaluator.extract(architecture))
 
-    def _about(self) -> dict[str, str]:
+    def _describe(self) -> dict[str, str]:
         settings = dataclasses.asdict(self.plan)
         kept = {name: value for name, value in settings.items() if name not in {"data", "threads"}}
         kept |= {"weights": Path(self.plan.weights).name, "population": len(self.plan.population)}

@@ -106,11 +106,11 @@ def test_a_population_decides_what_is_trained(folder: Path, monkeypatch: pytest.
     lines = [f"{' '.join(map(str, row))},32,0.5" for row in genotypes.tolist()]
     (folder / "archive.csv").write_text("\n".join(["genotype,resolution,width", *lines]))
     given = []
-    epoch = ElasticTrainer.epoch
+    train_epoch = ElasticTrainer.train_epoch
 
     def spy(trainer: ElasticTrainer, number: int, population: np.ndarray | None) -> float:
         given.append(population)
-        return epoch(trainer, number, population)
+        return train_epoch(trainer, number, population)
 
     monkeypatch.setattr(ElasticTrainer, "train_epoch", spy)
     adapt("some", population=folder / "archive.csv", epochs=1)

@@ -66,7 +66,7 @@ def test_from_scratch_begins_with_random_weights(packaged: Path, capsys: pytest.
     result = small_search(effort=UNTRAINED, from_scratch=True)
     assert torch.equal(stem_of(result), torch.ones(8))
     assert (recorded(result.run)["weights"], recorded(result.run)["weights_sha256"]) == ("", [])
-    with pytest.raises(InputError, match="random ones are wanted"):
+    with pytest.raises(InputError, match="exclude each other"):
         small_search(weights=packaged, from_scratch=True)
     assert cli.run(["search", "--from-scratch", "--weights", str(packaged)]) == 2
     assert "so it cannot be used with --weights" in capsys.readouterr().err
