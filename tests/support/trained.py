@@ -23,7 +23,7 @@ def write_digits_subnet(target: Path) -> Network:
     architecture = smallest(space)
     task = load_task("digits", architecture.resolution)
     network = randomize_weights(build_network(walk(space, architecture, len(task.classes))), 0)
-    _train(network, task.prepare(task.train.pixels(), architecture.resolution), task.train.labels)
+    _train(network, task.prepare(task.train.to_tensor(), architecture.resolution), task.train.labels)
     classes = len(task.classes)
     subnet = Subnet(space=space, architecture=architecture, classes=classes, task=task.describe())
     write_network(network, subnet, target)
