@@ -357,7 +357,7 @@ def test_too_few_images_say_what_they_need(tmp_path):
     make_folder(tmp_path, {"cat": 1, "dog": 1})
     with pytest.raises(InputError) as caught:
         load_task(str(tmp_path), 16)
-    assert caught.value.hint == "a class needs three images, or two where test images lie apart"
+    assert caught.value.hint == "a class needs three images, or two beside a test folder"
 
 
 def test_a_broken_link_among_the_images_is_named(tmp_path):
