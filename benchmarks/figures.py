@@ -7,7 +7,6 @@ FOLDER is docs/figures by default.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import tomllib
@@ -20,9 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from natdeploy import api
-from natdeploy.core.genotype import decode
 from natdeploy.core.layers import walk
-from natdeploy.core.space import find_space
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.tables import read_table
 
@@ -33,7 +30,7 @@ COLUMN = f"latency_ms:{DEVICE}"
 def draw_front(run: Path) -> Figure:
     """Draw the archive and the front of a run, its target and its choice, and how far the upper bound reaches."""
     archive, front = (pd.read_csv(run / f"{name}.csv") for name in ("archive", "front"))
-    target = tomllib.loads((run / "run.toml").read_text())["search"]["targets"][0][DEVICE]
+    target = tomllib.loads((run / "run.toml").read_text())["goal"]["latency_limits_ms"][0][DEVICE]
     inspected = api.inspect(run / "subnet.json")
     chosen = archive[archive["genotype"] == " ".join(map(str, inspected.genotype or ()))]
     latency = inspected.metrics["latency_ms"][DEVICE]
@@ -105,17 +102,15 @@ def _measure_archive(run: Path) -> NDArray[np.float64]:
     """Return measured, predicted and upper latency of networks that spread over a run's archive, `3 x n`, in ms."""
     archive = pd.read_csv(run / "archive.csv").sort_values(COLUMN)
     read = read_subnet(run / "subnet.json")
-    space = find_space(read.space.name)
     places = np.linspace(0, len(archive) - 1, min(NETWORKS, len(archive))).round().astype(int)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "architecture.json")
-        for number, genotype in enumerate(archive["genotype"].iloc[places], 1):
-            architecture = decode(space, np.array([int(gene) for gene in genotype.split()]))
-            path.write_text(json.dumps(architecture.to_json()))
-            known = {"supernet": space.name, "classes": read.classes}
-            expected = api.predict(path, DEVICE, **known).prediction
-            measured = api.measure(path, DEVICE, **known).stats.median_ms
+        network = api.SubnetSource(path, supernet=read.space.name, classes=read.classes)
+        for number, architecture in enumerate(archive["architecture"].iloc[places], 1):
+            path.write_text(architecture)
+            expected = api.predict(network, DEVICE).prediction
+            measured = api.measure(network, DEVICE).stats.median_ms
             rows.append((measured, expected.latency_ms, expected.upper_ms))
             print(f"{number}/{len(places)}: measured {rows[-1][0]:.3f} ms, predicted {rows[-1][1]:.3f} ms", flush=True)
     return np.array(rows, dtype=float).T
