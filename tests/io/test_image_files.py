@@ -86,7 +86,7 @@ def test_names_may_hold_anything(tmp_path, name):
 def test_a_text_that_is_called_an_image_is_refused(tmp_path):
     """The reason is what the file holds."""
     (tmp_path / "notes.png").write_text("not an image")
-    with pytest.raises(InputError, match=r"notes\.png: not a readable image: its content is not of a known"):
+    with pytest.raises(InputError, match=r"notes\.png: not a readable image: its content is not in a known"):
         read_square(str(tmp_path / "notes.png"), size=8, view=View())
 
 

@@ -167,7 +167,7 @@ def test_an_engine_that_cannot_be_written_is_an_output_error(onnx, package, tmp_
 def test_an_engine_of_another_version_says_so(onnx, package):
     """What TensorRT says of a file that is not its own is one error, with what to do."""
     onnx.with_suffix(".engine").write_bytes(b"of another version")
-    match = r"net\.engine: .*not an engine of this TensorRT: of another"
+    match = r"net\.engine: .*not an engine for this TensorRT: it is from another"
     with pytest.raises(InputError, match=match) as caught:
         TensorrtRuntime(FakeMemory).open(onnx.with_suffix(".engine"), threads=1)
     assert "on the device itself" in (caught.value.hint or "")

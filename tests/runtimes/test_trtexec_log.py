@@ -42,7 +42,7 @@ def test_real_failures_have_a_reason_and_a_hint(place, message, hint):
     ("lines", "message"),
     [
         (slice(2, 3), "another GPU .compute capability 7.5; this one has 6.1"),
-        (slice(3, 8), "not an engine of this TensorRT"),
+        (slice(3, 8), "not an engine for this TensorRT"),
     ],
 )
 def test_each_way_an_engine_does_not_fit_is_told(lines, message):

@@ -249,7 +249,7 @@ def test_values_that_are_not_finite_are_named(tmp_path):
     for value in (math.nan, math.inf):
         state["classifier.weight"][0, 0] = value
         write_state(tmp_path / "w.safetensors", state)
-        with pytest.raises(InputError, match=r"no finite numbers, in .*classifier\.weight"):
+        with pytest.raises(InputError, match=r"values that are not finite numbers, in .*classifier\.weight"):
             Supernet(STARTER, 10).load_weights(tmp_path / "w.safetensors")
 
 
