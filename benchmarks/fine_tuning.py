@@ -49,7 +49,7 @@ from natdeploy.supernet.supernet import Supernet
 
 NETWORKS, RANKED = 4, 20
 # Less than a search does by default, in every way alike: ten thousand images take about half an hour a seed.
-EFFORT = {"warmup_epochs": 2, "adapt_epochs": 5, "iterations": 2, "initial": 20, "candidates": 8}
+CHANGES = {"warmup_epochs": 2, "adapt_epochs": 5, "iterations": 2, "initial": 20, "candidates": 8}
 
 
 def main() -> None:
@@ -73,9 +73,9 @@ class Search:
         self.weights, self.seed = weights, seed
         path = folder / f"{Path(data).name}-s{seed}"
         if not (path / "front.csv").exists():
-            api.search(
-                data=data, weights=weights, objectives=("madds",), devices=(), seed=seed, output=path, effort=EFFORT
-            )
+            goal = api.SearchGoal(objectives=("madds",))
+            preset = api.find_preset("quick", CHANGES)
+            api.search(data=data, weights=weights, goal=goal, preset=preset, seed=seed, output=path)
         self.run = RunFolder.open(path)
         self.plan = SearchPlan.from_config(self.run.config, str(path))
         torch.set_num_threads(self.plan.threads)
@@ -94,7 +94,7 @@ class Search:
         chosen = [rows[place] for place in np.linspace(0, len(rows) - 1, NETWORKS).round().astype(int)]
         print(f"seed {self.seed}: MAdds (M) {', '.join(format(row['madds'] / 1e6, '.2f') for row in chosen)}")
         architectures = [self._decode(np.array(row["genotype"].split(), dtype=np.int64)) for row in chosen]
-        recipe = self.plan.effort.recipe
+        recipe = self.plan.preset.recipe
         images = self.epochs * len(self.task.train) * (recipe.subnets + recipe.distillation) // NETWORKS
         ways: dict[str, Callable[[Architecture], float]] = {
             "adapted": self.adapted,
@@ -161,7 +161,7 @@ class Search:
 
     @property
     def _recipe(self) -> Recipe:
-        return Recipe(batch_size=self.plan.effort.recipe.batch_size, lr=self.plan.effort.recipe.lr)
+        return Recipe(batch_size=self.plan.preset.recipe.batch_size, lr=self.plan.preset.recipe.lr)
 
     def _unadapted(self) -> Supernet:
         supernet = Supernet(self.plan.space, len(self.task.classes), seed=self.seed)

@@ -43,9 +43,7 @@ def main() -> None:
         result = api.search_without_training(
             files,
             supernet=SUPERNET,
-            devices=(),
-            objectives=("madds",),
-            limits={"madds": MOST_MADDS},
+            goal=api.SearchGoal(objectives=("madds",), limits={"madds": MOST_MADDS}),
             predictor="gp",
             output=Path(folder, "run"),
         )

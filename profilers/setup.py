@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from natdeploy.ports import Clock, Exporter, ModelTimer, Profiler, Reporter
+from natdeploy.profilers.budget import Budget
 from natdeploy.profilers.corrected import CorrectedProfiler
 from natdeploy.profilers.in_context import InContextProfiler
 from natdeploy.profilers.model_files import ModelFiles
@@ -21,6 +22,9 @@ class ProfilingSetup:
         clock: Source of time.
         reporter: Receives progress and warnings.
         seed: Seed of weights, images and order.
+        budget: Time that the profile may take; None for as long as it needs.
+        validation_networks: Number of whole networks, spread over the range of latencies, that validate the table;
+            half as many random ones are added. With 0 the table has no validation, no correction and no interval.
     """
 
     timer: ModelTimer
@@ -28,6 +32,8 @@ class ProfilingSetup:
     clock: Clock
     reporter: Reporter
     seed: int
+    budget: Budget | None = None
+    validation_networks: int = 20
 
     @property
     def method(self) -> str:

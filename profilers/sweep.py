@@ -10,7 +10,7 @@ from natdeploy.core.cost import space_layers
 from natdeploy.core.latency import CLASSIFIER_COUNTS
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SearchSpace
-from natdeploy.profilers.budget import Budget, sort_by_importance
+from natdeploy.profilers.budget import sort_by_importance
 from natdeploy.profilers.in_context import make_covering_networks
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.row_journal import RowJournal
@@ -39,14 +39,14 @@ def find_missing_places(space: SearchSpace, rows: Container[Layer]) -> list[Plac
 
 
 def measure_places(
-    space: SearchSpace, places: Sequence[Place], journal: RowJournal, setup: ProfilingSetup, budget: Budget | None
+    space: SearchSpace, places: Sequence[Place], journal: RowJournal, setup: ProfilingSetup
 ) -> list[Place]:
     """Measure the layers of each width and resolution of `places`; each session goes into the journal at its end.
 
     Returns:
         The places that the budget did not allow. With a budget, the most important places come first.
     """
-    references = choose_reference_networks(space)
+    budget, references = setup.budget, choose_reference_networks(space)
     waiting = list(places) if budget is None else sort_by_importance(places)
     with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
         files = ModelFiles(setup.exporter, Path(folder), seed=setup.seed)

@@ -13,7 +13,6 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.journal import Journal
 from natdeploy.ports import Reporter
-from natdeploy.profilers.budget import Budget
 from natdeploy.profilers.row_journal import RowJournal
 from natdeploy.profilers.sessions import MeasurementSession, merge_sessions
 from natdeploy.profilers.setup import ProfilingSetup
@@ -38,23 +37,19 @@ def profile_device(
     journal: Path,
     fresh: bool = False,
     recheck: bool = False,
-    validate_networks: int = 20,
-    budget: Budget | None = None,
 ) -> LatencyTable:
     """Measure every layer of `space` that `existing` lacks, then validate the table by whole networks.
 
     Args:
         space: Space to cover, at all its widths and resolutions.
         deployment: Device and use that are measured.
-        setup: The device, the exporter of its files, clock, reporter and seed.
+        setup: The device, the exporter of its files, clock, reporter, seed and budget. A warning names what the budget
+            does not reach.
         existing: Table to add to. A table of another machine or runtime version is ignored, with a warning.
         journal: File that keeps every finished session, so that the next call continues after it. Delete it when the
             table is written.
         fresh: Measure everything anew.
         recheck: Validate the table again even if no row is missing.
-        validate_networks: Number of whole networks whose latencies spread over the range; half as many random ones are
-            added. With 0 the table has no validation, no correction and no interval.
-        budget: Time that the profile may take; None for as long as it needs. A warning names what it does not reach.
 
     Raises:
         InputError: The deployment cannot be measured layer by layer, or `existing` is of another provenance.
@@ -73,7 +68,7 @@ def profile_device(
     before = timer.conditions()
     if places:
         _say_how(before, setup)
-        left_out = measure_places(space, places, journaled, setup, budget)
+        left_out = measure_places(space, places, journaled, setup)
         _warn_of_places(left_out, reporter)
     sessions = [old, *journaled.sessions]
     table = LatencyTable(
@@ -86,7 +81,7 @@ def profile_device(
         created=setup.clock.now().isoformat(timespec="seconds"),
         conditions=_conditions(setup, before),
     )
-    table = _finish(space, table, sessions, setup, networks=validate_networks, budget=budget)
+    table = _finish(space, table, sessions, setup)
     journaled.end()
     return table
 
@@ -96,14 +91,11 @@ def _finish(
     table: LatencyTable,
     sessions: Sequence[MeasurementSession],
     setup: ProfilingSetup,
-    *,
-    networks: int,
-    budget: Budget | None,
 ) -> LatencyTable:
     """Scale all sessions to the quietest one, and validate the table by whole networks."""
-    if not networks:
+    if not setup.validation_networks:
         return dataclasses.replace(table, rows=merge_sessions(sessions, find_quietest_reference_ms(sessions, None)))
-    checked = measure_validation_networks(space, table, networks, setup, budget)
+    checked = measure_validation_networks(space, table, setup)
     quietest_ms = find_quietest_reference_ms(sessions, checked)
     levelled = dataclasses.replace(
         table,

@@ -13,7 +13,6 @@ from natdeploy.core.latency_correction import fit_correction_with_interval, pred
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SPACES, SearchSpace
 from natdeploy.core.table_errors import compute_errors
-from natdeploy.profilers.budget import Budget
 from natdeploy.profilers.meter import Meter
 from natdeploy.profilers.sessions import MeasurementSession, compute_reference_latency
 from natdeploy.profilers.setup import ProfilingSetup
@@ -47,24 +46,22 @@ class ValidationRun:
     unstable: int
 
 
-def measure_validation_networks(
-    space: SearchSpace, table: LatencyTable, count: int, setup: ProfilingSetup, budget: Budget | None
-) -> ValidationRun:
-    """Measure `count` networks that spread evenly over the range of predicted latency, and half as many random ones.
+def measure_validation_networks(space: SearchSpace, table: LatencyTable, setup: ProfilingSetup) -> ValidationRun:
+    """Measure networks that spread evenly over the range of predicted latency, and half as many random ones.
 
     They are of `space` and of the other known spaces that the table covers, because the table has one correction for
     all of them.
     """
     rng = np.random.default_rng(setup.seed)
     spaces = find_covered_spaces(table, space)
-    each = -(-count // len(spaces))
+    each = -(-setup.validation_networks // len(spaces))
     spread = [choose_spread_networks(own, table, each, rng) for own in spaces]
     random = [draw_random_networks(own, round(each * _RANDOM_SHARE), rng) for own in spaces]
     groups = [[*own, *others] for own, others in zip(spread, random, strict=True)]
     references = choose_reference_networks(spaces[0])
     setup.reporter.info(f"checking the table on {sum(map(len, groups))} whole networks")
     runs = sum(len(group) + len(_choose_repeated(group, len(spaces))) for group in groups) + len(references)
-    effort = 1.0 if budget is None else budget.choose_check_effort(runs, _count_networks_a_session(space))
+    effort = 1.0 if setup.budget is None else setup.budget.choose_check_effort(runs, _count_networks_a_session(space))
     meter = Meter(exporter=setup.exporter, timer=setup.with_effort(effort).timer, seed=setup.seed)
     # Each space is timed on its own, so that small networks do not run with caches that large ones have just filled.
     timed = [

@@ -21,6 +21,7 @@ from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.run import search
 from natdeploy.core.genotype import sample_initial
 from natdeploy.core.space import find_space
+from natdeploy.search.problem import SearchGoal
 
 _CLASSES = 10
 _SUPERNET = "starter"
@@ -71,10 +72,9 @@ def demo(output: Path, *, seed: int = 0, context: Context | None = None) -> Demo
     target_ms = median_latency_ms(profiled, seed)
     context.reporter.info(f"target: {target_ms:.4g} ms, the median predicted latency of the first archive")
     folder = output / f"run-{context.clock.now():%Y%m%dT%H%M%SZ}"
-    limits_ms = ({"host": target_ms},)
-    run = search(
-        supernet=_SUPERNET, latency_limits_ms=limits_ms, effort=_EFFORT, seed=seed, output=folder, context=context
-    )
+    goal = SearchGoal(latency_limits_ms=({"host": target_ms},))
+    preset = find_preset("quick", _EFFORT)
+    run = search(supernet=_SUPERNET, goal=goal, preset=preset, seed=seed, output=folder, context=context)
     exported = export(run.subnet, ("onnx", "tflite"), output=output, seed=seed, context=context)
     free = extract_from_run(run.run, output=output / "untargeted.json", context=context)
     free_ms = measure(free.subnet, seed=seed, context=context).stats.median_ms

@@ -13,7 +13,7 @@ from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.subnets import load_subnet
 from natdeploy.errors import InputError
 from natdeploy.io.runs import RunFolder
-from natdeploy.io.spaces import resolve_space
+from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.io.subnets import Subnet, SubnetSource, read_subnet
 from natdeploy.supernet.threads import use_threads
 from natdeploy.version import __version__
@@ -68,7 +68,7 @@ def extract(
     """
     context = context or Context()
     read = read_subnet(architecture, supernet=supernet, width=width)
-    space = resolve_space(supernet, width=read.architecture.width)
+    space = resolve_space(SpaceSelector(supernet, width=read.architecture.width))
     # Bad names are refused before this is imported, since torch takes seconds.
     from natdeploy.api.training.initial_weights import require_weights
     from natdeploy.io.datasets import load_task

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from natdeploy.api import Context, TrainingResult
 
 _WITH_RESUME = {"resume", "json"}
-_PLAIN = ("data", "output", "supernet", "weights", "width", "epochs", "samples", "seed", "threads")
+_PLAIN = ("data", "output", "weights", "threads")
+_SETTINGS = ("epochs", "samples", "seed")
 
 
 @click.command("adapt")
@@ -37,9 +38,11 @@ _PLAIN = ("data", "output", "supernet", "weights", "width", "epochs", "samples",
 )
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 32,40,48.  [default: the space's]")
-@click.option("--epochs", type=int, default=20, help="Number of epochs.")
-@add_recipe_options(api.ADAPTATION)
-@click.option("--samples", type=int, default=20, help="Number of random subnets to evaluate at the end.")
+@click.option("--epochs", type=int, default=api.ADAPTATION.epochs, help="Number of epochs.")
+@add_recipe_options(api.ADAPTATION.recipe)
+@click.option(
+    "--samples", type=int, default=api.ADAPTATION.samples, help="Number of random subnets to evaluate at the end."
+)
 @options.training_threads_option
 @options.seed_option
 @options.output_option
@@ -59,9 +62,9 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
             return api.resume_adaptation(values["resume"], context=context)
         return api.adapt(
             **{name: values[name] for name in _PLAIN},
+            supernet=api.SpaceSelector(values["supernet"], resolutions, values["width"]),
             population=values["from_population"],
-            resolutions=resolutions,
-            recipe=read_recipe(values),
+            settings=api.TrainingSettings(recipe=read_recipe(values), **{name: values[name] for name in _SETTINGS}),
             context=context,
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from natdeploy.cli.output import milliseconds, print_line
 from natdeploy.cli.units import parse_batch
 
 if TYPE_CHECKING:
-    from natdeploy.api import Context, ExportResult
+    from natdeploy.api import Context, ExportResult, SubnetSource
     from natdeploy.api.exporting.results import Parity
 
 
@@ -41,14 +40,11 @@ if TYPE_CHECKING:
 @options.output_option
 @options.seed_option
 @options.json_option
-def command(  # noqa: PLR0917
-    subnet: Path,
+def command(
+    subnet: SubnetSource,
     format: tuple[str, ...],  # noqa: A002, the option's name
     output: Path | None,
-    weights: Path | None,
-    completion: Mapping[str, Any],
     seed: int,
-    batch: str,
     json: bool,  # noqa: FBT001
     **how: Any,  # noqa: ANN401
 ) -> None:
@@ -58,9 +54,9 @@ def command(  # noqa: PLR0917
         from natdeploy import api
 
         return api.export(
-            api.SubnetSource(subnet, weights=weights, **completion),
+            subnet,
             format,
-            options=api.ExportOptions(batch=parse_batch(batch), **how),
+            options=api.ExportOptions(**{**how, "batch": parse_batch(how["batch"])}),
             output=output,
             seed=seed,
             context=context,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,18 +33,7 @@ if TYPE_CHECKING:
 @click.option("--data", default=None, help="Data set for the subnet's BatchNorm statistics.")
 @options.output_option
 @options.json_option
-def command(  # noqa: PLR0917
-    source: Path,
-    row: int | None,
-    target_latency: tuple[str, ...],
-    supernet: str | None,
-    weights: Path | None,
-    width: float | None,
-    classes: int | None,
-    data: str | None,
-    output: Path | None,
-    json: bool,  # noqa: FBT001
-) -> None:
+def command(source: Path, row: int | None, target_latency: tuple[str, ...], **values: Any) -> None:  # noqa: ANN401
     """Take a subnet with its weights from a supernet or a finished run. Nothing is trained.
 
     SOURCE is one of three: a run folder, with --row or --target-latency; an architecture, with --supernet and, unless
@@ -57,7 +46,7 @@ def command(  # noqa: PLR0917
     if not source.is_dir() and (wanted or row is not None):
         msg = f"--row and --target-latency select from a run folder, and {source} is not one"
         raise click.UsageError(msg, click.get_current_context())
-    if not source.is_dir() and supernet is None and weights is None:
+    if not source.is_dir() and values["supernet"] is None and values["weights"] is None:
         msg = (
             f"{source} is not a run folder; an architecture needs --supernet, and --weights if there are no packaged "
             "ones; a network with its own weights needs --weights only"
@@ -69,22 +58,16 @@ def command(  # noqa: PLR0917
 
         if source.is_dir():
             limits_ms = wanted[0] if wanted else None
-            return api.extract_from_run(source, row=row, latency_limits_ms=limits_ms, output=output, context=context)
-        if supernet is not None:
-            return api.extract(
-                source,
-                supernet=supernet,
-                weights=weights,
-                width=width,
-                classes=classes,
-                data=data,
-                output=output,
-                context=context,
+            return api.extract_from_run(
+                source, row=row, latency_limits_ms=limits_ms, output=values["output"], context=context
             )
-        network = api.SubnetSource(source, weights=weights, width=width, classes=classes)
-        return api.extract_network(network, data=data, output=output, context=context)
+        place = {"data": values["data"], "output": values["output"], "context": context}
+        completion = {name: values[name] for name in ("weights", "width", "classes")}
+        if values["supernet"] is not None:
+            return api.extract(source, supernet=values["supernet"], **completion, **place)
+        return api.extract_network(api.SubnetSource(source, **completion), **place)
 
-    options.run_command(work, show, as_json=json)
+    options.run_command(work, show, as_json=values["json"])
 
 
 def show(result: ExtractResult) -> None:

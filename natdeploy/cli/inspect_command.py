@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +11,7 @@ from natdeploy.cli import options
 from natdeploy.cli.output import print_line, print_table
 
 if TYPE_CHECKING:
-    from natdeploy.api import Context, InspectResult
+    from natdeploy.api import Context, InspectResult, SubnetSource
 
 
 @click.command("inspect")
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
 @options.own_weights_option
 @options.json_option
 def command(
-    subnet: Path,
-    weights: Path | None,
-    completion: Mapping[str, Any],
+    subnet: SubnetSource,
     json: bool,  # noqa: FBT001
 ) -> None:
     """Show the layers of SUBNET with their multiply-adds and parameters."""
@@ -31,7 +28,7 @@ def command(
     def work(context: Context) -> InspectResult:  # noqa: ARG001
         from natdeploy import api
 
-        return api.inspect(api.SubnetSource(subnet, weights=weights, **completion))
+        return api.inspect(subnet)
 
     options.run_command(work, show, as_json=json)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,11 +11,11 @@ from natdeploy.cli import options
 from natdeploy.cli.output import milliseconds, print_line
 
 if TYPE_CHECKING:
-    from natdeploy.api import Context, MeasureResult, TableSelector
+    from natdeploy.api import Context, MeasureResult, SubnetSource, TableSelector
 
 
 @click.command("measure")
-@click.argument("subject", metavar="SUBNET|FILE", type=click.Path(path_type=Path))
+@click.argument("subnet", metavar="SUBNET|FILE", type=click.Path(path_type=Path))
 @options.device_option
 @click.option("--runtime", default=None, help="Runtime.  [default: the file's, or the device's]")
 @click.option("--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads.  [default: the device's]")
@@ -24,11 +23,10 @@ if TYPE_CHECKING:
 @options.seed_option
 @options.json_option
 @options.with_selector
-def command(  # noqa: PLR0917
-    subject: Path,
+def command(
+    subnet: SubnetSource,
     device: str,
     selector: TableSelector,
-    completion: Mapping[str, Any],
     seed: int,
     json: bool,  # noqa: FBT001
 ) -> None:
@@ -37,8 +35,7 @@ def command(  # noqa: PLR0917
     def work(context: Context) -> MeasureResult:
         from natdeploy import api
 
-        source = api.SubnetSource(subject, **completion)
-        return api.measure(source, device, selector=selector, seed=seed, context=context)
+        return api.measure(subnet, device, selector=selector, seed=seed, context=context)
 
     options.run_command(work, show, as_json=json)
 

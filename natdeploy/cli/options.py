@@ -80,24 +80,25 @@ def with_selector(command: Command) -> Command:
 
 
 def subnet_options(command: Command) -> Command:
-    """Add the options that complete a bare architecture; the command gets them as `completion`."""
+    """Add the options that complete a bare architecture.
+
+    The command gets them, its argument `subnet` and its `--weights`, if it has this option, as one
+    `natdeploy.api.SubnetSource`, called `subnet`.
+    """
 
     @functools.wraps(command)
-    def with_completion(
-        *,
-        supernet: str | None,
-        width: float | None,
-        classes: int | None,
-        **values: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
-        return command(completion={"supernet": supernet, "width": width, "classes": classes}, **values)
+    def with_source(*, subnet: Path, supernet: str | None, **values: Any) -> Any:  # noqa: ANN401
+        from natdeploy import api
+
+        completion = {name: values.pop(name) for name in ("weights", "width", "classes") if name in values}
+        return command(subnet=api.SubnetSource(subnet, supernet=supernet, **completion), **values)
 
     options = [
         click.option("--supernet", default=None, help="Supernet of a bare architecture.  [default: by its width]"),
         width_option,
         classes_option,
     ]
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), with_completion)
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), with_source)
 
 
 def require_new_or_resumed(ctx: click.Context, *, beside_resume: Collection[str]) -> None:

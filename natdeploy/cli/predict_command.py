@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +11,7 @@ from natdeploy.cli import options
 from natdeploy.cli.output import milliseconds, print_line
 
 if TYPE_CHECKING:
-    from natdeploy.api import Context, PredictResult, TableSelector
+    from natdeploy.api import Context, PredictResult, SubnetSource, TableSelector
 
 
 @click.command("predict")
@@ -22,10 +21,9 @@ if TYPE_CHECKING:
 @options.subnet_options
 @options.json_option
 def command(
-    subnet: Path,
+    subnet: SubnetSource,
     device: str,
     selector: TableSelector,
-    completion: Mapping[str, Any],
     json: bool,  # noqa: FBT001
 ) -> None:
     """Predict the latency of SUBNET by a latency table of a device; nothing is run."""
@@ -33,7 +31,7 @@ def command(
     def work(context: Context) -> PredictResult:
         from natdeploy import api
 
-        return api.predict(api.SubnetSource(subnet, **completion), device, selector=selector, context=context)
+        return api.predict(subnet, device, selector=selector, context=context)
 
     options.run_command(work, show, as_json=json)
 

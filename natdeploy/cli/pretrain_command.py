@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from natdeploy.api import Context, TrainingResult
 
 _WITH_RESUME = {"resume", "json"}
-_PLAIN = (
-    *("data", "output", "supernet", "weights", "width", "epochs", "largest_only_epochs"),
-    *("samples", "seed", "threads"),
-)
+_PLAIN = ("data", "output", "weights", "threads")
+_SETTINGS = ("epochs", "largest_only_epochs", "samples", "seed")
 
 
 @click.command("pretrain")
@@ -34,12 +32,17 @@ _PLAIN = (
 )
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 32,40,48.  [default: the space's]")
-@click.option("--epochs", type=int, default=60, help="Total number of epochs.")
+@click.option("--epochs", type=int, default=api.PRETRAINING.epochs, help="Total number of epochs.")
 @click.option(
-    "--largest-only-epochs", type=int, default=30, help="How many of them train the largest network alone at first."
+    "--largest-only-epochs",
+    type=int,
+    default=api.PRETRAINING.largest_only_epochs,
+    help="How many of them train the largest network alone at first.",
 )
-@add_recipe_options(api.PRETRAINING)
-@click.option("--samples", type=int, default=20, help="Number of random subnets to test at the end.")
+@add_recipe_options(api.PRETRAINING.recipe)
+@click.option(
+    "--samples", type=int, default=api.PRETRAINING.samples, help="Number of random subnets to test at the end."
+)
 @options.training_threads_option
 @options.seed_option
 @options.output_option
@@ -54,8 +57,13 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     def work(context: Context) -> TrainingResult:
         if values["resume"] is not None:
             return api.resume_pretraining(values["resume"], context=context)
-        plain = {name: values[name] for name in _PLAIN}
-        return api.pretrain(**plain, resolutions=resolutions, recipe=read_recipe(values), context=context)
+        settings = {name: values[name] for name in _SETTINGS}
+        return api.pretrain(
+            **{name: values[name] for name in _PLAIN},
+            supernet=api.SpaceSelector(values["supernet"], resolutions, values["width"]),
+            settings=api.TrainingSettings(recipe=read_recipe(values), **settings),
+            context=context,
+        )
 
     options.run_command(work, show, as_json=values["json"])
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _DEFAULT_SPACE = "starter"
+_FLAGS = ("fresh", "recheck", "measured_only")
 
 
 @click.command("profile")
@@ -42,28 +43,32 @@ _DEFAULT_SPACE = "starter"
 @options.json_option
 def command(
     device: tuple[str, ...],
-    resolutions: str | None,
-    budget: str | None,
     output: Path | None,
     json: bool,  # noqa: FBT001
-    **how: Any,  # noqa: ANN401
+    **values: Any,  # noqa: ANN401
 ) -> None:
     """Measure a device: build its per-layer latency table, or add to it what it lacks.
 
     A device that is not connected gets a table estimated from its description.
     """
-    if how["fresh"] and how["recheck"]:
+    if values["fresh"] and values["recheck"]:
         msg = "--fresh measures and checks everything again, so --recheck cannot be used with it"
         raise click.UsageError(msg)
-    how |= {
-        "resolutions": parse_resolutions(resolutions),
-        "budget_s": parse_budget_s(budget) if budget is not None else None,
-    }
+    sizes = parse_resolutions(values["resolutions"])
+    budget_s = None if values["budget"] is None else parse_budget_s(values["budget"])
 
     def profile(name: str, context: Context) -> ProfileResult:
         from natdeploy import api
 
-        return api.profile(name, output=output, context=context, **how)
+        return api.profile(
+            name,
+            supernet=api.SpaceSelector(values["supernet"], sizes, values["width"]),
+            selector=values["selector"],
+            options=api.ProfileOptions(budget_s=budget_s, **{flag: values[flag] for flag in _FLAGS}),
+            output=output,
+            seed=values["seed"],
+            context=context,
+        )
 
     if len(device) == 1:
         options.run_command(lambda context: profile(device[0], context), show, as_json=json)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # A search evaluates the weights that it trains, so it keeps no moving average of them.
 _RECIPE = tuple(name for name in NAMES if name != "ema_decay")
-_EFFORT = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "predictor", *_RECIPE)
+_PRESET_VALUES = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "predictor", *_RECIPE)
 _LIMITED = {"madds": parse_count, "params": parse_count, "size": parse_size}
 _LATENCY = "latency:"
 _WITH_RESUME = {"resume", "json"}
@@ -33,7 +33,7 @@ _WITH_FROM = {
     *("from", "device", "target_latency", "objectives", "prefer", "output", "json"),
     *(f"max_{name}" for name in _LIMITED),
 }
-_OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_EFFORT} - {"predictor"}
+_OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_PRESET_VALUES} - {"predictor"}
 
 
 @click.command("search")
@@ -133,27 +133,27 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
             return api.resume(values["resume"], context=context)
         # Latency limits and objectives name their devices. This machine counts besides them only if it is named too.
         used = devices or (() if any(limits_ms) or objectives else ("host",))
-        wanted: dict[str, Any] = {
-            "devices": used,
-            "latency_limits_ms": limits_ms,
-            "objectives": objectives,
-            "limits": limits,
-        }
-        wanted |= {"prefer": values["prefer"], "context": context}
-        common = {**wanted, "resolutions": resolutions}
+        goal = api.SearchGoal(
+            devices=used,
+            latency_limits_ms=limits_ms,
+            objectives=objectives,
+            limits=limits,
+            prefer=values["prefer"],
+            tasks=tuple(accuracy) if isinstance(accuracy, dict) else (),
+        )
         if values["from"] is not None:
-            return api.search_from(values["from"], output=values["output"], **wanted)
+            return api.search_from(values["from"], goal=goal, output=values["output"], context=context)
+        common = {"goal": goal, "seed": values["seed"], "output": values["output"], "context": context}
+        common["supernet"] = api.SpaceSelector(values["supernet"], resolutions, values["width"])
         if accuracy is not None:
-            return api.search_without_training(
-                accuracy,
-                **{name: values[name] for name in ("supernet", "width", "seed", "output")},
-                **{name: values[name] for name in ("classes", "predictor") if values[name] is not None},
-                **common,
-            )
-        plain = ("data", "supernet", "weights", "from_scratch", "width", "preset", "threads", "seed", "output")
+            fitted = {name: values[name] for name in ("classes", "predictor") if values[name] is not None}
+            return api.search_without_training(accuracy, **fitted, **common)
+        changes = {name: values[name] for name in _PRESET_VALUES if values[name] is not None}
         return api.search(
-            **{name: values[name] for name in plain},
-            effort={name: values[name] for name in _EFFORT if values[name] is not None},
+            data=values["data"],
+            weights="random" if values["from_scratch"] else values["weights"],
+            preset=api.find_preset(values["preset"], changes),
+            threads=values["threads"],
             **common,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from natdeploy.api import Context, TableResult
 
 _supernet = click.option("--supernet", default="nat", help="Search space of the networks.")
-_fresh = click.option("--fresh", is_flag=True, help="Replace a table of another provenance.")
 _measurements = click.option(
     "--measurements",
     type=click.Path(path_type=Path),
@@ -24,14 +24,26 @@ _measurements = click.option(
 )
 
 
+def _output_options(command: options.Command) -> options.Command:
+    """Add the options of the file to write; the command gets them as one `natdeploy.api.TableOutput`."""
+
+    @functools.wraps(command)
+    def call(*, output: Path | None, fresh: bool, **values: Any) -> Any:  # noqa: ANN401
+        from natdeploy import api
+
+        return command(output=api.TableOutput(path=output, fresh=fresh), **values)
+
+    fresh_option = click.option("--fresh", is_flag=True, help="Replace a table of another provenance.")
+    return fresh_option(options.output_option(call))
+
+
 @click.command("import")
 @click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
 @click.option("--format", required=True, help="ofa (a folder of YAML files) or nsganet (one file).")
 @click.option("-d", "--device", required=True, help="Device that the table is of.")
 @click.option("--supernet", required=True, help="Search space that the table was made for.")
 @options.table_options
-@_fresh
-@options.output_option
+@_output_options
 @options.json_option
 def import_command(source: Path, json: bool, **how: Any) -> None:  # noqa: FBT001, ANN401
     """Import the latency table at PATH, after it is checked against the layers of a search space.
@@ -53,17 +65,23 @@ def import_command(source: Path, json: bool, **how: Any) -> None:  # noqa: FBT00
 @_supernet
 @click.option("--resolutions", default=None, help="Input sizes to cover.  [default: all that were measured]")
 @options.table_options
-@_fresh
-@options.output_option
+@_output_options
 @options.json_option
-def fit_command(measurements: Path, resolutions: str | None, json: bool, **how: Any) -> None:  # noqa: FBT001, ANN401
+def fit_command(
+    measurements: Path,
+    supernet: str,
+    resolutions: str | None,
+    json: bool,  # noqa: FBT001
+    **how: Any,  # noqa: ANN401
+) -> None:
     """Fit a per-layer table to at least 20 whole networks that were measured on a device."""
     sizes = parse_resolutions(resolutions)
 
     def work(context: Context) -> TableResult:
         from natdeploy import api
 
-        return api.fit_table(measurements, resolutions=sizes, context=context, **how)
+        space = api.SpaceSelector(supernet, sizes)
+        return api.fit_table(measurements, supernet=space, context=context, **how)
 
     options.run_command(work, print_header, as_json=json)
 
@@ -74,8 +92,7 @@ def fit_command(measurements: Path, resolutions: str | None, json: bool, **how: 
 @options.device_option
 @_supernet
 @options.table_options
-@_fresh
-@options.output_option
+@_output_options
 @options.json_option
 def calibrate_command(measurements: Path, json: bool, **how: Any) -> None:  # noqa: FBT001, ANN401
     """Turn another device's table into one of this device, by at least ten networks that were measured on it."""

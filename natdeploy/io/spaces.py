@@ -10,18 +10,34 @@ from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.errors import InputError
 
 
-def resolve_space(supernet: str, resolutions: tuple[int, ...] | None = None, width: float | None = None) -> SearchSpace:
-    """Return the search space named `supernet`, with the given resolutions and only the given width, if any.
+@dataclasses.dataclass(frozen=True, slots=True)
+class SpaceSelector:
+    """Selects a search space, or a part of it. Functions that take one also take the name of a supernet alone.
+
+    Args:
+        supernet: Name of the supernet.
+        resolutions: Input sizes in pixels; None for those of the space.
+        width: The only width; None for all widths of the space.
+    """
+
+    supernet: str
+    resolutions: tuple[int, ...] | None = None
+    width: float | None = None
+
+
+def resolve_space(supernet: str | SpaceSelector) -> SearchSpace:
+    """Return the search space that a supernet's name or a selector stands for.
 
     Raises:
-        InputError: The space or the width is unknown, or a resolution is out of range.
+        InputError: The supernet or the width is unknown, or a resolution is out of range.
     """
-    space = find_space(supernet)
-    if width is not None:
-        space = dataclasses.replace(space, widths=(space.widths[space.width_index(width)],))
-    if resolutions is not None:
-        if not resolutions:
+    selector = SpaceSelector(supernet) if isinstance(supernet, str) else supernet
+    space = find_space(selector.supernet)
+    if selector.width is not None:
+        space = dataclasses.replace(space, widths=(space.widths[space.width_index(selector.width)],))
+    if selector.resolutions is not None:
+        if not selector.resolutions:
             msg = "--resolutions is empty: list at least one resolution"
             raise InputError(msg)
-        space = space.with_resolutions(tuple(np.unique(resolutions).tolist()))
+        space = space.with_resolutions(tuple(np.unique(selector.resolutions).tolist()))
     return space

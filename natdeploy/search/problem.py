@@ -42,8 +42,9 @@ class SearchGoal:
         limits: Largest `madds`, `params` or `size` (bytes of fp32 weights) of every selected architecture.
         latency_limits_ms: One mapping of devices to milliseconds for each architecture to select. Where empty, one
             architecture is selected, whatever its latency.
-        prefer: What is selected from the rows of the front that keep the limits: `accuracy`, `trade-off`, or weights
-            of objectives such as `top1=2,madds=1`.
+        prefer: What is selected from the rows of the front that keep the limits: `accuracy`, `trade-off` (the row from
+            which any step along the front loses most per unit of gain), or weights of objectives such as
+            `top1=2,madds=1`.
         tasks: Tasks whose accuracy can be an objective of its own.
 
     Raises:
@@ -92,6 +93,10 @@ class SearchGoal:
     @property
     def _costs(self) -> tuple[str, ...]:
         return read_objectives(self.objectives, self.tasks)
+
+
+LATENCY_HERE = SearchGoal(devices=("host",))
+"""The latency of this machine is an objective, and nothing is limited."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

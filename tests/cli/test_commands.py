@@ -1,5 +1,6 @@
 """The command line with wrong input: one clear error, the right exit code, nothing half-written."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -298,26 +299,26 @@ def loaded_packages(code: str) -> set[str]:
 
 def test_training_values_of_the_preset_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every option of training steps replaces the preset's value by that name, and what is not given stays."""
-    efforts = []
+    presets = []
 
     def stopped(**given: Any) -> None:
-        efforts.append(given["effort"])
+        presets.append(given["preset"])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(api, "search", stopped)
     options = "--lr 0.02 --weight-decay 1e-3 --label-smoothing 0 --subnets 3 --cutmix 0.5 --hard-label-weight 1"
     assert cli.run(["search", *options.split(), "--no-distillation", "--sandwich"]) == 130
     assert cli.run(["search"]) == 130
-    assert efforts == [
-        {
-            "lr": 0.02,
-            "weight_decay": 1e-3,
-            "label_smoothing": 0.0,
-            "subnets": 3,
-            "distillation": False,
-            "hard_label_weight": 1.0,
-            "cutmix": 0.5,
-            "sandwich": True,
-        },
-        {},
-    ]
+    changes = {
+        "lr": 0.02,
+        "weight_decay": 1e-3,
+        "label_smoothing": 0.0,
+        "subnets": 3,
+        "distillation": False,
+        "hard_label_weight": 1.0,
+        "cutmix": 0.5,
+        "sandwich": True,
+    }
+    quick = api.find_preset("quick")
+    changed = dataclasses.replace(quick, recipe=dataclasses.replace(quick.recipe, **changes))
+    assert presets == [changed, quick]

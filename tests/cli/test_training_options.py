@@ -35,8 +35,9 @@ def test_every_hyper_parameter_has_an_option(command: str, name: str) -> None:
     assert option.help
 
 
-@pytest.mark.parametrize(("command", "recipe"), [("adapt", api.ADAPTATION), ("pretrain", api.PRETRAINING)])
-def test_the_defaults_of_the_options_are_those_of_the_library(command: str, recipe: api.Recipe) -> None:
+@pytest.mark.parametrize(("command", "settings"), [("adapt", api.ADAPTATION), ("pretrain", api.PRETRAINING)])
+def test_the_defaults_of_the_options_are_those_of_the_library(command: str, settings: api.TrainingSettings) -> None:
     """A command without options trains as the function of the library does without arguments."""
     defaults = {name: option.default for name, option in options(command).items()}
-    assert training_options.read_recipe(defaults) == recipe
+    assert training_options.read_recipe(defaults) == settings.recipe
+    assert (defaults["epochs"], defaults["samples"]) == (settings.epochs, settings.samples)

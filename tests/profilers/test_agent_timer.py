@@ -123,9 +123,14 @@ def timer_on(connection: Connection, **options) -> AgentTimer:
 def profiled(timer, folder: Path, reporter: RecordingReporter | None = None):
     """Profile a board over the small space."""
     setup = ProfilingSetup(
-        timer=timer, exporter=OnnxExporter(), clock=SystemClock(), reporter=reporter or RecordingReporter(), seed=0
+        timer=timer,
+        exporter=OnnxExporter(),
+        clock=SystemClock(),
+        reporter=reporter or RecordingReporter(),
+        seed=0,
+        validation_networks=2,
     )
-    return profile_device(SPACE, DEPLOYMENT, setup, existing=None, journal=folder / "rows.jsonl", validate_networks=2)
+    return profile_device(SPACE, DEPLOYMENT, setup, existing=None, journal=folder / "rows.jsonl")
 
 
 def test_a_board_is_timed_as_this_machine_is(board, models):

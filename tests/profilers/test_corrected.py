@@ -128,12 +128,15 @@ def test_a_space_is_profiled_with_litert_for_real(tmp_path):
     timing = Timing(warmup_runs=1, warmup_s=0.0, rounds=4, max_rounds=4, round_s=0.0005, min_runs=1, quiet_rounds=2)
     timer = LocalTimer(runtime=LitertRuntime(), threads=1, clock=SystemClock(), timing=timing)
     setup = ProfilingSetup(
-        timer=timer, exporter=TfliteDirectExporter(), clock=SystemClock(), reporter=SilentReporter(), seed=0
+        timer=timer,
+        exporter=TfliteDirectExporter(),
+        clock=SystemClock(),
+        reporter=SilentReporter(),
+        seed=0,
+        validation_networks=8,
     )
     deployment = Deployment(device="host", runtime="litert", precision="fp32", batch=1, threads=1)
-    table = profile_device(
-        space, deployment, setup, existing=None, journal=tmp_path / "rows.jsonl", validate_networks=8
-    )
+    table = profile_device(space, deployment, setup, existing=None, journal=tmp_path / "rows.jsonl")
     assert table.method == setup.method == "isolated+whole-networks"
     assert set(table.rows) == set(list_distinct_layers(space, 0.5, 32))
     assert all(stats.median_ms > 0 for stats in table.rows.values())

@@ -52,7 +52,7 @@ def local_timer():
     return LocalTimer(runtime=OnnxRuntime(), threads=1, clock=SystemClock())
 
 
-def profiled(space, folder, *, deployment=None, existing=None, reporter=None, **options):
+def profiled(space, folder, *, deployment=None, reporter=None, budget=None, validation_networks=20, **options):
     """Profile this machine."""
     deployment = deployment or find_deployment(find_device("host"))
     setup = ProfilingSetup(
@@ -61,8 +61,11 @@ def profiled(space, folder, *, deployment=None, existing=None, reporter=None, **
         clock=SystemClock(),
         reporter=reporter or RecordingReporter(),
         seed=0,
+        budget=budget,
+        validation_networks=validation_networks,
     )
-    return profile_device(space, deployment, setup, existing=existing, journal=folder / "rows.jsonl", **options)
+    options = {"existing": None, **options}
+    return profile_device(space, deployment, setup, journal=folder / "rows.jsonl", **options)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +80,7 @@ def table(tmp_path_factory, reporter):
     folder = tmp_path_factory.mktemp("profile")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NATDEPLOY_HOME", str(folder))
-        return profiled(SPACE, folder, validate_networks=5, reporter=reporter)
+        return profiled(SPACE, folder, validation_networks=5, reporter=reporter)
 
 
 def test_a_profile_covers_the_space_and_says_how_it_came_about(table, reporter):
@@ -111,9 +114,9 @@ def test_a_complete_table_is_not_measured_again(table, host, tmp_path):
 
 def test_the_check_alone_can_be_repeated(table, host, tmp_path):
     """Nothing is measured where nothing is missing, unless the check is asked for: it leaves the rows as they are."""
-    assert profiled(SPACE, tmp_path, existing=table, validate_networks=5) is table
+    assert profiled(SPACE, tmp_path, existing=table, validation_networks=5) is table
     reporter = RecordingReporter()
-    found = profiled(SPACE, tmp_path, existing=table, recheck=True, reporter=reporter, validate_networks=4)
+    found = profiled(SPACE, tmp_path, existing=table, recheck=True, reporter=reporter, validation_networks=4)
     assert reporter.details == []
     assert found.rows == table.rows
     assert found.validation.networks == 4
@@ -123,7 +126,7 @@ def test_only_missing_rows_are_added(table, host, tmp_path):
     """A new resolution is measured; rows that exist keep their figures."""
     reporter = RecordingReporter()
     wider = SPACE.with_resolutions((32, 40, 48))
-    found = profiled(wider, tmp_path, existing=table, reporter=reporter, validate_networks=0)
+    found = profiled(wider, tmp_path, existing=table, reporter=reporter, validation_networks=0)
     assert reporter.details == ["width 0.5, resolution 40"]
     assert {layer: found.rows[layer] for layer in table.rows} == table.rows
     assert found.find_covered_resolutions(wider, 10) == wider.resolutions
@@ -133,10 +136,10 @@ def test_only_missing_rows_are_added(table, host, tmp_path):
 def test_an_interrupted_profile_goes_on_where_it_stopped(host, tmp_path):
     """The finished resolution comes from the journal and is not measured twice."""
     with pytest.raises(KeyboardInterrupt):
-        profiled(SPACE, tmp_path, reporter=RecordingReporter(stop_before(1)), validate_networks=0)
+        profiled(SPACE, tmp_path, reporter=RecordingReporter(stop_before(1)), validation_networks=0)
     kept = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     reporter = RecordingReporter()
-    table = profiled(SPACE, tmp_path, reporter=reporter, validate_networks=0)
+    table = profiled(SPACE, tmp_path, reporter=reporter, validation_networks=0)
     assert reporter.details == ["width 0.5, resolution 48"]
     first = {json.dumps(row["layer"], sort_keys=True): row["stats"]["median_ms"] for row in kept[1]["rows"]}
     ratios = {
@@ -151,12 +154,12 @@ def test_a_budget_leaves_out_what_it_cannot_reach(tmp_path):
     """What it reached is a table with its error; the rest is named, and measured by the next call."""
     reporter = RecordingReporter()
     budget = Budget(0.5, SystemClock())
-    table = profiled(SPACE, tmp_path, reporter=reporter, budget=budget, validate_networks=4)
+    table = profiled(SPACE, tmp_path, reporter=reporter, budget=budget, validation_networks=4)
     assert table.find_covered_resolutions(SPACE, 10) == (48,)
     assert table.validation.networks == 4
     assert any("did not reach width 0.5 at 32" in message for message in reporter.said)
     (tmp_path / "rows.jsonl").unlink()
-    whole = profiled(SPACE, tmp_path, existing=table, validate_networks=0)
+    whole = profiled(SPACE, tmp_path, existing=table, validation_networks=0)
     assert whole.find_covered_resolutions(SPACE, 10) == SPACE.resolutions
     assert {layer: whole.rows[layer] for layer in table.rows} == table.rows
 
@@ -166,7 +169,7 @@ def test_fresh_measures_everything_anew_but_once(table, host, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         profiled(SPACE, tmp_path, existing=table, fresh=True, reporter=RecordingReporter(stop_before(1)))
     again, after = RecordingReporter(), RecordingReporter(stop_before(0))
-    profiled(SPACE, tmp_path, existing=table, fresh=True, reporter=again, validate_networks=0)
+    profiled(SPACE, tmp_path, existing=table, fresh=True, reporter=again, validation_networks=0)
     assert again.details == ["width 0.5, resolution 48"]
     with pytest.raises(KeyboardInterrupt):
         profiled(SPACE, tmp_path, fresh=True, reporter=after)

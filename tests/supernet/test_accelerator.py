@@ -60,8 +60,7 @@ def test_a_search_builds_its_supernet_on_the_accelerator(monkeypatch, tmp_path):
         data="noise",
         goal=SearchGoal(),
         weights="",
-        preset="quick",
-        effort=PRESETS["quick"],
+        preset=PRESETS["quick"],
         seed=0,
         threads=1,
     )

@@ -1,5 +1,6 @@
 """Searches as small as can be: for one board with a made-up table, on a sixth of the digits."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ EFFORT = {
     "min_steps_per_epoch": 0,
     "recalibration_images": 64,
 }
+GOAL = tuple(field.name for field in dataclasses.fields(api.SearchGoal))
 
 
 def prepare(home: Path, patch: pytest.MonkeyPatch) -> None:
@@ -51,7 +53,18 @@ def board_table(device: str, resolutions: tuple[int, ...] = (32, 40, 48)) -> Lat
 
 
 def small_search(**changes: object) -> api.SearchResult:
-    """Search as little as can be searched; without weights or `from_scratch`, from random weights."""
-    settings = {"devices": (BOARD,), "resolutions": (32,), "effort": EFFORT, "threads": 1, "seed": 5}
-    settings |= {"from_scratch": "weights" not in changes, **changes}
-    return api.search(**settings)  # type: ignore[arg-type]
+    """Search as little as can be searched, from random weights unless others are given.
+
+    Args:
+        changes: Arguments of `natdeploy.api.search`, fields of its goal, and `resolutions`.
+    """
+    goal = {name: changes.pop(name) for name in GOAL if name in changes}
+    settings = {
+        "supernet": api.SpaceSelector("starter", changes.pop("resolutions", (32,))),  # type: ignore[arg-type]
+        "weights": "random",
+        "goal": api.SearchGoal(**{"devices": (BOARD,), **goal}),  # type: ignore[arg-type]
+        "preset": api.find_preset("quick", EFFORT),
+        "threads": 1,
+        "seed": 5,
+    }
+    return api.search(**{**settings, **changes})  # type: ignore[arg-type]

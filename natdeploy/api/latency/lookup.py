@@ -11,6 +11,7 @@ from natdeploy.core.device import Deployment, find_deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, LatencyTable, list_layers
 from natdeploy.core.space import SearchSpace
 from natdeploy.io.devices import find_device
+from natdeploy.io.spaces import SpaceSelector
 from natdeploy.io.table_store import choose_table, find_table
 from natdeploy.ports import Reporter
 from natdeploy.runtimes.agent import make_fingerprint
@@ -40,9 +41,7 @@ def find_table_for_search(
         return table
     return profile(
         device,
-        supernet=space.name,
-        resolutions=space.resolutions,
-        width=width,
+        supernet=SpaceSelector(space.name, space.resolutions, width),
         seed=seed,
         context=context,
     ).content

@@ -18,7 +18,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import DeviceUnreachableError, InputError
 from natdeploy.files import require_writable
 from natdeploy.io.devices import find_device
-from natdeploy.io.spaces import resolve_space
+from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.io.table_store import find_table, resolve_table_file
 from natdeploy.io.tables import read_table, replace_table, write_table
 from natdeploy.ports import Reporter
@@ -30,17 +30,32 @@ _EXCEEDED = 1.25
 _RESUMABLE = "what was measured so far is kept: the same command continues after it"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ProfileOptions:
+    """What a profile measures, and for how long.
+
+    Args:
+        fresh: Measure anew instead of adding to an existing table.
+        recheck: Validate the table by whole networks again, even if it lacks nothing.
+        measured_only: Never estimate.
+        budget_s: Seconds that measuring may take; None for as long as it needs.
+    """
+
+    fresh: bool = False
+    recheck: bool = False
+    measured_only: bool = False
+    budget_s: float | None = None
+
+
+DEFAULT_OPTIONS = ProfileOptions()
+
+
 def profile(
     device: str = "host",
     *,
-    supernet: str = "starter",
-    resolutions: tuple[int, ...] | None = None,
-    width: float | None = None,
+    supernet: str | SpaceSelector = "starter",
     selector: TableSelector = DEFAULT_TABLE,
-    fresh: bool = False,
-    recheck: bool = False,
-    measured_only: bool = False,
-    budget_s: float | None = None,
+    options: ProfileOptions = DEFAULT_OPTIONS,
     output: Path | None = None,
     seed: int = 0,
     context: Context | None = None,
@@ -51,30 +66,25 @@ def profile(
 
     Args:
         device: Name of the device.
-        supernet: Search space to cover.
-        resolutions: Input sizes to cover; None for those of the space.
-        width: The only width to cover; None for all widths of the space.
+        supernet: Search space to cover, whole or in part.
         selector: How the device is used: runtime, precision, batch and threads.
-        fresh: Measure anew instead of adding to an existing table.
-        recheck: Validate the table by whole networks again, even if it lacks nothing.
-        measured_only: Never estimate.
-        budget_s: Seconds that measuring may take; None for as long as it needs.
+        options: What is measured, and for how long.
         output: File or folder to write instead of the user's own table.
         seed: Seed of weights and of the order of measurements.
         context: Reporter and clock.
 
     Raises:
         InputError: A name or number is not valid, or there is a table of another provenance.
-        DeviceUnreachableError: The device cannot be reached, and `measured_only` is set or its description has no
-            numbers for an estimate.
+        DeviceUnreachableError: The device cannot be reached, and `options.measured_only` is set or its description has
+            no numbers for an estimate.
         MissingRuntimeError: The runtime is not installed.
         OutputError: The table cannot be written.
     """
     context = context or Context()
-    space = resolve_space(supernet, resolutions, width)
+    space = resolve_space(supernet)
     described = find_device(device)
     deployment = find_deployment(described, selector)
-    place = _find_place(output, deployment, fresh=fresh, recheck=recheck)
+    place = _find_place(output, deployment, options)
     require_writable(place.path)
     if deployment.precision in described.slow_precisions:
         context.reporter.warn(f"{device} runs {deployment.precision} no faster: it has no fast arithmetic for it")
@@ -84,10 +94,11 @@ def profile(
             timer = stack.enter_context(open_timer(described, deployment, context))
         except DeviceUnreachableError as error:
             _keep_real_latencies(place, error)
-            if measured_only:
+            if options.measured_only:
                 raise
             table = _estimate(space, described, deployment, place.existing, reason=error, context=context)
         else:
+            from natdeploy.profilers.budget import Budget
             from natdeploy.profilers.setup import ProfilingSetup
 
             setup = ProfilingSetup(
@@ -96,14 +107,15 @@ def profile(
                 clock=context.clock,
                 reporter=context.reporter,
                 seed=seed,
+                budget=None if options.budget_s is None else Budget(options.budget_s, context.clock),
             )
-            table = _measure(space, deployment, setup, place, fresh=fresh, recheck=recheck, budget_s=budget_s)
+            table = _measure(space, deployment, setup, place, options)
     if table != place.existing or place.source != place.path:
-        _write(place.path, table, fresh=fresh, reporter=context.reporter)
+        _write(place.path, table, fresh=options.fresh, reporter=context.reporter)
     place.journal.unlink(missing_ok=True)
     covered = table.find_covered_resolutions(space, max(CLASSIFIER_COUNTS))
     seconds = round(context.clock.seconds() - started, 3)
-    _warn_of_time(seconds, budget_s, context.reporter)
+    _warn_of_time(seconds, options.budget_s, context.reporter)
     return ProfileResult(
         table=place.path,
         content=table,
@@ -142,11 +154,11 @@ class _Place:
         return self.path.with_suffix(".journal.jsonl")
 
 
-def _find_place(output: Path | None, deployment: Deployment, *, fresh: bool, recheck: bool) -> _Place:
+def _find_place(output: Path | None, deployment: Deployment, options: ProfileOptions) -> _Place:
     path = resolve_table_file(output, deployment)
-    stored = None if output is not None or fresh else find_table(deployment)
-    source = path if path.exists() and not fresh else stored.path if stored else None
-    existing = _read_existing(source, deployment, recheck=recheck)
+    stored = None if output is not None or options.fresh else find_table(deployment)
+    source = path if path.exists() and not options.fresh else stored.path if stored else None
+    existing = _read_existing(source, deployment, recheck=options.recheck)
     return _Place(path=path, source=source, existing=existing, packaged=stored is not None and stored.packaged)
 
 
@@ -171,16 +183,8 @@ def _keep_real_latencies(place: _Place, reason: DeviceUnreachableError) -> None:
 
 
 def _measure(
-    space: SearchSpace,
-    deployment: Deployment,
-    setup: ProfilingSetup,
-    place: _Place,
-    *,
-    fresh: bool,
-    recheck: bool,
-    budget_s: float | None,
+    space: SearchSpace, deployment: Deployment, setup: ProfilingSetup, place: _Place, options: ProfileOptions
 ) -> LatencyTable:
-    from natdeploy.profilers.budget import Budget
     from natdeploy.profilers.table_building import profile_device
 
     existing = place.existing
@@ -193,9 +197,8 @@ def _measure(
             setup,
             existing=existing,
             journal=place.journal,
-            fresh=fresh,
-            recheck=recheck,
-            budget=None if budget_s is None else Budget(budget_s, setup.clock),
+            fresh=options.fresh,
+            recheck=options.recheck,
         )
     except DeviceUnreachableError as error:
         raise DeviceUnreachableError(error.message, hint=_join_hints(error.hint, _RESUMABLE)) from error

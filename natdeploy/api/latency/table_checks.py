@@ -21,7 +21,7 @@ from natdeploy.core.table_checks import (
 from natdeploy.errors import InputError
 from natdeploy.io.devices import find_device, load_devices
 from natdeploy.io.measurements import read_measurements
-from natdeploy.io.spaces import resolve_space
+from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.io.table_store import choose_table, list_tables
 from natdeploy.io.tables import RowError, read_table, scan_table
 
@@ -127,9 +127,9 @@ def _find_missing(
         return find_missing_rows(content, find_probable_places(content))
     if supernet is None:
         spaces = {space.name for space, _, _ in find_probable_places(content)}
-        wanted = [resolve_space(name, resolutions) for name in sorted(spaces)]
+        wanted = [resolve_space(SpaceSelector(name, resolutions)) for name in sorted(spaces)]
     else:
-        wanted = [resolve_space(supernet, resolutions)]
+        wanted = [resolve_space(SpaceSelector(supernet, resolutions))]
     return find_missing_rows(content, _list_places(wanted))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from natdeploy.api.context import Context
@@ -16,10 +17,26 @@ from natdeploy.files import require_writable
 from natdeploy.io.devices import find_device, load_devices
 from natdeploy.io.foreign_tables import FOREIGN_FORMATS
 from natdeploy.io.measurements import Measurement, list_resolutions, read_measurements
-from natdeploy.io.spaces import resolve_space
+from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.io.table_store import resolve_table_file
 from natdeploy.io.tables import read_table, replace_table, require_replaceable
 from natdeploy.version import __version__
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TableOutput:
+    """The file that a table is written to.
+
+    Args:
+        path: File or folder; None for the user's own table of the deployment.
+        fresh: Replace a table of another provenance too.
+    """
+
+    path: Path | None = None
+    fresh: bool = False
+
+
+OWN_TABLE = TableOutput()
 
 
 def import_table(
@@ -29,8 +46,7 @@ def import_table(
     device: str,
     supernet: str,
     selector: TableSelector = DEFAULT_TABLE,
-    fresh: bool = False,
-    output: Path | None = None,
+    output: TableOutput = OWN_TABLE,
     context: Context | None = None,
 ) -> TableResult:
     """Import a latency table of once-for-all or of NSGANetV2.
@@ -41,8 +57,7 @@ def import_table(
         device: Device that the table is of.
         supernet: Search space that the table was made for.
         selector: Runtime, precision, batch and threads that it was measured with.
-        fresh: Replace a table of another provenance too.
-        output: File or folder to write instead of the user's own table.
+        output: The file to write.
         context: Reporter and clock.
 
     Raises:
@@ -65,18 +80,16 @@ def import_table(
         conditions={"natdeploy": __version__, "source": source.name, "supernet": supernet, **foreign.notes},
         folded=foreign.folded,
     )
-    return _store(table, foreign.resolutions, output, fresh=fresh, context=context)
+    return _store(table, foreign.resolutions, output, context)
 
 
 def fit_table(
     measurements: Path,
     *,
     device: str = "host",
-    supernet: str = "nat",
-    resolutions: tuple[int, ...] | None = None,
+    supernet: str | SpaceSelector = "nat",
     selector: TableSelector = DEFAULT_TABLE,
-    fresh: bool = False,
-    output: Path | None = None,
+    output: TableOutput = OWN_TABLE,
     context: Context | None = None,
 ) -> TableResult:
     """Fit a latency table to measurements of whole networks alone.
@@ -84,11 +97,10 @@ def fit_table(
     Args:
         measurements: CSV with `latency_ms` and `encoding` or `architecture`, and with `classes` if they are not 1000.
         device: Device that the networks were measured on.
-        supernet: Search space of the networks.
-        resolutions: Input sizes to cover, each of which must be measured; None for all measured ones.
+        supernet: Search space of the networks. The table covers the selected resolutions, each of which must be
+            measured, or all measured ones.
         selector: Runtime, precision, batch and threads of the measurements.
-        fresh: Replace a table of another provenance too.
-        output: File or folder to write instead of the user's own table.
+        output: The file to write.
         context: Reporter and clock.
 
     Raises:
@@ -100,8 +112,8 @@ def fit_table(
 
     context = context or Context()
     deployment = find_deployment(find_device(device), selector)
-    measured, space = _read_measurements(measurements, supernet, resolutions)
-    _require_writable(output, deployment, "fitted", fresh=fresh)
+    measured, space = _read_measurements(measurements, supernet)
+    _require_writable(output, deployment, "fitted")
     table = network_tables.fit_table(
         space,
         deployment,
@@ -110,7 +122,7 @@ def fit_table(
         reporter=context.reporter,
         clock=context.clock,
     )
-    return _store(table, space.resolutions, output, fresh=fresh, context=context)
+    return _store(table, space.resolutions, output, context)
 
 
 def calibrate_table(
@@ -120,8 +132,7 @@ def calibrate_table(
     device: str = "host",
     supernet: str = "nat",
     selector: TableSelector = DEFAULT_TABLE,
-    fresh: bool = False,
-    output: Path | None = None,
+    output: TableOutput = OWN_TABLE,
     context: Context | None = None,
 ) -> TableResult:
     """Turn another device's latency table into one of `device`, by ten or more networks that were measured there.
@@ -132,8 +143,7 @@ def calibrate_table(
         device: Device that the networks were measured on.
         supernet: Search space of the networks.
         selector: Runtime, precision, batch and threads of the measurements.
-        fresh: Replace a table of another provenance too.
-        output: File or folder to write instead of the user's own table.
+        output: The file to write.
         context: Reporter and clock.
 
     Raises:
@@ -148,8 +158,8 @@ def calibrate_table(
     deployment = find_deployment(find_device(device), selector)
     same_batch = TableSelector(batch=selector.batch) if str(source) in load_devices() else DEFAULT_TABLE
     other = read_table(locate_table(source, same_batch))
-    measured, _ = _read_measurements(measurements, supernet, None)
-    _require_writable(output, deployment, "calibrated", fresh=fresh)
+    measured, _ = _read_measurements(measurements, supernet)
+    _require_writable(output, deployment, "calibrated")
     if other.provenance == ESTIMATED:
         context.reporter.warn(f"the latencies of {other.deployment} are estimated: nothing was run there")
     table = network_tables.calibrate_table(
@@ -160,33 +170,31 @@ def calibrate_table(
         clock=context.clock,
     )
     sizes = sorted({resolution for _, _, resolution in find_probable_places(table)})
-    return _store(table, tuple(sizes), output, fresh=fresh, context=context)
+    return _store(table, tuple(sizes), output, context)
 
 
-def _read_measurements(
-    path: Path, supernet: str, resolutions: tuple[int, ...] | None
-) -> tuple[list[Measurement], SearchSpace]:
-    """Return the measured networks, and their space with `resolutions` or with the measured resolutions."""
-    measured = read_measurements(path, resolve_space(supernet))
-    return measured, resolve_space(supernet, resolutions or list_resolutions(measured))
+def _read_measurements(path: Path, supernet: str | SpaceSelector) -> tuple[list[Measurement], SearchSpace]:
+    """Return the measured networks, and their space with the selected resolutions or with the measured ones."""
+    selector = SpaceSelector(supernet) if isinstance(supernet, str) else supernet
+    measured = read_measurements(path, resolve_space(selector.supernet))
+    covered = dataclasses.replace(selector, resolutions=selector.resolutions or list_resolutions(measured))
+    return measured, resolve_space(covered)
 
 
-def _require_writable(output: Path | None, deployment: Deployment, provenance: str, *, fresh: bool) -> None:
+def _require_writable(output: TableOutput, deployment: Deployment, provenance: str) -> None:
     """Check before the work that its result can be written."""
-    path = resolve_table_file(output, deployment)
-    require_replaceable(path, provenance, fresh=fresh)
+    path = resolve_table_file(output.path, deployment)
+    require_replaceable(path, provenance, fresh=output.fresh)
     require_writable(path)
 
 
-def _store(
-    table: LatencyTable, resolutions: tuple[int, ...], output: Path | None, *, fresh: bool, context: Context
-) -> TableResult:
+def _store(table: LatencyTable, resolutions: tuple[int, ...], output: TableOutput, context: Context) -> TableResult:
     findings = [*check_rows(table), *find_copied_rows(table, read_tables_of_others(table.deployment.device))]
     for finding in findings:
         if finding.severity == ERROR:
             msg = f"the table is not written: {finding.explanation}"
             raise CheckFailedError(msg)
         context.reporter.warn(finding.explanation)
-    path = resolve_table_file(output, table.deployment)
-    replaced = replace_table(path, table, fresh=fresh)
+    path = resolve_table_file(output.path, table.deployment)
+    replaced = replace_table(path, table, fresh=output.fresh)
     return TableResult(table=path, content=table, resolutions=resolutions, replaced=replaced, findings=tuple(findings))

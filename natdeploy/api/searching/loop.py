@@ -48,21 +48,21 @@ class SearchLoop:
         self.run_folder, self.plan, self.problem, self.context = run, plan, problem, context
         self.started = context.clock.seconds()
         self.evaluator, self.trainer = build_supernet(plan, run, task)
-        self.search = NatSearch(problem, plan.effort.search, seed=plan.seed)
+        self.search = NatSearch(problem, plan.preset.search, seed=plan.seed)
         self.evaluations = Evaluations(run, problem.space, self.evaluator, context)
         self._iteration_starts_s: list[float] = []
 
     def run(self) -> None:
         """Run the search to its end."""
-        effort = self.plan.effort
+        preset = self.plan.preset
         warmup = self.plan.first_epochs
         self._train(warmup, "warm-up", None)
         self._evaluate(0, self.search.ask_first())
-        for iteration in range(1, effort.search.iterations + 1):
+        for iteration in range(1, preset.search.iterations + 1):
             candidates, predicted = self._ask(iteration)
             self._report_iteration(iteration, predicted, self._evaluate(2 * iteration - 1, candidates))
             population = self.search.adaptation_parents()
-            self._train(warmup + iteration * effort.adapt_epochs, f"adaptation {iteration}", population)
+            self._train(warmup + iteration * preset.adapt_epochs, f"adaptation {iteration}", population)
             self._evaluate(2 * iteration, self.search.archive)
 
     def finish(self, alias: Path | None) -> SearchResult:
@@ -83,8 +83,8 @@ class SearchLoop:
         )
         summary = Summary(
             title=f"Search of {self.plan.supernet} on {self.plan.data}",
-            note=f"preset {self.plan.preset}, seed {self.plan.seed}. {_SPLITS}",
-            iterations=self.plan.effort.search.iterations,
+            note=f"preset {self.plan.preset.name}, seed {self.plan.seed}. {_SPLITS}",
+            iterations=self.plan.preset.search.iterations,
             evaluations=self.evaluations.count,
             started_s=self.started,
             figures=self.run_folder.events("iteration"),
@@ -128,7 +128,7 @@ class SearchLoop:
         figures: dict[str, Any] = measure_quality(predicted[known], measured[known]) if known.any() else {}
         event = {
             "iteration": iteration,
-            "predictor": self.plan.effort.search.predictor,
+            "predictor": self.plan.preset.search.predictor,
             "best_top1": float(self.search.top1.max()),
             "best_within": self.search.best_within(),
             "hypervolume": self.search.hypervolume(),
@@ -137,7 +137,7 @@ class SearchLoop:
         }
         self.run_folder.record("iteration", event)
         self._iteration_starts_s.append(self.context.clock.seconds())
-        left = estimate_remaining_s(self._iteration_starts_s, self.plan.effort.search.iterations - iteration + 1)
+        left = estimate_remaining_s(self._iteration_starts_s, self.plan.preset.search.iterations - iteration + 1)
         self.context.reporter.info(format_iteration(event, new=int(known.sum()), left_s=left))
 
 

@@ -25,8 +25,7 @@ class SearchPlan:
         data: Name or folder of the data set.
         goal: Objectives, limits and preference.
         weights: Initial weights of the supernet: `packaged`, `released` or an absolute path; empty for random weights.
-        preset: Name of the preset.
-        effort: Its values.
+        preset: How thoroughly to train and search.
         seed: Seed.
         threads: Threads to train with.
         alias: Second file to write the first choice to, absolute; empty for none.
@@ -39,8 +38,7 @@ class SearchPlan:
     data: str
     goal: SearchGoal
     weights: str
-    preset: str
-    effort: Preset
+    preset: Preset
     seed: NonNegative
     threads: Positive
     alias: str = ""
@@ -57,23 +55,23 @@ class SearchPlan:
     @property
     def first_epochs(self) -> int:
         """Epochs before the first archive."""
-        return self.effort.warmup_epochs if self.weights else self.effort.scratch_epochs
+        return self.preset.warmup_epochs if self.weights else self.preset.scratch_epochs
 
     @property
     def total_epochs(self) -> int:
         """Epochs of the whole search."""
-        return self.first_epochs + self.effort.search.iterations * self.effort.adapt_epochs
+        return self.first_epochs + self.preset.search.iterations * self.preset.adapt_epochs
 
     @property
     def largest_only_epochs(self) -> int:
         """Number of these that train the largest network alone; none from pretrained weights."""
-        return 0 if self.weights else min(self.effort.largest_only_epochs, self.first_epochs)
+        return 0 if self.weights else min(self.preset.largest_only_epochs, self.first_epochs)
 
     def to_config(self) -> dict[str, Any]:
         """Return the content of `run.toml`."""
         config = dataclasses.asdict(self)
-        goal, effort = config.pop("goal"), config.pop("effort")
-        return {"search": config, "goal": goal, "effort": effort}
+        goal, preset = config.pop("goal"), config.pop("preset")
+        return {"search": config, "goal": goal, "preset": preset}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], source: str) -> SearchPlan:
@@ -94,7 +92,7 @@ class SearchPlan:
             raise InputError(msg, hint="use the other run; its path is under [reselection]")
         return parse_config(
             cls,
-            lambda: {**config["search"], "goal": config["goal"], "effort": config["effort"]},
+            lambda: {**config["search"], "goal": config["goal"], "preset": config["preset"]},
             source,
             "a search",
         )

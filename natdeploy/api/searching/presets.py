@@ -12,6 +12,8 @@ from natdeploy.errors import InputError, require_known
 from natdeploy.search.settings import EvolutionSettings, SearchSettings
 from natdeploy.supernet.recipe import Recipe
 
+__all__ = ["PRESETS", "EvolutionSettings", "Preset", "SearchSettings", "find_preset"]
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -23,6 +25,7 @@ class Preset:
     """Settings of a search: how thorough it is, and how it trains.
 
     Args:
+        name: Name of the preset, whether values of it were replaced or not.
         warmup_epochs: Epochs before the first archive, from pretrained weights.
         scratch_epochs: Epochs before the first archive, from random weights.
         largest_only_epochs: How many of the epochs from random weights train the largest network alone.
@@ -35,6 +38,7 @@ class Preset:
         InputError: A number is out of range, or the recipe keeps a moving average of the weights.
     """
 
+    name: str
     warmup_epochs: NonNegative
     scratch_epochs: NonNegative
     largest_only_epochs: NonNegative
@@ -55,112 +59,119 @@ class Preset:
 # `paper` and `released` hold the two published generations of settings; docs/reference/presets.md names differences.
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
-        "quick": Preset(
-            warmup_epochs=8,
-            scratch_epochs=32,
-            largest_only_epochs=8,
-            adapt_epochs=10,
-            recalibration_images=512,
-            recipe=Recipe(
-                batch_size=32,
-                min_steps_per_epoch=20,
-                lr=0.05,
-                subnets=1,
-                distillation=False,
-            ),
-            search=SearchSettings(
-                initial=30,
-                iterations=3,
-                candidates=10,
-                ensemble_size=100,
-                evolution=EvolutionSettings(population=60, generations=40),
-                adaptation_parents=20,
-            ),
-        ),
-        "paper": Preset(
-            warmup_epochs=5,
-            scratch_epochs=150,
-            largest_only_epochs=50,
-            adapt_epochs=5,
-            recalibration_images=2000,
-            recipe=Recipe(
-                batch_size=96,
-                lr=0.01,
-                weight_decay=4e-5,
-                label_smoothing=0.0,
-                subnets=1,
-                distillation=False,
-            ),
-            search=SearchSettings(
-                initial=100,
-                iterations=30,
-                candidates=100,
-                archive=300,
-                predictor="rbf",
-                predictor_train_size=100,
-                ensemble_size=500,
-                evolution=EvolutionSettings(population=100, generations=100),
-                local_searches=0,
-                adaptation_parents=300,
-            ),
-        ),
-        "released": Preset(
-            warmup_epochs=5,
-            scratch_epochs=150,
-            largest_only_epochs=50,
-            adapt_epochs=5,
-            recalibration_images=960,
-            recipe=Recipe(
-                batch_size=96,
-                lr=2.5e-3,
-                lr_warmup_epochs=5,
-                weight_decay=3e-4,
-                label_smoothing=0.0,
-                subnets=4,
-                hard_label_weight=1.0,
-                cutmix=0.5,
-            ),
-            search=SearchSettings(
-                initial=100,
-                iterations=30,
-                candidates=8,
-                predictor="trees",
-                ensemble_size=500,
-                evolution=EvolutionSettings(
-                    population=100, generations=20, algorithm="auto", crossover="two-point", mutation_rate=0.0
+        preset.name: preset
+        for preset in (
+            Preset(
+                name="quick",
+                warmup_epochs=8,
+                scratch_epochs=32,
+                largest_only_epochs=8,
+                adapt_epochs=10,
+                recalibration_images=512,
+                recipe=Recipe(
+                    batch_size=32,
+                    min_steps_per_epoch=20,
+                    lr=0.05,
+                    subnets=1,
+                    distillation=False,
                 ),
-                start="latin",
-                local_searches=0,
-                adaptation_parents=150,
+                search=SearchSettings(
+                    initial=30,
+                    iterations=3,
+                    candidates=10,
+                    ensemble_size=100,
+                    evolution=EvolutionSettings(population=60, generations=40),
+                    adaptation_parents=20,
+                ),
             ),
-        ),
-        "best": Preset(
-            warmup_epochs=20,
-            scratch_epochs=150,
-            largest_only_epochs=50,
-            adapt_epochs=5,
-            recalibration_images=1024,
-            recipe=Recipe(
-                batch_size=64,
-                min_steps_per_epoch=20,
-                lr=0.05,
-                lr_warmup_epochs=2,
-                subnets=2,
+            Preset(
+                name="paper",
+                warmup_epochs=5,
+                scratch_epochs=150,
+                largest_only_epochs=50,
+                adapt_epochs=5,
+                recalibration_images=2000,
+                recipe=Recipe(
+                    batch_size=96,
+                    lr=0.01,
+                    weight_decay=4e-5,
+                    label_smoothing=0.0,
+                    subnets=1,
+                    distillation=False,
+                ),
+                search=SearchSettings(
+                    initial=100,
+                    iterations=30,
+                    candidates=100,
+                    archive=300,
+                    predictor="rbf",
+                    predictor_train_size=100,
+                    ensemble_size=500,
+                    evolution=EvolutionSettings(population=100, generations=100),
+                    local_searches=0,
+                    adaptation_parents=300,
+                ),
             ),
-            search=SearchSettings(
-                initial=100,
-                iterations=30,
-                candidates=16,
-                ensemble_size=500,
-                evolution=EvolutionSettings(population=100, generations=100),
-                adaptation_parents=150,
+            Preset(
+                name="released",
+                warmup_epochs=5,
+                scratch_epochs=150,
+                largest_only_epochs=50,
+                adapt_epochs=5,
+                recalibration_images=960,
+                recipe=Recipe(
+                    batch_size=96,
+                    lr=2.5e-3,
+                    lr_warmup_epochs=5,
+                    weight_decay=3e-4,
+                    label_smoothing=0.0,
+                    subnets=4,
+                    hard_label_weight=1.0,
+                    cutmix=0.5,
+                ),
+                search=SearchSettings(
+                    initial=100,
+                    iterations=30,
+                    candidates=8,
+                    predictor="trees",
+                    ensemble_size=500,
+                    evolution=EvolutionSettings(
+                        population=100, generations=20, algorithm="auto", crossover="two-point", mutation_rate=0.0
+                    ),
+                    start="latin",
+                    local_searches=0,
+                    adaptation_parents=150,
+                ),
             ),
-        ),
+            Preset(
+                name="best",
+                warmup_epochs=20,
+                scratch_epochs=150,
+                largest_only_epochs=50,
+                adapt_epochs=5,
+                recalibration_images=1024,
+                recipe=Recipe(
+                    batch_size=64,
+                    min_steps_per_epoch=20,
+                    lr=0.05,
+                    lr_warmup_epochs=2,
+                    subnets=2,
+                ),
+                search=SearchSettings(
+                    initial=100,
+                    iterations=30,
+                    candidates=16,
+                    ensemble_size=500,
+                    evolution=EvolutionSettings(population=100, generations=100),
+                    adaptation_parents=150,
+                ),
+            ),
+        )
     }
 )
 
 
-def find_preset(name: str, changes: Mapping[str, Any]) -> Preset:
+def find_preset(name: str, changes: Mapping[str, Any] = MappingProxyType({})) -> Preset:
     """Return the preset called `name`, with some values replaced by their own names, at any depth.
 
     Raises:
@@ -178,7 +189,10 @@ def find_preset(name: str, changes: Mapping[str, Any]) -> Preset:
 def _list_value_names(settings: Any) -> Iterator[str]:  # noqa: ANN401
     for field in dataclasses.fields(settings):
         inner = getattr(settings, field.name)
-        yield from _list_value_names(inner) if dataclasses.is_dataclass(inner) else [field.name]
+        if dataclasses.is_dataclass(inner):
+            yield from _list_value_names(inner)
+        elif field.name != "name":
+            yield field.name
 
 
 def _replace_values(settings: Settings, changes: Mapping[str, Any]) -> Settings:

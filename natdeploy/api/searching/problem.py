@@ -14,6 +14,8 @@ from natdeploy.io.tables import read_table, write_table
 from natdeploy.ports import Reporter
 from natdeploy.search.problem import SearchGoal, SearchProblem
 
+__all__ = ["SearchGoal", "build_problem", "read_problem", "write_tables"]
+
 
 def build_problem(goal: SearchGoal, space: SearchSpace, classes: int, *, seed: int, context: Context) -> SearchProblem:
     """Return the problem of searching `space` for `goal`, restricted to the resolutions that every table covers.

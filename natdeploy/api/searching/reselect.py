@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError
 from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder, default_run_path
-from natdeploy.search.objectives import ACCURACY
-from natdeploy.search.problem import SearchGoal, SearchProblem
+from natdeploy.search.problem import LATENCY_HERE, SearchGoal, SearchProblem
 from natdeploy.search.ranking import rank_feasible
 from natdeploy.supernet.threads import use_threads
 
@@ -29,11 +27,7 @@ from natdeploy.supernet.threads import use_threads
 def search_from(
     run: Path,
     *,
-    devices: Sequence[str] = ("host",),
-    latency_limits_ms: Sequence[Mapping[str, float]] = (),
-    objectives: Sequence[str] = (),
-    limits: Mapping[str, float] | None = None,
-    prefer: str = ACCURACY,
+    goal: SearchGoal = LATENCY_HERE,
     output: Path | None = None,
     context: Context | None = None,
 ) -> SearchResult:
@@ -44,12 +38,7 @@ def search_from(
 
     Args:
         run: Folder of the finished run.
-        devices: Devices whose latency counts.
-        latency_limits_ms: One mapping of devices to milliseconds for each choice. Without any, the most accurate
-            architecture is selected.
-        objectives: Objectives of the front, as in `search`.
-        limits: Largest `madds`, `params` or `size` of every choice, as in `search`.
-        prefer: Preference among the architectures that keep all limits, as in `search`.
+        goal: Objectives, limits and preference, as in `search`.
         output: Folder of the new run. If None, it is `runs/<UTC time>-s<seed>`, and the first choice is also written as
             `./subnet.json`.
         context: Reporter and clock.
@@ -62,13 +51,6 @@ def search_from(
     """
     context = context or Context()
     started_s = context.clock.seconds()
-    goal = SearchGoal(
-        devices=tuple(devices),
-        objectives=tuple(objectives),
-        limits=dict(limits or {}),
-        latency_limits_ms=tuple(latency_limits_ms),
-        prefer=prefer,
-    )
     source = RunFolder.open(run)
     plan = SearchPlan.from_config(source.config, str(run / "run.toml"))
     for device in goal.all_devices:

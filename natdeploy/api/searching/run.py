@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from natdeploy.api.context import Context
 from natdeploy.api.latency.lookup import warn_of_estimates
 from natdeploy.api.searching.plan import SearchPlan
-from natdeploy.api.searching.presets import find_preset
+from natdeploy.api.searching.presets import Preset, find_preset
 from natdeploy.api.searching.problem import build_problem, read_problem, write_tables
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.training.initial_weights import find_initial_weights
@@ -18,9 +17,8 @@ from natdeploy.errors import InputError, InterruptedWorkError
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder, default_run_path, require_checkpoint
-from natdeploy.io.spaces import resolve_space
-from natdeploy.search.objectives import ACCURACY
-from natdeploy.search.problem import SearchGoal, SearchProblem
+from natdeploy.io.spaces import SpaceSelector, resolve_space
+from natdeploy.search.problem import LATENCY_HERE, SearchGoal, SearchProblem
 from natdeploy.supernet.threads import choose_threads, use_threads
 
 if TYPE_CHECKING:
@@ -30,18 +28,10 @@ if TYPE_CHECKING:
 def search(
     *,
     data: str = "digits",
-    supernet: str = "starter",
+    supernet: str | SpaceSelector = "starter",
     weights: Path | str | None = None,
-    from_scratch: bool = False,
-    width: float | None = None,
-    resolutions: tuple[int, ...] | None = None,
-    devices: Sequence[str] = ("host",),
-    latency_limits_ms: Sequence[Mapping[str, float]] = (),
-    objectives: Sequence[str] = (),
-    limits: Mapping[str, float] | None = None,
-    prefer: str = ACCURACY,
-    preset: str = "quick",
-    effort: Mapping[str, float | str] | None = None,
+    goal: SearchGoal = LATENCY_HERE,
+    preset: str | Preset = "quick",
     seed: int = 0,
     threads: int | None = None,
     output: Path | None = None,
@@ -51,22 +41,12 @@ def search(
 
     Args:
         data: Name or folder of the data set.
-        supernet: Search space.
-        weights: Initial weights of the supernet: a file, `packaged` or `released`. If None, the packaged weights of
-            the supernet, or random ones if there are none.
-        from_scratch: Start from random weights, even if there are packaged ones.
-        width: The only width to search; all widths of the space if None.
-        resolutions: Input sizes to search; those of the space if None.
-        devices: Devices whose latency is an objective.
-        latency_limits_ms: One mapping of devices to milliseconds for each choice. Without any, the most accurate
-            architecture is selected.
-        objectives: Objectives of the front: `madds`, `params`, `peak-memory`, `latency:DEVICE`, and always `top1`. If
-            empty, multiply-adds, parameters and every latency.
-        limits: Largest `madds`, `params` or `size` (bytes of fp32 weights) of every choice.
-        prefer: Preference among the architectures that keep all limits: `accuracy`, `trade-off` (the row of the front
-            from which any step along it loses most per unit of gain), or weights such as `top1=2,madds=1`.
-        preset: Name of the preset.
-        effort: Values that replace those of the preset.
+        supernet: Search space, whole or in part.
+        weights: Initial weights of the supernet: a file, `packaged`, `released` or `random`. If None, the packaged
+            weights of the supernet, or random ones if there are none.
+        goal: Objectives, limits and preference. By default the latency of this machine is an objective, and nothing is
+            limited.
+        preset: How thoroughly to train and search: the name of a preset, or what `find_preset` returned.
         seed: Seed of everything random.
         threads: Number of threads for training.
         output: Run folder. If None, it is `runs/<UTC time>-s<seed>`, and the first choice is also written as
@@ -81,19 +61,15 @@ def search(
         OutputError: A file cannot be written.
     """
     context = context or Context()
-    space = resolve_space(supernet, resolutions, width)
-    goal = SearchGoal(
-        devices=tuple(devices),
-        objectives=tuple(objectives),
-        limits=dict(limits or {}),
-        latency_limits_ms=tuple(latency_limits_ms),
-        prefer=prefer,
-    )
-    chosen_effort = find_preset(preset, effort or {})
+    space = resolve_space(supernet)
+    if goal.tasks:
+        msg = f"a search with training has one data set, and no tasks such as {goal.tasks[0]!r}"
+        raise InputError(msg)
+    preset = find_preset(preset) if isinstance(preset, str) else preset
     dataset = resolve_dataset(data)
     for device in goal.all_devices:
         find_device(device)
-    initial_weights = find_initial_weights(space, weights, from_scratch=from_scratch, reporter=context.reporter)
+    initial_weights = find_initial_weights(space, weights, reporter=context.reporter)
     # Bad names are refused before this is imported, since torch takes seconds.
     from natdeploy.io.datasets import load_classes, load_task
 
@@ -101,7 +77,7 @@ def search(
     problem = build_problem(goal, space, classes, seed=seed, context=context)
     problem.require_feasible()
     plan = SearchPlan(
-        supernet=supernet,
+        supernet=space.name,
         resolutions=problem.space.resolutions,
         widths=space.widths,
         data=dataset,
@@ -109,7 +85,6 @@ def search(
         weights=initial_weights.name if initial_weights else "",
         weights_sha256=initial_weights.sha256 if initial_weights else (),
         preset=preset,
-        effort=chosen_effort,
         seed=seed,
         threads=threads or choose_threads(),
         alias=str(Path("subnet.json").resolve()) if output is None else "",

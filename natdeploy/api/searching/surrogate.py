@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,16 @@ from natdeploy.core.genotype import Population, decode, sample_initial
 from natdeploy.core.space import find_space
 from natdeploy.errors import InputError, require_known
 from natdeploy.io.runs import RunFolder, default_run_path
-from natdeploy.io.spaces import resolve_space
+from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, write_subnet
 from natdeploy.search.hypervolume import EXACT_OBJECTIVES, hypervolume, reference_point
-from natdeploy.search.objectives import ACCURACY, LATENCY, TOP1, read_tasks
-from natdeploy.search.problem import SearchGoal, SearchProblem
+from natdeploy.search.objectives import LATENCY, TOP1, read_tasks
+from natdeploy.search.problem import LATENCY_HERE, SearchGoal, SearchProblem
 from natdeploy.search.settings import AUTO, PREDICTORS
 from natdeploy.search.surrogate import Surrogate, SurrogateSettings, optimize_surrogate
 from natdeploy.version import __version__
+
+__all__ = ["SurrogateSearch", "SurrogateSettings", "search_without_training"]
 
 # The name of the only accuracy where it has none.
 _ONLY = ""
@@ -36,14 +38,8 @@ _ONLY = ""
 def search_without_training(
     accuracy: Path | Mapping[str, Path],
     *,
-    supernet: str,
-    width: float | None = None,
-    resolutions: tuple[int, ...] | None = None,
-    devices: Sequence[str] = ("host",),
-    latency_limits_ms: Sequence[Mapping[str, float]] = (),
-    objectives: Sequence[str] = (),
-    limits: Mapping[str, float] | None = None,
-    prefer: str = ACCURACY,
+    supernet: str | SpaceSelector,
+    goal: SearchGoal = LATENCY_HERE,
     classes: int = DEFAULT_CLASSES,
     predictor: str = AUTO,
     settings: SurrogateSettings | None = None,
@@ -56,15 +52,9 @@ def search_without_training(
     Args:
         accuracy: OFA's pretrained predictor, or a CSV of architectures with measured top-1. Several tasks are a mapping
             of their names to such files: the accuracy of each task is an objective, and the mean counts in selections.
-        supernet: Search space.
-        width: The only width to search; all widths of the space if None.
-        resolutions: Input sizes to search; those that the file covers if None.
-        devices: Devices whose latency is an objective.
-        latency_limits_ms: One mapping of devices to milliseconds for each choice. Without any, the most accurate
-            architecture is selected.
-        objectives: Objectives of the front, as in `search`, and `top1:TASK`. If empty, every task and every latency.
-        limits: Largest `madds`, `params` or `size` (bytes of fp32 weights) of every choice.
-        prefer: Preference among the architectures that keep all limits, as in `search`.
+        supernet: Search space, whole or in part. Without selected resolutions, those that the file covers are searched.
+        goal: Objectives, limits and preference. Without objectives, every task and every latency is one. Its tasks may
+            be left out; if it has any, they are the names in `accuracy`.
         classes: Outputs of the classifier.
         predictor: Name of the predictor that is fitted to a CSV.
         settings: How thoroughly to search.
@@ -85,18 +75,9 @@ def search_without_training(
         raise InputError(msg)
     require_known("predictor", predictor, PREDICTORS)
     files = accuracy if isinstance(accuracy, Mapping) else {_ONLY: accuracy}
-    goal = SearchGoal(
-        devices=tuple(devices),
-        objectives=tuple(objectives),
-        limits=dict(limits or {}),
-        latency_limits_ms=tuple(latency_limits_ms),
-        prefer=prefer,
-        tasks=tuple(task for task in files if task != _ONLY),
-    )
-    if not objectives:
-        goal = dataclasses.replace(goal, objectives=tuple(LATENCY + device for device in goal.all_devices))
-    space = resolve_space(supernet, resolutions, width)
-    tasks = read_tasks(objectives, files)
+    tasks = read_tasks(goal.objectives, files)
+    goal = _complete(goal, tuple(task for task in files if task != _ONLY))
+    space = resolve_space(supernet)
     unused = [task for task in files if task not in tasks]
     if unused:
         context.reporter.warn(f"the accuracy of {', '.join(unused)} is no objective, and its file is not read")
@@ -104,7 +85,7 @@ def search_without_training(
         task: read_source(files[task], space, predictor=predictor, seed=seed, reporter=context.reporter)
         for task in tasks
     }
-    if resolutions is None:
+    if isinstance(supernet, str) or supernet.resolutions is None:
         space = space.with_resolutions(next(iter(sources.values())).resolutions)
     for source in sources.values():
         space = source.restrict(space, context.reporter)
@@ -113,10 +94,20 @@ def search_without_training(
     search = SurrogateSearch(
         problem=problem, sources=sources, settings=settings or SurrogateSettings(), seed=seed, context=context
     )
-    config = {"surrogate_search": {"supernet": supernet, "predictor": predictor, **search.to_config()}}
+    config = {"surrogate_search": {"supernet": space.name, "predictor": predictor, **search.to_config()}}
     config["goal"] = dataclasses.asdict(goal)
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), config)
     return search.run_into(run, alias=Path("subnet.json") if output is None else None)
+
+
+def _complete(goal: SearchGoal, tasks: tuple[str, ...]) -> SearchGoal:
+    """Return a goal with its tasks, and with every latency as an objective if it has none."""
+    if goal.tasks and set(goal.tasks) != set(tasks):
+        given = ", ".join(tasks) or "no task"
+        msg = f"the tasks of the goal are {', '.join(goal.tasks)}, but accuracies are given for {given}"
+        raise InputError(msg)
+    objectives = goal.objectives or tuple(LATENCY + device for device in goal.all_devices)
+    return dataclasses.replace(goal, tasks=tasks, objectives=objectives)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

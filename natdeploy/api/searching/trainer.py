@@ -14,7 +14,7 @@ from natdeploy.supernet.training import ElasticTrainer
 
 def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[SubnetEvaluator, ElasticTrainer]:
     """Build evaluator and trainer of a run, from its checkpoint if there is one, on a GPU if possible."""
-    effort = plan.effort
+    preset = plan.preset
     supernet = Supernet(plan.space, len(task.classes), seed=plan.seed).to(choose_device())
     # The checkpoint contains all weights. The file of the initial ones may be gone by then.
     if not run.checkpoint.exists():
@@ -22,12 +22,12 @@ def build_supernet(plan: SearchPlan, run: RunFolder, task: Task) -> tuple[Subnet
     trainer = ElasticTrainer(
         supernet,
         task,
-        effort.recipe,
+        preset.recipe,
         total_epochs=max(1, plan.total_epochs),
         largest_only_epochs=plan.largest_only_epochs,
         seed=plan.seed,
     )
     if run.checkpoint.exists():
         trainer.restore(run.checkpoint)
-    evaluator = SubnetEvaluator(supernet, task, recalibration_images=effort.recalibration_images, seed=plan.seed)
+    evaluator = SubnetEvaluator(supernet, task, recalibration_images=preset.recalibration_images, seed=plan.seed)
     return evaluator, trainer

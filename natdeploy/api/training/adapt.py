@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from natdeploy.api.context import Context
-from natdeploy.api.training.default_recipes import ADAPTATION, Recipe
 from natdeploy.api.training.initial_weights import require_weights
 from natdeploy.api.training.plan import TrainingMode, TrainingPlan
 from natdeploy.api.training.results import TrainingResult
+from natdeploy.api.training.resuming import resume_training
+from natdeploy.api.training.settings import ADAPTATION, TrainingSettings
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.populations import read_population
-from natdeploy.io.runs import RunFolder
-from natdeploy.io.spaces import resolve_space
+from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.supernet.threads import choose_threads
 
 _MODE = TrainingMode(command="adapt", stage="adaptation", holds_out_validation=True)
@@ -22,15 +22,10 @@ def adapt(
     *,
     data: str,
     output: Path,
-    supernet: str = "starter",
+    supernet: str | SpaceSelector = "starter",
     weights: Path | str | None = None,
     population: Path | None = None,
-    resolutions: tuple[int, ...] | None = None,
-    width: float | None = None,
-    epochs: int = 20,
-    recipe: Recipe = ADAPTATION,
-    samples: int = 20,
-    seed: int = 0,
+    settings: TrainingSettings = ADAPTATION,
     threads: int | None = None,
     context: Context | None = None,
 ) -> TrainingResult:
@@ -41,16 +36,11 @@ def adapt(
     Args:
         data: Name or folder of the data set.
         output: Folder of the run. `supernet.safetensors` is written there.
-        supernet: Name of the search space.
+        supernet: Search space, whole or in part.
         weights: A file, `packaged` or `released`; the packaged weights if None.
         population: CSV file of architectures, such as a run's `archive.csv`. Subnets are drawn from the marginals of
             their genes, or uniformly if None.
-        resolutions: Input sizes; those of the space if None.
-        width: The only width to train; all widths of the space if None.
-        epochs: Number of epochs.
-        recipe: Hyper-parameters of training.
-        samples: Number of random subnets to evaluate at the end.
-        seed: Seed of everything random.
+        settings: Epochs, recipe, tests and seed.
         threads: Threads of each process; up to 8 if None.
         context: Reporter and clock.
 
@@ -61,7 +51,7 @@ def adapt(
         OutputError: Something cannot be written.
     """
     context = context or Context()
-    space = resolve_space(supernet, resolutions, width)
+    space = resolve_space(supernet)
     dataset = resolve_dataset(data)
     rows = [] if population is None else read_population(population, space).tolist()
     # Torch takes seconds to import, so bad names are refused first.
@@ -72,16 +62,12 @@ def adapt(
         reporter = silence_unless_main(group, context).reporter
         initial_weights = group.main_process_first(lambda: require_weights(space, weights, reporter=reporter))
         plan = TrainingPlan(
-            supernet=supernet,
+            supernet=space.name,
             resolutions=space.resolutions,
             widths=space.widths,
             data=dataset,
-            epochs=epochs,
-            largest_only_epochs=0,
-            samples=samples,
-            seed=seed,
+            settings=settings,
             threads=threads or choose_threads(),
-            recipe=recipe,
             weights=initial_weights.name,
             weights_sha256=initial_weights.sha256,
             population=tuple(" ".join(map(str, row)) for row in rows),
@@ -96,9 +82,4 @@ def resume_adaptation(path: Path, *, context: Context | None = None) -> Training
         InputError: `path` is not the folder of such a run, or a file in it is damaged.
         OutputError: Something cannot be written.
     """
-    RunFolder.open(path)
-    from natdeploy.api.training.run import resume
-    from natdeploy.supernet.distributed import join_process_group
-
-    with join_process_group() as group:
-        return resume(path, _MODE, group=group, context=context or Context())
+    return resume_training(path, _MODE, context)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import InputError
 from natdeploy.io.supernet_weights import PACKAGED, Weights, find_weights, has_packaged, has_released
 from natdeploy.ports import Reporter
 
@@ -15,26 +14,25 @@ if TYPE_CHECKING:
     from natdeploy.supernet.supernet import Supernet
 
 
-def find_initial_weights(
-    space: SearchSpace, given: Path | str | None, *, from_scratch: bool, reporter: Reporter
-) -> Weights | None:
+RANDOM = "random"
+
+
+def find_initial_weights(space: SearchSpace, given: Path | str | None, *, reporter: Reporter) -> Weights | None:
     """Return the initial weights of a supernet, or None for random weights.
 
     Args:
         space: Its search space.
-        given: A file, `packaged` or `released`. None: the packaged weights if there are any.
-        from_scratch: Whether to use random weights.
+        given: A file, `packaged`, `released` or `random`. None: the packaged weights if there are any.
         reporter: Receives the choice.
 
     Raises:
-        InputError: Both weights and `from_scratch` are given, or there are no such weights.
+        InputError: There are no such weights.
         OutputError: Downloaded weights cannot be written.
     """
-    if given is not None and from_scratch:
-        msg = "weights and from_scratch exclude each other"
-        raise InputError(msg)
-    if from_scratch or (given is None and not has_packaged(space)):
-        if given is None and not from_scratch and has_released(space):
+    if given == RANDOM:
+        return None
+    if given is None and not has_packaged(space):
+        if has_released(space):
             reporter.warn(f"{space.name} starts from random weights; --weights released uses those that OFA released")
         return None
     return require_weights(space, given, reporter=reporter)

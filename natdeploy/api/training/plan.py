@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from natdeploy.core.ranges import NonNegative, Positive, check_ranges
+from natdeploy.api.training.settings import TrainingSettings
+from natdeploy.core.ranges import Positive, check_ranges
 from natdeploy.core.space import SearchSpace, find_space
-from natdeploy.supernet.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,12 +18,8 @@ class TrainingPlan:
         resolutions: Input sizes that are trained.
         widths: Widths that are trained.
         data: Name of the data set, or its absolute folder.
-        epochs: Total number of epochs.
-        largest_only_epochs: How many of them, at the beginning, train the largest network alone.
-        samples: Number of random subnets that are tested at the end, in addition to the largest and the smallest.
-        seed: Seed.
+        settings: Epochs, recipe, tests and seed.
         threads: Threads of each process.
-        recipe: Hyper-parameters of training.
         weights: Initial weights, as in `SearchPlan`. Empty for random weights.
         weights_sha256: Hashes of their files.
         population: Genotypes as text. Subnets are drawn from their marginals, or uniformly if there are none.
@@ -36,12 +32,8 @@ class TrainingPlan:
     resolutions: tuple[int, ...]
     widths: tuple[float, ...]
     data: str
-    epochs: Positive
-    largest_only_epochs: NonNegative
-    samples: NonNegative
-    seed: NonNegative
+    settings: TrainingSettings
     threads: Positive
-    recipe: Recipe
     weights: str = ""
     weights_sha256: tuple[str, ...] = ()
     population: tuple[str, ...] = ()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from natdeploy.api.context import Context
-from natdeploy.api.training.default_recipes import PRETRAINING, Recipe
 from natdeploy.api.training.initial_weights import require_weights
 from natdeploy.api.training.plan import TrainingMode, TrainingPlan
 from natdeploy.api.training.results import TrainingResult
+from natdeploy.api.training.resuming import resume_training
+from natdeploy.api.training.settings import PRETRAINING, TrainingSettings
 from natdeploy.io.dataset_names import resolve_dataset
-from natdeploy.io.runs import RunFolder
-from natdeploy.io.spaces import resolve_space
+from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.supernet.threads import choose_threads
 
 _MODE = TrainingMode(command="pretrain", stage="pretraining", holds_out_validation=False)
@@ -21,15 +21,9 @@ def pretrain(
     *,
     data: str,
     output: Path,
-    supernet: str = "starter",
+    supernet: str | SpaceSelector = "starter",
     weights: Path | str | None = None,
-    resolutions: tuple[int, ...] | None = None,
-    width: float | None = None,
-    epochs: int = 60,
-    largest_only_epochs: int = 30,
-    recipe: Recipe = PRETRAINING,
-    samples: int = 20,
-    seed: int = 0,
+    settings: TrainingSettings = PRETRAINING,
     threads: int | None = None,
     context: Context | None = None,
 ) -> TrainingResult:
@@ -41,15 +35,9 @@ def pretrain(
     Args:
         data: Name or folder of the data set.
         output: Folder of the run. `supernet.safetensors` is written there.
-        supernet: Name of the search space.
+        supernet: Search space, whole or in part.
         weights: A file to continue from, `packaged` or `released`; random weights if None.
-        resolutions: Input sizes; those of the space if None.
-        width: The only width to train; all widths of the space if None.
-        epochs: Total number of epochs.
-        largest_only_epochs: How many of them, at the beginning, train the largest network alone.
-        recipe: Hyper-parameters of training.
-        samples: Number of random subnets to test at the end.
-        seed: Seed of everything random.
+        settings: Epochs, recipe, tests and seed.
         threads: Threads of each process; up to 8 if None.
         context: Reporter and clock.
 
@@ -60,7 +48,7 @@ def pretrain(
         OutputError: Something cannot be written.
     """
     context = context or Context()
-    space = resolve_space(supernet, resolutions, width)
+    space = resolve_space(supernet)
     dataset = resolve_dataset(data)
     # Torch takes seconds to import, so bad names are refused first.
     from natdeploy.api.training.run import silence_unless_main, start
@@ -74,16 +62,12 @@ def pretrain(
             else group.main_process_first(lambda: require_weights(space, weights, reporter=reporter))
         )
         plan = TrainingPlan(
-            supernet=supernet,
+            supernet=space.name,
             resolutions=space.resolutions,
             widths=space.widths,
             data=dataset,
-            epochs=epochs,
-            largest_only_epochs=min(largest_only_epochs, epochs),
-            samples=samples,
-            seed=seed,
+            settings=settings,
             threads=threads or choose_threads(),
-            recipe=recipe,
             weights=initial_weights.name if initial_weights else "",
             weights_sha256=initial_weights.sha256 if initial_weights else (),
         )
@@ -97,9 +81,4 @@ def resume_pretraining(path: Path, *, context: Context | None = None) -> Trainin
         InputError: `path` is not the folder of such a run, or a file in it is damaged.
         OutputError: Something cannot be written.
     """
-    RunFolder.open(path)
-    from natdeploy.api.training.run import resume
-    from natdeploy.supernet.distributed import join_process_group
-
-    with join_process_group() as group:
-        return resume(path, _MODE, group=group, context=context or Context())
+    return resume_training(path, _MODE, context)

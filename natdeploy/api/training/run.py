@@ -86,14 +86,14 @@ class _Training:
     def run(self) -> TrainingResult:
         """Train from the checkpoint to the end, evaluate, and write the weights."""
         self.context.reporter.info(f"run folder: {self.folder.path}")
-        supernet = self._build_supernet()
+        supernet, settings = self._build_supernet(), self.plan.settings
         trainer = ElasticTrainer(
             supernet,
             self._select_images(),
-            self.plan.recipe,
-            total_epochs=self.plan.epochs,
-            largest_only_epochs=self.plan.largest_only_epochs,
-            seed=self.plan.seed,
+            settings.recipe,
+            total_epochs=settings.epochs,
+            largest_only_epochs=min(settings.largest_only_epochs, settings.epochs),
+            seed=self.plan.settings.seed,
             group=self.group,
         )
         if self.folder.checkpoint.exists():
@@ -110,7 +110,7 @@ class _Training:
 
     def _build_supernet(self) -> Supernet:
         plan, source = self.plan, str(self.folder.path / "run.toml")
-        supernet = Supernet(plan.space, len(self.task.classes), seed=plan.seed).to(self.group.device)
+        supernet = Supernet(plan.space, len(self.task.classes), seed=plan.settings.seed).to(self.group.device)
         if not self.folder.checkpoint.exists():
             load_initial_weights(supernet, plan.weights, plan.weights_sha256, source)
         return supernet
@@ -121,7 +121,7 @@ class _Training:
         return dataclasses.replace(self.task, train=concatenate(self.task.train, self.task.validation))
 
     def _train(self, trainer: ElasticTrainer) -> None:
-        start, epochs, clock = trainer.done, self.plan.epochs, self.context.clock
+        start, epochs, clock = trainer.done, self.plan.settings.epochs, self.context.clock
         rows = [[int(gene) for gene in row.split()] for row in self.plan.population]
         population = np.array(rows, dtype=np.int64) if rows else None
         for number in range(start, epochs):
@@ -140,7 +140,7 @@ class _Training:
         result = TrainingResult(
             run=self.folder.path,
             weights=weights,
-            epochs=self.plan.epochs,
+            epochs=self.plan.settings.epochs,
             seconds=round(float(sum(seconds.values())), 1),
             top1_source=self.mode.split,
             largest_top1=found[0],
@@ -154,8 +154,8 @@ class _Training:
 
     def _test_subnets(self, supernet: Supernet) -> list[float]:
         """Return top-1 of the largest, the smallest and the random subnets. Each process tests its share of them."""
-        space, seed, group = self.plan.space, self.plan.seed, self.group
-        rows = sample(space, self.plan.samples, np.random.default_rng(seed))
+        space, seed, group = self.plan.space, self.plan.settings.seed, self.group
+        rows = sample(space, self.plan.settings.samples, np.random.default_rng(seed))
         tested = [largest(space), smallest(space), *(decode(space, row) for row in rows)]
         images = self._select_images()
         evaluator = SubnetEvaluator(supernet, images, recalibration_images=_RECALIBRATION_IMAGES, seed=seed)

@@ -39,6 +39,11 @@ def reporter():
     return RecordingReporter()
 
 
+def at(*resolutions):
+    """Return the starter at some resolutions."""
+    return api.SpaceSelector("starter", resolutions)
+
+
 def packaged_table(name):
     """Return the packaged table of a device's defaults."""
     stored = find_table(find_deployment(find_device(name)))
@@ -70,7 +75,7 @@ def test_a_search_for_an_unconnected_board_begins_at_once_and_warns(reporter):
 def test_rows_are_added_to_the_users_own_copy(reporter):
     """`profile` goes on from the packaged table, in the user's folder; the package stays as it is."""
     before = packaged_table("jetson-nano")
-    result = api.profile("jetson-nano", resolutions=(36,), context=api.Context(reporter=reporter))
+    result = api.profile("jetson-nano", supernet=at(36), context=api.Context(reporter=reporter))
     assert result.table == table_path(before.deployment)
     assert result.content.rows.items() > before.rows.items()
     assert "estimated from its description" in reporter.warnings[0]
@@ -175,18 +180,18 @@ def test_a_precision_that_brings_nothing_is_warned_about(reporter):
     api.profile(
         "server-cpu",
         selector=api.TableSelector(precision="int8"),
-        resolutions=(32,),
+        supernet=at(32),
         context=api.Context(reporter=reporter),
     )
     assert reporter.warnings[0].startswith("server-cpu runs int8 no faster")
     with pytest.raises(InputError, match="no peak rate is known for precision fp16"):
-        api.profile("server-cpu", selector=api.TableSelector(precision="fp16"), resolutions=(32,))
+        api.profile("server-cpu", selector=api.TableSelector(precision="fp16"), supernet=at(32))
 
 
 def test_an_output_that_is_not_a_csv_file_is_a_folder_with_a_place_for_each_target(home):
     """Tables of two devices written to one `--output` that was not there lie side by side."""
     for name in ("jetson-nano", "jetson-xavier-nx"):
-        result = api.profile(name, resolutions=(32,), output=home / "tables")
+        result = api.profile(name, supernet=at(32), output=home / "tables")
         assert result.table == home / "tables" / name / result.content.deployment.file_name
         assert result.table.is_file()
 
@@ -194,10 +199,10 @@ def test_an_output_that_is_not_a_csv_file_is_a_folder_with_a_place_for_each_targ
 def test_a_table_of_another_target_is_not_overwritten(home):
     """A file that holds another device's table is refused, named, and left as it is."""
     path = home / "table.csv"
-    api.profile("jetson-nano", resolutions=(32,), output=path)
+    api.profile("jetson-nano", supernet=at(32), output=path)
     before = path.read_bytes()
     with pytest.raises(InputError, match=r"table\.csv: holds the table of another deployment: jetson-nano"):
-        api.profile("jetson-xavier-nx", resolutions=(32,), output=path)
+        api.profile("jetson-xavier-nx", supernet=at(32), output=path)
     assert path.read_bytes() == before
 
 
@@ -208,7 +213,7 @@ def test_a_measured_table_is_never_replaced_by_an_estimate(home):
     before = table_path(deployment).read_bytes()
     for fresh in (False, True):
         with pytest.raises(DeviceUnreachableError) as failed:
-            api.profile("server-cpu", resolutions=(36,), fresh=fresh)
+            api.profile("server-cpu", supernet=at(36), options=api.ProfileOptions(fresh=fresh))
         assert str(table_path(deployment)) in (failed.value.hint or "")
     assert table_path(deployment).read_bytes() == before
 
@@ -216,7 +221,12 @@ def test_a_measured_table_is_never_replaced_by_an_estimate(home):
 def test_a_table_that_is_measured_or_estimated_anew_is_kept(reporter, home):
     """`--fresh` covers only what was asked for, so what lay there stays beside it."""
     context = api.Context(reporter=reporter)
-    api.profile("jetson-nano", resolutions=(32, 40), context=context)
-    path = api.profile("jetson-nano", resolutions=(48,), fresh=True, context=context).table
+    api.profile("jetson-nano", supernet=at(32, 40), context=context)
+    path = api.profile(
+        "jetson-nano",
+        supernet=at(48),
+        options=api.ProfileOptions(fresh=True),
+        context=context,
+    ).table
     kept = read_table(path.with_name(f"{path.name}.bak"))
     assert kept.find_covered_resolutions(SPACES["starter"], 10) == (32, 40, 48)

@@ -90,8 +90,7 @@ def test_a_preset_is_read_back_from_a_run(name: str) -> None:
         data="digits",
         goal=SearchGoal(devices=("host",), latency_limits_ms=({"host": 20.0}, {"host": 30.0}), limits={"madds": 4e8}),
         weights="",
-        preset=name,
-        effort=PRESETS[name],
+        preset=PRESETS[name],
         seed=0,
         threads=1,
     )
@@ -102,7 +101,7 @@ def test_a_run_of_an_earlier_version_is_refused() -> None:
     """Settings that are not nested, as they once were, are refused in one sentence that says what to do."""
     plan = {"supernet": "starter", "preset": "quick", "seed": 0, "threads": 1}
     with pytest.raises(InputError, match=r"run.toml: not the settings of a search: ") as refused:
-        SearchPlan.from_config({"search": plan, "effort": {"warmup_epochs": 8, "batch": 32}}, "run.toml")
+        SearchPlan.from_config({"search": plan, "goal": {}, "preset": {"warmup_epochs": 8, "batch": 32}}, "run.toml")
     assert "runs of an earlier natdeploy cannot be resumed: start a new one" in str(refused.value.hint)
 
 

@@ -39,7 +39,8 @@ def folder(finished: api.SearchResult, tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_finished_run_is_selected_from_for_another_device(finished: api.SearchResult, folder: Path) -> None:
     """Each target gets a choice from the run's archive with its weights, and the run itself stays as it was."""
     before = {path: path.read_bytes() for path in finished.run.rglob("*") if path.is_file()}
-    result = api.search_from(finished.run, devices=(OTHER,), latency_limits_ms=({OTHER: 0.8}, {OTHER: 9.0}))
+    goal = api.SearchGoal(latency_limits_ms=({OTHER: 0.8}, {OTHER: 9.0}))
+    result = api.search_from(finished.run, goal=goal)
     assert {path: path.read_bytes() for path in finished.run.rglob("*") if path.is_file()} == before
     tight, loose = result.choices
     assert tight.latency_ms[OTHER].predicted <= 0.8
@@ -61,7 +62,7 @@ def test_a_finished_run_is_selected_from_for_another_device(finished: api.Search
 
 def test_the_same_architecture_gets_the_same_weights(finished: api.SearchResult, folder: Path) -> None:
     """The most accurate architecture, chosen again, is the run's own choice to the last bit, test accuracy included."""
-    again = api.search_from(finished.run, devices=(BOARD,), output=folder / "again")
+    again = api.search_from(finished.run, goal=api.SearchGoal(devices=(BOARD,)), output=folder / "again")
     assert again.chosen.genotype == finished.chosen.genotype
     assert again.chosen.top1 == finished.chosen.top1
     first, second = (read_state(result.run / "subnet.safetensors") for result in (finished, again))
@@ -71,7 +72,8 @@ def test_the_same_architecture_gets_the_same_weights(finished: api.SearchResult,
 def test_limits_and_objectives_count(finished: api.SearchResult, folder: Path) -> None:
     """A limit in multiply-adds holds for the choice, and the front is made of what was asked for."""
     smallest = min(int(row["madds"]) for row in rows(finished.run / "archive.csv"))
-    result = api.search_from(finished.run, devices=(), objectives=("madds",), limits={"madds": float(smallest)})
+    goal = api.SearchGoal(objectives=("madds",), limits={"madds": float(smallest)})
+    result = api.search_from(finished.run, goal=goal)
     assert result.chosen.madds == smallest
     assert result.chosen.latency_ms == {}
     front = rows(result.run / "front.csv")
@@ -84,7 +86,7 @@ def test_resolutions_that_the_table_lacks_are_left_out(
     """Rows of a resolution that the other device's table lacks are not chosen from; without any it is an error."""
     monkeypatch.setenv("NATDEPLOY_HOME", str(folder / "home"))
     write_board_table(OTHER, resolutions=(40,))
-    result = api.search_from(finished.run, devices=(OTHER,))
+    result = api.search_from(finished.run, goal=api.SearchGoal(devices=(OTHER,)))
     whole = rows(finished.run / "archive.csv")
     kept = [row for row in whole if row["resolution"] == "40"]
     assert 0 < len(kept) < len(whole)
@@ -94,7 +96,7 @@ def test_resolutions_that_the_table_lacks_are_left_out(
     ]
     only = small_run_rows(finished, folder, resolution="32")
     with pytest.raises(CoverageError, match="no architecture of the archive has a resolution"):
-        api.search_from(only, devices=(OTHER,), output=folder / "none")
+        api.search_from(only, goal=api.SearchGoal(devices=(OTHER,)), output=folder / "none")
 
 
 def small_run_rows(finished: api.SearchResult, folder: Path, *, resolution: str) -> Path:
@@ -111,21 +113,20 @@ def small_run_rows(finished: api.SearchResult, folder: Path, *, resolution: str)
 
 def test_a_target_that_nothing_meets_leaves_no_folder(finished: api.SearchResult, folder: Path) -> None:
     """When no row of the archive meets a target, nothing is written."""
+    goal = api.SearchGoal(latency_limits_ms=({OTHER: 9.0}, {OTHER: 0.001}))
     with pytest.raises(TargetUnreachableError, match=f"ms on {OTHER}"):
-        api.search_from(
-            finished.run, devices=(OTHER,), latency_limits_ms=({OTHER: 9.0}, {OTHER: 0.001}), output=folder / "run"
-        )
+        api.search_from(finished.run, goal=goal, output=folder / "run")
     assert list(folder.iterdir()) == []
 
 
 def test_a_selection_is_no_run_to_select_from(finished: api.SearchResult, folder: Path) -> None:
     """A folder of a selection has no supernet: it is refused with where to find one."""
-    api.search_from(finished.run, devices=(OTHER,), output=folder / "again")
+    api.search_from(finished.run, goal=api.SearchGoal(devices=(OTHER,)), output=folder / "again")
     for work in (api.resume, api.search_from, api.extract_from_run):
         with pytest.raises(InputError, match="a selection from the archive of another run"):
             work(folder / "again")
     with pytest.raises(InputError, match="contains a run already"):
-        api.search_from(finished.run, devices=(OTHER,), output=folder / "again")
+        api.search_from(finished.run, goal=api.SearchGoal(devices=(OTHER,)), output=folder / "again")
 
 
 def test_the_command(finished: api.SearchResult, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -182,7 +182,7 @@ def test_a_run_is_never_overwritten(whole: api.SearchResult, home: Path) -> None
 def test_every_preset_runs(preset: str, kept: int, home: Path) -> None:
     """Each preset searches in its own way, here with little effort; a capped archive keeps so many architectures."""
     effort = {**EFFORT, "predictor_train_size": 6, **({"archive": kept} if preset == "paper" else {})}
-    result = small_search(preset=preset, effort=effort, latency_limits_ms=({BOARD: 1.5},))
+    result = small_search(preset=api.find_preset(preset, effort), latency_limits_ms=({BOARD: 1.5},))
     assert len(rows(result.run / "archive.csv")) == kept
     assert result.chosen.latency_ms[BOARD].predicted <= 1.5
     assert f"preset {preset}" in result.report.read_text()
@@ -219,7 +219,10 @@ def test_archives_of_several_runs_are_searched_together(whole: api.SearchResult,
     other = small_search(seed=6, output=home / "other")
     files = {"one": whole.run / "archive.csv", "two": other.run / "archive.csv"}
     together = api.search_without_training(
-        files, supernet="starter", devices=(BOARD,), settings=SurrogateSettings(predictions=2000)
+        files,
+        supernet="starter",
+        goal=api.SearchGoal(devices=(BOARD,)),
+        settings=SurrogateSettings(predictions=2000),
     )
     assert set(together.chosen.top1_by_task) == {"one", "two"}
     assert {row["resolution"] for row in together.front} == {32}

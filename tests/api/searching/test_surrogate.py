@@ -23,6 +23,7 @@ from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.tables import made_up_table
 from tests.support.csv_files import rows
+from tests.support.small_search import GOAL
 
 NANO, SUPERNET = "jetson-nano", "ofa-mbv3-w1.2"
 SPACE = SPACES[SUPERNET].with_resolutions((192, 224))
@@ -53,8 +54,14 @@ def measured(home: Path) -> Path:
 
 def searched(accuracy: Path | dict[str, Path], **changes: object) -> api.SearchResult:
     """Search as little as can be searched."""
-    settings = {"supernet": SUPERNET, "devices": (NANO,), "predictor": "ridge", "settings": SETTINGS, **changes}
-    return api.search_without_training(accuracy, **settings)  # type: ignore[arg-type]
+    goal = {"devices": (NANO,), **{name: changes.pop(name) for name in GOAL if name in changes}}
+    settings = {
+        "supernet": api.SpaceSelector(SUPERNET, changes.pop("resolutions", None)),  # type: ignore[arg-type]
+        "goal": api.SearchGoal(**goal),  # type: ignore[arg-type]
+        "predictor": "ridge",
+        "settings": SETTINGS,
+    }
+    return api.search_without_training(accuracy, **{**settings, **changes})  # type: ignore[arg-type]
 
 
 def test_one_front_and_a_choice_for_each_target(measured: Path, home: Path) -> None:

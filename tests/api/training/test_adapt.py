@@ -24,7 +24,7 @@ from natdeploy.supernet.training import ElasticTrainer
 from natdeploy.testing.fakes import RecordingReporter, Step
 from tests.support.torchrun import torchrun
 
-SMALL = {"data": "images", "epochs": 2, "samples": 1, "resolutions": (32,), "threads": 1, "seed": 4}
+SMALL = {"epochs": 2, "samples": 1, "seed": 4}
 OPTIONS = shlex.split(
     "--data images --batch-size 8 --samples 1 --resolutions 32 --seed 4 --threads 1 --weights w.safetensors"
 )
@@ -49,9 +49,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def adapt(output: str, **changes: object) -> api.TrainingResult:
     """Adapt as little as can be."""
-    recipe = dataclasses.replace(api.ADAPTATION, batch_size=8)
-    settings = {"weights": Path("w.safetensors"), "recipe": recipe, **SMALL, **changes}
-    return api.adapt(output=Path(output), **settings)  # type: ignore[arg-type]
+    given = {"weights": Path("w.safetensors"), "threads": 1}
+    given |= {name: value for name, value in changes.items() if name not in SMALL}
+    recipe = dataclasses.replace(api.ADAPTATION.recipe, batch_size=8)
+    small = api.TrainingSettings(
+        recipe=recipe, **{**SMALL, **{name: changes[name] for name in SMALL if name in changes}}
+    )
+    space = api.SpaceSelector("starter", (32,))
+    return api.adapt(data="images", output=Path(output), supernet=space, settings=small, **given)  # type: ignore[arg-type]
 
 
 def same(first: api.TrainingResult, second: api.TrainingResult) -> bool:

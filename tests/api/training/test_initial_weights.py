@@ -17,7 +17,7 @@ from natdeploy.supernet.supernet import Supernet
 from tests.support.small_search import EFFORT, prepare, small_search
 from tests.support.supernets import scramble
 
-UNTRAINED = {**EFFORT, "warmup_epochs": 0, "iterations": 0}
+UNTRAINED = api.find_preset("quick", {**EFFORT, "warmup_epochs": 0, "iterations": 0})
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def stem_of(result: api.SearchResult) -> torch.Tensor:
 
 def test_packaged_weights_are_the_default_and_get_a_classifier_of_the_task(packaged: Path) -> None:
     """Without options the packaged weights are taken, recorded by word and hash, and answer for the task's classes."""
-    result = small_search(effort=UNTRAINED, from_scratch=False)
+    result = small_search(preset=UNTRAINED, weights=None)
     expected = made(classes=12).engine(0.5).stem.bn
     assert expected is not None
     assert torch.equal(stem_of(result), expected.weight)
@@ -63,11 +63,9 @@ def test_packaged_weights_are_the_default_and_get_a_classifier_of_the_task(packa
 
 def test_from_scratch_begins_with_random_weights(packaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Asked for, random weights are taken although there are packaged ones; beside a file that is a contradiction."""
-    result = small_search(effort=UNTRAINED, from_scratch=True)
+    result = small_search(preset=UNTRAINED)
     assert torch.equal(stem_of(result), torch.ones(8))
     assert (recorded(result.run)["weights"], recorded(result.run)["weights_sha256"]) == ("", [])
-    with pytest.raises(InputError, match="exclude each other"):
-        small_search(weights=packaged, from_scratch=True)
     assert cli.run(["search", "--from-scratch", "--weights", str(packaged)]) == 2
     assert "so it cannot be used with --weights" in capsys.readouterr().err
 
@@ -75,7 +73,7 @@ def test_from_scratch_begins_with_random_weights(packaged: Path, capsys: pytest.
 def test_without_a_packaged_file_weights_are_random(packaged: Path) -> None:
     """A supernet that has no packaged weights begins with random ones, as ever."""
     packaged.unlink()
-    result = small_search(effort=UNTRAINED, from_scratch=False)
+    result = small_search(preset=UNTRAINED, weights=None)
     assert torch.equal(stem_of(result), torch.ones(8))
     assert recorded(result.run)["weights"] == ""
 
@@ -84,8 +82,8 @@ def test_packaged_weights_that_changed_are_an_error_until_there_is_a_checkpoint(
     packaged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that has trained nothing yet needs the very file that it began with; later its checkpoint has it all."""
-    trained = small_search(output=Path("trained"), from_scratch=False)
-    begun = small_search(effort=UNTRAINED, output=Path("begun"), from_scratch=False)
+    trained = small_search(output=Path("trained"), weights=None)
+    begun = small_search(preset=UNTRAINED, output=Path("begun"), weights=None)
     write_state(packaged, made(classes=12, seed=1).state_dict())
     assert api.extract_from_run(trained.run, row=0, output=Path("zero.json")).weights.exists()
     assert api.resume(trained.run).chosen.top1 == trained.chosen.top1
