@@ -56,12 +56,14 @@ def presets() -> str:
     from natdeploy.api.searching.presets import PRESETS
 
     values = {name: dict(flatten(preset)) for name, preset in PRESETS.items()}
+    meant = meanings(next(iter(PRESETS.values())))
+    # The name of a preset heads its column.
+    for about in (*values.values(), meant):
+        del about["name"]
     names = list(next(iter(values.values())))
     rows = [[f"`{name}`", *(_shown(preset[name]) for preset in values.values())] for name in names]
     table = _table(["value", *values], rows)
-    return (
-        f"{table}\n\n## What each value means\n\n{_pairs(['value', 'meaning'], meanings(next(iter(PRESETS.values()))))}"
-    )
+    return f"{table}\n\n## What each value means\n\n{_pairs(['value', 'meaning'], meant)}"
 
 
 def flatten(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401

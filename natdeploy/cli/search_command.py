@@ -28,6 +28,8 @@ _RECIPE = tuple(name for name in NAMES if name != "ema_decay")
 _PRESET_VALUES = ("warmup_epochs", "adapt_epochs", "initial", "iterations", "candidates", "predictor", *_RECIPE)
 _LIMITED = {"madds": parse_count, "params": parse_count, "size": parse_size}
 _LATENCY = "latency:"
+# The format that each runtime reads.
+_FORMATS = {"onnxruntime": "onnx", "litert": "tflite", "tensorrt": "tensorrt"}
 _WITH_RESUME = {"resume", "json"}
 _WITH_FROM = {
     *("from", "device", "target_latency", "objectives", "prefer", "output", "json"),
@@ -202,7 +204,12 @@ def _next_command(result: SearchResult) -> str:
         return f"natdeploy extract {result.subnet} --supernet NAME --weights FILE"
     here = Path.cwd()
     subnet = result.subnet.relative_to(here) if result.subnet.is_relative_to(here) else result.subnet
-    return f"natdeploy export {subnet} --format tflite"
+    devices = list(result.chosen.latency_ms.items())
+    if not devices:
+        return f"natdeploy export {subnet}"
+    device, latency = devices[0]
+    where = "" if device == "host" else f" --device {device}"
+    return f"natdeploy export {subnet} --format {_FORMATS[latency.runtime]}{where}"
 
 
 def show_front(result: SearchResult) -> None:

@@ -56,7 +56,7 @@ def list_command(json: bool) -> None:  # noqa: FBT001
             print_line(f"damaged: {state.problem}")
 
 
-@command.command("show")
+@command.command("show", short_help="Show a table and how far it can be trusted.")
 @click.argument("table")
 @options.table_options
 @click.option("--rows", is_flag=True, help="Show the rows too.")
@@ -72,7 +72,7 @@ def show_command(table: str, selector: TableSelector, rows: bool, json: bool) ->
     options.run_command(work, _show, as_json=json)
 
 
-@command.command("check")
+@command.command("check", short_help="Look for what is wrong with a table.")
 @click.argument("table")
 @options.table_options
 @click.option("--supernet", default=None, help="Search space to cover.  [default: what the table seems to be for]")

@@ -20,12 +20,14 @@ class DeviceLatency:
         upper: Upper bound of the prediction.
         measured: Measured latency of the whole network.
         provenance: Provenance of the table.
+        runtime: Runtime of the table.
     """
 
     predicted: float
     upper: float | None
     measured: float | None
     provenance: str
+    runtime: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -173,6 +173,7 @@ class Selector:
                 upper=float(own.upper_ms[device][0]) if table.latency_correction else None,
                 measured=measured.get(device),
                 provenance=table.provenance,
+                runtime=table.deployment.runtime,
             )
             for device, table in self.problem.tables.items()
         }

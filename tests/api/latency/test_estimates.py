@@ -129,10 +129,10 @@ def test_a_target_that_an_estimate_misses_is_answered_with_the_mark():
 
 
 def test_choices_print_the_mark(capsys):
-    """`search` prints an estimated latency with its mark, and a measured one without."""
+    """`search` prints an estimated latency with its mark, a measured one without, and the format of the device."""
     marks = {}
     for provenance in ("estimated", "measured"):
-        latency = api.DeviceLatency(predicted=1.0, upper=None, measured=None, provenance=provenance)
+        latency = api.DeviceLatency(predicted=1.0, upper=None, measured=None, provenance=provenance, runtime="tensorrt")
         row = {"row": 0, "resolution": 32, "depths": "2 2 2 2 2", "top1": 0.5, "madds": 1, "params": 1}
         choice = api.Choice(
             target_ms={},
@@ -161,7 +161,9 @@ def test_choices_print_the_mark(capsys):
                 report=choice.subnet,
             )
         )
-        marks[provenance] = capsys.readouterr().out.count("(estimated)")
+        told = capsys.readouterr().out
+        assert told.rstrip().endswith(" --format tensorrt --device b")
+        marks[provenance] = told.count("(estimated)")
     assert marks == {"estimated": 2, "measured": 0}
 
 
