@@ -166,7 +166,9 @@ def test_an_export_is_checked_against_the_loaded_network(folder: Path, activatio
     """ONNX of config and weights computes what they compute."""
     # Scrambled weights would make a network so ill-conditioned that float32 itself misses the limit.
     write_published(folder, PUBLISHED[5], activation=activation, scrambled=False)
-    exported = api.export("net.config", weights=Path("net.weights"), output=folder / "net.onnx").exports[0]
+    exported = api.export(
+        api.SubnetSource("net.config", weights=Path("net.weights")), output=folder / "net.onnx"
+    ).exports[0]
     assert exported.parity.passed
     manifest = json.loads(exported.manifest.read_text())
     assert manifest["artifact"] == "net.onnx"

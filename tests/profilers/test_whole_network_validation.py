@@ -124,9 +124,14 @@ def test_each_space_has_its_own_turn():
     """Networks of one space are not timed in turns with those of another; figures stay with their networks."""
     table, timer = table_of(STARTER, NAT), Turns()
     setup = ProfilingSetup(
-        timer=timer, exporter=MaddsExporter(), clock=SystemClock(), reporter=SilentReporter(), seed=0
+        timer=timer,
+        exporter=MaddsExporter(),
+        clock=SystemClock(),
+        reporter=SilentReporter(),
+        seed=0,
+        validation_networks=6,
     )
-    found = measure_validation_networks(NAT, table, 6, setup, None)
+    found = measure_validation_networks(NAT, table, setup)
     assert len(timer.calls) == 2
     assert min(timer.calls[0]) > max(timer.calls[1])
     assert found.measured_ms == pytest.approx([table.sum_ms(layers) for layers in [*found.spread, *found.random]])
