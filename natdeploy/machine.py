@@ -1,12 +1,15 @@
-"""Resources of this machine: cores and memory."""
+"""Resources of this machine: cores, memory and GPUs."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
+_NVIDIA_SMI_S = 10.0
 
 
 def usable_cores() -> int:
@@ -33,6 +36,28 @@ def available_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
         used = int(_read_text(cgroup / "memory.current")) - inactive
         available = min(available, int(limit) - used)
     return max(0, available)
+
+
+def list_gpus(driver: Path = _NVIDIA) -> list[str]:
+    """Return the names of the NVIDIA GPUs that the driver knows; nothing is imported or started on them.
+
+    Args:
+        driver: Folder in which Linux's driver describes each GPU. If it is missing, `nvidia-smi` is asked.
+    """
+    texts = [_read_text(path) for path in sorted(driver.glob("*/information"))]
+    models = [
+        line.partition(":")[2].strip() for text in texts for line in text.splitlines() if line.startswith("Model:")
+    ]
+    return models or _ask_nvidia_smi()
+
+
+def _ask_nvidia_smi() -> list[str]:
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_NVIDIA_SMI_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
 
 
 def _read_entries(path: Path) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from natdeploy.machine import available_bytes, usable_cores
+from natdeploy.machine import available_bytes, list_gpus, usable_cores
 
 
 @pytest.fixture
@@ -44,3 +44,23 @@ def test_elsewhere_memory_is_guessed(tmp_path):
 def test_there_is_a_core():
     """At least the one that this runs on."""
     assert usable_cores() >= 1
+
+
+def test_gpus_are_read_from_the_driver(tmp_path):
+    """Each GPU that the driver describes is named, in the order of its address."""
+    for address, model in (("0000:81:00.0", "NVIDIA H200"), ("0000:01:00.0", "NVIDIA RTX A2000")):
+        (tmp_path / address).mkdir()
+        (tmp_path / address / "information").write_text(f"Model: \t\t {model}\nIRQ:   \t\t 63\nGPU UUID: \t GPU-1\n")
+    assert list_gpus(tmp_path) == ["NVIDIA RTX A2000", "NVIDIA H200"]
+
+
+def test_without_the_driver_s_folder_nvidia_smi_is_asked(tmp_path, monkeypatch):
+    """What `nvidia-smi` lists is taken; a machine without it, or on which it fails, has no GPU."""
+    program = tmp_path / "nvidia-smi"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert list_gpus(tmp_path / "absent") == []
+    program.write_text("#!/bin/sh\necho Orin\n")
+    program.chmod(0o755)
+    assert list_gpus(tmp_path / "absent") == ["Orin"]
+    program.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'\nexit 9\n")
+    assert list_gpus(tmp_path / "absent") == []

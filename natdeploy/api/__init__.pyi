@@ -10,6 +10,8 @@ from .extraction import ExtractResult as ExtractResult
 from .extraction import extract as extract
 from .extraction import extract_from_run as extract_from_run
 from .extraction import extract_network as extract_network
+from .installation import Finding as Finding
+from .installation import doctor as doctor
 from .latency import TableSelector as TableSelector
 from .latency.measure import measure as measure
 from .latency.multi_device import DeviceFailure as DeviceFailure
@@ -53,10 +55,8 @@ from .subnets import inspect as inspect
 from .subnets import load_subnet as load_subnet
 from .system import DeviceState as DeviceState
 from .system import DeviceTable as DeviceTable
-from .system import Finding as Finding
 from .system import TableState as TableState
 from .system import devices as devices
-from .system import doctor as doctor
 from .system import tables as tables
 from .training.adapt import adapt as adapt
 from .training.adapt import resume_adaptation as resume_adaptation

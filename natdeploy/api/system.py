@@ -1,12 +1,8 @@
-"""What is known and installed on this machine: devices, tables, packages and programs."""
+"""The devices and latency tables that this machine knows."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
-import os
-import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +10,6 @@ from pathlib import Path
 from natdeploy.core.device import Device
 from natdeploy.errors import InputError, NatdeployError
 from natdeploy.io.devices import load_devices
-from natdeploy.io.home import home_folder
 from natdeploy.io.table_store import StoredTable, list_tables
 
 
@@ -79,28 +74,6 @@ class TableState:
     problem: str | None = None
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that `doctor` looked at; `state` is `ok`, `missing` or `broken`."""
-
-    what: str
-    state: str
-    detail: str
-    needed_for: str
-
-
-_PACKAGES = {
-    "torch": "everything that trains or exports",
-    "torchvision": "image folders",
-    "onnx": "ONNX export",
-    "onnxruntime": "profiling and checking ONNX files",
-    "pymoo": "search",
-    "scikit-learn": "the digits data",
-    "litert-torch": "TFLite export",
-    "ai-edge-litert": "checking and measuring TFLite files",
-}
-_TFLITE = ("litert-torch", "ai-edge-litert")
-_PROGRAMS = {"trtexec": "TensorRT engines", "adb": "Android devices", "ssh": "boards and servers"}
 _CHECK_S = 10.0
 
 
@@ -132,22 +105,6 @@ def tables() -> tuple[TableState, ...]:
     return tuple(map(_table_state, list_tables()))
 
 
-def doctor() -> tuple[Finding, ...]:
-    """Check what is installed, what is missing and what is broken."""
-    python = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
-    findings = [Finding(what="python", state="ok", detail=python, needed_for="natdeploy")]
-    findings += [_package(name, purpose) for name, purpose in _PACKAGES.items()]
-    findings += [_program(name, purpose) for name, purpose in _PROGRAMS.items()]
-    findings.append(_home(home_folder()))
-    findings.append(_devices())
-    findings += [
-        Finding(what="latency table", state="broken", detail=table.problem, needed_for=table.device)
-        for table in tables()
-        if table.problem is not None
-    ]
-    return tuple(findings)
-
-
 def _table_state(stored: StoredTable) -> TableState:
     table, problem = None, None
     try:
@@ -168,14 +125,6 @@ def _table_state(stored: StoredTable) -> TableState:
         path=stored.path,
         problem=problem,
     )
-
-
-def _devices() -> Finding:
-    try:
-        state, detail = "ok", f"{len(load_devices())} known"
-    except InputError as error:
-        state, detail = "broken", error.message
-    return Finding(what="devices", state=state, detail=detail, needed_for="profiling")
 
 
 def _problem(device: Device) -> str | None:
@@ -228,26 +177,3 @@ def _device_table(stored: StoredTable) -> DeviceTable:
         packaged=stored.packaged,
         problem=problem,
     )
-
-
-def _package(name: str, purpose: str) -> Finding:
-    try:
-        version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        install = 'pip install "natdeploy[tflite]"' if name in _TFLITE else "pip install natdeploy"
-        return Finding(what=name, state="missing", detail=install, needed_for=purpose)
-    return Finding(what=name, state="ok", detail=version, needed_for=purpose)
-
-
-def _program(name: str, purpose: str) -> Finding:
-    path = shutil.which(name)
-    if path is None:
-        return Finding(what=name, state="missing", detail="not on PATH", needed_for=purpose)
-    return Finding(what=name, state="ok", detail=path, needed_for=purpose)
-
-
-def _home(folder: Path) -> Finding:
-    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    writable = nearest.is_dir() and os.access(nearest, os.W_OK)
-    detail = str(folder) if writable else f"{nearest} cannot be written; set NATDEPLOY_HOME"
-    return Finding(what="data folder", state="ok" if writable else "broken", detail=detail, needed_for="latency tables")

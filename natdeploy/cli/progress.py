@@ -12,14 +12,15 @@ import click
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-_QUIET_S = 5.0
+# A stage prints a line every 5 s at first, and later every minute, so that the log of a long run stays short.
+_FIRST_PAUSE_S, _LAST_PAUSE_S, _PAUSE_SHARE = 5.0, 60.0, 0.1
 
 
 class PlainReporter:
     """Prints a few lines to stderr; implements `natdeploy.ports.Reporter`."""
 
     def __init__(self) -> None:
-        self._stage, self._started, self._said = "", 0.0, 0.0
+        self._stage, self._started_s, self._said_s, self._first = "", 0.0, 0.0, 0
 
     def info(self, message: str) -> None:
         """Print a message."""
@@ -33,13 +34,21 @@ class PlainReporter:
         """Print how far a stage is, every few seconds and at its end."""
         now = time.monotonic()
         if stage != self._stage:
-            self._stage, self._started, self._said = stage, now, now
-        if done < total and now - self._said < _QUIET_S:
+            self._stage, self._started_s, self._said_s, self._first = stage, now, now, done
+        elapsed_s = now - self._started_s
+        pause_s = min(max(_FIRST_PAUSE_S, elapsed_s * _PAUSE_SHARE), _LAST_PAUSE_S)
+        if done < total and now - self._said_s < pause_s:
             return
-        self._said = now
-        left = (now - self._started) / done * (total - done) if done else 0.0
-        eta = f", about {left:.0f} s left" if done < total and done else ""
-        click.echo(f"{stage}: {done}/{total}{', ' + detail if detail else ''}{eta}", err=True)
+        self._said_s = now
+        parts = [f"{stage}: {done}/{total}", detail]
+        if self._first < done < total:
+            parts.append(format_remaining(elapsed_s / (done - self._first) * (total - done)))
+        click.echo(", ".join(filter(None, parts)), err=True)
+
+
+def format_remaining(seconds: float) -> str:
+    """Return the estimated time to the end as text."""
+    return f"about {seconds:.0f} s left" if seconds < 120 else f"about {seconds / 60:.0f} min left"
 
 
 class BarReporter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from natdeploy.supernet.images import count_bytes
 from natdeploy.supernet.network import Network
 from natdeploy.supernet.supernet import Supernet
 
-_BATCH = 128
+BATCH = 128
 _MEMORY_SHARE = 0.25
 
 
@@ -57,21 +57,25 @@ class SubnetEvaluator:
         """Return the network of `architecture`, with its own BatchNorm statistics."""
         network = self.supernet.extract(architecture).to(memory_format=torch.channels_last)
         # Every batch has the same weight in the average, so they must be of about the same size.
-        parts = torch.arange(len(self._recalibration)).tensor_split(max(1, round(len(self._recalibration) / _BATCH)))
+        parts = torch.arange(len(self._recalibration)).tensor_split(max(1, round(len(self._recalibration) / BATCH)))
         batches = self._batches("recalibration", self._recalibration, parts, architecture.resolution)
         recalibrate(network, (images for images, _ in batches))
         return network
 
     def top1(self, architecture: Architecture) -> float:
         """Return the share of validation images that are classified correctly, between 0 and 1."""
-        parts = torch.arange(len(self._validation)).split(_BATCH)
+        parts = torch.arange(len(self._validation)).split(BATCH)
         network = self.extract(architecture)
         return top1(network, self._batches("validation", self._validation, parts, architecture.resolution))
 
-    def test_top1(self, network: Network) -> float:
-        """Return the share of test images that a network of `extract` classifies correctly, between 0 and 1."""
-        test, parts = self.task.test, torch.arange(len(self.task.test)).split(_BATCH)
-        return top1(network, self.task.iterate_batches(test, parts, network.input_size, self._device))
+    def test_top1(self, network: Network, *, on_batch: Callable[[], object] = lambda: None) -> float:
+        """Return the share of test images that a network of `extract` classifies correctly, between 0 and 1.
+
+        `on_batch` is called after each `BATCH` images.
+        """
+        test, parts = self.task.test, torch.arange(len(self.task.test)).split(BATCH)
+        batches = self.task.iterate_batches(test, parts, network.input_size, self._device)
+        return top1(network, batches, on_batch=on_batch)
 
     @functools.cached_property
     def _validation(self) -> ImageSet:
@@ -97,12 +101,15 @@ class SubnetEvaluator:
         return True
 
 
-def top1(network: Network, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
+def top1(
+    network: Network, batches: Iterable[tuple[Tensor, Tensor]], *, on_batch: Callable[[], object] = lambda: None
+) -> float:
     """Return the share of images that are classified correctly, between 0 and 1.
 
     Args:
         network: Network.
         batches: Pairs of `n x 3 x r x r` images and `n` labels.
+        on_batch: Called after each batch.
     """
     network.eval()
     found = count = 0
@@ -111,4 +118,5 @@ def top1(network: Network, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
         for images, labels in batches:
             found += int((network(images.to(device)).argmax(dim=1) == labels.to(device)).sum())
             count += len(labels)
+            on_batch()
     return found / count

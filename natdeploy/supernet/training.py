@@ -13,6 +13,7 @@ import functools
 import io
 import math
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -84,10 +85,18 @@ class ElasticTrainer:
         self._graphs = GraphedWork[Taught](supernet) if self._device.type == "cuda" else None
         self._average: list[Tensor] = []
 
-    def train_epoch(self, number: int, population: Population | None) -> float:
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of steps in each epoch."""
+        return count_steps(len(self.task.train), self.recipe)
+
+    def train_epoch(
+        self, number: int, population: Population | None, *, on_step: Callable[[], object] = lambda: None
+    ) -> float:
         """Train epoch `number` and return its mean loss.
 
         Subnets are drawn from the per-gene marginals of the `n x L` array `population`, or uniformly where it is None.
+        `on_step` is called after each step. On a GPU a step may then not be finished there.
 
         Raises:
             InputError: Epoch `number` is not the next one.
@@ -97,7 +106,6 @@ class ElasticTrainer:
             raise InputError(msg)
         rng = np.random.default_rng([self.seed, number])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        steps = count_steps(len(self.task.train), self.recipe)
         self.supernet.train()
         losses = []
         resolutions = self._list_resolutions(population)
@@ -105,10 +113,11 @@ class ElasticTrainer:
             self.task, self.recipe, resolutions, generator, group=self._group, device=self._device
         )
         for step, (images, labels) in enumerate(batches):
-            self._set_lr(number + step / steps)
+            self._set_lr(number + step / self.steps_per_epoch)
             drawn = self._draw(population, rng)
             with _translate_oom(self.recipe.batch_size, images.shape[-1]):
                 losses.append(self._step(images, labels, drawn))
+            on_step()
         self._group.average_statistics(self.supernet)
         self.done += 1
         self.supernet.eval()

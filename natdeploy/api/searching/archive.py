@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from natdeploy.api.context import Context
 from natdeploy.api.searching.finish import Top1
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.selection import Archive, Selector
+from natdeploy.api.training.progress import StepProgress
 from natdeploy.core.genotype import decode
 from natdeploy.core.space import find_space
 from natdeploy.errors import InputError
@@ -20,7 +22,7 @@ from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder, require_checkpoint
 from natdeploy.io.subnet_weights import write_network
 from natdeploy.io.subnets import Subnet
-from natdeploy.supernet.evaluation import SubnetEvaluator
+from natdeploy.supernet.evaluation import BATCH, SubnetEvaluator
 from natdeploy.supernet.network import Network
 from natdeploy.version import __version__
 
@@ -44,7 +46,7 @@ class TrainedSubnets:
         for event in run.events("tested"):
             if event["genotype"] == genotype:
                 return Top1(value=float(event["top1"]), source="test", validation=validation)
-        value = self.evaluator.test_top1(self._network(place))
+        value = self._test_top1(self._network(place))
         run.record("tested", {"genotype": genotype, "top1": value})
         return Top1(value=value, source="test", validation=validation)
 
@@ -60,6 +62,13 @@ class TrainedSubnets:
             provenance={"run": selector.run.path.name, "seed": selector.seed, "natdeploy": __version__},
         )
         return write_network(self._network(place), subnet, path)
+
+    def _test_top1(self, network: Network) -> float:
+        batches = math.ceil(len(self.evaluator.task.test) / BATCH)
+        progress = StepProgress(self.selector.context, "test", batches, BATCH)
+        value = self.evaluator.test_top1(network, on_batch=progress.step)
+        progress.end(f"top-1 {value:.3f}")
+        return value
 
     def _network(self, place: int) -> Network:
         genotype = self.selector.archive.genotypes[place]

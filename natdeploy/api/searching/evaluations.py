@@ -62,12 +62,14 @@ class Evaluations:
         Raises:
             EvaluationError: All of them failed. The message gives the reason of the last failure.
         """
-        values, best = np.full(len(population), np.nan), 0.0
+        values, best, name = np.full(len(population), np.nan), 0.0, f"evaluation {stage}"
+        if len(population):
+            self._context.reporter.progress(name, 0, len(population))
         for place, row in enumerate(population):
             value = self._evaluate(stage, row)
             if value is not None:
                 values[place], best = value, max(best, value)
-            self._context.reporter.progress(f"evaluation {stage}", place + 1, len(population), f"best top-1 {best:.3f}")
+            self._context.reporter.progress(name, place + 1, len(population), f"best top-1 {best:.3f}")
         if len(population) and np.isnan(values).all():
             raise self._explain_failure(stage, population)
         return values

@@ -22,6 +22,7 @@ from natdeploy.api.searching.report import Summary
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.api.searching.trainer import build_supernet
+from natdeploy.api.training.progress import train_epochs
 from natdeploy.core.genotype import Population
 from natdeploy.io.runs import RunFolder
 from natdeploy.search.nat import NatSearch
@@ -95,11 +96,8 @@ class SearchLoop:
         return result
 
     def _train(self, until: int, stage: str, population: Population | None) -> None:
-        start = self.trainer.done
-        for number in range(start, until):
-            loss = self.trainer.train_epoch(number, population)
+        for _ in train_epochs(self.trainer, until, population, stage=stage, context=self.context):
             self.trainer.save(self.run_folder.checkpoint)
-            self.context.reporter.progress(stage, number - start + 1, until - start, f"loss {loss:.3f}")
 
     def _evaluate(self, stage: int, population: Population) -> Values:
         """Evaluate a population, tell the search, and return the top-1 of each row; NaN if its evaluation failed."""

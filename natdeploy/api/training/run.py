@@ -12,6 +12,7 @@ import numpy as np
 from natdeploy.api.context import Context, SilentReporter
 from natdeploy.api.training.initial_weights import load_initial_weights
 from natdeploy.api.training.plan import TrainingMode, TrainingPlan
+from natdeploy.api.training.progress import train_epochs
 from natdeploy.api.training.results import TrainingResult
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import decode, sample
@@ -121,16 +122,13 @@ class _Training:
         return dataclasses.replace(self.task, train=concatenate(self.task.train, self.task.validation))
 
     def _train(self, trainer: ElasticTrainer) -> None:
-        start, epochs, clock = trainer.done, self.plan.settings.epochs, self.context.clock
         rows = [[int(gene) for gene in row.split()] for row in self.plan.population]
         population = np.array(rows, dtype=np.int64) if rows else None
-        for number in range(start, epochs):
-            began = clock.seconds()
-            loss = trainer.train_epoch(number, population)
+        epochs = train_epochs(trainer, self.plan.settings.epochs, population, stage=self.mode.stage, context=self.context)
+        for epoch in epochs:
             if self.group.is_main:
                 trainer.save(self.folder.checkpoint)
-                self.folder.record("epoch", {"number": number, "loss": loss, "seconds": clock.seconds() - began})
-            self.context.reporter.progress(self.mode.stage, number + 1 - start, epochs - start, f"loss {loss:.3f}")
+                self.folder.record("epoch", dataclasses.asdict(epoch))
 
     def _finish(self, supernet: Supernet) -> TrainingResult:
         found = self._test_subnets(supernet)
@@ -160,6 +158,7 @@ class _Training:
         images = self._select_images()
         evaluator = SubnetEvaluator(supernet, images, recalibration_images=_RECALIBRATION_IMAGES, seed=seed)
         own: list[float] = []
+        self.context.reporter.progress(self.mode.split, 0, len(tested))
         for place in range(group.rank, len(tested), group.world_size):
             own.append(self._measure_top1(evaluator, tested[place]))
             done = min(place + group.world_size, len(tested))
