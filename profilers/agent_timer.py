@@ -20,7 +20,7 @@ from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeE
 from natdeploy.ports import Finished, Transport
 from natdeploy.profilers.remote_file_cache import RemoteFileCache
 from natdeploy.profilers.timing import Timing, summarize
-from natdeploy.runtimes import agent
+from natdeploy.runtimes import agent, machine_identity
 from natdeploy.runtimes.onnx_profile import read_profile
 
 _TIMING = Timing()
@@ -118,9 +118,10 @@ class AgentTimer:
 
     @functools.cached_property
     def _program(self) -> str:
-        target = f"{self.transport.folder}/agent.py"
-        self.transport.send(Path(agent.__file__), target)
-        return target
+        paths = [Path(machine_identity.__file__), Path(agent.__file__)]
+        for path in paths:
+            self.transport.send(path, f"{self.transport.folder}/{path.name}")
+        return f"{self.transport.folder}/{paths[-1].name}"
 
     @functools.cached_property
     def _about(self) -> Mapping[str, Any]:

@@ -18,8 +18,13 @@ say cores "$(grep -c ^processor /proc/cpuinfo)"
 say chip "$(first /proc/device-tree/model)"
 say chip "$(getprop ro.product.model 2>/dev/null) $(getprop ro.soc.model 2>/dev/null)"
 say chip "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)"
-say serial "$(first /proc/device-tree/serial-number)"
-say serial "$(getprop ro.serialno 2>/dev/null)"
+say chip "$(sed -n 's/^Hardware[^:]*: *//p' /proc/cpuinfo | head -n 1)"
+say parts "$(sed -n 's/^CPU part[^:]*: *//p' /proc/cpuinfo | sort -u | tr '\n' ' ')"
+number() { say serial "$(echo "$1" | grep '[^0 ]')"; }
+number "$(first /proc/device-tree/serial-number)"
+number "$(getprop ro.serialno 2>/dev/null)"
+number "$(sed -n 's/^Serial[^:]*: *//p' /proc/cpuinfo)"
+number "$(first /sys/devices/soc0/serial_number)"
 say load_average "$(cut -d ' ' -f 1 /proc/loadavg)"
 say governor "$(first /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor)"
 say clock_khz "$(first /sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq)"
@@ -42,6 +47,8 @@ def read_fingerprint(transport: Transport, runtime_version: str) -> str:
     """Return what identifies the device and its runtime: everything that latencies depend on."""
     facts = dict(reversed(_facts(transport)))
     parts = [facts.get("chip", "unknown chip"), f"{facts.get('cores', '?')} cores", facts.get("machine", "")]
+    if "parts" in facts:
+        parts.append(f"cores of type {facts['parts']}")
     if "serial" in facts:
         parts.append(f"serial {facts['serial']}")
     return "; ".join([*parts, f"runtime {runtime_version}"])

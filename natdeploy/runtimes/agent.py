@@ -1,8 +1,8 @@
-"""The program that measures models on a device: machine facts, timing rounds and runtime sessions, in one file.
+"""The program that measures models on a device: machine facts, timing rounds and runtime sessions.
 
-natdeploy imports this module on its own machine and sends the same file to boards. A board needs Python 3.8 or newer,
-numpy and the runtime. There the program reads a job as JSON from stdin. It prints one line of JSON for each result and
-one at the end. The commands are:
+natdeploy imports this module on its own machine and sends it to boards, with `machine_identity.py`, which lies beside
+it. A board needs Python 3.8 or newer, numpy and the runtime. There the program reads a job as JSON from stdin. It
+prints one line of JSON for each result and one at the end. The commands are:
 
 - `info`: version of the runtime, fingerprint and conditions of the machine;
 - `time`: times of each model file in `paths`, in seconds, one list per round;
@@ -28,12 +28,16 @@ import zlib
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Sequence
 
+if __package__:
+    from natdeploy.runtimes import machine_identity
+else:  # on a device both files lie side by side
+    import machine_identity  # type: ignore[import-not-found,no-redef]
+
 NO_PACKAGE, NO_MODEL, NO_SPACE = "missing-package", "bad-model", "no-space"
 LITERT_PACKAGES = ("ai_edge_litert", "tflite_runtime")
 KERNEL_SUFFIX = "_kernel_time"
 _CPU = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 _THERMAL = Path("/sys/class/thermal")
-_SERIALS = (Path("/sys/firmware/devicetree/base/serial-number"), Path("/proc/device-tree/serial-number"))
 _MOST_WARMUP_RUNS = 1000
 _FATAL = 4
 
@@ -49,26 +53,16 @@ Call = Callable[[], object]
 Rounds = List["np.ndarray[Any, np.dtype[np.float64]]"]
 
 
-def read_chip() -> str:
-    """Return the processor's name."""
-    for line in _read(Path("/proc/cpuinfo")).splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() in {"model name", "Model"}:
-            return value.strip()
-    return platform.processor() or platform.machine()
-
-
-def read_serial() -> str:
-    """Return the serial number of the board, or an empty string if none can be read."""
-    return next((found for found in (_read(path).strip("\0 \n") for path in _SERIALS) if found), "")
-
-
 def read_conditions() -> dict[str, Any]:
     """Return the conditions that may change between measurements, as far as this machine reports them.
 
     They are load average, governor and clock of the first core, and the temperature of the hottest zone.
     """
-    found: dict[str, Any] = {"chip": read_chip(), "system": platform.platform(), "cores": os.cpu_count()}
+    found: dict[str, Any] = {
+        "chip": machine_identity.read_chip(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+    }
     if hasattr(os, "getloadavg"):
         found["load_average"] = round(os.getloadavg()[0], 2)
     governor = _read(_CPU / "scaling_governor").strip()
@@ -86,8 +80,8 @@ def read_conditions() -> dict[str, Any]:
 
 def make_fingerprint(runtime_version: str) -> str:
     """Return what identifies this machine for latency: processor, cores, system, serial number and runtime."""
-    parts = [read_chip(), f"{os.cpu_count()} cores", f"{platform.system()} {platform.machine()}"]
-    serial = read_serial()
+    parts = [machine_identity.read_chip(), f"{os.cpu_count()} cores", f"{platform.system()} {platform.machine()}"]
+    serial = machine_identity.read_serial()
     if serial:
         parts.append(f"serial {serial}")
     return "; ".join([*parts, f"runtime {runtime_version}"])
