@@ -1,8 +1,11 @@
 """What a shell tells of a device."""
 
+import dataclasses
+
 import pytest
 
-from natdeploy.profilers.board_facts import make_core_mask, parse_conditions
+from natdeploy.ports import Finished
+from natdeploy.profilers.board_facts import make_core_mask, parse_conditions, read_fingerprint
 
 
 @pytest.mark.parametrize(
@@ -39,3 +42,26 @@ def test_conditions_are_read_from_what_a_shell_tells():
         "clock_mhz": 1500,
         "temperature_c": 47.5,
     }
+
+
+@dataclasses.dataclass
+class Shell:
+    """A device whose shell answers every command with the same text."""
+
+    stdout: str
+
+    def run(self, command, *, timeout_s, stdin=b""):
+        """Answer."""
+        return Finished(exit_code=0, stdout=self.stdout, stderr="")
+
+
+def test_a_fingerprint_tells_equal_boards_apart():
+    """The first name and the first serial number count; boards that have neither still differ by their cores."""
+    named = Shell(
+        "machine Linux aarch64\nchip  \nchip Board\nchip Soc\nparts 0xd05 0xd0b \ncores 8\nserial 42\nserial 7\n"
+    )
+    assert read_fingerprint(named, "1") == (
+        "Board; 8 cores; Linux aarch64; cores of type 0xd05 0xd0b; serial 42; runtime 1"
+    )
+    first, second = (Shell(f"machine Linux aarch64\ncores 4\nparts {part}\n") for part in ("0xd03", "0xd08"))
+    assert read_fingerprint(first, "1") != read_fingerprint(second, "1")
