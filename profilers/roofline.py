@@ -94,7 +94,8 @@ def estimate_table(
     require_same_provenance(existing, ESTIMATED)
     layers = dict.fromkeys([*(existing.rows if existing else ()), *list_layers(space, CLASSIFIER_COUNTS)])
     rows = {layer: estimate_layer(layer, device.roofline, deployment.precision) for layer in layers}
-    if existing is not None and rows == existing.rows:
+    conditions = {"natdeploy": __version__, "chip": device.chip, "source": device.source}
+    if existing is not None and (rows, conditions) == (existing.rows, existing.conditions):
         return existing
     return LatencyTable(
         deployment=deployment,
@@ -102,15 +103,16 @@ def estimate_table(
         method="roofline",
         rows=rows,
         created=clock.now().isoformat(timespec="seconds"),
-        conditions={"natdeploy": __version__, "chip": device.chip, "source": device.source},
+        conditions=conditions,
     )
 
 
 def _operator_ms(operator: Operator, roofline: Roofline, precision: str) -> float:
-    rate = roofline.peak_gmadds[precision] * roofline.efficiency[operator.kind]
+    figures = roofline.get_figures(precision)
+    rate = roofline.peak_gmadds[precision] * figures.efficiency[operator.kind]
     arithmetic_ms = operator.madds / (rate * 1e6)
-    traffic_ms = operator.elements * _BYTES[precision] / (roofline.bandwidth_gb_s * 1e6)
-    return max(arithmetic_ms, traffic_ms) + roofline.operator_ms
+    traffic_ms = operator.elements * _BYTES[precision] / (figures.bandwidth_gb_s * 1e6)
+    return max(arithmetic_ms, traffic_ms) + figures.operator_ms
 
 
 def _block_operators(layer: Layer) -> Iterator[Operator]:

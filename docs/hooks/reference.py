@@ -106,7 +106,7 @@ def spaces() -> str:
 
 def devices() -> str:
     """Return a table of the shipped devices, and their processors."""
-    shipped = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(_DEVICES.glob("*.toml"))}
+    shipped = _read_devices()
     rows = [
         [
             f"`{name}`",
@@ -139,11 +139,18 @@ def error_codes() -> str:
     return _table(["code", "exit code", "exception"], rows)
 
 
+def device_sources() -> str:
+    """Return where the figures of each shipped device that can be estimated come from."""
+    sources = {name: keys["source"] for name, keys in _read_devices().items() if "roofline" in keys}
+    return _pairs(["device", "its figures"], sources)
+
+
 GENERATORS: Mapping[str, Callable[[], str]] = {
     "command-line": command_line,
     "presets": presets,
     "spaces": spaces,
     "devices": devices,
+    "device-sources": device_sources,
     "exit-codes": exit_codes,
     "error-codes": error_codes,
 }
@@ -207,6 +214,10 @@ def _arguments(kind: type[Any]) -> dict[str, str]:
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _read_devices() -> dict[str, dict[str, Any]]:
+    return {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(_DEVICES.glob("*.toml"))}
 
 
 def _pairs(heads: Sequence[str], entries: Mapping[str, str]) -> str:

@@ -12,20 +12,38 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Roofline:
-    """Numbers from which the latency of a layer is estimated; see `natdeploy.profilers.roofline`.
+class RooflineFigures:
+    """How far the operators of a network come in one precision.
 
     Args:
-        peak_gmadds: Peak rate in 10^9 multiply-adds per second with the default number of threads, by precision.
         bandwidth_gb_s: Memory bandwidth in 10^9 bytes per second.
         efficiency: Share of the peak that an operator reaches, by kind: `dense`, `pointwise`, `depthwise`.
         operator_ms: Time to launch one operator.
     """
 
-    peak_gmadds: Mapping[str, float]
     bandwidth_gb_s: float
     efficiency: Mapping[str, float]
     operator_ms: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Roofline(RooflineFigures):
+    """Numbers from which the latency of a layer is estimated; see `natdeploy.profilers.roofline`.
+
+    Args:
+        bandwidth_gb_s: As in `RooflineFigures`, as the next two, for all precisions that have no figures of their own.
+        efficiency: See above.
+        operator_ms: See above.
+        peak_gmadds: Peak rate in 10^9 multiply-adds per second with the default number of threads, by precision.
+        own_figures: The figures of precisions that have their own.
+    """
+
+    peak_gmadds: Mapping[str, float]
+    own_figures: Mapping[str, RooflineFigures] = dataclasses.field(default_factory=dict)
+
+    def get_figures(self, precision: str) -> RooflineFigures:
+        """Return the figures of a precision."""
+        return self.own_figures.get(precision, self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

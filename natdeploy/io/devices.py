@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from natdeploy.core.device import Device, Roofline
+from natdeploy.core.device import PRECISIONS, Device, Roofline, RooflineFigures
 from natdeploy.errors import InputError, did_you_mean
 from natdeploy.files import read_text
 from natdeploy.io.home import home_folder
@@ -27,13 +27,32 @@ _Operator = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
 _TRANSPORTS_WITH = {"address": ("ssh", "adb"), "port": ("ssh",), "python": ("ssh",)}
 
 
-class _RooflineKeys(BaseModel):
+class _FigureKeys(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    peak_gmadds: dict[_Precision, _Positive] = Field(min_length=1)
     bandwidth_gb_s: _Positive
     efficiency: dict[Literal["dense", "pointwise", "depthwise"], _Share] = Field(min_length=3)
     operator_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _RooflineKeys(_FigureKeys):
+    peak_gmadds: dict[_Precision, _Positive] = Field(min_length=1)
+    fp32: _FigureKeys | None = None
+    fp16: _FigureKeys | None = None
+    int8: _FigureKeys | None = None
+
+    @field_validator("fp32", "fp16", "int8")
+    @classmethod
+    def _has_a_peak_rate(cls, value: _FigureKeys | None, info: ValidationInfo) -> _FigureKeys | None:
+        if value is not None and info.field_name not in info.data.get("peak_gmadds", {info.field_name}):
+            msg = f"peak_gmadds has no rate of {info.field_name}"
+            raise _refused(msg)
+        return value
+
+    def make_roofline(self) -> Roofline:
+        keys = self.model_dump(exclude_none=True)
+        own = {name: RooflineFigures(**keys.pop(name)) for name in PRECISIONS if name in keys}
+        return Roofline(**keys, own_figures=own)
 
 
 class _DeviceKeys(BaseModel):
@@ -159,5 +178,5 @@ def _device(source: str, name: str, keys: Mapping[str, Any]) -> Device:
         **values,
         missing_operators=tuple(model.missing_operators),
         slow_precisions=tuple(model.slow_precisions),
-        roofline=Roofline(**model.roofline.model_dump()) if model.roofline else None,
+        roofline=model.roofline.make_roofline() if model.roofline else None,
     )

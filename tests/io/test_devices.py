@@ -18,6 +18,20 @@ threads = 2
 transport = "ssh"
 address = "me@board"
 """
+# Figures of one precision, and those of a device.
+FIGURES = """
+[my-board.roofline.{}]
+bandwidth_gb_s = 1.0
+operator_ms = 0.5
+efficiency = {{ dense = 0.1, pointwise = 0.2, depthwise = 0.3 }}
+"""
+ROOFLINE = """
+[my-board.roofline]
+bandwidth_gb_s = 8.0
+operator_ms = 0.1
+efficiency = { dense = 0.4, pointwise = 0.5, depthwise = 0.6 }
+peak_gmadds = { fp32 = 10.0, int8 = 20.0 }
+"""
 
 
 @pytest.fixture
@@ -35,7 +49,9 @@ def test_shipped_devices_have_the_defaults_that_users_rely_on(home):
     board = ("mobile-cpu", "litert", "fp32", "ssh")
     assert found == {
         "android": phone,
+        "galaxy-a03s": phone,
         "galaxy-note10": phone,
+        "galaxy-s10": phone,
         "galaxy-s23": phone,
         "host": ("server-cpu", "onnxruntime", "fp32", "local"),
         "jetson-agx-orin": jetson,
@@ -140,6 +156,9 @@ def test_a_name_like_no_other_is_answered_by_the_file_to_write(home):
         (BOARD.replace('chip = "Some core"\n', ""), "key 'chip'"),
         (BOARD.replace("litert", "tflite"), "key 'runtime'"),
         (BOARD + "[my-board.roofline]\nbandwidth_gb_s = -1.0\n", "key 'roofline"),
+        (BOARD + ROOFLINE + "[my-board.roofline.int8]\nbandwidth_gb_s = 1.0\n", "key 'roofline.int8.efficiency'"),
+        (BOARD + ROOFLINE + FIGURES.format("fp16"), "key 'roofline.fp16': peak_gmadds has no rate of fp16"),
+        (BOARD + ROOFLINE + FIGURES.format("int4"), "key 'roofline.int4'"),
         (BOARD + "max_opset = 1300\n", "key 'max_opset'"),
         (BOARD + 'missing_operators = [""]\n', "key 'missing_operators.0'"),
         (BOARD + 'slow_precisions = ["int4"]\n', "key 'slow_precisions.0'"),
@@ -168,6 +187,15 @@ def test_a_description_that_is_not_text_is_refused(home):
     (home / USER_FILE).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=USER_FILE):
         load_devices()
+
+
+def test_a_precision_can_have_figures_of_its_own(home):
+    """What is given for int8 holds there alone; fp32 keeps the figures that all precisions share."""
+    (home / USER_FILE).write_text(BOARD + ROOFLINE + FIGURES.format("int8"))
+    roofline = find_device("my-board").roofline
+    assert roofline is not None
+    assert (roofline.get_figures("fp32").bandwidth_gb_s, roofline.get_figures("int8").bandwidth_gb_s) == (8.0, 1.0)
+    assert roofline.get_figures("int8").efficiency == {"dense": 0.1, "pointwise": 0.2, "depthwise": 0.3}
 
 
 def test_a_target_takes_the_devices_defaults(home):

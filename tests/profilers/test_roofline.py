@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from natdeploy.core.cost import compile_cost, madds_array
-from natdeploy.core.device import Roofline
+from natdeploy.core.device import Roofline, RooflineFigures
 from natdeploy.core.genotype import sample
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SPACES
@@ -115,15 +115,38 @@ def test_mobilenet_v2_on_a_jetson_nano_takes_what_users_report(monkeypatch, tmp_
     assert total_ms == pytest.approx(27, rel=0.1)
 
 
-@pytest.mark.parametrize("name", ["jetson-nano", "jetson-orin-nano", "raspberry-pi-5", "pixel-8", "galaxy-note10"])
-def test_larger_choices_never_come_out_faster(name, monkeypatch, tmp_path):
+def test_a_precision_with_its_own_figures_does_not_take_those_of_the_others():
+    """Its launch time, efficiency and bandwidth are its own; another precision keeps the shared ones."""
+    own = RooflineFigures(
+        bandwidth_gb_s=1e6, efficiency={"dense": 1.0, "pointwise": 0.25, "depthwise": 1.0}, operator_ms=1
+    )
+    both = dataclasses.replace(FIGURES, own_figures={"fp16": own})
+    heavy = Layer(op="feature_mix", in_size=1, in_channels=1000, out_channels=1000)
+    assert estimate_layer(heavy, both, "fp16").median_ms == pytest.approx(1e6 / (20 * 0.25 * 1e6) + 1)
+    assert estimate_layer(heavy, both, "fp32") == estimate_layer(heavy, FIGURES, "fp32")
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        ("jetson-nano", "fp16"),
+        ("jetson-orin-nano", "fp16"),
+        ("raspberry-pi-5", "fp32"),
+        ("pixel-8", "fp32"),
+        ("galaxy-note10", "fp32"),
+        ("pixel-4", "fp32"),
+        ("pixel-4", "int8"),
+        ("galaxy-a03s", "int8"),
+    ],
+)
+def test_larger_choices_never_come_out_faster(name, precision, monkeypatch, tmp_path):
     """Estimates grow with kernel and expand ratio, and follow the multiply-adds without repeating them."""
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path))
     device = find_device(name)
     space = SPACES["nat"].with_resolutions((192, 224))
     figures = device.roofline
     assert figures is not None
-    array = compile_cost(space, 1000, lambda layer: estimate_layer(layer, figures, device.precision).median_ms)
+    array = compile_cost(space, 1000, lambda layer: estimate_layer(layer, figures, precision).median_ms)
     genes = array.blocks[..., 1:].reshape(2, 2, 20, 3, 3)
     assert (np.diff(genes, axis=-1) > 0).all()
     assert (np.diff(genes, axis=-2) > 0).all()
