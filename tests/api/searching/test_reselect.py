@@ -28,7 +28,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[api.SearchRes
 def folder(finished: api.SearchResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, which is the current one; training is an error."""
 
-    def train(*_: object) -> None:
+    def train(*_: object, **__: object) -> None:
         pytest.fail("something was trained")
 
     monkeypatch.setattr(ElasticTrainer, "train_epoch", train)
