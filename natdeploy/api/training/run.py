@@ -124,7 +124,9 @@ class _Training:
     def _train(self, trainer: ElasticTrainer) -> None:
         rows = [[int(gene) for gene in row.split()] for row in self.plan.population]
         population = np.array(rows, dtype=np.int64) if rows else None
-        epochs = train_epochs(trainer, self.plan.settings.epochs, population, stage=self.mode.stage, context=self.context)
+        epochs = train_epochs(
+            trainer, self.plan.settings.epochs, population, stage=self.mode.stage, context=self.context
+        )
         for epoch in epochs:
             if self.group.is_main:
                 trainer.save(self.folder.checkpoint)
