@@ -36,10 +36,10 @@ class StepProgress:
         self._say()
 
     def step(self) -> None:
-        """Count one step. It is reported if the latest report is more than a second old."""
+        """Count one step. It is reported if the latest report is a second old, and `end` does not follow."""
         self._done += 1
         now = self._context.clock.seconds()
-        if now - self._said_s >= _PAUSE_S:
+        if now - self._said_s >= _PAUSE_S and self._done < self._total:
             self._said_s = now
             rate = (self._done - self._first) * self._images_per_step / (now - self._began_s)
             self._say(f"{rate:.0f} images/s" if rate >= 10 else f"{rate:.1f} images/s")
