@@ -33,7 +33,8 @@ from natdeploy.export.tflite_direct import TfliteDirectExporter
 from natdeploy.io.devices import find_device
 from natdeploy.ports import ModelTimer
 from natdeploy.profilers.corrected import NETWORKS, draw_correcting_networks
-from natdeploy.profilers.in_context import compute_layer_shares, make_covering_networks, merge_rows
+from natdeploy.profilers.covering_networks import make_covering_networks
+from natdeploy.profilers.in_context import compute_layer_shares, merge_rows
 from natdeploy.profilers.isolated import SHORTEST_MS, list_distinct_layers, make_isolated_models, make_isolated_rows
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.row_correction import correct_rows

@@ -16,6 +16,7 @@ from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import Layer
 from natdeploy.core.operators import ModelProfile
 from natdeploy.core.space import SearchSpace
+from natdeploy.core.timed import Timed
 from natdeploy.errors import OutputError
 
 if TYPE_CHECKING:
@@ -165,8 +166,8 @@ class ModelTimer(Protocol):
         """Return a timer that takes about `effort` times as long, between 0 and 1; less effort means more noise."""
         ...
 
-    def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
-        """Return the latency of each model file; all files are timed interleaved.
+    def time(self, paths: Sequence[Path], *, seed: int) -> Timed:
+        """Return the latency of each model file; all files are timed interleaved, and nothing runs in this process.
 
         Raises:
             InputError: A file is missing, or the runtime cannot open it.
@@ -200,7 +201,7 @@ class Profiler(Protocol):
 class NetworkMeter(Protocol):
     """A device on which whole networks are run."""
 
-    def measure(self, networks: Sequence[tuple[Layer, ...]]) -> list[LatencyStats]:
+    def measure(self, networks: Sequence[tuple[Layer, ...]]) -> Timed:
         """Return the latency of each network, in order."""
         ...
 

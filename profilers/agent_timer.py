@@ -1,4 +1,4 @@
-"""Timing model files on a Linux board with Python, numpy and the runtime, by an agent that is sent there."""
+"""Timing model files by the agent, in a process of its own: on this machine, or on a board that it is sent to."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from natdeploy.core.latency import LatencyStats
 from natdeploy.core.operators import ModelProfile
-from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, NatdeployError
+from natdeploy.core.timed import Disturbance, Timed
+from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, NatdeployError, NoOutputsError
 from natdeploy.ports import Finished, Transport
 from natdeploy.profilers.remote_file_cache import RemoteFileCache
-from natdeploy.profilers.timing import Timing, summarize
-from natdeploy.runtimes import agent, machine_identity
+from natdeploy.profilers.timing import Timing, compute_lost_share, summarize
+from natdeploy.runtimes import agent, machine_identity, processor_load
 from natdeploy.runtimes.onnx_profile import read_profile
 
 _TIMING = Timing()
@@ -28,21 +28,27 @@ _INFO_S = 120.0
 _KILLED = 137
 _NO_COMMAND = 127
 _LEAST_PROFILE_RUNS = 8
-_SUFFIXES = {"onnxruntime": ".onnx", "litert": ".tflite"}
-_INSTALL = {"numpy": "numpy", "onnxruntime": "onnxruntime", "ai_edge_litert": "ai-edge-litert"}
+_SUFFIXES = {"onnxruntime": ".onnx", "litert": ".tflite", "tensorrt": ".engine"}
+_INSTALL = {
+    "numpy": "numpy",
+    "onnxruntime": "onnxruntime",
+    "ai_edge_litert": "ai-edge-litert",
+    "tensorrt": "tensorrt",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AgentTimer:
-    """Times model files on a board; implements `natdeploy.ports.ModelTimer`.
+    """Times model files by the agent; implements `natdeploy.ports.ModelTimer`.
 
-    The agent times by the same code as this machine. The statistics are computed here.
+    For every job the agent runs in a new process that loads nothing but numpy and the runtime. This process waits
+    meanwhile. The statistics are computed here.
 
     Args:
-        transport: Connection to the board.
-        runtime: `onnxruntime` or `litert`.
+        transport: Connection to the device, which may be this machine.
+        runtime: `onnxruntime` or `litert`; on this machine also `tensorrt`, for engines.
         threads: Threads of the runtime.
-        python: Python on the board.
+        python: Python on the device.
         timing: How the files are timed.
         profile_warmup_runs: Warm-up runs of each file with the runtime's profiler on.
         profile_runs: Runs with the profiler on that count.
@@ -90,11 +96,16 @@ class AgentTimer:
         runs = max(_LEAST_PROFILE_RUNS, round(self.profile_runs * effort))
         return dataclasses.replace(self, timing=self.timing.with_effort(effort), profile_runs=runs)
 
-    def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
+    def time(self, paths: Sequence[Path], *, seed: int) -> Timed:
         """Return the latency of each model file; all files are timed interleaved."""
-        job = {"command": "time", "timing": dataclasses.asdict(self.timing)}
-        answers = self._ask({**job, "paths": self._files.upload(paths), "seed": seed}, self.limit_s)
-        return [_stats(answer["rounds"], self.timing) for answer in answers]
+        job = {"command": "time", "timing": dataclasses.asdict(self.timing), "seed": seed}
+        *answers, end = self._ask_about(paths, job)
+        models = [agent.Rounds([np.array(times) for times in answer["rounds"]], answer["lost"]) for answer in answers]
+        return Timed(
+            stats=tuple(summarize(models, self.timing)),
+            disturbance=end["disturbance"]
+            and Disturbance(**end["disturbance"], lost=compute_lost_share(models, self.timing)),
+        )
 
     def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:
         """Return the operator times of each ONNX file.
@@ -105,9 +116,8 @@ class AgentTimer:
         if not self.times_operators:
             msg = f"{self.transport.name}: {self.runtime} does not tell how long each operator of a model takes"
             raise InputError(msg)
-        job = {"command": "operators", "runs": self.profile_warmup_runs + self.profile_runs}
-        answers = self._ask({**job, "paths": self._files.upload(paths), "seed": seed}, self.limit_s)
-        profiles = [_profile(answer) for answer in answers]
+        job = {"command": "operators", "runs": self.profile_warmup_runs + self.profile_runs, "seed": seed}
+        profiles = [_profile(answer) for answer in self._ask_about(paths, job)[:-1]]
         return [
             dataclasses.replace(profile, times_us=profile.times_us[self.profile_warmup_runs :]) for profile in profiles
         ]
@@ -118,7 +128,7 @@ class AgentTimer:
 
     @functools.cached_property
     def _program(self) -> str:
-        paths = [Path(machine_identity.__file__), Path(agent.__file__)]
+        paths = [Path(str(module.__file__)) for module in (machine_identity, processor_load, agent)]
         for path in paths:
             self.transport.send(path, f"{self.transport.folder}/{path.name}")
         return f"{self.transport.folder}/{paths[-1].name}"
@@ -127,8 +137,21 @@ class AgentTimer:
     def _about(self) -> Mapping[str, Any]:
         return self._ask({"command": "info"}, _INFO_S)[0]
 
-    def _ask(self, job: Mapping[str, Any], timeout_s: float) -> list[dict[str, Any]]:
-        """Let the agent do a job, and return all its answers."""
+    def _ask_about(self, paths: Sequence[Path], job: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Let the agent do a job with model files, and return all its answers."""
+        uploaded = self._files.upload(paths)
+        return self._ask({**job, "paths": uploaded}, self.limit_s, dict(zip(uploaded, paths, strict=True)))
+
+    def _ask(
+        self, job: Mapping[str, Any], timeout_s: float, sources: Mapping[str, Path] | None = None
+    ) -> list[dict[str, Any]]:
+        """Let the agent do a job, and return all its answers.
+
+        Args:
+            job: The job.
+            timeout_s: Seconds that it may take.
+            sources: The file here of each file there, for messages.
+        """
         stdin = json.dumps({**job, "runtime": self.runtime, "threads": self.threads}).encode()
         done = self.transport.run([self.python, self._program], timeout_s=timeout_s, stdin=stdin)
         if done.exit_code == _NO_COMMAND:
@@ -137,12 +160,12 @@ class AgentTimer:
         answers = _answers(done)
         last = answers[-1] if answers else {}
         if "error" in last:
-            raise self._refused(last)
+            raise self._refused(last, sources or {})
         if not last.get("done"):
             raise self._broken(done)
-        return answers[:-1]
+        return answers
 
-    def _refused(self, answer: Mapping[str, Any]) -> NatdeployError:
+    def _refused(self, answer: Mapping[str, Any], sources: Mapping[str, Path]) -> NatdeployError:
         message = answer["message"]
         if answer["error"] == agent.NO_PACKAGE:
             package = _INSTALL[answer["package"]]
@@ -150,7 +173,11 @@ class AgentTimer:
             return MissingRuntimeError(msg, hint=f"on {self.transport.name}: {self.python} -m pip install {package}")
         if answer["error"] == agent.NO_SPACE:
             return self.transport.make_write_error(message, "the results of a measurement")
-        return InputError(f"{self.transport.name}: not a model that its {self.runtime} takes: {message}")
+        if answer["error"] == agent.NO_GPU:
+            return NoOutputsError(f"{self.transport.name}: {message}", hint=answer["hint"])
+        there, source = answer["path"], sources[answer["path"]]
+        reason = message.replace(there, str(source))
+        return InputError(f"{source}: not a model that {self.runtime} on {self.transport.name} takes: {reason}")
 
     def _broken(self, done: Finished) -> NatdeployError:
         told = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.exit_code}"]
@@ -167,10 +194,6 @@ def _answers(done: Finished) -> list[dict[str, Any]]:
     """Return the answers; a line that is cut short is no answer."""
     lines = done.stdout.split("\n")[:-1]
     return [json.loads(line) for line in lines if line.startswith("{")]
-
-
-def _stats(rounds: Sequence[Sequence[float]], timing: Timing) -> LatencyStats:
-    return summarize([np.array(times) for times in rounds], timing.quiet_rounds)
 
 
 def _profile(answer: Mapping[str, Any]) -> ModelProfile:

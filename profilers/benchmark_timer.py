@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from natdeploy.core.latency import LatencyStats
 from natdeploy.core.operators import ModelProfile
+from natdeploy.core.timed import Timed
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.ports import Transport
 from natdeploy.profilers import board_facts
@@ -76,7 +76,7 @@ class BenchmarkModelTimer:
         """Return a timer with about `effort` times the rounds."""
         return dataclasses.replace(self, rounds=max(_LEAST_ROUNDS, round(self.rounds * effort)))
 
-    def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
+    def time(self, paths: Sequence[Path], *, seed: int) -> Timed:
         """Return the latency of each model file."""
         graphs = self._files.upload(paths)
         rng = np.random.default_rng(seed)
@@ -84,7 +84,7 @@ class BenchmarkModelTimer:
         for _ in range(self.rounds):
             for place in rng.permutation(len(graphs)).tolist():
                 calls[place].append(self._call(graphs[place]))
-        return [combine_runs(runs) for runs in calls]
+        return Timed(stats=tuple(combine_runs(runs) for runs in calls))
 
     def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:  # noqa: ARG002, the port's
         """Refuse."""

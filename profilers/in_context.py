@@ -17,13 +17,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from natdeploy.core.architecture import Architecture
-from natdeploy.core.latency import CLASSIFIER_COUNTS, STATISTICS, LatencyStats
-from natdeploy.core.layers import Layer, layer_names, walk
+from natdeploy.core.latency import STATISTICS, LatencyStats
+from natdeploy.core.layers import Layer, layer_names
 from natdeploy.core.operators import ModelProfile, find_owners
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.ports import ModelTimer
+from natdeploy.profilers.covering_networks import make_covering_networks
 from natdeploy.profilers.model_files import ModelFiles
 
 Networks = Sequence[tuple[Layer, ...]]
@@ -55,31 +55,10 @@ class InContextProfiler:
         """Return the rows of all layers of a width and resolution, and the latencies of `references`."""
         networks = make_covering_networks(space, width, resolution)
         paths = [self.files.path(layers) for layers in networks]
-        whole = self.timer.time([*paths, *map(self.files.path, references)], seed=self.seed)
+        whole = self.timer.time([*paths, *map(self.files.path, references)], seed=self.seed).stats
         profiles = self.timer.operators(paths, seed=self.seed)
         shares = [compute_layer_shares(layers, profile) for layers, profile in zip(networks, profiles, strict=True)]
-        return merge_rows(networks, whole[: len(networks)], shares), whole[len(networks) :]
-
-
-def make_covering_networks(space: SearchSpace, width: float, resolution: int) -> list[tuple[Layer, ...]]:
-    """Return networks of full depth that together contain every layer of this width and resolution.
-
-    There is one network for each pair of kernel and expand ratio. From one network to the next, every slot advances to
-    the next pair.
-    """
-    pairs = [(kernel, expand_ratio) for expand_ratio in space.expand_ratios for kernel in space.kernels]
-    networks = []
-    for number in range(max(len(pairs), len(CLASSIFIER_COUNTS))):
-        chosen = [pairs[(number + 2 * slot) % len(pairs)] for slot in range(space.slots)]
-        architecture = Architecture(
-            resolution=resolution,
-            width=width,
-            depths=(space.max_depth,) * len(space.stages),
-            kernels=tuple(kernel for kernel, _ in chosen),
-            expand_ratios=tuple(expand_ratio for _, expand_ratio in chosen),
-        )
-        networks.append(walk(space, architecture, CLASSIFIER_COUNTS[number % len(CLASSIFIER_COUNTS)]))
-    return networks
+        return merge_rows(networks, whole[: len(networks)], shares), list(whole[len(networks) :])
 
 
 def compute_layer_shares(layers: tuple[Layer, ...], profile: ModelProfile) -> dict[str, float]:

@@ -65,7 +65,7 @@ def time_models(
 ) -> dict[Model, LatencyStats]:
     """Return the latency of each model; all models are timed interleaved."""
     distinct = list(dict.fromkeys(models))
-    return dict(zip(distinct, timer.time([files.path(model) for model in distinct], seed=seed), strict=True))
+    return dict(zip(distinct, timer.time([files.path(model) for model in distinct], seed=seed).stats, strict=True))
 
 
 def make_isolated_rows(layers: Sequence[Layer], timed: Mapping[Model, LatencyStats]) -> Rows:

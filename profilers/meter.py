@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import Layer
+from natdeploy.core.timed import Timed
 from natdeploy.ports import Exporter, ModelTimer
 from natdeploy.profilers.model_files import ModelFiles
 
@@ -28,7 +28,7 @@ class Meter:
         self._timer = timer
         self._seed = seed
 
-    def measure(self, networks: Sequence[tuple[Layer, ...]]) -> list[LatencyStats]:
+    def measure(self, networks: Sequence[tuple[Layer, ...]]) -> Timed:
         """Return the latency of each network; all networks are timed interleaved."""
         with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
             files = ModelFiles(self._exporter, Path(folder), seed=self._seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from natdeploy.core.latency import LatencyStats
@@ -23,16 +24,17 @@ class RowJournal:
     Args:
         journal: The file.
         key: Identity of the deployment and the machine.
-        reference: Identity of the reference networks.
+        references: The reference networks. Sessions with other ones have no reference latency.
         fresh: Whether everything is measured anew.
 
     Raises:
         InputError: An event in the file is not one of a profile.
     """
 
-    def __init__(self, journal: Journal, *, key: str, reference: str, fresh: bool) -> None:
+    def __init__(self, journal: Journal, *, key: str, references: Sequence[tuple[Layer, ...]], fresh: bool) -> None:
         self._journal = journal
-        self._reference = reference
+        self.references = list(references)
+        self._reference = repr(self.references)
         self._start = {"kind": _START, "key": key, "fresh": fresh}
         try:
             if not self._continues():

@@ -11,21 +11,12 @@ from natdeploy.core.latency import CLASSIFIER_COUNTS
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SearchSpace
 from natdeploy.profilers.budget import sort_by_importance
-from natdeploy.profilers.in_context import make_covering_networks
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.row_journal import RowJournal
 from natdeploy.profilers.sessions import MeasurementSession, compute_reference_latency
 from natdeploy.profilers.setup import ProfilingSetup
 
-Networks = list[tuple[Layer, ...]]
 Place = tuple[float, int]
-_REFERENCES = 3
-
-
-def choose_reference_networks(space: SearchSpace) -> Networks:
-    """Return the networks that every session over `space` times: three of those of its middle resolution."""
-    middle = space.resolutions[len(space.resolutions) // 2]
-    return make_covering_networks(space, space.widths[0], middle)[:_REFERENCES]
 
 
 def find_missing_places(space: SearchSpace, rows: Container[Layer]) -> list[Place]:
@@ -46,7 +37,7 @@ def measure_places(
     Returns:
         The places that the budget did not allow. With a budget, the most important places come first.
     """
-    budget, references = setup.budget, choose_reference_networks(space)
+    budget = setup.budget
     waiting = list(places) if budget is None else sort_by_importance(places)
     with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
         files = ModelFiles(setup.exporter, Path(folder), seed=setup.seed)
@@ -59,7 +50,7 @@ def measure_places(
             setup.reporter.progress("profile", done, len(places), f"width {width:g}, resolution {resolution}")
             profiler = setup.with_effort(effort).make_profiler(files)
             started = setup.clock.seconds()
-            rows, timed = profiler.measure(space, width, resolution, references)
+            rows, timed = profiler.measure(space, width, resolution, journal.references)
             journal.append(MeasurementSession(rows=rows, reference_latency_ms=compute_reference_latency(timed)))
             if budget is not None:
                 budget.record(effort, setup.clock.seconds() - started)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.journal import Journal
 from natdeploy.ports import Reporter
+from natdeploy.profilers.references import Reference, ReferencePlace, choose_reference_place, read_reference
 from natdeploy.profilers.row_journal import RowJournal
 from natdeploy.profilers.sessions import MeasurementSession, merge_sessions
 from natdeploy.profilers.setup import ProfilingSetup
-from natdeploy.profilers.sweep import choose_reference_networks, find_missing_places, measure_places
+from natdeploy.profilers.sweep import find_missing_places, measure_places
 from natdeploy.profilers.whole_network_validation import (
+    ValidationRun,
     add_validation,
     find_quietest_reference_ms,
     measure_validation_networks,
@@ -25,7 +27,6 @@ from natdeploy.profilers.whole_network_validation import (
 from natdeploy.version import __version__
 
 _NOISY_PERCENT = 4.0
-_BUSY_SHARE = 0.25
 
 
 def profile_device(
@@ -60,8 +61,12 @@ def profile_device(
     reporter, timer = setup.reporter, setup.timer
     fingerprint = timer.fingerprint()
     kept = None if fresh else _usable(existing, fingerprint, reporter)
-    journaled = _open_journal(journal, deployment, fingerprint, space, fresh=fresh)
-    old = MeasurementSession(rows=dict(kept.rows) if kept else {}, reference_latency_ms=None)
+    known = read_reference(kept) if kept is not None else None
+    place = known.place if known is not None else choose_reference_place(space)
+    journaled = _open_journal(journal, deployment, fingerprint, place, fresh=fresh)
+    old = MeasurementSession(
+        rows=dict(kept.rows) if kept else {}, reference_latency_ms=known.latency_ms if known else None
+    )
     places = find_missing_places(space, merge_sessions([old, *journaled.sessions], None))
     if kept is not None and not places and not journaled.sessions and not recheck:
         return kept
@@ -70,12 +75,12 @@ def profile_device(
         _say_how(before, setup)
         left_out = measure_places(space, places, journaled, setup)
         _warn_of_places(left_out, reporter)
-    sessions = [old, *journaled.sessions]
+    sessions = _Sessions(old=old, new=journaled.sessions, place=place)
     table = LatencyTable(
         deployment=deployment,
         provenance=MEASURED,
         method=setup.method,
-        rows=merge_sessions(sessions, None),
+        rows=merge_sessions(sessions.all, None),
         runtime_version=timer.version(),
         fingerprint=fingerprint,
         created=setup.clock.now().isoformat(timespec="seconds"),
@@ -86,69 +91,86 @@ def profile_device(
     return table
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Sessions:
+    """The measurement sessions of a table, those of the existing table first, and the place of their references."""
+
+    old: MeasurementSession
+    new: Sequence[MeasurementSession]
+    place: ReferencePlace
+
+    @property
+    def all(self) -> list[MeasurementSession]:
+        return [self.old, *self.new]
+
+    def find_level_ms(self, checked: ValidationRun | None) -> float | None:
+        """Return the reference latency that everything is scaled to: the table's, or that of the quietest session."""
+        return self.old.reference_latency_ms or find_quietest_reference_ms(self.new, checked)
+
+    def describe(self, level_ms: float | None) -> dict[str, Any]:
+        """Return the conditions of a table at a level."""
+        return {} if level_ms is None else Reference(place=self.place, latency_ms=level_ms).to_conditions()
+
+
 def _finish(
     space: SearchSpace,
     table: LatencyTable,
-    sessions: Sequence[MeasurementSession],
+    sessions: _Sessions,
     setup: ProfilingSetup,
 ) -> LatencyTable:
-    """Scale all sessions to the quietest one, and validate the table by whole networks."""
-    if not setup.validation_networks:
-        return dataclasses.replace(table, rows=merge_sessions(sessions, find_quietest_reference_ms(sessions, None)))
-    checked = measure_validation_networks(space, table, setup)
-    quietest_ms = find_quietest_reference_ms(sessions, checked)
+    """Scale all sessions to one level, and validate the table by whole networks."""
+    references = sessions.place.make_networks()
+    checked = measure_validation_networks(space, table, references, setup) if setup.validation_networks else None
+    level_ms = sessions.find_level_ms(checked)
     levelled = dataclasses.replace(
         table,
-        rows=merge_sessions(sessions, quietest_ms),
-        conditions={
-            **table.conditions,
-            "noise_floor_percent": checked.noise_percent,
-            "unstable_networks": checked.unstable,
-        },
+        rows=merge_sessions(sessions.all, level_ms),
+        conditions={**table.conditions, **sessions.describe(level_ms), **(checked.conditions if checked else {})},
     )
-    setup.reporter.info(
-        f"two timings of one network differ by {checked.noise_percent:.2f} %; "
-        f"{checked.unstable} of {len(checked.measured_ms)} networks did not run steadily"
-    )
-    if checked.noise_percent > _NOISY_PERCENT:
-        setup.reporter.warn(
-            "the device did other work during the validation: --recheck repeats it without measuring layers"
+    if checked is None:
+        return levelled
+    _say_how_it_went(checked, setup.reporter)
+    return add_validation(levelled, checked, level_ms)
+
+
+def _say_how_it_went(checked: ValidationRun, reporter: Reporter) -> None:
+    """Say how far the figures of the check can be trusted."""
+    count = len(checked.measured_ms)
+    reporter.info(f"two timings of one network differ by {checked.noise_percent:.2f} %")
+    if checked.unstable:
+        reporter.info(
+            f"{checked.unstable} of {count} networks did not run steadily: single runs differ by more than 5 %. The "
+            "table holds medians, which differ as said; a single run in use varies more"
         )
-    return add_validation(levelled, checked, quietest_ms)
+    if checked.disturbance is None:
+        reporter.info("how busy the device was meanwhile is not known: it does not tell")
+    elif checked.disturbance.is_notable:
+        reporter.warn(f"{checked.disturbance}; --recheck repeats the check without measuring layers")
+    else:
+        reporter.info(str(checked.disturbance))
+    if checked.noise_percent > _NOISY_PERCENT:
+        reporter.warn(
+            "two timings of one network differ so much that the table's errors are mostly noise: --recheck repeats the "
+            "check without measuring layers"
+        )
 
 
 def _open_journal(
-    path: Path, deployment: Deployment, fingerprint: str, space: SearchSpace, *, fresh: bool
+    path: Path, deployment: Deployment, fingerprint: str, place: ReferencePlace, *, fresh: bool
 ) -> RowJournal:
     key = f"{deployment}; {fingerprint}"
-    reference = repr(choose_reference_networks(space))
     try:
         journal = Journal(path)
     except InputError as error:
         raise InputError(error.message, hint="delete that file: its content is measured again") from error
-    return RowJournal(journal, key=key, reference=reference, fresh=fresh)
+    return RowJournal(journal, key=key, references=place.make_networks(), fresh=fresh)
 
 
 def _say_how(before: dict[str, Any], setup: ProfilingSetup) -> None:
-    """Say how the device is measured and what state it is in; warn if other work runs on it."""
+    """Say how the device is measured and what state it is in."""
     protocol = ", ".join(f"{name} {value}" for name, value in setup.timer.protocol().items())
     setup.reporter.info(f"{setup.method} on {setup.timer.fingerprint()}; {protocol}")
     setup.reporter.info("before: " + ", ".join(f"{name} {value}" for name, value in before.items()))
-    warning = describe_load(before)
-    if warning:
-        setup.reporter.warn(warning)
-
-
-def describe_load(conditions: Mapping[str, Any]) -> str | None:
-    """Return a warning if other work runs on the device; None if it is idle, or if its load is not known.
-
-    Args:
-        conditions: Of the device, from a `natdeploy.ports.ModelTimer`.
-    """
-    load, cores = conditions.get("load_average"), conditions.get("cores") or 1
-    if load is None or load <= _BUSY_SHARE * cores:
-        return None
-    return f"other work runs on the device (load average {load:g}): latencies come out noisy and too high"
 
 
 def _warn_of_places(left_out: Sequence[tuple[float, int]], reporter: Reporter) -> None:

@@ -1,25 +1,30 @@
-"""The timing protocol: how several calls are timed so that drift and noise affect all of them alike.
+"""The timing protocol: how several models are timed so that drift and noise affect all of them alike.
 
-Every call is warmed up and then timed in many short rounds. Each round goes through all calls in another order: more
-runs in one burst would not help against drift. The statistics come from the fastest rounds alone. Other work on a
-machine only adds to a latency, by an amount that depends on how much of the caches a network needs. So sums of layers
-fit whole networks best if both come from quiet moments. On an idle machine all rounds agree.
+Every model is warmed up and then timed in many short rounds. Each round goes through all models in another order: more
+runs in one burst would not help against drift. What counts are runs back to back, after the caches hold the model's own
+data. Rounds that lost time to other processes do not count where there are enough others.
+
+A machine is now faster and now slower. What a round took is therefore a product: the model's own latency, and the pace
+of the machine in this round, which all models share. Both are found by median polish (Tukey, Exploratory Data Analysis,
+1977) of the logarithms. All latencies are then given at the pace of the fastest rounds.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.core.latency import LatencyStats
-from natdeploy.ports import Clock
+from natdeploy.errors import InputError
 from natdeploy.runtimes import agent
+from natdeploy.runtimes.agent import Rounds
 
-Call = Callable[[], object]
 Times = NDArray[np.float64]
+_SWEEPS = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,10 +35,13 @@ class Timing:
         warmup_runs: Minimum runs of the warm-up.
         warmup_s: Minimum seconds of the warm-up.
         rounds: Number of rounds.
-        quiet_rounds: Number of rounds, the fastest of each call, that its statistics come from.
-        tolerance: Largest relative difference of the medians of these rounds; a call that exceeds it gets more rounds.
+        quiet_rounds: Number of rounds, the fastest ones, whose pace the latencies are given at.
+        quiet_lost: Largest share of a quiet round that may be lost to other processes.
+        tolerance: Largest relative difference of the medians of the fastest rounds; a model that exceeds it, or has
+            fewer quiet rounds, gets more.
         max_rounds: Maximum number of rounds.
-        round_s: Seconds of each call in a round; a short call is repeated to fill them.
+        settle_s: Seconds of each model in a round that do not count: its data come back into the caches.
+        round_s: Seconds of each model in a round that count; a short run is repeated to fill them.
         min_runs: Minimum runs in a round.
         max_runs: Maximum runs in a round.
     """
@@ -42,14 +50,16 @@ class Timing:
     warmup_s: float = 0.05
     rounds: int = 24
     quiet_rounds: int = 4
+    quiet_lost: float = 0.01
     tolerance: float = 0.02
     max_rounds: int = 40
-    round_s: float = 0.005
+    settle_s: float = 0.01
+    round_s: float = 0.01
     min_runs: int = 2
-    max_runs: int = 20
+    max_runs: int = 100
 
     def runs(self, run_s: float) -> int:
-        """Return the number of runs in a round of a call that takes `run_s` seconds."""
+        """Return the number of counted runs in a round of a model whose run takes `run_s` seconds."""
         return agent.count_runs_per_round(self, run_s)
 
     def with_effort(self, effort: float) -> Timing:
@@ -61,25 +71,64 @@ class Timing:
 def choose_timing(runtime: str) -> Timing:
     """Return the settings for a runtime. A profile of LiteRT times ten times as many models, so each gets less."""
     if runtime == "litert":
-        return Timing(warmup_runs=2, warmup_s=0.02, rounds=12, max_rounds=18, min_runs=1)
+        return Timing(warmup_runs=2, warmup_s=0.02, rounds=12, max_rounds=18, settle_s=0.005, round_s=0.005, min_runs=1)
     return Timing()
 
 
-def time_interleaved(
-    calls: Sequence[Call], *, clock: Clock, rng: np.random.Generator, timing: Timing
-) -> list[LatencyStats]:
-    """Time each of `calls`, in rounds of shuffled order, with the garbage collector off.
+def summarize(models: Sequence[Rounds], timing: Timing) -> list[LatencyStats]:
+    """Return the latency of each of `models`, which were timed together, at the pace of the fastest rounds.
 
-    The first run after another call does not count: it finds the caches filled with other data.
+    Raises:
+        InputError: The median of a round is 0.
     """
-    rounds = agent.interleave(calls, seconds=clock.seconds, rng=rng, timing=timing)
-    return [summarize(times, timing.quiet_rounds) for times in rounds]
+    counted = [find_counted_rounds(rounds, timing) for rounds in models]
+    medians = np.full((len(models), max((len(rounds.times_s) for rounds in models), default=0)), np.nan)
+    for place, rounds in enumerate(models):
+        for number in counted[place]:
+            medians[place, number] = np.median(rounds.times_s[number])
+    if (medians == 0).any():
+        msg = "a run took no time: the clock of the device is too coarse to time its models"
+        raise InputError(msg)
+    pace = compute_pace(medians)
+    fastest = float(np.median(np.sort(pace[np.isfinite(pace)])[: timing.quiet_rounds])) if len(models) else 1.0
+    return [
+        LatencyStats.from_times(
+            np.concatenate([rounds.times_s[number] * (fastest / pace[number]) for number in counted[place]]) * 1e3,
+            runs=sum(times.size for times in rounds.times_s),
+        ).round()
+        for place, rounds in enumerate(models)
+    ]
 
 
-def summarize(rounds: Sequence[Times], quiet_rounds: int) -> LatencyStats:
-    """Return the statistics of the `quiet_rounds` rounds with the lowest medians; the times are in seconds.
+def find_counted_rounds(rounds: Rounds, timing: Timing) -> list[int]:
+    """Return the numbers of the rounds that count: the quiet ones, or the least disturbed ones if these are too few."""
+    lost = [share or 0.0 for share in rounds.lost]
+    quiet = [number for number, share in enumerate(lost) if share <= timing.quiet_lost]
+    if len(quiet) >= timing.quiet_rounds:
+        return quiet
+    return sorted(sorted(range(len(lost)), key=lambda number: lost[number])[: timing.quiet_rounds])
 
-    The other rounds contain the time of other programs, which is not the network's own latency.
+
+def compute_lost_share(models: Sequence[Rounds], timing: Timing) -> float | None:
+    """Return the share of the counted rounds that was lost to other processes; None if it is not known."""
+    shares = [rounds.lost[number] for rounds in models for number in find_counted_rounds(rounds, timing)]
+    known = [share for share in shares if share is not None]
+    return float(np.mean(known)) if known and len(known) == len(shares) else None
+
+
+def compute_pace(medians: Times) -> Times:
+    """Return the pace of each round relative to the others, from a `models x rounds` array; NaN where none counts.
+
+    A pace of 1.1 means that the machine took 10 % longer in this round than usual.
     """
-    quiet = sorted(rounds, key=lambda times: float(np.median(times)))[:quiet_rounds]
-    return LatencyStats.from_times(np.concatenate(quiet) * 1e3, runs=sum(times.size for times in rounds)).round()
+    rest = np.log(medians)
+    pace = np.zeros(rest.shape[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a round in which no model counts has no median
+        for _ in range(_SWEEPS):
+            rest -= np.nanmedian(rest, axis=1, keepdims=True)
+            step = np.nanmedian(rest, axis=0)
+            pace += step
+            rest -= step
+    found: Times = np.exp(pace)
+    return found

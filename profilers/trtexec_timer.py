@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from natdeploy.core.latency import LatencyStats
 from natdeploy.core.operators import ModelProfile
+from natdeploy.core.timed import Timed
 from natdeploy.ports import Transport
 from natdeploy.profilers import board_facts
 from natdeploy.profilers.remote_file_cache import RemoteFileCache
-from natdeploy.profilers.timing import Times, summarize
+from natdeploy.profilers.timing import Times, Timing, summarize
+from natdeploy.runtimes.agent import Rounds
 from natdeploy.runtimes.trtexec import (
     EngineRun,
     format_version,
@@ -89,7 +90,7 @@ class TrtexecTimer:
         rounds = max(1, round(self.rounds * effort))
         return dataclasses.replace(self, rounds=rounds, quiet_rounds=min(rounds, self.quiet_rounds))
 
-    def time(self, paths: Sequence[Path], *, seed: int) -> list[LatencyStats]:
+    def time(self, paths: Sequence[Path], *, seed: int) -> Timed:
         """Return the latency of each engine, and of an engine of each ONNX file."""
         engines = self._engines(paths)
         rng = np.random.default_rng(seed)
@@ -97,7 +98,8 @@ class TrtexecTimer:
         for _ in range(self.rounds):
             for place in rng.permutation(len(engines)).tolist():
                 rounds[place].append(self._round_s(engines[place]))
-        return [summarize(times, self.quiet_rounds) for times in rounds]
+        models = [Rounds(times, [None] * len(times)) for times in rounds]
+        return Timed(stats=tuple(summarize(models, Timing(quiet_rounds=self.quiet_rounds))))
 
     def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:  # noqa: ARG002, the port's
         """Return the layer times of an engine of each ONNX file."""

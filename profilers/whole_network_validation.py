@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +14,10 @@ from natdeploy.core.latency_correction import fit_correction_with_interval, pred
 from natdeploy.core.layers import Layer
 from natdeploy.core.space import SPACES, SearchSpace
 from natdeploy.core.table_errors import compute_errors
+from natdeploy.core.timed import Disturbance, find_worst
 from natdeploy.profilers.meter import Meter
 from natdeploy.profilers.sessions import MeasurementSession, compute_reference_latency
 from natdeploy.profilers.setup import ProfilingSetup
-from natdeploy.profilers.sweep import choose_reference_networks
 from natdeploy.profilers.validation_networks import choose_spread_networks, draw_random_networks
 
 Networks = list[tuple[Layer, ...]]
@@ -36,6 +37,7 @@ class ValidationRun:
         reference_latency_ms: Latency of the reference networks in this session.
         noise_percent: Median difference of two interleaved timings of one network.
         unstable: Number of networks whose 10th and 90th percentiles differ by more than 5 %.
+        disturbance: What else ran on the device; None if it is not known.
     """
 
     spread: Networks
@@ -44,9 +46,22 @@ class ValidationRun:
     reference_latency_ms: float
     noise_percent: float
     unstable: int
+    disturbance: Disturbance | None
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """The entries of the table's conditions."""
+        disturbance = None if self.disturbance is None else dataclasses.asdict(self.disturbance)
+        return {
+            "noise_floor_percent": self.noise_percent,
+            "unstable_networks": self.unstable,
+            "disturbance": disturbance,
+        }
 
 
-def measure_validation_networks(space: SearchSpace, table: LatencyTable, setup: ProfilingSetup) -> ValidationRun:
+def measure_validation_networks(
+    space: SearchSpace, table: LatencyTable, references: Networks, setup: ProfilingSetup
+) -> ValidationRun:
     """Measure networks that spread evenly over the range of predicted latency, and half as many random ones.
 
     They are of `space` and of the other known spaces that the table covers, because the table has one correction for
@@ -58,16 +73,13 @@ def measure_validation_networks(space: SearchSpace, table: LatencyTable, setup: 
     spread = [choose_spread_networks(own, table, each, rng) for own in spaces]
     random = [draw_random_networks(own, round(each * _RANDOM_SHARE), rng) for own in spaces]
     groups = [[*own, *others] for own, others in zip(spread, random, strict=True)]
-    references = choose_reference_networks(spaces[0])
     setup.reporter.info(f"checking the table on {sum(map(len, groups))} whole networks")
-    runs = sum(len(group) + len(_choose_repeated(group, len(spaces))) for group in groups) + len(references)
-    effort = 1.0 if setup.budget is None else setup.budget.choose_check_effort(runs, _count_networks_a_session(space))
+    runs = sum(len(group) + len(_choose_repeated(group, len(spaces))) + len(references) for group in groups)
+    in_session = space.max_gene + len(references)
+    effort = 1.0 if setup.budget is None else setup.budget.choose_check_effort(runs, in_session)
     meter = Meter(exporter=setup.exporter, timer=setup.with_effort(effort).timer, seed=setup.seed)
     # Each space is timed on its own, so that small networks do not run with caches that large ones have just filled.
-    timed = [
-        _time_networks(group, references if number == 0 else [], len(spaces), meter)
-        for number, group in enumerate(groups)
-    ]
+    timed = _level([_time_networks(group, references, len(spaces), meter) for group in groups])
     ordered = [stats for one, own in zip(timed, spread, strict=True) for stats in one.networks[: len(own)]]
     ordered += [stats for one, own in zip(timed, spread, strict=True) for stats in one.networks[len(own) :]]
     return ValidationRun(
@@ -77,6 +89,7 @@ def measure_validation_networks(space: SearchSpace, table: LatencyTable, setup: 
         reference_latency_ms=compute_reference_latency(timed[0].references),
         noise_percent=_noise_percent([pair for one in timed for pair in one.repeated]),
         unstable=sum(stats.p90_ms - stats.p10_ms > _UNSTABLE * stats.median_ms for stats in ordered),
+        disturbance=find_worst([one.disturbance for one in timed]),
     )
 
 
@@ -85,6 +98,7 @@ class _TimedNetworks:
     networks: list[LatencyStats]
     references: list[LatencyStats]
     repeated: list[tuple[LatencyStats, LatencyStats]]
+    disturbance: Disturbance | None
 
 
 def _time_networks(
@@ -92,14 +106,26 @@ def _time_networks(
 ) -> _TimedNetworks:
     """Time networks interleaved with the references, and some of them twice."""
     twice = _choose_repeated(networks, parts)
-    found = meter.measure([*networks, *references, *(networks[place] for place in twice)])
+    timed = meter.measure([*networks, *references, *(networks[place] for place in twice)])
+    found = list(timed.stats)
     own, rest = found[: len(networks)], found[len(networks) :]
     again = rest[len(references) :]
     return _TimedNetworks(
         networks=own,
         references=rest[: len(references)],
         repeated=[(own[place], other) for place, other in zip(twice, again, strict=True)],
+        disturbance=timed.disturbance,
     )
+
+
+def _level(groups: Sequence[_TimedNetworks]) -> list[_TimedNetworks]:
+    """Scale the networks of each group to the level that the machine had when it timed the first one."""
+    first_ms = compute_reference_latency(groups[0].references)
+    factors = [first_ms / compute_reference_latency(group.references) for group in groups]
+    return [
+        dataclasses.replace(group, networks=[stats.scale(factor) for stats in group.networks])
+        for group, factor in zip(groups, factors, strict=True)
+    ]
 
 
 def _choose_repeated(networks: Networks, parts: int) -> range:
@@ -153,10 +179,6 @@ def add_validation(table: LatencyTable, checked: ValidationRun, quietest_ms: flo
 def _contains(known: SearchSpace, candidate: SearchSpace, resolutions: Sequence[int]) -> bool:
     alike = dataclasses.replace(known, name=candidate.name, widths=candidate.widths, resolutions=candidate.resolutions)
     return alike == candidate and {*candidate.widths} <= {*known.widths} and {*resolutions} <= {*known.resolutions}
-
-
-def _count_networks_a_session(space: SearchSpace) -> int:
-    return space.max_gene + len(choose_reference_networks(space))
 
 
 def _noise_percent(pairs: Sequence[tuple[LatencyStats, LatencyStats]]) -> float:

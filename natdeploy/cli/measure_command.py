@@ -47,3 +47,11 @@ def show(result: MeasureResult) -> None:
         f"{milliseconds(stats.median_ms)} on {result.device} with {result.runtime} "
         f"(p10 {milliseconds(stats.p10_ms)}, p90 {milliseconds(stats.p90_ms)}, {stats.runs} runs)"
     )
+    if result.levelled_ms is None:
+        print_line(f"compare it with no prediction; {result.level}")
+    else:
+        print_line(f"{milliseconds(result.levelled_ms)} levelled, to compare with predictions: {result.level}")
+    if result.disturbance is None:
+        print_line("how busy the device was meanwhile is not known: it does not tell")
+    else:
+        print_line(str(result.disturbance))

@@ -16,8 +16,12 @@ from natdeploy.io.home import home_folder
 
 
 @contextlib.contextmanager
-def lock_device(device: Device) -> Iterator[None]:
+def lock_device(device: Device, *, patience_s: float = 0.0) -> Iterator[None]:
     """Keep other jobs away from a device inside the block. The lock belongs to the device's address, not to its name.
+
+    Args:
+        device: The device.
+        patience_s: Seconds to wait for the end of another job.
 
     Raises:
         InputError: Another job already uses the device. The message names its process.
@@ -27,7 +31,7 @@ def lock_device(device: Device) -> Iterator[None]:
     path = home_folder() / "locks" / f"{name}.lock"
     # Opening a lock empties its file, so the process that holds it is written into another one.
     holder = path.with_suffix(".pid")
-    lock = filelock.FileLock(path, timeout=0)
+    lock = filelock.FileLock(path, timeout=patience_s)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -1,11 +1,11 @@
 """The program that measures models on a device: machine facts, timing rounds and runtime sessions.
 
-natdeploy imports this module on its own machine and sends it to boards, with `machine_identity.py`, which lies beside
-it. A board needs Python 3.8 or newer, numpy and the runtime. There the program reads a job as JSON from stdin. It
-prints one line of JSON for each result and one at the end. The commands are:
+natdeploy runs it in a process of its own, on this machine and on boards, where it needs Python 3.8 or newer, numpy and
+the runtime. It is sent with `machine_identity.py` and `processor_load.py`, which lie beside it. It reads a job as JSON
+from stdin. It prints one line of JSON for each result and one at the end. The commands are:
 
 - `info`: version of the runtime, fingerprint and conditions of the machine;
-- `time`: times of each model file in `paths`, in seconds, one list per round;
+- `time`: for each model file in `paths` the times in seconds, one list per round, and how much of each round was lost;
 - `operators`: for each ONNX file, the events of the runtime's profiler and the graph that it ran.
 """
 
@@ -26,20 +26,28 @@ import time
 import types
 import zlib
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Sequence
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 if __package__:
-    from natdeploy.runtimes import machine_identity
-else:  # on a device both files lie side by side
+    from natdeploy.runtimes import machine_identity, processor_load
+else:  # on a device the files lie side by side
     import machine_identity  # type: ignore[import-not-found,no-redef]
+    import processor_load  # type: ignore[import-not-found,no-redef]
 
-NO_PACKAGE, NO_MODEL, NO_SPACE = "missing-package", "bad-model", "no-space"
+NO_PACKAGE, NO_MODEL, NO_SPACE, NO_GPU = "missing-package", "bad-model", "no-space", "no-gpu"
 LITERT_PACKAGES = ("ai_edge_litert", "tflite_runtime")
 KERNEL_SUFFIX = "_kernel_time"
 _CPU = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 _THERMAL = Path("/sys/class/thermal")
 _MOST_WARMUP_RUNS = 1000
 _FATAL = 4
+_IMAGE_TYPES = ("tensor(float)", "float32", "int8")
+# How models are timed. A change here makes tables of earlier ways count as those of another machine.
+_WAY = "own process, waiting threads sleep"
+_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+if __name__ == "__main__":  # numpy reads them when it is imported
+    os.environ.update(_WAITING)
 
 try:
     import numpy as np
@@ -50,21 +58,18 @@ except ImportError as error:
     sys.exit(0)
 
 Call = Callable[[], object]
-Rounds = List["np.ndarray[Any, np.dtype[np.float64]]"]
 
 
 def read_conditions() -> dict[str, Any]:
     """Return the conditions that may change between measurements, as far as this machine reports them.
 
-    They are load average, governor and clock of the first core, and the temperature of the hottest zone.
+    They are governor and clock of the first core, and the temperature of the hottest zone.
     """
     found: dict[str, Any] = {
         "chip": machine_identity.read_chip(),
         "system": platform.platform(),
         "cores": os.cpu_count(),
     }
-    if hasattr(os, "getloadavg"):
-        found["load_average"] = round(os.getloadavg()[0], 2)
     governor = _read(_CPU / "scaling_governor").strip()
     clock_khz = _read(_CPU / "scaling_cur_freq").strip()
     if governor:
@@ -79,39 +84,78 @@ def read_conditions() -> dict[str, Any]:
 
 
 def make_fingerprint(runtime_version: str) -> str:
-    """Return what identifies this machine for latency: processor, cores, system, serial number and runtime."""
+    """Return what identifies latencies of this machine: processor, cores, system, serial number, runtime, timing."""
     parts = [machine_identity.read_chip(), f"{os.cpu_count()} cores", f"{platform.system()} {platform.machine()}"]
     serial = machine_identity.read_serial()
     if serial:
         parts.append(f"serial {serial}")
-    return "; ".join([*parts, f"runtime {runtime_version}"])
+    pinned = ", pinned" if hasattr(os, "sched_setaffinity") else ""
+    return "; ".join([*parts, f"runtime {runtime_version}", f"timed in its {_WAY}{pinned}"])
 
 
-def interleave(calls: Sequence[Call], *, seconds: Callable[[], float], rng: Any, timing: Any) -> list[Rounds]:
+class Rounds(NamedTuple):
+    """The rounds of a call.
+
+    Args:
+        times_s: Times of the counted runs, one array per round.
+        lost: Share of each round that the process lost to other processes and to the hypervisor; None where not known.
+    """
+
+    times_s: list[np.ndarray[Any, np.dtype[np.float64]]]
+    lost: list[float | None]
+
+
+def interleave(
+    calls: Sequence[Call],
+    *,
+    seconds: Callable[[], float],
+    rng: Any,
+    timing: Any,
+    watch: processor_load.ProcessorWatch | None = None,
+) -> list[Rounds]:
     """Time `calls` in rounds of shuffled order, with the garbage collector off.
 
-    The first run after a switch between calls is not counted, because the caches still hold data of the other call.
+    In each round a call first runs for a while without being counted, because the caches still hold data of the other
+    calls. What is counted are runs back to back, as in a program that runs one network in a loop. A call gets further
+    rounds until enough of them were quiet, up to a largest number.
 
     Args:
         calls: Calls to time.
         seconds: Monotonic clock.
         rng: numpy random generator.
         timing: Has the fields of `natdeploy.profilers.timing.Timing`.
-
-    Returns:
-        For each call, the times of its runs in seconds, one array per round.
+        watch: Tells what a round lost to other processes; None where that is not known.
     """
-    times: list[Rounds] = [[] for _ in calls]
+    found = [Rounds([], []) for _ in calls]
     with disable_garbage_collector():
-        runs = [count_runs_per_round(timing, _warm_up(call, seconds, timing)) for call in calls]
+        runs_s = [_warm_up(call, seconds, timing) for call in calls]
         for number in range(max(timing.rounds, timing.max_rounds)):
             due = [
-                place for place in range(len(calls)) if number < timing.rounds or not _is_settled(times[place], timing)
+                place for place in range(len(calls)) if number < timing.rounds or not is_settled(found[place], timing)
             ]
             for place in rng.permutation(due).astype(int):
-                calls[place]()
-                times[place].append(_time_runs(calls[place], runs[place], seconds))
-    return times
+                for _ in range(count_settling_runs(timing, runs_s[place])):
+                    calls[place]()
+                before = watch.read() if watch else None
+                times = _time_runs(calls[place], count_runs_per_round(timing, runs_s[place]), seconds)
+                lost_s = processor_load.compute_lost_s(before, watch.read()) if watch else None
+                found[place].times_s.append(times)
+                found[place].lost.append(None if lost_s is None else min(lost_s / max(float(times.sum()), 1e-9), 1.0))
+    return found
+
+
+def is_settled(rounds: Rounds, timing: Any) -> bool:
+    """Tell whether enough rounds of a call were quiet, and whether the fastest of these agree."""
+    quiet = [times for place, times in enumerate(rounds.times_s) if (rounds.lost[place] or 0.0) <= timing.quiet_lost]
+    fastest = sorted(float(np.median(times)) for times in quiet)[: timing.quiet_rounds]
+    enough = len(fastest) == min(timing.quiet_rounds, len(rounds.times_s))
+    return enough and bool(fastest[-1] <= fastest[0] * (1 + timing.tolerance))
+
+
+def count_settling_runs(timing: Any, run_s: float) -> int:
+    """Return the number of runs that are not counted at the beginning of a round, if one takes `run_s` seconds."""
+    needed = int(np.ceil(timing.settle_s / run_s)) if run_s > 0 else timing.max_runs
+    return int(min(max(needed, 1), timing.max_runs))
 
 
 def count_runs_per_round(timing: Any, run_s: float) -> int:
@@ -164,11 +208,6 @@ def find_onnx_errors(package: Any) -> tuple[type[Exception], ...]:
     return tuple(item for item in vars(state).values() if isinstance(item, type) and issubclass(item, Exception))
 
 
-def _is_settled(rounds: Rounds, timing: Any) -> bool:
-    medians = np.sort([np.median(times) for times in rounds])[: timing.quiet_rounds]
-    return bool(medians[-1] <= medians[0] * (1 + timing.tolerance))
-
-
 def _warm_up(call: Call, seconds: Callable[[], float], timing: Any) -> float:
     times: list[float] = []
     while len(times) < timing.warmup_runs or (sum(times) < timing.warmup_s and len(times) < _MOST_WARMUP_RUNS):
@@ -208,7 +247,9 @@ class _Onnx:
 
     def make_call(self, path: str, seed: int) -> Call:
         session = self._open(path, make_onnx_options(self._package, self._threads))
-        return make_onnx_call(self._package, session, _make_noise(session.get_inputs()[0].shape, seed))
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        _require_image_model(path, [item.shape for item in inputs], [item.type for item in inputs], len(outputs))
+        return make_onnx_call(self._package, session, _make_noise(inputs[0].shape, seed))
 
     def profile_operators(self, path: str, seed: int, runs: int) -> dict[str, Any]:
         options = make_onnx_options(self._package, self._threads)
@@ -237,7 +278,24 @@ class _Onnx:
         try:
             return self._package.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except find_onnx_errors(self._package) as error:
-            raise _Refused({"error": NO_MODEL, "message": str(error).splitlines()[0]}) from error
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rpartition(" failed:")[2].strip()
+            raise _refuse_model(path, reason) from error
+
+
+def _refuse_model(path: str, reason: str) -> _Refused:
+    return _Refused({"error": NO_MODEL, "path": path, "message": reason})
+
+
+def _require_image_model(path: str, shapes: Sequence[Any], kinds: Sequence[str], outputs: int) -> None:
+    """Check that a model has one input, a batch of square images with 3 channels, and one output."""
+    if len(shapes) != 1 or outputs != 1 or kinds[0] not in _IMAGE_TYPES:
+        found = f"it has inputs {', '.join(kinds) or 'none'} and {outputs} outputs"
+        raise _refuse_model(path, f"the model must have one image input and one output; {found}")
+    sizes = [int(size) if isinstance(size, (int, np.integer)) and size > 0 else None for size in shapes[0]]
+    first, last = (sizes[1:], [sizes[3], sizes[1], sizes[2]]) if len(sizes) == 4 else ([0, 0, 0], [0, 0, 0])
+    if not any(channels == 3 and height is not None and height == width for channels, height, width in (first, last)):
+        wanted = "a batch of square images with 3 channels and a fixed size"
+        raise _refuse_model(path, f"its input has shape {list(shapes[0])}; it must be {wanted}")
 
 
 class _Litert:
@@ -257,31 +315,76 @@ class _Litert:
             interpreter = self._package.Interpreter(model_path=path, num_threads=self._threads)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise _Refused({"error": NO_MODEL, "message": str(error)}) from error
+            raise _refuse_model(path, str(error)) from error
         except SystemError as error:  # tflite-runtime, built for numpy 1, fails like this under numpy 2
             message = f"{self._package.__name__} does not run with numpy {np.__version__}"
             raise _Refused({"error": NO_PACKAGE, "package": "ai_edge_litert", "message": message}) from error
-        details = interpreter.get_input_details()[0]
+        inputs = interpreter.get_input_details()
+        kinds = [np.dtype(item["dtype"]).name for item in inputs]
+        _require_image_model(path, [item["shape"] for item in inputs], kinds, len(interpreter.get_output_details()))
+        details = inputs[0]
         interpreter.set_tensor(details["index"], _make_noise(details["shape"], seed).astype(details["dtype"]))
         invoke: Call = interpreter.invoke
         return invoke
 
 
+class _Tensorrt:
+    """Engines of TensorRT's Python package, run by natdeploy's own runtime: this machine alone has both."""
+
+    def __init__(self, _: int) -> None:
+        self._errors = _import("natdeploy.errors")
+        self._runtime = _import("natdeploy.runtimes.tensorrt").TensorrtRuntime()
+
+    def get_version(self) -> str:
+        try:
+            return str(self._runtime.version())
+        except self._errors.MissingRuntimeError as error:
+            raise _Refused({"error": NO_PACKAGE, "package": "tensorrt", "message": error.message}) from error
+
+    def make_call(self, path: str, seed: int) -> Call:
+        self.get_version()
+        try:
+            session = self._runtime.open(Path(path), threads=1)
+            size = session.input_size
+            call: Call = session.prepare(_make_noise([1, 3, size, size], seed))
+        except self._errors.InputError as error:
+            raise _refuse_model(path, error.message) from error
+        except self._errors.NoOutputsError as error:
+            raise _Refused({"error": NO_GPU, "message": error.message, "hint": error.hint}) from error
+        return call
+
+
+_RUNTIMES: dict[str, Any] = {"onnxruntime": _Onnx, "litert": _Litert, "tensorrt": _Tensorrt}
+
+
 def _run_job(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the results of a job one by one."""
-    runtime = _Onnx(job["threads"]) if job["runtime"] == "onnxruntime" else _Litert(job["threads"])
+    """Yield the results of a job one by one; the last one holds what the job as a whole has found."""
+    runtime = _RUNTIMES[job["runtime"]](job["threads"])
     if job["command"] == "info":
         version = runtime.get_version()
         yield {"version": version, "fingerprint": make_fingerprint(version), "conditions": read_conditions()}
-    elif job["command"] == "operators":
+        yield {"done": True}
+        return
+    cores = processor_load.choose_cores(job["threads"])
+    processor_load.keep_on(cores)
+    if job["command"] == "operators":
         for path in job["paths"]:
-            yield _Onnx(job["threads"]).profile_operators(path, job["seed"], job["runs"])
+            yield runtime.profile_operators(path, job["seed"], job["runs"])
+        yield {"done": True}
     else:
-        calls = [runtime.make_call(path, job["seed"]) for path in job["paths"]]
-        timing = types.SimpleNamespace(**job["timing"])
-        rng = np.random.default_rng(job["seed"])
-        for rounds in interleave(calls, seconds=time.perf_counter, rng=rng, timing=timing):
-            yield {"rounds": [times.tolist() for times in rounds]}
+        yield from _time(runtime, job, processor_load.ProcessorWatch(cores))
+
+
+def _time(runtime: Any, job: dict[str, Any], watch: processor_load.ProcessorWatch) -> Iterator[dict[str, Any]]:
+    calls = [runtime.make_call(path, job["seed"]) for path in job["paths"]]
+    timing = types.SimpleNamespace(**job["timing"])
+    rng = np.random.default_rng(job["seed"])
+    before = watch.read()
+    timed = interleave(calls, seconds=time.perf_counter, rng=rng, timing=timing, watch=watch)
+    after = watch.read()
+    for rounds in timed:
+        yield {"rounds": [times.tolist() for times in rounds.times_s], "lost": rounds.lost}
+    yield {"done": True, "cores": watch.cores, "disturbance": watch.compute_disturbance(before, after)}
 
 
 def _answer_job(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -291,8 +394,6 @@ def _answer_job(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield refused.args[0]
     except OSError as error:
         yield {"error": NO_SPACE, "message": str(error)}
-    else:
-        yield {"done": True}
 
 
 def _import(*names: str, part: str = "") -> Any:

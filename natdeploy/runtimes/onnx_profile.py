@@ -2,56 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-import json
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from natdeploy.core.operators import ModelProfile, Node
 from natdeploy.errors import InputError
-from natdeploy.ports import Images
-from natdeploy.runtimes.onnx_runtime import make_session_options
 
 _EVENT_SUFFIX = "_kernel_time"
-
-
-def profile_model(
-    path: Path, image: Images, *, threads: int, runs: int, warmup_runs: int, folder: Path
-) -> ModelProfile:
-    """Run an ONNX file under the runtime's profiler.
-
-    Args:
-        path: The ONNX file.
-        image: The `1 x 3 x r x r` input of every run.
-        threads: Number of threads of the runtime.
-        runs: Number of runs that count.
-        warmup_runs: Number of earlier runs that do not count.
-        folder: Folder for the profiler's temporary files.
-
-    Raises:
-        MissingRuntimeError: ONNX Runtime is not installed.
-        InputError: The profiler's output has no operator times, or does not fit the graph.
-    """
-    options = make_session_options(threads=threads)
-    runtime, onnx = importlib.import_module("onnxruntime"), importlib.import_module("onnx")
-    with tempfile.TemporaryDirectory(dir=folder) as own:
-        optimized = Path(own) / "optimized.onnx"
-        options.enable_profiling = True
-        options.profile_file_prefix = str(Path(own) / "profile")
-        options.optimized_model_filepath = str(optimized)
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        feed = {session.get_inputs()[0].name: image}
-        for _ in range(warmup_runs + runs):
-            session.run(None, feed)
-        events = json.loads(Path(session.end_profiling()).read_bytes())
-        profile = read_profile(onnx.load(optimized).graph.node, events)
-    return dataclasses.replace(profile, times_us=profile.times_us[warmup_runs:])
 
 
 def read_profile(graph_nodes: Sequence[Any], events: Sequence[dict[str, Any]]) -> ModelProfile:

@@ -86,13 +86,13 @@ class ModelTimerContract:
         assert timer.protocol() == before == timer.with_effort(1.0).protocol()
         assert all(value <= _numbers(before)[name] for name, value in _numbers(less.protocol()).items())
         assert (less.suffix, less.fingerprint()) == (timer.suffix, timer.fingerprint())
-        (usual,), (quick,) = (one.time([models[0].path], seed=0) for one in (timer, less))
+        (usual,), (quick,) = (one.time([models[0].path], seed=0).stats for one in (timer, less))
         assert 0 < quick.runs < usual.runs
 
     def test_latencies_belong_to_their_files(self, timer: ModelTimer, models: tuple[Model, Model]) -> None:
         """Each file gets its own latency, in the order of the files, even if it is listed twice."""
         small, large = (model.path for model in models)
-        first, second, third = timer.time([large, small, small], seed=0)
+        first, second, third = timer.time([large, small, small], seed=0).stats
         assert 0 < max(second.median_ms, third.median_ms) < first.median_ms
         for stats in (first, second, third):
             assert stats.p10_ms <= stats.median_ms <= stats.p90_ms
@@ -100,7 +100,7 @@ class ModelTimerContract:
 
     def test_no_file_has_no_latency(self, timer: ModelTimer) -> None:
         """An empty list of files gives an empty result without an error."""
-        assert timer.time([], seed=0) == []
+        assert timer.time([], seed=0).stats == ()
 
     def test_operators_tell_the_layers_apart(self, timer: ModelTimer, models: tuple[Model, Model]) -> None:
         """Each file gets its own operators, whose times are assigned to all of its layers; or there are none."""
@@ -131,7 +131,7 @@ class ModelTimerContract:
         damaged.write_bytes(b"not a model\n" * 20)
         with pytest.raises(InputError):
             timer.time([models[0].path, damaged], seed=0)
-        assert timer.time([models[0].path], seed=0)[0].median_ms > 0
+        assert timer.time([models[0].path], seed=0).stats[0].median_ms > 0
 
     def test_files_are_left_as_they_were(
         self, timer: ModelTimer, models: tuple[Model, Model], capfd: pytest.CaptureFixture[str]

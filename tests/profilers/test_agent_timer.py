@@ -20,25 +20,22 @@ from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeE
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
 from natdeploy.profilers.agent_timer import AgentTimer
-from natdeploy.profilers.local_timer import LocalTimer
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.setup import ProfilingSetup
 from natdeploy.profilers.table_building import profile_device
-from natdeploy.profilers.timing import Timing
 from natdeploy.runtimes import agent
 from natdeploy.runtimes.connection import Connection, LocalLink
 from natdeploy.runtimes.litert import LitertRuntime
-from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 from natdeploy.runtimes.ssh import SshLink
 from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.timers import ModelTimerContract
+from tests.support.host_timer import SHORT
 from tests.support.ssh_server import ADDRESS, SshServer, ssh_server, write_program
 
 pytestmark = pytest.mark.device
 SPACE = dataclasses.replace(
     SPACES["starter"], name="tiny", resolutions=(32, 48), kernels=(3,), expand_ratios=(3, 4), depths=(1, 2)
 )
-SHORT = Timing(warmup_runs=2, warmup_s=0.0, rounds=6, quiet_rounds=4, max_rounds=6, round_s=0.0, min_runs=2)
 DEPLOYMENT = Deployment(device="board", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
 
 
@@ -133,19 +130,18 @@ def profiled(timer, folder: Path, reporter: RecordingReporter | None = None):
     return profile_device(SPACE, DEPLOYMENT, setup, existing=None, journal=folder / "rows.jsonl")
 
 
-def test_a_board_is_timed_as_this_machine_is(board, models):
+def test_a_board_is_timed_as_this_machine_is(board, here, models):
     """Over ssh the same version, machine and operators are found as here, and the larger network is slower."""
-    remote = timer_on(board)
-    local = LocalTimer(runtime=OnnxRuntime(), threads=1, clock=SystemClock(), timing=SHORT, profile_runs=8)
+    remote, local = timer_on(board), timer_on(here)
     assert (remote.version(), remote.fingerprint()) == (local.version(), local.fingerprint())
     assert remote.protocol() == local.protocol()
     assert remote.conditions().keys() == local.conditions().keys()
-    small, large = remote.time(models, seed=0)
+    small, large = remote.time(models, seed=0).stats
     assert 0 < small.median_ms < large.median_ms
     assert small.runs == SHORT.rounds * SHORT.min_runs
-    for there, here in zip(remote.operators(models, seed=0), local.operators(models, seed=0), strict=True):
-        assert sorted(node.op for node in there.nodes) == sorted(node.op for node in here.nodes)
-        assert there.times_us.shape == here.times_us.shape == (8, len(there.nodes))
+    for there, own in zip(remote.operators(models, seed=0), local.operators(models, seed=0), strict=True):
+        assert sorted(node.op for node in there.nodes) == sorted(node.op for node in own.nodes)
+        assert there.times_us.shape == own.times_us.shape == (8, len(there.nodes))
         assert there.with_overhead
 
 
@@ -218,7 +214,7 @@ def test_a_damaged_model_is_refused_by_the_board(here, tmp_path):
     """A file that the runtime does not take is bad input, not a lost device."""
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"not a model")
-    with pytest.raises(InputError, match=r"board: not a model that its onnxruntime takes"):
+    with pytest.raises(InputError, match=r"broken\.onnx: not a model that onnxruntime on board takes"):
         timer_on(here).time([path], seed=0)
 
 
@@ -257,7 +253,7 @@ def test_a_board_with_litert_is_timed(here, tmp_path):
         uniform(space, resolution=48, width=0.5, depth=4, kernel=7, expand_ratio=6),
     ]
     timer = timer_on(here, runtime="litert")
-    small, large = timer.time([files.path(walk(space, network, 10)) for network in networks], seed=0)
+    small, large = timer.time([files.path(walk(space, network, 10)) for network in networks], seed=0).stats
     assert 0 < small.median_ms < large.median_ms
     assert timer.version() == LitertRuntime().version()
     assert not timer.times_operators

@@ -58,7 +58,7 @@ def test_a_phone_is_timed_by_benchmark_model(phone, tmp_path):
     with Connection("phone", AdbLink(serial=find_serial("any"))) as connection:
         assert connection.folder.startswith(f"{phone}/natdeploy/")
         timer = BenchmarkModelTimer(transport=connection, threads=1, rounds=3)
-        first, second = timer.time(models, seed=0)
+        first, second = timer.time(models, seed=0).stats
         timer.time(models, seed=1)
         assert timer.version().startswith("benchmark_model ")
     assert first.median_ms == second.median_ms == 2.0

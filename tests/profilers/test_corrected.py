@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +15,17 @@ from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import POOLING, STEM, walk
 from natdeploy.core.space import SPACES
+from natdeploy.core.timed import Timed
 from natdeploy.export.tflite_direct import TfliteDirectExporter
 from natdeploy.profilers.corrected import CorrectedProfiler, draw_correcting_networks
 from natdeploy.profilers.isolated import SHORTEST_MS, IsolatedProfiler, list_distinct_layers
-from natdeploy.profilers.local_timer import LocalTimer
 from natdeploy.profilers.model_files import ModelFiles
+from natdeploy.profilers.references import choose_reference_place
 from natdeploy.profilers.setup import ProfilingSetup
-from natdeploy.profilers.sweep import choose_reference_networks
 from natdeploy.profilers.table_building import profile_device
-from natdeploy.profilers.timing import Timing
 from natdeploy.profilers.validation_networks import choose_spread_networks
-from natdeploy.runtimes.litert import LitertRuntime
 from natdeploy.testing.tables import made_up_table
+from tests.support.host_timer import SHORT, host_timer
 
 SPACE = SPACES["starter"].with_resolutions((48,))
 LAYERS = list_distinct_layers(SPACE, 0.5, 48)
@@ -54,7 +54,7 @@ class FakeTimer:
     def time(self, paths, *, seed):
         """Return made-up times."""
         rng = np.random.default_rng(seed)
-        return [self._stats(self.files.models[int(str(path))], rng) for path in paths]
+        return Timed(stats=tuple(self._stats(self.files.models[int(str(path))], rng) for path in paths))
 
     def _stats(self, model, rng):
         value = sum(ALONE.get(layer, 0.0005 * layer.in_size) for layer in model)
@@ -67,9 +67,9 @@ def measured(profiler, **options):
     """Profile with a fake timer."""
     files = Files()
     rows, references = profiler(timer=FakeTimer(files, **options), files=files, seed=0).measure(
-        SPACE, 0.5, 48, choose_reference_networks(SPACE)
+        SPACE, 0.5, 48, choose_reference_place(SPACE).make_networks()
     )
-    assert len(references) == len(choose_reference_networks(SPACE))
+    assert len(references) == len(choose_reference_place(SPACE).make_networks())
     return rows
 
 
@@ -125,18 +125,18 @@ def test_networks_that_correct_spread_over_sizes():
 def test_a_space_is_profiled_with_litert_for_real(tmp_path):
     """Every layer gets a positive row, the table names the method, and its sums rank whole networks."""
     space = SPACES["starter"].with_resolutions((32,))
-    timing = Timing(warmup_runs=1, warmup_s=0.0, rounds=4, max_rounds=4, round_s=0.0005, min_runs=1, quiet_rounds=2)
-    timer = LocalTimer(runtime=LitertRuntime(), threads=1, clock=SystemClock(), timing=timing)
-    setup = ProfilingSetup(
-        timer=timer,
-        exporter=TfliteDirectExporter(),
-        clock=SystemClock(),
-        reporter=SilentReporter(),
-        seed=0,
-        validation_networks=8,
-    )
+    timing = dataclasses.replace(SHORT, rounds=4, max_rounds=4, round_s=0.0005, min_runs=1, quiet_rounds=2)
     deployment = Deployment(device="host", runtime="litert", precision="fp32", batch=1, threads=1)
-    table = profile_device(space, deployment, setup, existing=None, journal=tmp_path / "rows.jsonl")
+    with host_timer("litert", timing=timing) as timer:
+        setup = ProfilingSetup(
+            timer=timer,
+            exporter=TfliteDirectExporter(),
+            clock=SystemClock(),
+            reporter=SilentReporter(),
+            seed=0,
+            validation_networks=8,
+        )
+        table = profile_device(space, deployment, setup, existing=None, journal=tmp_path / "rows.jsonl")
     assert table.method == setup.method == "isolated+whole-networks"
     assert set(table.rows) == set(list_distinct_layers(space, 0.5, 32))
     assert all(stats.median_ms > 0 for stats in table.rows.values())

@@ -13,7 +13,8 @@ from natdeploy.core.layers import layer_names
 from natdeploy.core.operators import ModelProfile, Node
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
-from natdeploy.profilers.in_context import compute_layer_shares, make_covering_networks, merge_rows
+from natdeploy.profilers.covering_networks import make_covering_networks
+from natdeploy.profilers.in_context import compute_layer_shares, merge_rows
 from natdeploy.profilers.sessions import MeasurementSession, compute_reference_latency, merge_sessions
 
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from natdeploy.api.context import SystemClock
 from natdeploy.core.architecture import uniform
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.export.onnx import OnnxExporter
-from natdeploy.profilers.local_timer import LocalTimer, noise_image
 from natdeploy.profilers.meter import Meter
 from natdeploy.profilers.model_files import ModelFiles
-from natdeploy.profilers.timing import Timing
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
+from tests.support.host_timer import SHORT, host_timer
 
 SPACE = SPACES["starter"]
-SHORT = Timing(warmup_runs=1, warmup_s=0.0, rounds=5, quiet_rounds=5, max_rounds=0, round_s=0.0, min_runs=2)
 
 
-TIMER = LocalTimer(runtime=OnnxRuntime(), threads=1, clock=SystemClock(), timing=SHORT)
+def noise_image(size: int, seed: int):
+    """Return a `1 x 3 x size x size` image of seeded noise."""
+    return np.random.default_rng(seed).standard_normal((1, 3, size, size)).astype(np.float32)
 
 
 class CountingExporter(OnnxExporter):
@@ -53,10 +52,11 @@ def layers_of(resolution: int, *, depth: int = 2, kernel: int = 3):
 
 def test_a_deeper_network_takes_longer():
     """Networks come back in order, each with the runs it got."""
-    meter = Meter(exporter=OnnxExporter(), timer=TIMER, seed=0)
-    small, large = meter.measure([layers_of(32), layers_of(64, depth=4, kernel=7)])
+    with host_timer() as timer:
+        meter = Meter(exporter=OnnxExporter(), timer=timer, seed=0)
+        small, large = meter.measure([layers_of(32), layers_of(64, depth=4, kernel=7)]).stats
     assert small.median_ms < large.median_ms
-    assert small.runs == large.runs == 10
+    assert small.runs == large.runs == SHORT.rounds * SHORT.min_runs
 
 
 def test_each_structure_is_exported_once_for_all_resolutions(tmp_path):
@@ -100,4 +100,6 @@ def test_threads_of_pytorch_are_as_before(tmp_path):
 def test_files_of_several_sizes_are_timed_together(tmp_path):
     """Each file is timed on a noise image of its own size."""
     files = ModelFiles(OnnxExporter(), tmp_path, seed=0)
-    assert [stats.runs for stats in TIMER.time([files.path(layers_of(size)) for size in (32, 48)], seed=0)] == [10, 10]
+    with host_timer() as timer:
+        timed = timer.time([files.path(layers_of(size)) for size in (32, 48)], seed=0)
+    assert [stats.runs for stats in timed.stats] == [SHORT.rounds * SHORT.min_runs] * 2

@@ -18,7 +18,7 @@ LAYER = walk(STARTER, smallest(STARTER), 10)[0]
 
 def opened(path, **changes):
     """Return the journal of a profile."""
-    return RowJournal(Journal(path), **{"key": "board", "reference": "nets", "fresh": False, **changes})
+    return RowJournal(Journal(path), **{"key": "board", "references": [(LAYER,)], "fresh": False, **changes})
 
 
 def test_sessions_are_read_again(tmp_path):
@@ -28,7 +28,7 @@ def test_sessions_are_read_again(tmp_path):
     journal.append(session)
     assert journal.sessions == [session]
     assert opened(path).sessions == [session]
-    assert opened(path, reference="others").sessions[0].reference_latency_ms is None
+    assert opened(path, references=[]).sessions[0].reference_latency_ms is None
     assert opened(path, key="another board").sessions == []
 
 

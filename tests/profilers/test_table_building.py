@@ -17,14 +17,16 @@ from natdeploy.export.onnx import OnnxExporter
 from natdeploy.io.devices import find_device
 from natdeploy.io.tables import format_table, parse_table
 from natdeploy.profilers.budget import Budget
-from natdeploy.profilers.local_timer import LocalTimer
 from natdeploy.profilers.roofline import estimate_table
 from natdeploy.profilers.setup import ProfilingSetup
-from natdeploy.profilers.table_building import describe_load, profile_device
-from natdeploy.runtimes.agent import make_fingerprint, read_conditions
+from natdeploy.profilers.table_building import profile_device
+from natdeploy.profilers.timing import Timing
+from natdeploy.runtimes.agent import make_fingerprint
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 from natdeploy.testing.fakes import RecordingReporter
+from tests.support.host_timer import host_timer
 
+TIMING = Timing(rounds=10, max_rounds=14, settle_s=0.002, round_s=0.002)
 SPACE = dataclasses.replace(
     SPACES["starter"], name="tiny", resolutions=(32, 48), kernels=(3,), expand_ratios=(3, 4), depths=(1, 2)
 )
@@ -47,25 +49,21 @@ def stop_before(number):
     return stop
 
 
-def local_timer():
-    """Return the timer of this machine."""
-    return LocalTimer(runtime=OnnxRuntime(), threads=1, clock=SystemClock())
-
-
 def profiled(space, folder, *, deployment=None, reporter=None, budget=None, validation_networks=20, **options):
     """Profile this machine."""
     deployment = deployment or find_deployment(find_device("host"))
-    setup = ProfilingSetup(
-        timer=local_timer(),
-        exporter=OnnxExporter(),
-        clock=SystemClock(),
-        reporter=reporter or RecordingReporter(),
-        seed=0,
-        budget=budget,
-        validation_networks=validation_networks,
-    )
     options = {"existing": None, **options}
-    return profile_device(space, deployment, setup, journal=folder / "rows.jsonl", **options)
+    with host_timer(timing=TIMING, profile_runs=12) as timer:
+        setup = ProfilingSetup(
+            timer=timer,
+            exporter=OnnxExporter(),
+            clock=SystemClock(),
+            reporter=reporter or RecordingReporter(),
+            seed=0,
+            budget=budget,
+            validation_networks=validation_networks,
+        )
+        return profile_device(space, deployment, setup, journal=folder / "rows.jsonl", **options)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +88,7 @@ def test_a_profile_covers_the_space_and_says_how_it_came_about(table, reporter):
     assert set(table.rows) == wanted
     assert (table.provenance, table.method) == ("measured", "in-context")
     assert table.fingerprint == make_fingerprint(OnnxRuntime().version())
-    assert table.conditions["timing"] == local_timer().protocol()
+    assert table.conditions["timing"] == {**dataclasses.asdict(TIMING), "profiled_runs": 12}
     assert (table.validation.networks, table.random_validation.networks, table.latency_correction.networks) == (5, 2, 7)
     noise_percent = table.conditions["noise_floor_percent"]
     assert any(
@@ -230,13 +228,3 @@ def test_what_cannot_be_estimated_is_refused(host):
     several = Deployment(device=nano.name, runtime=nano.runtime, precision="fp16", batch=8, threads=1)
     with pytest.raises(InputError, match="numbers of jetson-nano are for batch 1"):
         estimate_table(SPACE, nano, several, None, clock=SystemClock())
-
-
-def test_a_busy_machine_is_warned_about(monkeypatch):
-    """A load of half a core or more is worth a warning, a quiet machine is not."""
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    monkeypatch.setattr("os.getloadavg", lambda: (1.4, 1.0, 1.0))
-    assert "load average 1.4" in str(describe_load(read_conditions()))
-    monkeypatch.setattr("os.getloadavg", lambda: (0.1, 1.0, 1.0))
-    assert describe_load(read_conditions()) is None
-    assert describe_load({}) is None

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from natdeploy.errors import InputError
-from natdeploy.profilers.timing import Timing, summarize, time_interleaved
+from natdeploy.profilers.timing import Timing, compute_lost_share, find_counted_rounds, summarize
+from natdeploy.runtimes.agent import Rounds, interleave
+from natdeploy.runtimes.processor_load import Snapshot
 from natdeploy.testing.fakes import FakeClock
 
 
@@ -30,11 +32,41 @@ class TaskClock(FakeClock):
         return call
 
 
-def timed(clock: TaskClock, *durations_s, **options):
+class FakeWatch:
+    """A watch that says how much of each round was lost, and half of which rounds it was read in."""
+
+    def __init__(self, clock: FakeClock, lost_s) -> None:
+        self.clock, self.lost_s, self.reads = clock, list(lost_s), 0
+
+    def read(self) -> Snapshot:
+        """Return the next snapshot: between two of them a round is lost as long as its entry says."""
+        self.reads += 1
+        waited = sum(self.lost_s[: self.reads // 2])
+        return Snapshot(at_s=self.clock.seconds(), busy_s=0.0, steal_s=0.0, own_s=0.0, waited_s=waited)
+
+
+def interleaved(clock: TaskClock, *durations_s, watch=None, **options):
     """Time tasks of the given durations."""
     calls = [clock.task(number, values) for number, values in enumerate(durations_s)]
-    timing = Timing(**{"warmup_runs": 2, "warmup_s": 0.0, "rounds": 4, "quiet_rounds": 99, "max_rounds": 0, **options})
-    return time_interleaved(calls, clock=clock, rng=np.random.default_rng(0), timing=timing)
+    timing = make_timing(**options)
+    rounds = interleave(calls, seconds=clock.seconds, rng=np.random.default_rng(0), timing=timing, watch=watch)
+    return rounds, timing
+
+
+def make_timing(**options) -> Timing:
+    """Return settings with few rounds."""
+    quick = {"warmup_runs": 2, "warmup_s": 0.0, "rounds": 4, "quiet_rounds": 99, "max_rounds": 0, "settle_s": 0.0}
+    return Timing(**{**quick, **options})
+
+
+def timed(clock: TaskClock, *durations_s, **options):
+    """Return the latencies of tasks of the given durations."""
+    return summarize(*interleaved(clock, *durations_s, **options))
+
+
+def rounds_of(*medians_s, lost=None) -> Rounds:
+    """Return rounds whose runs all take the same time."""
+    return Rounds([np.full(3, value) for value in medians_s], list(lost or [None] * len(medians_s)))
 
 
 def test_each_call_gets_its_own_time():
@@ -77,19 +109,65 @@ def test_the_run_after_a_change_does_not_count():
     assert timed(TaskClock(), durations, min_runs=1, max_runs=1)[0].mean_ms == pytest.approx(1)
 
 
-def test_a_disturbed_minority_of_rounds_does_not_move_the_median():
-    """Noise shows in the spread, not in the figure."""
-    rounds = [np.full(5, 0.001)] * 7 + [np.full(5, 0.010)] * 3
-    stats = summarize(rounds, 10)
-    assert stats.median_ms == pytest.approx(1)
-    assert stats.p90_ms == pytest.approx(10)
-    assert stats.mean_ms == pytest.approx(3.7)
+def test_the_runs_in_which_the_caches_settle_do_not_count():
+    """A round begins with as many uncounted runs as fill the time to settle."""
+    clock = TaskClock()
+    (stats,) = timed(clock, [0.001] * 2 + ([0.007] * 3 + [0.001] * 2) * 4, settle_s=0.003, min_runs=2, max_runs=2)
+    assert len(clock.log) == 2 + 4 * (2 + 2)
+    assert stats.runs == 8
+    clock = TaskClock()
+    timed(clock, [0.001], settle_s=0.003, min_runs=2, max_runs=5)
+    assert len(clock.log) == 2 + 4 * (3 + 5)
 
 
-def test_the_median_is_of_the_quietest_rounds():
-    """As many of the quietest rounds are taken as asked for."""
-    rounds = [np.full(3, value) for value in (0.005, 0.003, 0.001, 0.002, 0.004)]
-    assert [summarize(rounds, count).median_ms for count in (1, 3, 5)] == pytest.approx([1, 2, 3])
+def test_the_pace_of_a_round_does_not_move_a_latency():
+    """A machine that slows down by half leaves the latencies as they are at its fastest pace."""
+    paces = (1.0, 1.0, 1.5, 1.5, 1.5, 1.5)
+    models = [rounds_of(*(latency * pace for pace in paces)) for latency in (0.001, 0.004)]
+    first, second = summarize(models, make_timing(quiet_rounds=2))
+    assert (first.median_ms, second.median_ms) == (pytest.approx(1), pytest.approx(4))
+    assert first.std_ms == pytest.approx(0, abs=1e-6)
+
+
+def test_a_round_that_disturbed_one_model_does_not_change_the_other_ones():
+    """The pace is the median over the models, so that one of them cannot set it alone."""
+    models = [rounds_of(*[latency] * 5) for latency in (0.001, 0.002, 0.003)]
+    models[0].times_s[2][:] = 0.009
+    stats = summarize(models, make_timing(quiet_rounds=2))
+    assert [one.median_ms for one in stats] == pytest.approx([1, 2, 3])
+    assert [one.std_ms > 0.1 for one in stats] == [True, False, False]
+
+
+def test_one_model_is_given_at_the_pace_of_its_fastest_rounds():
+    """Alone, a model has no other one to compare the pace with: its fastest rounds are the latency."""
+    rounds = rounds_of(0.005, 0.003, 0.001, 0.002, 0.004)
+    assert [summarize([rounds], make_timing(quiet_rounds=n))[0].median_ms for n in (1, 3, 5)] == pytest.approx(
+        [1, 2, 3]
+    )
+
+
+def test_rounds_that_lost_time_do_not_count_where_there_are_others():
+    """Rounds that other processes disturbed are left out; where all are, the least disturbed ones count."""
+    timing = make_timing(quiet_rounds=2, quiet_lost=0.01)
+    some = rounds_of(0.001, 0.002, 0.001, 0.002, lost=[0.0, 0.5, 0.0, 0.5])
+    assert find_counted_rounds(some, timing) == [0, 2]
+    assert compute_lost_share([some], timing) == 0
+    every = rounds_of(0.002, 0.003, 0.004, lost=[0.3, 0.1, 0.2])
+    assert find_counted_rounds(every, timing) == [1, 2]
+    assert compute_lost_share([every], timing) == pytest.approx(0.15)
+    assert compute_lost_share([rounds_of(0.001, 0.001)], timing) is None
+
+
+def test_a_disturbed_call_gets_rounds_until_enough_are_quiet():
+    """Rounds go on until enough have lost nothing, or the largest number is reached."""
+    options = {"rounds": 2, "quiet_rounds": 2, "max_rounds": 9, "min_runs": 2, "max_runs": 2}
+    clock = TaskClock()
+    watch = FakeWatch(clock, [0.001, 0.0, 0.001, 0.001, 0.0, 0.0, 0.0])
+    (rounds,), _ = interleaved(clock, [0.001], watch=watch, **options)
+    assert rounds.lost == pytest.approx([0.5, 0.0, 0.5, 0.5, 0.0])
+    clock = TaskClock()
+    (rounds,), _ = interleaved(clock, [0.001], watch=FakeWatch(clock, [0.001] * 99), **options)
+    assert len(rounds.times_s) == 9
 
 
 def test_what_does_not_settle_gets_more_rounds():
@@ -105,7 +183,7 @@ def test_what_does_not_settle_gets_more_rounds():
 
 def test_a_call_that_takes_no_time_is_not_a_latency():
     """A clock that stands still is reported, never a latency of zero."""
-    with pytest.raises(InputError, match="median_ms is 0"):
+    with pytest.raises(InputError, match="a run took no time"):
         timed(TaskClock(), [0.0], max_runs=2)
 
 
@@ -120,7 +198,7 @@ def test_the_garbage_collector_is_off_while_timing_and_on_again_after():
 
     assert gc.isenabled()
     with pytest.raises(ZeroDivisionError):
-        time_interleaved([look], clock=TaskClock(), rng=np.random.default_rng(0), timing=Timing())
+        interleave([look], seconds=TaskClock().seconds, rng=np.random.default_rng(0), timing=Timing())
     assert seen == [False] * 3
     assert gc.isenabled()
 

@@ -12,7 +12,8 @@ from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.export.onnx import OnnxExporter
-from natdeploy.profilers.in_context import compute_layer_shares, make_covering_networks
+from natdeploy.profilers.covering_networks import make_covering_networks
+from natdeploy.profilers.in_context import compute_layer_shares
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.trtexec_timer import TrtexecTimer
 from natdeploy.runtimes.connection import Connection, LocalLink
@@ -72,7 +73,7 @@ def test_engines_are_built_timed_and_profiled(jetson, files):
     paths = [files.path(layers) for layers in networks]
     assert timer.version() == "8.0.1"
     assert "TensorRT 8.0.1" in timer.fingerprint()
-    small, large = timer.time(paths, seed=0)
+    small, large = timer.time(paths, seed=0).stats
     assert 0 < small.median_ms < large.median_ms
     assert small.runs == 40
     built = {path.stat().st_mtime_ns for path in Path(jetson.folder).glob("*.engine")}

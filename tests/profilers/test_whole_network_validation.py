@@ -12,6 +12,8 @@ from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable, count_searchable_blocks
 from natdeploy.core.space import SPACES
+from natdeploy.core.timed import Disturbance, Timed
+from natdeploy.profilers.references import choose_reference_place
 from natdeploy.profilers.setup import ProfilingSetup
 from natdeploy.profilers.validation_networks import draw_random_networks
 from natdeploy.profilers.whole_network_validation import (
@@ -61,6 +63,7 @@ def checked(networks, spread, factor=1.0, constant_ms=0.0):
         reference_latency_ms=2.0,
         noise_percent=0.1,
         unstable=0,
+        disturbance=None,
     )
 
 
@@ -94,19 +97,25 @@ def test_the_fixed_block_does_not_count_as_searchable():
 
 
 class Turns:
-    """A timer that knows each model by its file, and keeps what it was given in one call."""
+    """A timer that knows each model by its file, keeps what it was given in one call, and is slower in each call."""
 
     suffix = ".model"
 
-    def __init__(self) -> None:
+    def __init__(self, slower: float = 1.0) -> None:
+        self.slower = slower
         self.calls: list[list[float]] = []
 
     def time(self, paths, *, seed):
         """Return as a model's latency what its file says."""
         self.calls.append([float(path.read_text()) for path in paths])
-        return [
-            LatencyStats(median_ms=ms, p10_ms=ms, p90_ms=ms, mean_ms=ms, std_ms=0.0, runs=3) for ms in self.calls[-1]
-        ]
+        slower = self.slower ** (len(self.calls) - 1)
+        return Timed(
+            stats=tuple(
+                LatencyStats(median_ms=ms, p10_ms=ms, p90_ms=ms, mean_ms=ms, std_ms=0.0, runs=3).scale(slower)
+                for ms in self.calls[-1]
+            ),
+            disturbance=Disturbance(others=0.1 * len(self.calls), steal=0.0, lost=0.0),
+        )
 
 
 class MaddsExporter:
@@ -121,8 +130,8 @@ class MaddsExporter:
 
 
 def test_each_space_has_its_own_turn():
-    """Networks of one space are not timed in turns with those of another; figures stay with their networks."""
-    table, timer = table_of(STARTER, NAT), Turns()
+    """Networks of one space are not timed in turns with those of another; the references bring both to one level."""
+    table, timer = table_of(STARTER, NAT), Turns(slower=1.3)
     setup = ProfilingSetup(
         timer=timer,
         exporter=MaddsExporter(),
@@ -131,8 +140,10 @@ def test_each_space_has_its_own_turn():
         seed=0,
         validation_networks=6,
     )
-    found = measure_validation_networks(NAT, table, setup)
+    references = choose_reference_place(NAT).make_networks()
+    found = measure_validation_networks(NAT, table, references, setup)
     assert len(timer.calls) == 2
-    assert min(timer.calls[0]) > max(timer.calls[1])
+    assert min(timer.calls[0]) > sorted(timer.calls[1])[-1 - len(references)]
     assert found.measured_ms == pytest.approx([table.sum_ms(layers) for layers in [*found.spread, *found.random]])
     assert (len(found.spread), len(found.random), found.unstable, found.noise_percent) == (6, 4, 0, 0.0)
+    assert found.disturbance == Disturbance(others=0.2, steal=0.0, lost=0.0)

@@ -7,18 +7,11 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from natdeploy.core.architecture import uniform
-from natdeploy.core.layers import layer_names, walk
 from natdeploy.core.operators import Node, find_owners
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
-from natdeploy.export.onnx import OnnxExporter
-from natdeploy.runtimes.onnx_profile import profile_model, read_profile
-from natdeploy.supernet.initialize import randomize_weights
-from natdeploy.supernet.network import build_network
+from natdeploy.runtimes.onnx_profile import read_profile
 
 SAMPLES = Path(os.environ.get("NATDEPLOY_SHARED_DATA", "../shared/data")) / "samples"
 
@@ -92,22 +85,3 @@ def test_the_profilers_real_output_is_read():
     profile = read_profile([GraphNode(name, "Conv", [], []) for name in names], events)
     assert profile.times_us.shape[1] == len(names)
     assert profile.times_us.min() >= 0
-
-
-def test_every_operator_of_a_network_is_traced_to_its_layer(tmp_path):
-    """A real network's operators all belong to one of its layers, and every layer has some."""
-    space = SPACES["starter"]
-    layers = walk(space, uniform(space, resolution=32, width=0.5, depth=2, kernel=3, expand_ratio=3), 10)
-    path = tmp_path / "network.onnx"
-    OnnxExporter().write(randomize_weights(build_network(layers), 0), path)
-    image = np.zeros((1, 3, 32, 32), dtype=np.float32)
-    profile = profile_model(path, image, threads=1, runs=3, warmup_runs=2, folder=tmp_path)
-    known = set(layer_names(layers))
-    found = find_owners(
-        profile.nodes,
-        lambda name: next((part for part in name.strip("/").split("/")[:2] if part in known), None),
-        last="nothing",
-    )
-    assert profile.times_us.shape == (3, len(profile.nodes))
-    assert set(found) == known
-    assert sorted(tmp_path.iterdir()) == [path]

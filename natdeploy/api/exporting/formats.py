@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from natdeploy.api.latency.levels import PATIENCE_S, time_files
 from natdeploy.api.latency.timers import TENSORRT, open_timer
 from natdeploy.api.results import jsonable
 from natdeploy.core.device import Device, TableSelector, find_deployment
@@ -53,13 +54,14 @@ def measure_on_device(device: Device, runtime: str, job: ExportJob, path: Path) 
     runtime = device.runtime if runtime == "onnxruntime" and device.runtime == TENSORRT else runtime
     target = find_deployment(device, TableSelector(runtime=runtime, precision=job.options.precision))
     try:
-        with open_timer(device, target, job.context) as timer:
-            stats = timer.time([path], seed=job.seed)[0]
+        with open_timer(device, target, job.context, patience_s=PATIENCE_S) as timer:
+            timed = time_files(timer, [path], target, seed=job.seed)
             return {
-                **jsonable(stats),
+                **jsonable(timed.stats[0]),
                 "device": device.name,
                 "threads": target.threads,
                 "fingerprint": timer.fingerprint(),
+                **timed.to_json(),
             }
     except (DeviceUnreachableError, InputError, MissingRuntimeError, OutputError) as error:
         job.context.reporter.warn(f"the latency on {device.name} is not measured: {error.message}")

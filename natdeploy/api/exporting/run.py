@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from natdeploy.api.context import Context
 from natdeploy.api.exporting.job import ExportJob, describe_subnet
 from natdeploy.api.exporting.results import ExportResult
-from natdeploy.api.latency.timers import find_runtime, make_host_timer
+from natdeploy.api.latency.levels import PATIENCE_S, time_files
+from natdeploy.api.latency.timers import open_timer
 from natdeploy.api.results import jsonable
 from natdeploy.api.subnets import load_subnet
 from natdeploy.core.device import TableSelector, find_deployment
@@ -140,25 +141,26 @@ def _measure(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
     """Return the latency of a file on its device. Here, a file that is not fp32 is timed in turns with an fp32 one."""
     from natdeploy.api.exporting.formats import measure_on_device
     from natdeploy.export.formats import find_format, fp32_exporter
-    from natdeploy.runtimes.agent import make_fingerprint
 
     runtime, device = find_format(name).runtime, find_device(job.options.device)
     if device.transport != "local":
         return measure_on_device(device, runtime.id, job, path)
     target = find_deployment(device, TableSelector(runtime=runtime.id, precision=job.options.precision))
-    timer = make_host_timer(target, job.context.clock)
     with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
         paths = [path]
         if job.options.precision != "fp32":
             paths.append(Path(folder, f"plain{path.suffix}"))
             fp32_exporter(name, job.options).write(job.network, paths[-1])
-        stats, *plain = timer.time(paths, seed=job.seed)
+        with open_timer(device, target, job.context, patience_s=PATIENCE_S) as timer:
+            timed, fingerprint = time_files(timer, paths, target, seed=job.seed), timer.fingerprint()
+    timed.tell(f"{name} timed on {target.device}", job.context.reporter)
     return {
-        **jsonable(stats),
+        **jsonable(timed.stats[0]),
         "device": target.device,
         "threads": target.threads,
-        "fingerprint": make_fingerprint(find_runtime(target.runtime).version()),
-        "fp32_median_ms": plain[0].median_ms if plain else None,
+        "fingerprint": fingerprint,
+        **timed.to_json(),
+        "fp32_median_ms": timed.stats[1].median_ms if len(paths) > 1 else None,
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -185,7 +186,7 @@ def _select_labelled(job: ExportJob) -> list[Labelled] | None:
 
 def _measure(timer: ModelTimer, device: Device, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
     try:
-        stats = timer.time([path], seed=job.seed)[0]
+        stats = timer.time([path], seed=job.seed).stats[0]
     except NoOutputsError as error:
         job.context.reporter.warn(f"the latency is not measured: {error.message}")
         return None
@@ -200,12 +201,9 @@ def _measure(timer: ModelTimer, device: Device, job: ExportJob, path: Path) -> M
 @contextlib.contextmanager
 def _open_site(device: Device, job: ExportJob) -> Iterator[_Site]:
     """Open the TensorRT of a device, and keep other jobs from it meanwhile."""
-    with lock_device(device):
-        if device.transport == "local" and not has_trtexec(device):
-            yield _package_site(device, job)
-            return
-        with job.context.connections.open(device) as connection:
-            yield _trtexec_site(connection, device, job)
+    by_package = device.transport == "local" and not has_trtexec(device)
+    with lock_device(device), job.context.connections.open(device) as connection:
+        yield (_package_site if by_package else _trtexec_site)(connection, device, job)
 
 
 def _trtexec_site(connection: Connection, device: Device, job: ExportJob) -> _Site:
@@ -223,8 +221,8 @@ def _trtexec_site(connection: Connection, device: Device, job: ExportJob) -> _Si
     )
 
 
-def _package_site(device: Device, job: ExportJob) -> _Site:
-    from natdeploy.profilers.local_timer import LocalTimer
+def _package_site(connection: Connection, device: Device, job: ExportJob) -> _Site:
+    from natdeploy.profilers.agent_timer import AgentTimer
     from natdeploy.runtimes.tensorrt import TensorrtRuntime
     from natdeploy.runtimes.tensorrt_builder import TensorrtBuilder
 
@@ -237,7 +235,7 @@ def _package_site(device: Device, job: ExportJob) -> _Site:
     return _Site(
         builder=TensorrtBuilder(precision=job.options.precision, workspace_mib=workspace_mib(device)),
         runtime=runtime,
-        timer=LocalTimer(runtime=runtime, threads=1, clock=job.context.clock),
+        timer=AgentTimer(transport=connection, runtime=TENSORRT, threads=1, python=sys.executable),
     )
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from natdeploy.api.context import Context
+from natdeploy.api.latency.levels import time_files, time_networks
 from natdeploy.api.latency.results import MeasureResult
-from natdeploy.api.latency.timers import TENSORRT, make_timing_exporter, open_timer
+from natdeploy.api.latency.timers import TENSORRT, open_timer
 from natdeploy.core.device import DEFAULT_TABLE, Device, TableSelector, find_deployment
 from natdeploy.core.layers import walk
 from natdeploy.errors import InputError
@@ -32,6 +33,9 @@ def measure(
     context: Context | None = None,
 ) -> MeasureResult:
     """Run a whole network, given as a subnet or as an exported file, and return its latency.
+
+    It is timed in turns with the reference networks of the device's latency table, if it has one. These give the level
+    of the machine: a prediction of the table is compared with the levelled latency.
 
     Args:
         subject: A subnet, an architecture alone, or an .onnx, .tflite or .engine file.
@@ -62,18 +66,21 @@ def measure(
         read = source.read()
         layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     deployment = find_deployment(described, selector)
-    is_engine = path.suffix.lower() == _ENGINE_SUFFIX
-    with open_timer(described, deployment, context, engines=is_engine) as timer:
-        if layers is None:
+    if layers is not None:
+        timed = time_networks(deployment, [layers], seed=seed, context=context)
+    else:
+        is_engine = path.suffix.lower() == _ENGINE_SUFFIX
+        with open_timer(described, deployment, context, engines=is_engine) as timer:
             if is_engine:
                 _require_same_tensorrt(path, timer)
-            stats = timer.time([path], seed=seed)[0]
-        else:
-            from natdeploy.profilers.meter import Meter
-
-            meter = Meter(exporter=make_timing_exporter(described, deployment), timer=timer, seed=seed)
-            stats = meter.measure([layers])[0]
-    return MeasureResult(device=device, runtime=deployment.runtime, stats=stats)
+            timed = time_files(timer, [path], deployment, seed=seed)
+    return MeasureResult(
+        device=device,
+        runtime=deployment.runtime,
+        stats=timed.stats[0],
+        level=timed.level,
+        disturbance=timed.disturbance,
+    )
 
 
 def _require_plain(selector: TableSelector) -> None:

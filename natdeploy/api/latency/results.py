@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from natdeploy.api.latency.levels import Level, describe_disturbance
 from natdeploy.api.results import Result, jsonable
 from natdeploy.core.latency import LatencyCorrection, LatencyStats, LatencyTable, Prediction, Validation, describe_layer
 from natdeploy.core.table_checks import ERROR, TableFinding
+from natdeploy.core.timed import Disturbance
 
 __all__ = [
     "CheckResult",
@@ -158,12 +160,40 @@ class PredictResult(Result):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeasureResult(Result):
-    """Latency of a whole network that was run."""
+    """Latency of a whole network that was run.
+
+    Args:
+        device: The device.
+        runtime: The runtime.
+        stats: Latency as it was timed.
+        level: Speed of the device meanwhile, relative to its speed when its latency table was made.
+        disturbance: What else ran on the device meanwhile; None if it does not tell.
+    """
 
     device: str
     runtime: str
     stats: LatencyStats
+    level: Level
+    disturbance: Disturbance | None
+
+    @property
+    def levelled_ms(self) -> float | None:
+        """The median at the level of the latency table, to compare with predictions; None if there is no level."""
+        return self.level.apply(self.stats.median_ms)
+
+    @property
+    def comparable_ms(self) -> float:
+        """What is compared with a prediction: the levelled median, or the raw one if there is no level."""
+        return self.stats.median_ms if self.levelled_ms is None else self.levelled_ms
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document of the result."""
-        return {"ok": True, "device": self.device, "runtime": self.runtime, **jsonable(self.stats)}
+        return {
+            "ok": True,
+            "device": self.device,
+            "runtime": self.runtime,
+            **jsonable(self.stats),
+            "level": self.level.value,
+            "levelled_ms": self.levelled_ms,
+            "disturbance": describe_disturbance(self.disturbance),
+        }

@@ -1,22 +1,21 @@
-"""How model files are timed on a device: by its runtime, on this machine or over a connection."""
+"""How model files are timed on a device: always over a connection, in another process; this machine is a device too."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from natdeploy.api.context import Context
 from natdeploy.core.device import Deployment, Device
 from natdeploy.errors import InputError, MissingRuntimeError
-from natdeploy.io.devices import find_device
 from natdeploy.io.locks import lock_device
-from natdeploy.ports import Clock
 
 if TYPE_CHECKING:
     from natdeploy.export.formats import Format
-    from natdeploy.ports import Exporter, ModelTimer, NetworkMeter, Runtime
+    from natdeploy.ports import Exporter, ModelTimer, Runtime
     from natdeploy.runtimes.connection import Connection
 
 TENSORRT = "tensorrt"
@@ -24,15 +23,16 @@ TENSORRT = "tensorrt"
 
 @contextlib.contextmanager
 def open_timer(
-    device: Device, deployment: Deployment, context: Context, *, engines: bool = False
+    device: Device, deployment: Deployment, context: Context, *, engines: bool = False, patience_s: float = 0.0
 ) -> Iterator[ModelTimer]:
     """Connect to a device and yield its timer of model files; meanwhile no other job may run on the device.
 
     Args:
         device: The device.
         deployment: How it is used.
-        context: Clock, and what opens the connection.
+        context: What opens the connection.
         engines: Whether all files are engines. These need no trtexec on a machine that has TensorRT's package.
+        patience_s: Seconds to wait for the end of another job on the device.
 
     Raises:
         DeviceUnreachableError: The device is not connected.
@@ -40,33 +40,9 @@ def open_timer(
         MissingRuntimeError: A program or package is missing, here or there.
         OutputError: The device is full.
     """
-    with lock_device(device):
-        if device.transport == "local" and (deployment.runtime != TENSORRT or (engines and not has_trtexec(device))):
-            yield make_host_timer(deployment, context.clock)
-        else:
-            with context.connections.open(device) as connection:
-                yield _make_remote_timer(connection, device, deployment)
-
-
-def make_host_timer(deployment: Deployment, clock: Clock) -> ModelTimer:
-    """Return a timer of model files on this machine.
-
-    Raises:
-        MissingRuntimeError: The runtime cannot be used here.
-    """
-    from natdeploy.profilers.local_timer import LocalTimer
-    from natdeploy.profilers.timing import choose_timing
-
-    runtime = find_runtime(deployment.runtime)
-    return LocalTimer(runtime=runtime, threads=deployment.threads, clock=clock, timing=choose_timing(runtime.id))
-
-
-def make_host_meter(deployment: Deployment, *, seed: int, clock: Clock) -> NetworkMeter:
-    """Return a meter of whole networks on this machine."""
-    from natdeploy.profilers.meter import Meter
-
-    exporter = make_timing_exporter(find_device(deployment.device), deployment)
-    return Meter(exporter=exporter, timer=make_host_timer(deployment, clock), seed=seed)
+    by_package = engines and device.transport == "local" and not has_trtexec(device)
+    with lock_device(device, patience_s=patience_s), context.connections.open(device) as connection:
+        yield _make_timer(connection, device, deployment, by_package=by_package)
 
 
 def make_timing_exporter(device: Device, deployment: Deployment) -> Exporter:
@@ -104,14 +80,14 @@ def has_trtexec(device: Device) -> bool:
     return any(shutil.which(place) for place in ([own] if own else PLACES))
 
 
-def _make_remote_timer(connection: Connection, device: Device, deployment: Deployment) -> ModelTimer:
+def _make_timer(connection: Connection, device: Device, deployment: Deployment, *, by_package: bool) -> ModelTimer:
     from natdeploy.profilers.agent_timer import AgentTimer
     from natdeploy.profilers.benchmark_timer import BenchmarkModelTimer
     from natdeploy.profilers.timing import choose_timing
     from natdeploy.profilers.trtexec_timer import TrtexecTimer
 
     program = device.program if deployment.runtime == device.runtime else None
-    if deployment.runtime == TENSORRT:
+    if deployment.runtime == TENSORRT and not by_package:
         return TrtexecTimer(transport=connection, precision=deployment.precision, program=program)
     if deployment.runtime == "litert" and (device.transport == "adb" or program is not None):
         return BenchmarkModelTimer(transport=connection, threads=deployment.threads, program=program)
@@ -122,7 +98,7 @@ def _make_remote_timer(connection: Connection, device: Device, deployment: Deplo
         transport=connection,
         runtime=deployment.runtime,
         threads=deployment.threads,
-        python=device.python or "python3",
+        python=device.python or (sys.executable if device.transport == "local" else "python3"),
         timing=choose_timing(deployment.runtime),
     )
 

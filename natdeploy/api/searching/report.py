@@ -100,6 +100,7 @@ _CHOICE_HEADS = [
     "predicted ms",
     "upper ms",
     "measured ms",
+    "level",
     "MAdds (M)",
     "params (M)",
     "file",
@@ -208,7 +209,7 @@ def _choice_cells(choice: Choice) -> list[list[str]]:
     accuracy = [f"{choice.top1:.4f}", choice.top1_source, _number(choice.validation_top1)]
     sizes = [f"{choice.madds / 1e6:.2f}", f"{choice.params / 1e6:.3f}", choice.subnet.name]
     if not choice.latency_ms:
-        return [["-", "-", *accuracy, "-", "-", "-", *sizes]]
+        return [["-", "-", *accuracy, "-", "-", "-", "-", *sizes]]
     return [
         [
             device,
@@ -217,6 +218,7 @@ def _choice_cells(choice: Choice) -> list[list[str]]:
             _number(latency.predicted) + _mark(latency.provenance),
             _number(latency.upper),
             _number(latency.measured),
+            _number(latency.level),
             *sizes,
         ]
         for device, latency in choice.latency_ms.items()

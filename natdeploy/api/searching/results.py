@@ -11,6 +11,29 @@ from natdeploy.api.results import Result
 from natdeploy.search.ranking import format_size
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class MeasuredLatency:
+    """Latency of a whole network that was run.
+
+    Args:
+        median_ms: Median as it was timed, in milliseconds.
+        level: Speed of the device meanwhile, relative to its speed when its table was made; None if not known.
+    """
+
+    median_ms: float
+    level: float | None = None
+
+    @property
+    def comparable_ms(self) -> float:
+        """What is compared with a limit or a prediction: the levelled median, or the raw one without a level."""
+        return self.median_ms * (1.0 if self.level is None else self.level)
+
+    def __str__(self) -> str:
+        if self.level is None:
+            return f"{self.median_ms:.3g} ms measured, not levelled,"
+        return f"{self.comparable_ms:.3g} ms measured and levelled ({self.median_ms:.3g} ms at level {self.level:.2f})"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeviceLatency:
     """Latency of a choice on one device, in milliseconds; None if unknown.
@@ -18,7 +41,9 @@ class DeviceLatency:
     Args:
         predicted: Prediction of the latency table.
         upper: Upper bound of the prediction.
-        measured: Measured latency of the whole network.
+        measured: Latency of the whole network, compared with the limit: levelled, or as it was timed without a level.
+        raw: The same as it was timed.
+        level: Speed of the device meanwhile, relative to its speed when its table was made; None if not known.
         provenance: Provenance of the table.
         runtime: Runtime of the table.
     """
@@ -26,6 +51,8 @@ class DeviceLatency:
     predicted: float
     upper: float | None
     measured: float | None
+    raw: float | None = None
+    level: float | None = None
     provenance: str
     runtime: str
 

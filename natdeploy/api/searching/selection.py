@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.api.context import Context
-from natdeploy.api.latency.timers import make_host_meter
-from natdeploy.api.searching.results import DeviceLatency
+from natdeploy.api.latency.levels import PATIENCE_S, time_networks
+from natdeploy.api.searching.results import DeviceLatency, MeasuredLatency
 from natdeploy.core.genotype import Population, decode, to_encoding
 from natdeploy.core.layers import walk
 from natdeploy.errors import TargetUnreachableError
@@ -84,7 +84,7 @@ class Selector:
         sizes = {name: costs[name](part) for name in self.problem.goal.limits}
         return Candidates(top1=self.archive.top1[places], latency_ms=latency, upper_ms=upper, sizes=sizes)
 
-    def select(self, limits_ms: Mapping[str, float]) -> tuple[int, dict[str, float]]:
+    def select(self, limits_ms: Mapping[str, float]) -> tuple[int, dict[str, MeasuredLatency]]:
         """Return the place in the archive that is selected for latency limits, and its measured latency by device.
 
         Where the devices can be reached, the best candidate is measured as a whole network. The latencies of all
@@ -94,7 +94,7 @@ class Selector:
         Raises:
             TargetUnreachableError: No architecture keeps the limits.
         """
-        candidates, finalists, missed = self.candidates(self.front), dict[int, dict[str, float]](), ""
+        candidates, finalists, missed = self.candidates(self.front), dict[int, dict[str, MeasuredLatency]](), ""
         while len(finalists) < _MEASURED:
             try:
                 order = rank_feasible(self._correct(candidates, finalists), limits_ms, self.problem.goal.limits)
@@ -108,7 +108,7 @@ class Selector:
             finalists[best] = measured = self.measure(self.archive.genotypes[self.front[best]])
             late = _late_devices(measured, limits_ms)
             if late:
-                missed = "; ".join(f"{measured[d]:.3g} ms measured on {d} (target {limits_ms[d]:g} ms)" for d in late)
+                missed = "; ".join(f"{measured[d]} on {d} (target {limits_ms[d]:g} ms)" for d in late)
                 self.context.reporter.info(f"not selected: {missed}; the latencies of all others are corrected by it")
         met = [place for place, measured in finalists.items() if not _late_devices(measured, limits_ms)]
         if met:
@@ -123,11 +123,11 @@ class Selector:
         )
         raise TargetUnreachableError(msg, hint=hint)
 
-    def _correct(self, candidates: Candidates, finalists: Mapping[int, Mapping[str, float]]) -> Candidates:
+    def _correct(self, candidates: Candidates, finalists: Mapping[int, Mapping[str, MeasuredLatency]]) -> Candidates:
         """Return the candidates with the latencies of each device corrected by the finalists measured on it."""
         blocks = np.count_nonzero(self.archive.genotypes[self.front][:, 2:], axis=1).tolist()
         for device in self.problem.tables:
-            known = {place: measured[device] for place, measured in finalists.items() if device in measured}
+            known = {place: own[device].comparable_ms for place, own in finalists.items() if device in own}
             if known:
                 candidates = candidates.correct_latency(device, blocks, known)
         return candidates
@@ -147,10 +147,10 @@ class Selector:
             return -trade_offs(values) if preference == TRADE_OFF else np.zeros(len(values))
         return achievement_scalarization(values, np.array([preference.get(name, 0.0) for name in (TOP1, *objectives)]))
 
-    def measure(self, genotype: Population) -> dict[str, float]:
-        """Return the measured median latency in milliseconds of a whole network, by device that is this machine."""
+    def measure(self, genotype: Population) -> dict[str, MeasuredLatency]:
+        """Return the measured latency of a whole network, by device that is this machine."""
         known = {
-            event["device"]: event["median_ms"]
+            event["device"]: MeasuredLatency(median_ms=event["median_ms"], level=event.get("level"))
             for event in self.run.events("measured")
             if event["genotype"] == genotype.tolist()
         }
@@ -158,20 +158,26 @@ class Selector:
             if device in known or find_device(device).transport != "local":
                 continue
             layers = walk(self.problem.space, decode(self.problem.space, genotype), self.problem.classes)
-            meter = make_host_meter(table.deployment, seed=self.seed, clock=self.context.clock)
-            known[device] = meter.measure([layers])[0].median_ms
-            event = {"device": device, "genotype": genotype.tolist(), "median_ms": known[device]}
-            self.run.record("measured", event)
+            timed = time_networks(
+                table.deployment, [layers], seed=self.seed, context=self.context, patience_s=PATIENCE_S
+            )
+            known[device] = MeasuredLatency(median_ms=timed.stats[0].median_ms, level=timed.level.value)
+            self.run.record(
+                "measured", {"device": device, "genotype": genotype.tolist(), **dataclasses.asdict(known[device])}
+            )
+            timed.tell(f"measured on {device}", self.context.reporter)
         return known
 
-    def latencies(self, place: int, measured: Mapping[str, float]) -> dict[str, DeviceLatency]:
+    def latencies(self, place: int, measured: Mapping[str, MeasuredLatency]) -> dict[str, DeviceLatency]:
         """Return the predicted and measured latency of a place in the archive, by device."""
         own = self.candidates(np.array([place]))
         return {
             device: DeviceLatency(
                 predicted=float(own.latency_ms[device][0]),
                 upper=float(own.upper_ms[device][0]) if table.latency_correction else None,
-                measured=measured.get(device),
+                measured=measured[device].comparable_ms if device in measured else None,
+                raw=measured[device].median_ms if device in measured else None,
+                level=measured[device].level if device in measured else None,
                 provenance=table.provenance,
                 runtime=table.deployment.runtime,
             )
@@ -211,5 +217,5 @@ class Selector:
         return row
 
 
-def _late_devices(measured: Mapping[str, float], limits_ms: Mapping[str, float]) -> list[str]:
-    return [device for device, ms in limits_ms.items() if measured.get(device, 0.0) > ms]
+def _late_devices(measured: Mapping[str, MeasuredLatency], limits_ms: Mapping[str, float]) -> list[str]:
+    return [device for device, ms in limits_ms.items() if device in measured and measured[device].comparable_ms > ms]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -396,12 +397,22 @@ def test_trtexec_of_this_machine_is_used(work, export, board, monkeypatch):
 
 
 @pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[3]])
-def test_the_package_of_this_machine_is_used(work, export, monkeypatch, version):
-    """Without trtexec the Python package builds, checks and times; here a stand-in, in memory of this machine."""
+def test_the_package_of_this_machine_is_used(work, export, monkeypatch, tmp_path, version):
+    """Without trtexec the Python package builds, checks and times; here a stand-in, in memory of this machine.
+
+    The engine is timed in another process, which gets the stand-in from Python's own start-up file.
+    """
     from natdeploy.runtimes import tensorrt
 
     monkeypatch.setitem(sys.modules, "tensorrt", make_package(version))
     monkeypatch.setattr(tensorrt.TensorrtRuntime.__init__, "__defaults__", (FakeMemory,))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path(__file__).parents[3])]))
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nfrom tests.support.tensorrt_stand_in import FakeMemory, make_package\n"
+        f"sys.modules['tensorrt'] = make_package({version!r})\nfrom natdeploy.runtimes import tensorrt\n"
+        "tensorrt.TensorrtRuntime.__init__.__defaults__ = (FakeMemory,)\n",
+        encoding="utf-8",
+    )
     code, result, told = export("--precision", "fp16")
     assert code == 0, told
     assert result["latency_ms"] > 0

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from natdeploy import api
+from natdeploy.api.latency.levels import Level, LevelledTimes
 from natdeploy.api.searching import selection
 from natdeploy.api.searching.selection import Archive, Selector
+from natdeploy.core.device import Deployment
 from natdeploy.core.genotype import drop_duplicates, sample
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import Layer
@@ -29,17 +31,22 @@ TOP1 = made_up_accuracy(ARCHIVE)
 
 
 class Meter:
-    """A meter by which every network takes a constant factor of what the table says."""
+    """Times networks in place of this machine: each takes a constant factor of what the table says, over the level."""
 
-    def __init__(self, factor: float) -> None:
+    def __init__(self, factor: float, level: float | None = None) -> None:
         self.factor = factor
+        self.level = level
         self.measured = 0
 
-    def measure(self, networks: Sequence[tuple[Layer, ...]]) -> list[LatencyStats]:
+    def __call__(self, _: Deployment, networks: Sequence[tuple[Layer, ...]], **options: object) -> LevelledTimes:
         """Return the table's latencies, scaled."""
         self.measured += len(networks)
-        values = [self.factor * TABLE.predict(layers).latency_ms for layers in networks]
-        return [LatencyStats(median_ms=v, p10_ms=v, p90_ms=v, mean_ms=v, std_ms=0.0, runs=1) for v in values]
+        values = [self.factor * TABLE.predict(layers).latency_ms / (self.level or 1.0) for layers in networks]
+        return LevelledTimes(
+            stats=tuple(LatencyStats(median_ms=v, p10_ms=v, p90_ms=v, mean_ms=v, std_ms=0.0, runs=1) for v in values),
+            level=Level(value=self.level, reason="made up"),
+            disturbance=None,
+        )
 
 
 @pytest.fixture
@@ -55,12 +62,14 @@ def selector(tmp_path: Path) -> Selector:
     )
 
 
-def select(selector: Selector, limit_ms: float, factor: float, patch: pytest.MonkeyPatch) -> tuple[int, Meter]:
+def select(
+    selector: Selector, limit_ms: float, factor: float, patch: pytest.MonkeyPatch, *, level: float | None = None
+) -> tuple[int, Meter]:
     """Return the place that is selected, and the meter."""
-    meter = Meter(factor)
-    patch.setattr(selection, "make_host_meter", lambda *_, **__: meter)
+    meter = Meter(factor, level)
+    patch.setattr(selection, "time_networks", meter)
     place, measured = selector.select({"host": limit_ms})
-    assert measured["host"] == pytest.approx(factor * LATENCY[place])
+    assert measured["host"].comparable_ms == pytest.approx(factor * LATENCY[place])
     return place, meter
 
 
@@ -97,6 +106,26 @@ def test_a_quicker_device_than_predicted_gets_a_more_accurate_network(
     assert meter.measured == 2
 
 
+@pytest.mark.parametrize("level", [0.7, 1.4])
+def test_the_level_of_the_machine_does_not_move_the_choice(
+    level: float, selector: Selector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that is slower or faster than when its table was made selects the same network; both figures are told.
+
+    A resumed search reads them from the journal.
+    """
+    limit_ms = float(np.median(LATENCY))
+    place, meter = select(selector, limit_ms, 1.0, monkeypatch, level=level)
+    assert TOP1[place] == TOP1[limit_ms >= LATENCY].max()
+    assert meter.measured == 1
+    again, second = select(selector, limit_ms, 1.0, monkeypatch, level=level)
+    assert (again, second.measured) == (place, 0)
+    (told,) = selector.latencies(place, selector.measure(ARCHIVE[place])).values()
+    assert told.measured == pytest.approx(LATENCY[place])
+    assert told.raw == pytest.approx(LATENCY[place] / level)
+    assert told.level == level
+
+
 def test_when_nothing_is_quick_enough_the_last_one_is_named(
     selector: Selector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,7 +143,7 @@ def test_when_nothing_is_quick_enough_the_last_one_is_named(
 def test_a_target_that_the_table_excludes_is_not_measured(selector: Selector, monkeypatch: pytest.MonkeyPatch) -> None:
     """What no prediction meets is refused without measuring anything."""
     meter = Meter(1.0)
-    monkeypatch.setattr(selection, "make_host_meter", lambda *_, **__: meter)
+    monkeypatch.setattr(selection, "time_networks", meter)
     with pytest.raises(TargetUnreachableError, match="the nearest takes"):
         selector.select({"host": 0.9 * float(LATENCY.min())})
     assert meter.measured == 0
