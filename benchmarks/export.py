@@ -8,26 +8,28 @@ Run: python benchmarks/export.py
 
 import concurrent.futures
 import multiprocessing
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from natdeploy.api.context import Context
+from natdeploy.api.latency.timers import open_timer
+from natdeploy.api.results import jsonable
 from natdeploy.core.architecture import uniform
+from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.core.layers import walk
 from natdeploy.core.space import SPACES
 from natdeploy.export.formats import find_format
 from natdeploy.export.manifest import Description
 from natdeploy.export.pipeline import Exported, export_network
+from natdeploy.io.devices import find_device
 from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import build_network
 from natdeploy.testing.networks import noise_images
 
 BUDGET_SECONDS = {"onnx": 5.0, "tflite": 30.0}
 SUBNETS = {"starter r=64": ("starter", 64, 10), "ofa-mbv3-w1.0 r=224": ("ofa-mbv3-w1.0", 224, 1000)}
-RUNS = 50
 
 
 def measure(space_name: str, resolution: int, classes: int, format_name: str) -> Exported:
@@ -37,10 +39,10 @@ def measure(space_name: str, resolution: int, classes: int, format_name: str) ->
     network = randomize_weights(build_network(walk(space, subnet, classes)), 0)
     images = noise_images(network, 8)
 
-    def latency(path: Path) -> dict[str, float]:
-        call = how.runtime.open(path, threads=1).prepare(images[:1])
-        times_ms = [timed_ms(call) for _ in range(2 * RUNS)][RUNS:]
-        return {"median_ms": statistics.median(times_ms), "runs": RUNS}
+    def latency(path: Path) -> dict[str, Any]:
+        deployment = find_deployment(find_device("host"), TableSelector(runtime=how.runtime.id))
+        with open_timer(find_device("host"), deployment, Context()) as timer:
+            return jsonable(timer.time([path], seed=0).stats[0])
 
     with tempfile.TemporaryDirectory() as folder:
         return export_network(
@@ -52,13 +54,6 @@ def measure(space_name: str, resolution: int, classes: int, format_name: str) ->
             description=Description(subnet=subnet.to_json()),
             latency=latency,
         )
-
-
-def timed_ms(call: Callable[[], object]) -> float:
-    """Return how long a call takes, in milliseconds."""
-    started = time.perf_counter()
-    call()
-    return 1e3 * (time.perf_counter() - started)
 
 
 def main() -> int:

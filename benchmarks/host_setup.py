@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from natdeploy.api.context import SystemClock
-from natdeploy.api.latency.timers import make_host_timer, make_timing_exporter
+import contextlib
+from collections.abc import Iterator
+
+from natdeploy.api.context import Context
+from natdeploy.api.latency.timers import make_timing_exporter, open_timer
 from natdeploy.core.device import Deployment
 from natdeploy.io.devices import find_device
 from natdeploy.ports import Reporter
 from natdeploy.profilers.setup import ProfilingSetup
 
 
-def make_host_setup(deployment: Deployment, reporter: Reporter, seed: int) -> ProfilingSetup:
-    """Return what measures the layers of networks on this machine."""
-    return ProfilingSetup(
-        timer=make_host_timer(deployment, SystemClock()),
-        exporter=make_timing_exporter(find_device(deployment.device), deployment),
-        clock=SystemClock(),
-        reporter=reporter,
-        seed=seed,
-    )
+@contextlib.contextmanager
+def open_host_setup(deployment: Deployment, reporter: Reporter, seed: int) -> Iterator[ProfilingSetup]:
+    """Yield what measures the layers of networks on this machine."""
+    context, device = Context(reporter=reporter), find_device(deployment.device)
+    with open_timer(device, deployment, context) as timer:
+        yield ProfilingSetup(
+            timer=timer,
+            exporter=make_timing_exporter(device, deployment),
+            clock=context.clock,
+            reporter=reporter,
+            seed=seed,
+        )

@@ -15,15 +15,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from host_setup import make_host_setup
+from host_setup import open_host_setup
 
-from natdeploy.core.device import TableSelector, find_deployment
+from natdeploy.core.device import Deployment, TableSelector, find_deployment
 from natdeploy.core.latency import LatencyTable, Validation, count_searchable_blocks
 from natdeploy.core.latency_correction import fit_correction_with_interval
 from natdeploy.core.space import SearchSpace, find_space
 from natdeploy.core.table_errors import compute_errors
 from natdeploy.io.devices import find_device
 from natdeploy.profilers.meter import Meter
+from natdeploy.profilers.references import choose_reference_place, read_reference
 from natdeploy.profilers.setup import ProfilingSetup
 from natdeploy.profilers.table_building import profile_device
 from natdeploy.profilers.validation_networks import choose_spread_networks, draw_random_networks
@@ -55,14 +56,10 @@ class Stopwatch:
         print(f"{stage} {done}/{total} {detail}", file=sys.stderr)
 
 
-def profiled(space: SearchSpace, runtime: str, seed: int) -> tuple[LatencyTable, ProfilingSetup, float]:
-    """Return a table, what measured it, and the seconds that a resolution took."""
-    reporter = Stopwatch()
-    deployment = find_deployment(find_device("host"), TableSelector(runtime=runtime))
-    setup = make_host_setup(deployment, reporter, seed)
+def profiled(space: SearchSpace, deployment: Deployment, setup: ProfilingSetup) -> LatencyTable:
+    """Return a table of this machine."""
     with tempfile.TemporaryDirectory() as folder:
-        table = profile_device(space, deployment, setup, existing=None, journal=Path(folder) / "rows.jsonl")
-    return table, setup, reporter.rows_s / len(space.resolutions)
+        return profile_device(space, deployment, setup, existing=None, journal=Path(folder) / "rows.jsonl")
 
 
 def bound(table: LatencyTable, networks: Networks, measured_ms: Sequence[float], seed: int) -> tuple[float, float]:
@@ -93,12 +90,18 @@ def describe(name: str, checked: Validation) -> str:
 
 def report(space: SearchSpace, runtime: str, count: int, seed: int = 0) -> None:
     """Print the part of the table that is about one space."""
-    table, setup, seconds = profiled(space, runtime, seed)
-    drawn = np.random.default_rng(seed + 1000)
-    spread = choose_spread_networks(space, table, count, drawn)
-    networks = [*spread, *draw_random_networks(space, 2 * count, drawn)]
-    measured = Meter(exporter=setup.exporter, timer=setup.timer, seed=seed).measure(networks)
-    measured_ms = [stats.median_ms for stats in measured]
+    deployment, stopwatch = find_deployment(find_device("host"), TableSelector(runtime=runtime)), Stopwatch()
+    with open_host_setup(deployment, stopwatch, seed) as setup:
+        table = profiled(space, deployment, setup)
+        seconds = stopwatch.rows_s / len(space.resolutions)
+        drawn = np.random.default_rng(seed + 1000)
+        spread = choose_spread_networks(space, table, count, drawn)
+        networks = [*spread, *draw_random_networks(space, 2 * count, drawn)]
+        references = choose_reference_place(space).make_networks()
+        timed = Meter(exporter=setup.exporter, timer=setup.timer, seed=seed).measure([*networks, *references]).stats
+    reference = read_reference(table)
+    level = reference.compute_level(timed[len(networks) :]) if reference else 1.0
+    measured_ms = [stats.median_ms * level for stats in timed[: len(networks)]]
     predicted = [table.predict(layers).latency_ms for layers in networks]
     sums = [table.sum_ms(layers) for layers in networks]
     resolutions = ", ".join(map(str, space.resolutions))

@@ -9,6 +9,7 @@ Run: python benchmarks/litert_methods.py [RUNTIME [SPACE [NETWORKS [REPEATS]]]]
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -18,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from host_setup import make_host_setup
+from host_setup import open_host_setup
 from scipy.optimize import nnls
 
 from natdeploy.core import genotype
@@ -85,7 +86,7 @@ def time_all(timer: ModelTimer, files: ModelFiles, models: Sequence[Model]) -> T
         started = time.perf_counter()
         files.path(model)
         building[model] = time.perf_counter() - started
-    found = dict(zip(building, timer.time([files.path(model) for model in building], seed=SEED), strict=True))
+    found = dict(zip(building, timer.time([files.path(model) for model in building], seed=SEED).stats, strict=True))
     running = {model: stats.runs * stats.mean_ms / 1e3 for model, stats in found.items()}
     return Timed(found, {model: building[model] + running[model] for model in found})
 
@@ -256,21 +257,19 @@ def _medians(rows: Mapping[Layer, LatencyStats]) -> Rows:
     return {layer: stats.median_ms for layer, stats in rows.items()}
 
 
-def prepare(runtime: str) -> ProfilingSetup:
-    """Return what measures this machine."""
-    deployment = find_deployment(find_device("host"), TableSelector(runtime=runtime))
-    return make_host_setup(deployment, Silent(), SEED)
+def prepare(runtime: str) -> contextlib.AbstractContextManager[ProfilingSetup]:
+    """Open what measures this machine."""
+    return open_host_setup(find_deployment(find_device("host"), TableSelector(runtime=runtime)), Silent(), SEED)
 
 
 def measure(runtime: str, name: str, networks: int, *, differences: bool) -> None:
     """Print the table of a runtime and space."""
     resolution = SPACES[name]
     space = find_space(name).with_resolutions((resolution,))
-    setup = prepare(runtime)
     # spread by arithmetic alone, so that no method has a say in what it is scored on
     checking = choose_spread_networks(space, made_up_table(space), networks, np.random.default_rng(SEED + 1))
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+    with prepare(runtime) as setup, tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
         files = ModelFiles(setup.exporter, Path(folder), seed=SEED)
         timed, scored = methods(setup, files, space, checking, differences=differences)
         rows = list(scored)
@@ -293,16 +292,15 @@ def measure(runtime: str, name: str, networks: int, *, differences: bool) -> Non
 def compare_files() -> None:
     """Print how long the files of both writers take to run."""
     space = find_space("starter").with_resolutions((48,))
-    setup = prepare("litert")
     print("direct ms  converted ms  ratio")
     for row in genotype.sample(space, 3, np.random.default_rng(SEED)):
         layers = walk(space, genotype.decode(space, row), CLASSIFIER_COUNTS[0])
-        with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+        with prepare("litert") as setup, tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
             paths = []
             for index, exporter in enumerate((TfliteDirectExporter(), TfliteExporter())):
                 (Path(folder) / str(index)).mkdir()
                 paths.append(ModelFiles(exporter, Path(folder) / str(index), seed=SEED).path(layers))
-            direct, converted = (stats.median_ms for stats in setup.timer.time(paths, seed=SEED))
+            direct, converted = (stats.median_ms for stats in setup.timer.time(paths, seed=SEED).stats)
         print(f"{direct:9.3f} {converted:13.3f} {direct / converted:6.3f}", flush=True)
 
 

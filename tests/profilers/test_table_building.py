@@ -140,12 +140,12 @@ def test_an_interrupted_profile_goes_on_where_it_stopped(host, tmp_path):
     table = profiled(SPACE, tmp_path, reporter=reporter, validation_networks=0)
     assert reporter.details == ["width 0.5, resolution 48"]
     first = {json.dumps(row["layer"], sort_keys=True): row["stats"]["median_ms"] for row in kept[1]["rows"]}
-    ratios = {
-        round(stats.median_ms / first[json.dumps(dataclasses.asdict(layer), sort_keys=True)], 2)
+    ratios = [
+        stats.median_ms / first[json.dumps(dataclasses.asdict(layer), sort_keys=True)]
         for layer, stats in table.rows.items()
         if json.dumps(dataclasses.asdict(layer), sort_keys=True) in first and stats.median_ms > 0.01
-    }
-    assert len(ratios) == 1
+    ]
+    assert max(ratios) == pytest.approx(min(ratios), rel=1e-3)
 
 
 def test_a_budget_leaves_out_what_it_cannot_reach(tmp_path):
