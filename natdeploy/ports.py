@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -65,10 +65,6 @@ class Session(Protocol):
         """Map `n x 3 x r x r` images to `n x classes` outputs, whatever the batch and layout of the file."""
         ...
 
-    def prepare(self, image: Images) -> Callable[[], object]:
-        """Return a call that runs the model once on the `1 x 3 x r x r` image and does little else."""
-        ...
-
 
 class Runtime(Protocol):
     """A program that runs model files."""
@@ -81,11 +77,6 @@ class Runtime(Protocol):
     @property
     def suffix(self) -> str:
         """Suffix of the model files that it runs."""
-        ...
-
-    @property
-    def times_operators(self) -> bool:
-        """Whether it can time each operator of a model; `natdeploy.runtimes` then can read the times."""
         ...
 
     def version(self) -> str:
@@ -155,7 +146,7 @@ class ModelTimer(Protocol):
         ...
 
     def conditions(self) -> dict[str, Any]:
-        """Return the conditions that may change between measurements: load, governor, clock, temperature."""
+        """Return the conditions that may change between measurements: governor, clock, temperature."""
         ...
 
     def protocol(self) -> dict[str, Any]:

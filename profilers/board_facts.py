@@ -25,7 +25,6 @@ number "$(first /proc/device-tree/serial-number)"
 number "$(getprop ro.serialno 2>/dev/null)"
 number "$(sed -n 's/^Serial[^:]*: *//p' /proc/cpuinfo)"
 number "$(first /sys/devices/soc0/serial_number)"
-say load_average "$(cut -d ' ' -f 1 /proc/loadavg)"
 say governor "$(first /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor)"
 say clock_khz "$(first /sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq)"
 say power_mode "$(nvpmodel -q 2>/dev/null | sed -n 's/^NV Power Mode: *//p')"
@@ -69,8 +68,6 @@ def parse_conditions(facts: list[tuple[str, str]]) -> dict[str, Any]:
     found: dict[str, Any] = {key: known[key] for key in ("chip", "system", "governor", "power_mode") if key in known}
     if known.get("cores", "").isdigit():
         found["cores"] = int(known["cores"])
-    if re.fullmatch(r"[0-9.]+", known.get("load_average", "")):
-        found["load_average"] = float(known["load_average"])
     if known.get("clock_khz", "").isdigit():
         found["clock_mhz"] = int(known["clock_khz"]) // 1000
     temperatures = [int(value) / 1000 for key, value in facts if key == "temperature" and value.isdigit()]

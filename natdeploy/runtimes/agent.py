@@ -189,16 +189,13 @@ def make_onnx_options(package: Any, threads: int) -> Any:
     return options
 
 
-def make_onnx_call(package: Any, session: Any, image: Any, processor: str = "cpu") -> Call:
-    """Return a call that runs an ONNX session once, with as little overhead as possible.
-
-    The image and the result stay in the memory of the processor that computes.
-    """
+def make_onnx_call(package: Any, session: Any, image: Any) -> Call:
+    """Return a call that runs an ONNX session once, with as little overhead as possible."""
     name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
     binding = session.io_binding()
-    binding.bind_ortvalue_input(name, package.OrtValue.ortvalue_from_numpy(image, processor, 0))
+    binding.bind_ortvalue_input(name, package.OrtValue.ortvalue_from_numpy(image))
     result = session.run([output], {name: image})[0]
-    binding.bind_ortvalue_output(output, package.OrtValue.ortvalue_from_numpy(result, processor, 0))
+    binding.bind_ortvalue_output(output, package.OrtValue.ortvalue_from_numpy(result))
     return functools.partial(session.run_with_iobinding, binding)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -36,11 +35,6 @@ class LitertRuntime:
     def suffix(self) -> str:
         """Suffix of the files that the runtime opens."""
         return ".tflite"
-
-    @property
-    def times_operators(self) -> bool:
-        """False: the interpreter does not report operator times."""
-        return False
 
     def version(self) -> str:
         """Return the installed version.
@@ -96,16 +90,6 @@ class LitertSession:
             InputError: The images do not have the shape that the model takes.
         """
         return self._input.run(self._call, images)
-
-    def prepare(self, image: Images) -> Callable[[], object]:
-        """Return a call that runs the model once on the `1 x 3 x r x r` image, with as little overhead as possible.
-
-        Raises:
-            InputError: The image does not have the shape that the model takes.
-        """
-        self._call(np.resize(self._input.arrange(image), self._input.shape))
-        invoke: Callable[[], object] = self._interpreter.invoke
-        return invoke
 
     def _call(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
         self._interpreter.set_tensor(self._indices[0], self._quantize(part))

@@ -1,9 +1,8 @@
-"""ONNX Runtime on the CPU of this machine, or on its NVIDIA GPU."""
+"""ONNX Runtime on the CPU of this machine, for checking files; `agent` times them."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -19,18 +18,12 @@ from natdeploy.runtimes.model_input import read_model_input, require_file, requi
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, SessionOptions
 
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+_PROVIDER = "CPUExecutionProvider"
 
 
 class OnnxRuntime:
-    """Runs ONNX files.
-
-    Args:
-        processor: `cpu`, or `cuda` for the first NVIDIA GPU. Timed runs keep images and results in its memory.
-    """
-
-    def __init__(self, processor: str = "cpu") -> None:
-        self.processor = processor
+    """Runs ONNX files."""
 
     @property
     def id(self) -> str:
@@ -41,11 +34,6 @@ class OnnxRuntime:
     def suffix(self) -> str:
         """Suffix of the files that the runtime opens."""
         return ".onnx"
-
-    @property
-    def times_operators(self) -> bool:
-        """Whether it reports operator times. On a GPU, ONNX Runtime reports the time of the launch instead."""
-        return self.processor == "cpu"
 
     def version(self) -> str:
         """Return the installed version.
@@ -59,27 +47,18 @@ class OnnxRuntime:
         """Open an ONNX file.
 
         Raises:
-            MissingRuntimeError: ONNX Runtime is not installed, or does not support the processor.
+            MissingRuntimeError: ONNX Runtime is not installed.
             InputError: The file is missing, or is not a model with one image input and one output.
         """
         package = _import_package()
         require_file(path)
         options = make_session_options(threads=threads)
-        provider = _PROVIDERS[self.processor]
-        self._require(provider, package.get_available_providers())
         try:
-            session = package.InferenceSession(str(path), options, providers=[provider])
+            session = package.InferenceSession(str(path), options, providers=[_PROVIDER])
         except agent.find_onnx_errors(package) as error:
             msg = f"{path}: not a model that ONNX Runtime takes: {_extract_reason(error)}"
             raise InputError(msg) from error
-        self._require(provider, session.get_providers())
-        return OnnxSession(session, path, processor=self.processor)
-
-    def _require(self, provider: str, present: Sequence[str]) -> None:
-        """Check for the provider, because ONNX Runtime falls back to another one and only prints that to stderr."""
-        if provider not in present:
-            msg = f"this ONNX Runtime does not have {provider}; it has {', '.join(present)}"
-            raise MissingRuntimeError(msg, hint="pip install onnxruntime-gpu, and the CUDA version that it requires")
+        return OnnxSession(session, path)
 
 
 class OnnxSession:
@@ -88,13 +67,12 @@ class OnnxSession:
     Args:
         session: Session of ONNX Runtime.
         path: The file, used in messages.
-        processor: Processor that runs it, `cpu` or `cuda`.
 
     Raises:
         InputError: The model does not have one float32 image input and one output.
     """
 
-    def __init__(self, session: InferenceSession, path: Path, *, processor: str = "cpu") -> None:
+    def __init__(self, session: InferenceSession, path: Path) -> None:
         inputs, outputs = session.get_inputs(), session.get_outputs()
         if (len(inputs), len(outputs)) != (1, 1) or inputs[0].type != "tensor(float)":
             types = ", ".join(item.type for item in inputs)
@@ -102,7 +80,6 @@ class OnnxSession:
             msg = f"{path}: the model must have one float input and one output; {found}"
             raise InputError(msg)
         self._session = session
-        self._processor = processor
         self._names = inputs[0].name, outputs[0].name
         self._input = read_model_input(path, inputs[0].shape)
 
@@ -118,15 +95,6 @@ class OnnxSession:
             InputError: The images do not have the shape that the model takes.
         """
         return self._input.run(self._call, images)
-
-    def prepare(self, image: Images) -> Callable[[], object]:
-        """Return a call that runs the model once on the `1 x 3 x r x r` image, with as little overhead as possible.
-
-        Raises:
-            InputError: The image does not have the shape that the model takes.
-        """
-        arranged = np.resize(self._input.arrange(image), self._input.shape)
-        return agent.make_onnx_call(_import_package(), self._session, arranged, self._processor)
 
     def _call(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
         name, output = self._names

@@ -40,11 +40,6 @@ class TensorrtRuntime:
         """Suffix of the files that the runtime opens."""
         return ".engine"
 
-    @property
-    def times_operators(self) -> bool:
-        """False: the Python package does not report operator times here; trtexec does."""
-        return False
-
     def version(self) -> str:
         """Return the installed version.
 

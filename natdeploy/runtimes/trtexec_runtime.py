@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -98,11 +97,6 @@ class TrtexecRuntime:
         """Suffix of the files that the runtime opens."""
         return ".engine"
 
-    @property
-    def times_operators(self) -> bool:
-        """True: trtexec reports the time of each operator."""
-        return True
-
     def version(self) -> str:
         """Return the version of TensorRT on the device."""
         return format_version(self._program.version)
@@ -159,11 +153,6 @@ class TrtexecSession:
             InputError: The images do not have the shape that the engine takes, or the engine failed to run.
         """
         return self._input.run(self._call, images)
-
-    def prepare(self, image: Images) -> Callable[[], object]:
-        """Return a call that runs the engine once on the `1 x 3 x r x r` image, in a separate process."""
-        arranged = self._input.arrange(image)
-        return lambda: self._call(arranged)
 
     def _call(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
         program, folder = self._program, self._program.transport.folder

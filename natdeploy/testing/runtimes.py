@@ -81,21 +81,11 @@ class RuntimeContract:
         session.run(images[1:2])
         np.testing.assert_array_equal(first, kept)
 
-    def test_prepared_call_runs_again_and_again(self, session: Session, images: Images) -> None:
-        """The prepared call can be repeated and does not change the session's results."""
-        expected = session.run(images)
-        call = session.prepare(images[:1])
-        for _ in range(3):
-            call()
-        np.testing.assert_array_equal(session.run(images), expected)
-
     def test_images_of_another_shape_are_refused(self, session: Session, images: Images) -> None:
         """Images of another size or without a batch dimension are refused, and the error states both shapes."""
         for wrong in (images[..., :16], images[0], images[:0], images.transpose(0, 2, 3, 1)):
             with pytest.raises(InputError, match=r"images of shape \[.*the model takes \[n, 3, 32, 32\]"):
                 session.run(wrong)
-            with pytest.raises(InputError, match="images of shape"):
-                session.prepare(wrong)
 
     @pytest.mark.parametrize("damage", ["empty", "noise", "text", "truncated"])
     def test_file_that_is_no_model_is_refused(self, runtime: Runtime, model: Path, tmp_path: Path, damage: str) -> None:

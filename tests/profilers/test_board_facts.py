@@ -29,7 +29,6 @@ def test_conditions_are_read_from_what_a_shell_tells():
         ("chip", "Board"),
         ("chip", "second"),
         ("cores", "4"),
-        ("load_average", "0.25"),
         ("clock_khz", "1500000"),
         ("temperature", "41000"),
         ("temperature", "47500"),
@@ -38,7 +37,6 @@ def test_conditions_are_read_from_what_a_shell_tells():
     assert parse_conditions(facts) == {
         "chip": "Board",
         "cores": 4,
-        "load_average": 0.25,
         "clock_mhz": 1500,
         "temperature_c": 47.5,
     }
