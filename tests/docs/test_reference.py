@@ -14,11 +14,13 @@ import pytest
 from natdeploy import api
 from natdeploy.api.searching.presets import PRESETS
 from natdeploy.core.space import SPACES
+from natdeploy.core.timed import Disturbance
 from natdeploy.errors import NatdeployError
 from natdeploy.export import manifest
 from natdeploy.export.parity import Parity
 from natdeploy.io import devices, subnets, table_header
 from natdeploy.io.tables import COLUMNS
+from natdeploy.profilers.references import Reference, choose_reference_place
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -152,7 +154,10 @@ def test_keys_and_columns_of_latency_tables_are_documented() -> None:
     text = _format_page("latency-table")
     header, columns = text.split("## Header")[1].split("## Columns")
     models = (table_header._HeaderKeys, table_header._ValidationKeys, table_header._CalibrationKeys)
-    assert _first_column(header) == {name for model in models for name in model.model_fields}
+    reference = Reference(place=choose_reference_place(SPACES["starter"]), latency_ms=1.0).to_conditions()["reference"]
+    disturbance = {field.name for field in dataclasses.fields(Disturbance)}
+    keys = {name for model in models for name in model.model_fields}
+    assert _first_column(header) == keys | set(reference) | disturbance
     assert _first_column(columns.split("## ")[0]) == set(COLUMNS)
 
 
