@@ -38,27 +38,35 @@ class CorrectionTerms:
         return corrected
 
 
-def fit_correction(sums: Sequence[float], blocks: Sequence[int], measured: Sequence[float]) -> CorrectionTerms:
+def fit_correction(
+    sums: Sequence[float],
+    blocks: Sequence[int],
+    measured: Sequence[float],
+    *,
+    others: tuple[ArrayLike, ArrayLike] | None = None,
+) -> CorrectionTerms:
     """Fit a correction of a table's sums to measured networks, by least squares on the relative error.
 
     The constant and the blocks each get a term only if there are four networks for each term and leave-one-out
     validation says that the term helps. A ridge may keep both small. `beta` is always positive, and the other two
-    terms never take away more than half of `beta` times the sum.
+    terms never take away more than half of `beta` times the sum, neither of these networks nor of `others`.
 
     Args:
         sums: The table's sum over the layers of each network, in ms.
         blocks: Searchable blocks of each network: all but the fixed one.
         measured: Measured latency of each network, in ms.
+        others: Sums and blocks of networks that are not fitted, but that the correction is for.
 
     Raises:
         InputError: The lists are empty or of different length, or a number is not positive.
     """
     design, scale = _design(sums, blocks, measured)
+    total, number = (sums, blocks) if others is None else map(np.append, (sums, blocks), others)
     best, least = CorrectionTerms(), math.inf
     for terms, strength in _candidates(len(design)):
         fitted, error = _fit(design, terms, strength)
         found = fitted / scale
-        if error < least and _sensible(found, design, scale):
+        if error < least and _sensible(found, np.asarray(total), np.asarray(number)):
             best = CorrectionTerms(
                 alpha_ms=float(found[_ALPHA]), beta=float(found[_BETA]), gamma_ms=float(found[_GAMMA])
             )
@@ -89,7 +97,8 @@ def predict_held_out(
     predicted = np.empty(count)
     for part in make_fold_masks(count, parts):
         kept = ~part
-        fitted = fit_correction(total[kept].tolist(), number[kept].tolist(), truth[kept].tolist())
+        left_out = total[part], number[part]
+        fitted = fit_correction(total[kept].tolist(), number[kept].tolist(), truth[kept].tolist(), others=left_out)
         predicted[part] = fitted.apply(total[part], number[part])
     return predicted
 
@@ -181,6 +190,6 @@ def _fit(design: Values, terms: tuple[int, ...], strength: float) -> tuple[Value
     return coefficients, float((residual**2).mean())
 
 
-def _sensible(found: Values, design: Values, scale: Values) -> bool:
-    parts = design * scale * found
-    return bool(found[_BETA] > 0 and (parts[:, _ALPHA] + parts[:, _GAMMA] >= -0.5 * parts[:, _BETA]).all())
+def _sensible(found: Values, sums: Values, blocks: Values) -> bool:
+    added = found[_ALPHA] + found[_GAMMA] * blocks
+    return bool(found[_BETA] > 0 and (added >= -0.5 * found[_BETA] * sums).all())

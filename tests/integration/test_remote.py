@@ -14,7 +14,7 @@ import pytest
 from natdeploy import cli
 from natdeploy.io.devices import find_device
 from natdeploy.io.locks import lock_device
-from natdeploy.profilers.table_building import profile_device
+from natdeploy.profilers.setup import ProfilingSetup
 from tests.support.ssh_server import ADDRESS, SshServer, free_port, ssh_server, write_program
 from tests.support.stand_ins import write_adb_stand_in
 
@@ -81,7 +81,9 @@ def test_boards_are_profiled_side_by_side_and_one_that_fails_stops_no_other(envi
     """Each device gets its table or its error, the news name the device, and the exit code is that of the failure."""
     for name in ("NATDEPLOY_HOME", "PATH"):
         monkeypatch.setenv(name, environment[name])
-    monkeypatch.setitem(profile_device.__kwdefaults__, "validate_networks", 2)  # the usual 20 take a minute to write
+    defaults = ProfilingSetup.__init__.__kwdefaults__
+    assert "validation_networks" in defaults
+    monkeypatch.setitem(defaults, "validation_networks", 2)  # the usual 20 take a minute to write
     options = ["--resolutions", "32", "--budget", "3s", "--measured-only", "--json"]
     code = cli.run(["profile", "--device", "off", "--device", "board", *options])
     told = capsys.readouterr()
