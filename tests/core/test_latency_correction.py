@@ -107,7 +107,7 @@ def test_held_out_predictions_have_not_seen_the_network():
 
 
 def test_a_network_that_was_left_out_is_never_predicted_negative():
-    """On a noisy device the smallest network seems far too slow; the fits without it still give it a positive latency."""
+    """On a noisy device, too, the fits without a network give it a positive latency."""
     for seed in range(200):
         rng = np.random.default_rng(seed)
         sums = np.sort(rng.uniform(0.05, 3.0, size=12))
