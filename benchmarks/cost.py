@@ -11,7 +11,7 @@ import numpy as np
 
 from natdeploy.core.cost import CostArray, compile_cost, madds_array, params_array
 from natdeploy.core.genotype import Population, sample
-from natdeploy.core.space import SPACES
+from natdeploy.io.spaces import find_space
 from natdeploy.testing.tables import made_up_table
 
 COUNT, WALKED = 1_000_000, 20_000
@@ -29,7 +29,7 @@ def dict_walk(array: CostArray, population: Population) -> list[float]:
 
 def main() -> None:
     """Print the table."""
-    space = SPACES["nat"]
+    space = find_space("nat")
     population = sample(space, COUNT, np.random.default_rng(0))
     table = made_up_table(space)
     arrays = {

@@ -23,14 +23,14 @@ from natdeploy.core.cost import compile_cost
 from natdeploy.core.device import Roofline
 from natdeploy.core.genotype import sample
 from natdeploy.core.layers import POOLING, Layer
-from natdeploy.core.space import SPACES
 from natdeploy.io.devices import find_device
 from natdeploy.io.foreign_tables import read_ofa
+from natdeploy.io.spaces import find_space
 from natdeploy.profilers.roofline import DENSE, DEPTHWISE, POINTWISE, estimate_layer
 
 RESOLUTIONS = tuple(range(160, 225, 4))
 FITTED = (160, 176, 192, 208)
-SPACE, CLASSES, NETWORKS = SPACES["ofa-mbv3-w1.2"], 1000, 2000
+SPACE, CLASSES, NETWORKS = find_space("ofa-mbv3-w1.2"), 1000, 2000
 _KINDS = (DENSE, POINTWISE, DEPTHWISE)
 Values = NDArray[np.float64]
 

@@ -19,11 +19,11 @@ from natdeploy.api.results import jsonable
 from natdeploy.core.architecture import uniform
 from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
 from natdeploy.export.formats import find_format
 from natdeploy.export.manifest import Description
 from natdeploy.export.pipeline import Exported, export_network
 from natdeploy.io.devices import find_device
+from natdeploy.io.spaces import find_space
 from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import build_network
 from natdeploy.testing.networks import noise_images
@@ -34,7 +34,7 @@ SUBNETS = {"starter r=64": ("starter", 64, 10), "ofa-mbv3-w1.0 r=224": ("ofa-mbv
 
 def measure(space_name: str, resolution: int, classes: int, format_name: str) -> Exported:
     """Export the mid-size architecture of a space and return the result."""
-    space, how = SPACES[space_name], find_format(format_name)
+    space, how = find_space(space_name), find_format(format_name)
     subnet = uniform(space, resolution=resolution, width=space.widths[0], depth=3, kernel=5, expand_ratio=4)
     network = randomize_weights(build_network(walk(space, subnet, classes)), 0)
     images = noise_images(network, 8)

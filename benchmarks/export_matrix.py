@@ -22,8 +22,9 @@ from natdeploy import api
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.device import PRECISIONS
 from natdeploy.core.genotype import decode, sample
-from natdeploy.core.space import SPACES, SearchSpace
+from natdeploy.core.space import SearchSpace
 from natdeploy.errors import NatdeployError
+from natdeploy.io.spaces import SPACES, find_space
 from natdeploy.journal import Journal
 
 FORMATS = ("onnx", "tflite")
@@ -41,7 +42,7 @@ CHOICES = {"smallest": smallest, "random": random_one, "largest": largest}
 
 def export(space: str, which: str, format_name: str, precision: str) -> list[str]:
     """Export once and return the figures of the row, or why there are none."""
-    architecture: Architecture = CHOICES[which](SPACES[space])
+    architecture: Architecture = CHOICES[which](find_space(space))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "subnet.json")
         source.write_text(json.dumps(architecture.to_json()))
@@ -84,7 +85,7 @@ def main(spaces: list[str], journal: Journal) -> None:
             known[row] = alone(*row)
             journal.append({"row": row, "figures": known[row]})
         space, which, format_name, precision = row
-        resolution = CHOICES[which](SPACES[space]).resolution
+        resolution = CHOICES[which](find_space(space)).resolution
         cells = [f"{space} {which}, r={resolution}", f"{format_name} {precision}", *known[row]]
         print(f"| {' | '.join(cells)} |", flush=True)
 

@@ -22,8 +22,9 @@ from threadpoolctl import threadpool_limits
 from natdeploy.core.device import Deployment
 from natdeploy.core.genotype import Population, bounds, remove_known, sample, sample_initial
 from natdeploy.core.latency import LatencyTable
-from natdeploy.core.space import SPACES, SearchSpace
+from natdeploy.core.space import SearchSpace
 from natdeploy.io.foreign_tables import read_ofa
+from natdeploy.io.spaces import find_space
 from natdeploy.journal import Journal
 from natdeploy.search.evolution import evolve, select_survivors
 from natdeploy.search.hypervolume import hypervolume, reference_point
@@ -88,10 +89,10 @@ def main() -> None:
 
 
 def _landscape(predictor: Path, latency: Path) -> tuple[SearchSpace, Accuracy, LatencyTable]:
-    space = SPACES["ofa-mbv3-w1.2"].with_resolutions(RESOLUTIONS)
+    space = find_space("ofa-mbv3-w1.2").with_resolutions(RESOLUTIONS)
     top1 = PretrainedPredictor(space, read_perceptron(predictor))
     deployment = Deployment(device=DEVICE, runtime="litert", precision="fp32", batch=1, threads=1)
-    read = read_ofa(latency, SPACES["ofa-mbv3-w1.2"])
+    read = read_ofa(latency, find_space("ofa-mbv3-w1.2"))
     table = LatencyTable(
         deployment=deployment, provenance="imported", method=read.method, rows=read.rows, folded=read.folded
     )

@@ -18,7 +18,7 @@ import torch.nn.functional as nnf
 
 from natdeploy.core.architecture import largest
 from natdeploy.core.genotype import decode, sample
-from natdeploy.core.space import find_space
+from natdeploy.io.spaces import find_space
 from natdeploy.supernet.accelerator import autocast, choose_device
 from natdeploy.supernet.data import ImageSet, Task, iterate_train_batches
 from natdeploy.supernet.evaluation import SubnetEvaluator

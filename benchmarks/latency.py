@@ -20,9 +20,10 @@ from host_setup import open_host_setup
 from natdeploy.core.device import Deployment, TableSelector, find_deployment
 from natdeploy.core.latency import LatencyTable, Validation, count_searchable_blocks
 from natdeploy.core.latency_correction import fit_correction_with_interval
-from natdeploy.core.space import SearchSpace, find_space
+from natdeploy.core.space import SearchSpace
 from natdeploy.core.table_errors import compute_errors
 from natdeploy.io.devices import find_device
+from natdeploy.io.spaces import find_space, shipped_spaces
 from natdeploy.profilers.meter import Meter
 from natdeploy.profilers.references import choose_reference_place, read_reference
 from natdeploy.profilers.setup import ProfilingSetup
@@ -99,7 +100,7 @@ def report(space: SearchSpace, runtime: str, count: int, seed: int = 0) -> None:
         networks = [*spread, *draw_random_networks(space, 2 * count, drawn)]
         references = choose_reference_place(space).make_networks()
         timed = Meter(exporter=setup.exporter, timer=setup.timer, seed=seed).measure([*networks, *references]).stats
-    reference = read_reference(table)
+    reference = read_reference(table, shipped_spaces())
     level = reference.compute_level(timed[len(networks) :]) if reference else 1.0
     measured_ms = [stats.median_ms * level for stats in timed[: len(networks)]]
     predicted = [table.predict(layers).latency_ms for layers in networks]

@@ -27,11 +27,12 @@ from natdeploy.core.architecture import Architecture
 from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats
 from natdeploy.core.layers import BLOCK, CLASSIFIER, STEM, Layer, walk
-from natdeploy.core.space import SearchSpace, find_space
+from natdeploy.core.space import SearchSpace
 from natdeploy.core.table_errors import compute_errors
 from natdeploy.export.tflite import TfliteExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
 from natdeploy.io.devices import find_device
+from natdeploy.io.spaces import find_space
 from natdeploy.ports import ModelTimer
 from natdeploy.profilers.corrected import NETWORKS, draw_correcting_networks
 from natdeploy.profilers.covering_networks import make_covering_networks

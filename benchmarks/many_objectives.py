@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy import api
-from natdeploy.core.genotype import Population, decode, sample, to_encoding
-from natdeploy.core.space import SPACES
+from natdeploy.core.genotype import Population, decode, sample
+from natdeploy.io.encodings import to_encoding
+from natdeploy.io.spaces import find_space
 
 SUPERNET, ROWS, MOST_MADDS = "ofa-mbv3-w1.0", 100, 4e8
-SPACE = SPACES[SUPERNET].with_resolutions((192, 224, 256))
+SPACE = find_space(SUPERNET).with_resolutions((192, 224, 256))
 DATA_SETS = (
     "imagenet", "cifar10", "cifar100", "cinic10", "stl10", "flowers102", "pets", "dtd", "cars", "aircraft", "food101"
 )  # fmt: skip

@@ -16,8 +16,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from natdeploy.core.genotype import encode
-from natdeploy.core.space import SPACES
 from natdeploy.io.accuracies import read_accuracies
+from natdeploy.io.spaces import find_space
 from natdeploy.search.predictor import measure_quality
 from natdeploy.search.predictors import make_predictor
 from natdeploy.search.settings import PREDICTORS
@@ -27,7 +27,7 @@ SIZES, DRAWS = (50, 100, 200, 300), 10
 
 def main() -> None:
     """Print a table of each figure."""
-    space = SPACES["ofa-mbv3-w1.0"].with_resolutions((224,))
+    space = find_space("ofa-mbv3-w1.0").with_resolutions((224,))
     read = [entry for path in sorted(Path(sys.argv[1]).glob("*.csv")) for entry in read_accuracies(path, space)]
     rows = np.stack([encode(space, entry.architecture) for entry in read])
     population, inverse = np.unique(rows, axis=0, return_inverse=True)

@@ -15,14 +15,14 @@ from threadpoolctl import threadpool_limits
 
 from natdeploy.core.cost import madds_array, params_array
 from natdeploy.core.genotype import Population, bounds, sample, sample_initial
-from natdeploy.core.space import SPACES
+from natdeploy.io.spaces import find_space
 from natdeploy.search.evolution import evolve, reference_directions
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.rbf_ensemble import RBFEnsemble
 from natdeploy.search.settings import PREDICTORS, EvolutionSettings, SearchSettings
 
-SPACE = SPACES["nat"]
+SPACE = find_space("nat")
 MEMBERS, ROWS, QUERIES = 500, 300, 10_000
 LOOPED = 20
 

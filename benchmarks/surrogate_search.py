@@ -23,8 +23,9 @@ from natdeploy.core.cost import CostArray
 from natdeploy.core.device import Deployment
 from natdeploy.core.genotype import Population, repair, sample
 from natdeploy.core.latency import LatencyTable
-from natdeploy.core.space import SPACES, SearchSpace
+from natdeploy.core.space import SearchSpace
 from natdeploy.io.foreign_tables import read_ofa
+from natdeploy.io.spaces import find_space
 from natdeploy.search.pretrained_predictor import PretrainedPredictor
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.surrogate import Surrogate, SurrogateSettings, optimize_surrogate
@@ -42,10 +43,10 @@ Accuracy = Callable[[Population], NDArray[np.float64]]
 
 def main() -> None:
     """Print the table, top-1 in percent."""
-    space = SPACES["ofa-mbv3-w1.2"].with_resolutions(RESOLUTIONS)
+    space = find_space("ofa-mbv3-w1.2").with_resolutions(RESOLUTIONS)
     top1 = PretrainedPredictor(space, read_perceptron(Path(sys.argv[1])))
     deployment = Deployment(device=DEVICE, runtime="litert", precision="fp32", batch=1, threads=1)
-    read = read_ofa(Path(sys.argv[2]), SPACES["ofa-mbv3-w1.2"])
+    read = read_ofa(Path(sys.argv[2]), find_space("ofa-mbv3-w1.2"))
     table = LatencyTable(
         deployment=deployment, provenance="imported", method=read.method, rows=read.rows, folded=read.folded
     )

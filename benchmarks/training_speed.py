@@ -26,8 +26,9 @@ from torchvision import transforms
 from natdeploy.cli.memory import keep_freed_memory
 from natdeploy.core.architecture import Architecture, largest
 from natdeploy.core.genotype import decode, sample
-from natdeploy.core.space import SearchSpace, find_space
+from natdeploy.core.space import SearchSpace
 from natdeploy.io.datasets import load_task
+from natdeploy.io.spaces import find_space
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.images import ImageFiles

@@ -23,8 +23,8 @@ from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyTable, Validation
 from natdeploy.core.launch_bound import explain_latency
 from natdeploy.core.layers import Layer, walk
-from natdeploy.core.space import find_space
 from natdeploy.core.table_errors import compute_errors
+from natdeploy.io.spaces import find_space
 from natdeploy.io.subnets import read_architecture
 from natdeploy.profilers.network_tables import calibrate_table, fit_table
 
@@ -41,7 +41,7 @@ def read(path: Path, supernet: str) -> tuple[Networks, dict[str, list[float]]]:
     networks = []
     for row in rows:
         text = json.dumps({key: json.loads(row[key]) for key in ("ks", "e", "d", "r")})
-        networks.append(walk(space, read_architecture(text, supernet=supernet).architecture, 1000))
+        networks.append(walk(space, read_architecture(text, space).require_member()[1], 1000))
     columns = [name for name in rows[0] if name.endswith("_ms")]
     return networks, {name: [float(row[name]) for row in rows] for name in columns}
 

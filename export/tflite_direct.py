@@ -22,6 +22,7 @@ from natdeploy.files import writing
 from natdeploy.supernet.network import ConvUnit, InvertedResidual, Network, SqueezeExcite
 
 _LARGE = 20.0
+_FUSED: Mapping[type[nn.Module], str] = {nn.ReLU: "RELU", nn.ReLU6: "RELU6"}
 
 
 class TfliteDirectExporter:
@@ -66,6 +67,7 @@ def _append(file: TfliteFile, module: nn.Module) -> None:
         nn.AdaptiveAvgPool2d: _append_pooling,
         nn.Linear: _append_linear,
         nn.Hardswish: _append_hard_swish,
+        nn.SiLU: _append_silu,
         nn.Mish: _append_mish,
     }
     writers[type(module)](file, module)
@@ -81,10 +83,11 @@ def _append_block(file: TfliteFile, block: InvertedResidual) -> None:
 
 
 def _append_unit(file: TfliteFile, unit: ConvUnit) -> None:
-    relu = isinstance(unit.act, nn.ReLU)
-    fused = "RELU" if relu else "NONE"
+    fused = "NONE" if unit.act is None else _FUSED.get(type(unit.act), "NONE")
+    if unit.pad is not None:
+        _append_padding(file, unit.pad.padding[0], unit.pad.padding[1])
     _append_convolution(file, unit.conv, *_fold_unit(unit), fused=fused)
-    if unit.act is not None and not relu:
+    if unit.act is not None and fused == "NONE":
         _append(file, unit.act)
 
 
@@ -103,14 +106,27 @@ def _append_mish(file: TfliteFile, _: nn.Mish) -> None:
     file.append("MUL", [source, file.append("TANH", [chosen], shape)], shape, "MulOptions")
 
 
-def _append_squeeze_excite(file: TfliteFile, unit: SqueezeExcite) -> None:
-    """Append the unit. Its hard sigmoid adds 3 to the bias, applies ReLU6, and divides by 6."""
+def _append_silu(file: TfliteFile, _: nn.SiLU) -> None:
     source, shape = file.result, file.shape
+    file.append("MUL", [source, file.append("LOGISTIC", [source], shape)], shape, "MulOptions")
+
+
+def _append_squeeze_excite(file: TfliteFile, unit: SqueezeExcite) -> None:
+    source, shape = file.result, file.shape
+    reduce, expand = unit.reduce, unit.expand
+    assert reduce.bias is not None
+    assert expand.bias is not None
     _append_pooling(file, unit.pool)
-    for conv, added_bias, fused in ((unit.reduce, 0.0, "RELU"), (unit.expand, 3.0, "RELU6")):
-        assert conv.bias is not None
-        _append_convolution(file, conv, conv.weight, conv.bias + added_bias, fused=fused)
-    gate = file.append("MUL", [file.result, file.constant(np.array(1 / 6, np.float32))], file.shape, "MulOptions")
+    if isinstance(unit.gate, nn.Sigmoid):
+        _append_convolution(file, reduce, reduce.weight, reduce.bias, fused="NONE")
+        _append(file, unit.act)
+        _append_convolution(file, expand, expand.weight, expand.bias, fused="NONE")
+        gate = file.append("LOGISTIC", [file.result], file.shape)
+    else:
+        # The hard sigmoid adds 3 to the bias, applies ReLU6, and divides by 6.
+        _append_convolution(file, reduce, reduce.weight, reduce.bias, fused="RELU")
+        _append_convolution(file, expand, expand.weight, expand.bias + 3.0, fused="RELU6")
+        gate = file.append("MUL", [file.result, file.constant(np.array(1 / 6, np.float32))], file.shape, "MulOptions")
     file.append("MUL", [source, gate], shape, "MulOptions")
 
 
@@ -133,7 +149,7 @@ def _fold_unit(unit: ConvUnit) -> tuple[Tensor, Tensor]:
     """Return weight and bias of the convolution of a unit, with its BatchNorm folded in if it has one."""
     conv, norm = unit.conv, unit.bn
     if norm is None:
-        return conv.weight, torch.zeros(conv.out_channels)
+        return conv.weight, torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
     assert norm.running_mean is not None
     assert norm.running_var is not None
     return fuse_conv_bn_weights(
@@ -144,10 +160,11 @@ def _fold_unit(unit: ConvUnit) -> tuple[Tensor, Tensor]:
 def _append_convolution(file: TfliteFile, conv: nn.Conv2d, weight: Tensor, bias: Tensor, *, fused: str) -> None:
     stride, kernel = conv.stride[0], conv.kernel_size[0]
     batch, size, _, _ = file.shape
-    out_size = -(-size // stride)
-    same = kernel > 1
-    if same and 2 * conv.padding[0] != max((out_size - 1) * stride + kernel - size, 0):
-        _append_padding(file, kernel // 2)
+    around = int(conv.padding[0])
+    out_size = (size + 2 * around - kernel) // stride + 1
+    same = around > 0
+    if same and 2 * around != max((out_size - 1) * stride + kernel - size, 0):
+        _append_padding(file, around, around)
         same = False
     depthwise = conv.groups > 1
     weights = _array(weight).transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
@@ -165,11 +182,12 @@ def _append_convolution(file: TfliteFile, conv: nn.Conv2d, weight: Tensor, bias:
         file.append("CONV_2D", inputs, shape, "Conv2DOptions", **options)
 
 
-def _append_padding(file: TfliteFile, added: int) -> None:
-    """Pad the map by `added` on all sides: the padding of the format adds less before than after if the sum is odd."""
+def _append_padding(file: TfliteFile, before: int, after: int) -> None:
+    """Pad the map on all sides: the padding of the format adds less before than after if the sum is odd."""
     batch, height, width, channels = file.shape
-    widths = file.constant(np.array([[0, 0], [added, added], [added, added], [0, 0]], np.int32))
-    file.append("PAD", [file.result, widths], (batch, height + 2 * added, width + 2 * added, channels), "PadOptions")
+    added = before + after
+    widths = file.constant(np.array([[0, 0], [before, after], [before, after], [0, 0]], np.int32))
+    file.append("PAD", [file.result, widths], (batch, height + added, width + added, channels), "PadOptions")
 
 
 def _array(parameter: Tensor) -> Values:

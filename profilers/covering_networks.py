@@ -11,17 +11,16 @@ from natdeploy.core.space import SearchSpace
 def make_covering_networks(space: SearchSpace, width: float, resolution: int) -> list[tuple[Layer, ...]]:
     """Return networks of full depth that together contain every layer of this width and resolution.
 
-    There is one network for each pair of kernel and expand ratio. From one network to the next, every slot advances to
-    the next pair.
+    There are as many networks as a slot has pairs of kernel and expand ratio, at most. From one network to the next,
+    every slot advances to the next pair.
     """
-    pairs = [(kernel, expand_ratio) for expand_ratio in space.expand_ratios for kernel in space.kernels]
     networks = []
-    for number in range(max(len(pairs), len(CLASSIFIER_COUNTS))):
-        chosen = [pairs[(number + 2 * slot) % len(pairs)] for slot in range(space.slots)]
+    for number in range(max(space.max_gene, len(CLASSIFIER_COUNTS))):
+        chosen = [pairs[(number + 2 * slot) % len(pairs)] for slot, pairs in enumerate(space.choices)]
         architecture = Architecture(
             resolution=resolution,
             width=width,
-            depths=(space.max_depth,) * len(space.stages),
+            depths=tuple(stage.slots for stage in space.stages),
             kernels=tuple(kernel for kernel, _ in chosen),
             expand_ratios=tuple(expand_ratio for _, expand_ratio in chosen),
         )

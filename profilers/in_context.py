@@ -1,10 +1,10 @@
 """The in-context method: layers are timed inside whole networks.
 
-A layer does not depend on the choices of its neighbours, so nine networks of full depth contain every block of a width
-and resolution. The runtime's profile of a network gives each layer's share of the operators' time. The row of a layer
-is this share of the time that the network takes without a profiler.
+A layer does not depend on the choices of its neighbours, so as many networks of full depth as a block has choices (nine
+in the OFA spaces) contain every block of a width and resolution. The runtime's profile of a network gives each layer's
+share of the operators' time. The row of a layer is this share of the time that the network takes without a profiler.
 
-Each of the nine networks mixes kernels and expand ratios. So each takes about as long as a typical architecture and
+Each of these networks mixes kernels and expand ratios. So each takes about as long as a typical architecture and
 needs about as much of the caches. An error in the latency of one network is then spread over all architectures, not
 only over those that resemble it.
 """

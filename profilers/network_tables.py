@@ -150,7 +150,7 @@ def _list_measured_layers(space: SearchSpace, networks: Networks) -> list[Layer]
             layer
             for resolution in space.resolutions
             for width in space.widths
-            if (resolution, space.channels(space.stem_channels, width)) in places
+            if (resolution, space.channels(space.stem.channels, width)) in places
             for layer in space_layers(space, width, resolution, classes)
         )
     )

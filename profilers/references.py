@@ -8,12 +8,12 @@ network would have taken then: the *levelled* latency.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from natdeploy.core.latency import LatencyStats, LatencyTable
 from natdeploy.core.layers import Layer
-from natdeploy.core.space import SPACES, SearchSpace
+from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.profilers.covering_networks import make_covering_networks
 from natdeploy.profilers.sessions import compute_reference_latency
@@ -61,7 +61,11 @@ class Reference:
     def to_conditions(self) -> dict[str, Any]:
         """Return the entry of a table's conditions."""
         place = self.place
-        values = {"supernet": place.space.name, "width": place.width, "resolution": place.resolution}
+        values = {
+            "supernet": place.space.source or place.space.name,
+            "width": place.width,
+            "resolution": place.resolution,
+        }
         return {_KEY: {**values, "latency_ms": round(self.latency_ms, 6)}}
 
 
@@ -71,8 +75,12 @@ def choose_reference_place(space: SearchSpace) -> ReferencePlace:
     return ReferencePlace(space=space, width=space.widths[0], resolution=middle)
 
 
-def read_reference(table: LatencyTable) -> Reference | None:
+def read_reference(table: LatencyTable, known_spaces: Iterable[SearchSpace]) -> Reference | None:
     """Return the reference of a table; None if the table has none, as one that was imported or fitted.
+
+    Args:
+        table: The table.
+        known_spaces: Spaces from which its networks can come.
 
     Raises:
         InputError: Its entry in the conditions is damaged.
@@ -81,18 +89,19 @@ def read_reference(table: LatencyTable) -> Reference | None:
     if entry is None:
         return None
     try:
-        return _read_entry(entry)
+        return _read_entry(entry, known_spaces)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         msg = f"the latency table of {table.deployment}: its conditions have a damaged {_KEY!r}: {entry!r}"
         raise InputError(msg, hint=f"measure it again: natdeploy profile --device {table.deployment.device}") from error
 
 
-def _read_entry(entry: Mapping[str, Any]) -> Reference | None:
-    space = SPACES.get(str(entry["supernet"]))
+def _read_entry(entry: Mapping[str, Any], known_spaces: Iterable[SearchSpace]) -> Reference | None:
+    name = str(entry["supernet"])
+    space = next((known for known in known_spaces if name in (known.name, known.source)), None)
     latency_ms, resolution = float(entry["latency_ms"]), int(entry["resolution"])
     if not 0 < latency_ms < float("inf"):
         raise ValueError(latency_ms)
-    if space is None:  # a space of a newer natdeploy
+    if space is None:
         return None
     place = ReferencePlace(
         space=space.with_resolutions((resolution,)), width=float(entry["width"]), resolution=resolution

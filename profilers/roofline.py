@@ -20,7 +20,7 @@ from natdeploy.core.latency import (
     require_same_provenance,
 )
 from natdeploy.core.layers import BLOCK, POOLING, Layer
-from natdeploy.core.space import SearchSpace, squeeze_channels
+from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.ports import Clock
 from natdeploy.version import __version__
@@ -122,10 +122,9 @@ def _block_operators(layer: Layer) -> Iterator[Operator]:
     weights = layer.kernel**2 * mid
     yield Operator(kind=DEPTHWISE, madds=outer**2 * weights, elements=(inner**2 + outer**2) * mid + weights)
     if layer.se:
-        squeezed = squeeze_channels(mid)
         yield _pool(outer, mid)
-        yield _conv(1, 1, mid, squeezed, 1)
-        yield _conv(1, 1, squeezed, mid, 1)
+        yield _conv(1, 1, mid, layer.se_channels, 1)
+        yield _conv(1, 1, layer.se_channels, mid, 1)
         yield Operator(kind=DENSE, madds=0, elements=2 * outer**2 * mid)
     yield _conv(outer, outer, mid, layer.out_channels, 1)
     if layer.skip:

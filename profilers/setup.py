@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from natdeploy.core.space import SearchSpace
 from natdeploy.ports import Clock, Exporter, ModelTimer, Profiler, Reporter
 from natdeploy.profilers.budget import Budget
 from natdeploy.profilers.corrected import CorrectedProfiler
@@ -25,6 +26,7 @@ class ProfilingSetup:
         budget: Time that the profile may take; None for as long as it needs.
         validation_networks: Number of whole networks, spread over the range of latencies, that validate the table;
             half as many random ones are added. With 0 the table has no validation, no correction and no interval.
+        known_spaces: Spaces whose networks validate a table too, as far as it covers them.
     """
 
     timer: ModelTimer
@@ -34,6 +36,7 @@ class ProfilingSetup:
     seed: int
     budget: Budget | None = None
     validation_networks: int = 20
+    known_spaces: tuple[SearchSpace, ...] = ()
 
     @property
     def method(self) -> str:

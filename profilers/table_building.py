@@ -61,7 +61,7 @@ def profile_device(
     reporter, timer = setup.reporter, setup.timer
     fingerprint = timer.fingerprint()
     kept = None if fresh else _usable(existing, fingerprint, reporter)
-    known = read_reference(kept) if kept is not None else None
+    known = read_reference(kept, (space, *setup.known_spaces)) if kept is not None else None
     place = known.place if known is not None else choose_reference_place(space)
     journaled = _open_journal(journal, deployment, fingerprint, place, fresh=fresh)
     old = MeasurementSession(

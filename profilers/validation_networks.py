@@ -49,15 +49,16 @@ def draw_leaning_genotypes(space: SearchSpace, count: int, rng: np.random.Genera
     the last the largest.
     """
     degree = np.linspace(0.0, 1.0, count)[:, None]
-    shape = (count, len(space.stages), space.max_depth)
-    kernel = _lean(degree, len(space.kernels), (count, space.slots), rng)
-    ratio = _lean(degree, len(space.expand_ratios), (count, space.slots), rng)
-    genes = (1 + kernel + len(space.kernels) * ratio).reshape(shape)
-    depth = np.array(space.depths)[_lean(degree, len(space.depths), shape[:2], rng)]
-    genes[np.arange(space.max_depth) >= depth[:, :, None]] = 0
+    slots = [(space.stages[index], position) for index, position in space.slot_places]
+    kernels: Population = np.array([len(stage.kernels) for stage, _ in slots])
+    ratios = np.array([len(stage.expand_ratios[position]) for stage, position in slots])
+    kernel = _lean(degree, kernels, (count, space.slots), rng)
+    genes = 1 + kernel + kernels * _lean(degree, ratios, (count, space.slots), rng)
+    depths = np.array([len(stage.depths) for stage in space.stages])
+    genotype.skip_beyond_depths(space, genes, _lean(degree, depths, (count, len(depths)), rng))
     resolution = _lean(degree, len(space.resolutions), (count, 1), rng)
     width = _lean(degree, len(space.widths), (count, 1), rng)
-    return np.concatenate([resolution, width, genes.reshape(count, space.slots)], axis=1)
+    return np.concatenate([resolution, width, genes], axis=1)
 
 
 def _evenly(predicted: Values, count: int) -> list[int]:
@@ -70,7 +71,7 @@ def _evenly(predicted: Values, count: int) -> list[int]:
     return chosen
 
 
-def _lean(degree: Values, choices: int, shape: tuple[int, int], rng: np.random.Generator) -> Population:
+def _lean(degree: Values, choices: int | Population, shape: tuple[int, int], rng: np.random.Generator) -> Population:
     """Draw indices below `choices` from a binomial distribution with mean `degree` times the last index."""
     drawn: Population = rng.binomial(choices - 1, np.broadcast_to(degree, shape))
     return drawn

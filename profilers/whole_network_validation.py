@@ -12,7 +12,7 @@ import numpy as np
 from natdeploy.core.latency import LatencyStats, LatencyTable, count_searchable_blocks
 from natdeploy.core.latency_correction import fit_correction_with_interval, predict_held_out
 from natdeploy.core.layers import Layer
-from natdeploy.core.space import SPACES, SearchSpace
+from natdeploy.core.space import SearchSpace
 from natdeploy.core.table_errors import compute_errors
 from natdeploy.core.timed import Disturbance, find_worst
 from natdeploy.profilers.meter import Meter
@@ -68,7 +68,7 @@ def measure_validation_networks(
     all of them.
     """
     rng = np.random.default_rng(setup.seed)
-    spaces = find_covered_spaces(table, space)
+    spaces = find_covered_spaces(table, space, setup.known_spaces)
     each = -(-setup.validation_networks // len(spaces))
     spread = [choose_spread_networks(own, table, each, rng) for own in spaces]
     random = [draw_random_networks(own, round(each * _RANDOM_SHARE), rng) for own in spaces]
@@ -133,15 +133,17 @@ def _choose_repeated(networks: Networks, parts: int) -> range:
     return range(0, len(networks), max(1, parts * len(networks) // _REPEATED))
 
 
-def find_covered_spaces(table: LatencyTable, space: SearchSpace) -> list[SearchSpace]:
-    """Return the covered part of `space`, then of the other known spaces.
+def find_covered_spaces(
+    table: LatencyTable, space: SearchSpace, known_spaces: Sequence[SearchSpace]
+) -> list[SearchSpace]:
+    """Return the covered part of `space`, then of the known spaces.
 
     A space is left out if another one in the list contains all its architectures.
     """
     found: list[SearchSpace] = []
     own_widths = [dataclasses.replace(space, widths=(width,)) for width in space.widths]
-    known_spaces = sorted(SPACES.values(), key=lambda known: -len(known.widths))
-    for candidate in (space, *own_widths, *known_spaces):
+    widest_first = sorted(known_spaces, key=lambda known: -len(known.widths))
+    for candidate in (space, *own_widths, *widest_first):
         covered = table.find_covered_resolutions(candidate, 1000)
         if covered and not any(_contains(known, candidate, covered) for known in found):
             found.append(candidate.with_resolutions(covered))
@@ -177,8 +179,8 @@ def add_validation(table: LatencyTable, checked: ValidationRun, quietest_ms: flo
 
 
 def _contains(known: SearchSpace, candidate: SearchSpace, resolutions: Sequence[int]) -> bool:
-    alike = dataclasses.replace(known, name=candidate.name, widths=candidate.widths, resolutions=candidate.resolutions)
-    return alike == candidate and {*candidate.widths} <= {*known.widths} and {*resolutions} <= {*known.resolutions}
+    within = {*candidate.widths} <= {*known.widths} and {*resolutions} <= {*known.resolutions}
+    return within and candidate.has_networks_of(known)
 
 
 def _noise_percent(pairs: Sequence[tuple[LatencyStats, LatencyStats]]) -> float:

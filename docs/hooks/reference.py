@@ -91,7 +91,7 @@ def meanings(value: Any) -> dict[str, str]:  # noqa: ANN401
 
 def spaces() -> str:
     """Return two tables of every search space: its sizes, and its layers."""
-    from natdeploy.core.space import SPACES
+    from natdeploy.io.spaces import SPACES
 
     found = SPACES.values()
     sizes = [[f"`{s.name}`", _list(s.widths), _sizes(s.resolutions), f"{s.size:.1e}"] for s in found]

@@ -20,7 +20,7 @@ from natdeploy.api.searching.presets import find_preset
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.run import search
 from natdeploy.core.genotype import sample_initial
-from natdeploy.core.space import find_space
+from natdeploy.io.spaces import find_space
 from natdeploy.search.problem import SearchGoal
 
 _CLASSES = 10

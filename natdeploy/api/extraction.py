@@ -29,13 +29,13 @@ class ExtractResult(Result):
     Args:
         subnet: The subnet file.
         weights: The weight file.
-        architecture: The architecture, with the keys of the NAT authors.
+        architecture: The architecture, with the keys of the NAT authors; None for a network of no search space.
         validation_top1: Top-1 accuracy on validation images; None if it was not evaluated.
     """
 
     subnet: Path
     weights: Path
-    architecture: Mapping[str, Any]
+    architecture: Mapping[str, Any] | None
     validation_top1: float | None
 
 
@@ -68,7 +68,8 @@ def extract(
     """
     context = context or Context()
     read = read_subnet(architecture, supernet=supernet, width=width)
-    space = resolve_space(SpaceSelector(supernet, width=read.architecture.width))
+    chosen = read.require_member()[1]
+    space = resolve_space(SpaceSelector(supernet, width=chosen.width))
     # Bad names are refused before this is imported, since torch takes seconds.
     from natdeploy.api.training.initial_weights import require_weights
     from natdeploy.io.datasets import load_task
@@ -83,20 +84,20 @@ def extract(
     if not model.load_weights(file.path, file.width):
         msg = f"{file.path}: its classifier does not have {count} outputs"
         raise InputError(msg)
-    task = load_task(data, read.architecture.resolution, reporter=context.reporter) if data else None
+    task = load_task(data, chosen.resolution, reporter=context.reporter) if data else None
     if task is not None and len(task.classes) != count:
         msg = f"{data}: has {len(task.classes)} classes, the weights are for {count}"
         raise InputError(msg, hint="adapt the supernet to the data first: natdeploy adapt")
     if task is None:
         context.reporter.warn("without --data, the BatchNorm statistics are those of the supernet, not of this subnet")
-        network, top1 = model.engine(read.architecture.width).extract(read.architecture).eval(), None
+        network, top1 = model.engine(chosen.width).extract(chosen).eval(), None
     else:
         with use_threads():
             evaluator = SubnetEvaluator(model, task)
-            network, top1 = evaluator.extract(read.architecture), evaluator.top1(read.architecture)
+            network, top1 = evaluator.extract(chosen), evaluator.top1(chosen)
     subnet = Subnet(
         space=space,
-        architecture=read.architecture,
+        architecture=chosen,
         classes=network.classes,
         task=task.describe() if task else None,
         metrics={} if top1 is None else {"validation_top1": top1},
@@ -182,7 +183,7 @@ def _make_result(subnet: Subnet, top1: float | None) -> ExtractResult:
     return ExtractResult(
         subnet=Path(subnet.source),
         weights=subnet.weights,
-        architecture=subnet.architecture.to_json(),
+        architecture=subnet.architecture.to_json() if subnet.architecture is not None else None,
         validation_top1=top1,
     )
 
@@ -215,13 +216,14 @@ def extract_network(
     from natdeploy.io.datasets import load_task
     from natdeploy.io.subnet_weights import write_network
 
-    task = load_task(data, read.architecture.resolution, reporter=context.reporter) if data else None
+    task = load_task(data, read.resolution, reporter=context.reporter) if data else None
     if task is not None and len(task.classes) != read.classes:
         msg = f"{data}: has {len(task.classes)} classes, the network has {read.classes}"
         raise InputError(msg)
     subnet = Subnet(
         space=read.space,
         architecture=read.architecture,
+        own_layers=read.own_layers,
         classes=module.classes,
         task=task.describe() if task else None,
         activation=read.activation,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from natdeploy.api.context import Context
 from natdeploy.api.results import Result
-from natdeploy.core.genotype import encode, to_encoding
+from natdeploy.core.genotype import encode
 from natdeploy.core.latency import describe_layer
-from natdeploy.core.layers import layer_names, walk
+from natdeploy.core.layers import layer_names
+from natdeploy.io.encodings import to_encoding
 from natdeploy.io.subnets import Subnet, SubnetSource
 
 if TYPE_CHECKING:
@@ -33,10 +34,14 @@ class LayerCost:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InspectResult(Result):
-    """Layers and costs of a subnet. Genotype and encoding are None if the space does not list the resolution."""
+    """Layers and costs of a subnet.
 
-    supernet: str
-    architecture: Mapping[str, Any]
+    Supernet and architecture are None if the network is in no search space. Genotype and encoding are None then, or if
+    the space does not list the resolution.
+    """
+
+    supernet: str | None
+    architecture: Mapping[str, Any] | None
     genotype: tuple[int, ...] | None
     encoding: str | None
     classes: int
@@ -60,18 +65,20 @@ def inspect(
     """
     source = SubnetSource.of(subnet)
     read = source.read()
-    layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
+    layers, space, architecture = read.layers, read.space, read.architecture
     if source.weights is not None:
         from natdeploy.supernet.checkpoints import load_network_weights
         from natdeploy.supernet.network import build_network
 
         load_network_weights(build_network(layers), source.weights)
-    listed = read.architecture.resolution in read.space.resolutions
+    genotype = None
+    if space is not None and architecture is not None and architecture.resolution in space.resolutions:
+        genotype = tuple(encode(space, architecture).tolist())
     return InspectResult(
-        supernet=read.space.name,
-        architecture=read.architecture.to_json(),
-        genotype=tuple(encode(read.space, read.architecture).tolist()) if listed else None,
-        encoding=to_encoding(read.architecture),
+        supernet=None if space is None else space.name,
+        architecture=None if architecture is None else architecture.to_json(),
+        genotype=genotype,
+        encoding=None if architecture is None else to_encoding(architecture),
         classes=read.classes,
         activation=read.activation,
         weights=read.weights,
@@ -111,8 +118,7 @@ def load_subnet(
 
     context = context or Context()
     read = SubnetSource.of(subnet).read()
-    layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
-    network = build_network(layers, dropout=read.dropout)
+    network = build_network(read.layers, dropout=read.dropout)
     if read.weights is None:
         context.reporter.warn(f"{read.source} has no weights and gets random ones: good to measure, useless to deploy")
         return read, randomize_weights(network, seed)

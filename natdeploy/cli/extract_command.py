@@ -73,7 +73,8 @@ def command(source: Path, row: int | None, target_latency: tuple[str, ...], **va
 def show(result: ExtractResult) -> None:
     """Print an extracted subnet as text."""
     choice = result.architecture
-    print_line(f"{result.subnet}: r {choice['r']}, w {choice['w']:g}, d {choice['d']}")
+    described = "of no search space" if choice is None else f"r {choice['r']}, w {choice['w']:g}, d {choice['d']}"
+    print_line(f"{result.subnet}: {described}")
     if result.validation_top1 is not None:
         print_line(f"top-1 {result.validation_top1:.4f} on validation images")
     print_line(f"next: natdeploy export {result.subnet} --format tflite")

@@ -36,7 +36,10 @@ def command(
 def show(result: InspectResult) -> None:
     """Print a subnet as text."""
     choice = result.architecture
-    print_line(f"{result.supernet}: r {choice['r']}, w {choice['w']:g}, d {choice['d']}, {result.classes} classes")
+    if choice is None:
+        print_line(f"of no search space: r {result.layers[0].in_size}, {result.classes} classes")
+    else:
+        print_line(f"{result.supernet}: r {choice['r']}, w {choice['w']:g}, d {choice['d']}, {result.classes} classes")
     print_line(f"encoding: {result.encoding or '-'}; weights: {result.weights or 'none'}")
     rows = [
         [layer.name, f"{layer.madds / 1e6:.3f}", f"{layer.params / 1e3:.1f}", layer.description]

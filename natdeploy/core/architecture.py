@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from natdeploy.core.space import SearchSpace
@@ -28,7 +29,7 @@ class Architecture:
     width: float
     depths: tuple[int, ...]
     kernels: tuple[int, ...]
-    expand_ratios: tuple[int, ...]
+    expand_ratios: tuple[float, ...]
 
     def __post_init__(self) -> None:
         if self.resolution < 32:
@@ -50,7 +51,7 @@ class Architecture:
             "ks": list(self.kernels),
         }
 
-    def stages(self) -> list[list[tuple[int, int]]]:
+    def stages(self) -> list[list[tuple[int, float]]]:
         """Return the active layers of each stage as (kernel, expand ratio) pairs."""
         pairs = list(zip(self.kernels, self.expand_ratios, strict=True))
         stages, start = [], 0
@@ -70,20 +71,16 @@ def check_member(space: SearchSpace, architecture: Architecture) -> None:
     if len(architecture.depths) != len(space.stages):
         msg = f"d lists {len(architecture.depths)} stages, space {space.name} has {len(space.stages)}"
         raise InputError(msg)
-    choices = (
-        ("d", architecture.depths, space.depths),
-        ("ks", architecture.kernels, space.kernels),
-        ("e", architecture.expand_ratios, space.expand_ratios),
-    )
-    for key, values, allowed in choices:
-        for position, value in enumerate(values):
-            if value not in allowed:
-                msg = f"{key}[{position}] is {value}, space {space.name} allows {list(allowed)}"
-                raise InputError(msg)
+    _check_choices(space, "d", architecture.depths, [stage.depths for stage in space.stages])
+    slots = [
+        (space.stages[index], position) for index, depth in enumerate(architecture.depths) for position in range(depth)
+    ]
+    _check_choices(space, "ks", architecture.kernels, [stage.kernels for stage, _ in slots])
+    _check_choices(space, "e", architecture.expand_ratios, [stage.expand_ratios[place] for stage, place in slots])
 
 
 def uniform(
-    space: SearchSpace, *, resolution: int, width: float, depth: int, kernel: int, expand_ratio: int
+    space: SearchSpace, *, resolution: int, width: float, depth: int, kernel: int, expand_ratio: float
 ) -> Architecture:
     """Return the architecture with the same depth, kernel size and expand ratio everywhere."""
     layers = depth * len(space.stages)
@@ -98,23 +95,28 @@ def uniform(
 
 def smallest(space: SearchSpace) -> Architecture:
     """Return the smallest architecture of `space`."""
-    return uniform(
-        space,
-        resolution=space.resolutions[0],
-        width=space.widths[0],
-        depth=space.depths[0],
-        kernel=space.kernels[0],
-        expand_ratio=space.expand_ratios[0],
-    )
+    return _take_ends(space, 0)
 
 
 def largest(space: SearchSpace) -> Architecture:
     """Return the largest architecture of `space`."""
-    return uniform(
-        space,
-        resolution=space.resolutions[-1],
-        width=space.widths[-1],
-        depth=space.depths[-1],
-        kernel=space.kernels[-1],
-        expand_ratio=space.expand_ratios[-1],
+    return _take_ends(space, -1)
+
+
+def _take_ends(space: SearchSpace, end: int) -> Architecture:
+    """Return the architecture with the first or last of all choices."""
+    slots = [(stage, position) for stage in space.stages for position in range(stage.depths[end])]
+    return Architecture(
+        resolution=space.resolutions[end],
+        width=space.widths[end],
+        depths=tuple(stage.depths[end] for stage in space.stages),
+        kernels=tuple(stage.kernels[end] for stage, _ in slots),
+        expand_ratios=tuple(stage.expand_ratios[position][end] for stage, position in slots),
     )
+
+
+def _check_choices(space: SearchSpace, key: str, values: Sequence[float], allowed: Sequence[Sequence[float]]) -> None:
+    for position, (value, choices) in enumerate(zip(values, allowed, strict=True)):
+        if value not in choices:
+            msg = f"{key}[{position}] is {value}, space {space.name} allows {list(choices)}"
+            raise InputError(msg)

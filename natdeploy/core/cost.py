@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from natdeploy.core.genotype import Population
+from natdeploy.core.genotype import Population, skip_beyond_depths
 from natdeploy.core.layers import Layer, block_layer, stem_layers, tail_layers
 from natdeploy.core.space import SearchSpace
 
@@ -22,7 +22,8 @@ class CostArray:
     """A cost of every architecture of a space.
 
     Args:
-        blocks: `widths x resolutions x slots x genes` array; gene 0 (skip) costs 0.
+        blocks: `widths x resolutions x slots x genes` array; gene 0 (skip) costs 0. In a slot with fewer choices than
+            others, the genes that it does not have cost as much as its last one.
         fixed: `widths x resolutions` array of what every architecture pays.
         by_max: Whether the network's cost is the largest of its layers' costs instead of their sum.
     """
@@ -54,14 +55,16 @@ class CostArray:
 
         Ties go to the lower genes. The loop is over pairs of width and resolution, not over architectures.
         """
-        stages = (len(space.stages), space.max_depth)
-        by_slot = self.blocks[..., 1:].min(axis=-1).reshape(*self.fixed.shape, *stages)
-        by_depth = by_slot.cumsum(axis=-1)[..., np.array(space.depths) - 1]
-        least = by_depth.min(axis=-1).sum(axis=-1) + self.fixed
+        by_slot = self.blocks[..., 1:].min(axis=-1)
+        by_depth = [
+            by_slot[..., slots].cumsum(axis=-1)[..., np.array(stage.depths) - 1]
+            for stage, slots in zip(space.stages, space.stage_slots, strict=True)
+        ]
+        least = np.stack([costs.min(axis=-1) for costs in by_depth], axis=-1).sum(axis=-1) + self.fixed
         width, resolution = np.unravel_index(int(np.argmin(least)), least.shape)
-        depth = np.array(space.depths)[by_depth[width, resolution].argmin(axis=-1)]
-        active = (np.arange(space.max_depth) < depth[:, None]).ravel()
-        genes = np.where(active, self.blocks[width, resolution, :, 1:].argmin(axis=-1) + 1, 0)
+        genes = self.blocks[width, resolution, :, 1:].argmin(axis=-1) + 1
+        chosen = np.array([[costs[width, resolution].argmin() for costs in by_depth]])
+        skip_beyond_depths(space, genes[None], chosen)
         return np.array([resolution, width, *genes], dtype=np.int64), float(least[width, resolution])
 
 
@@ -91,7 +94,8 @@ def compile_cost(
         width, resolution = space.widths[place[0]], space.resolutions[place[1]]
         fixed[place] = reduce([price(layer) for layer in _fixed_layers(space, width, resolution, classes)])
         for slot in range(space.slots):
-            blocks[(*place, slot)][1:] = [price(layer) for layer in slot_layers(space, width, resolution, slot)]
+            costs = [price(layer) for layer in slot_layers(space, width, resolution, slot)]
+            blocks[(*place, slot)][1:] = [*costs, *costs[-1:] * (space.max_gene - len(costs))]
     return CostArray(blocks=blocks, fixed=fixed, by_max=by_max)
 
 
@@ -99,8 +103,7 @@ def slot_layers(space: SearchSpace, width: float, resolution: int, slot: int) ->
     """Return the layers that genes 1, 2, .. put into `slot`, in this order."""
     return [
         block_layer(space, width, resolution, slot, kernel=kernel, expand_ratio=expand_ratio)
-        for expand_ratio in space.expand_ratios
-        for kernel in space.kernels
+        for kernel, expand_ratio in space.choices[slot]
     ]
 
 

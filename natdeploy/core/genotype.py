@@ -1,7 +1,7 @@
 """Genotypes: architectures as canonical integer vectors, one row each.
 
 Source: Lu et al., NAT (TPAMI 2021), section 3.1. A population is an `n x L` array of int64 with
-L = 2 + slots (22 for the full spaces): resolution index, width index, then one gene a layer slot.
+L = 2 + slots (22 for the OFA spaces): resolution index, width index, then one gene a layer slot.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.core.architecture import Architecture, check_member, largest, smallest
-from natdeploy.core.space import SPACES, SearchSpace
+from natdeploy.core.space import SearchSpace, Stage
 from natdeploy.errors import InputError
 
 Population = NDArray[np.int64]
-_ENCODING_LENGTH = 23
 
 
 def bounds(space: SearchSpace) -> tuple[Population, Population]:
     """Return the lowest and highest value of each gene, two `L`-vectors."""
-    forced = [1] * space.depths[0] + [0] * (space.max_depth - space.depths[0])
-    lower = np.array([0, 0, *(forced * len(space.stages))], dtype=np.int64)
-    upper = np.full(space.genotype_length, space.max_gene, dtype=np.int64)
-    upper[0], upper[1] = len(space.resolutions) - 1, len(space.widths) - 1
+    forced = [int(position < space.stages[index].depths[0]) for index, position in space.slot_places]
+    highest = [len(choices) for choices in space.choices]
+    lower = np.array([0, 0, *forced], dtype=np.int64)
+    upper = np.array([len(space.resolutions) - 1, len(space.widths) - 1, *highest], dtype=np.int64)
     return lower, upper
 
 
@@ -33,15 +32,24 @@ def repair(space: SearchSpace, population: Population) -> Population:
     skipped slot comes before an active one. A depth between two allowed ones drops to the lower one.
     """
     lower, upper = bounds(space)
-    clipped = np.clip(population, lower, upper)
-    genes = clipped[:, 2:].reshape(len(clipped), len(space.stages), space.max_depth)
-    order = np.argsort(genes == 0, axis=2, kind="stable")
-    genes = np.take_along_axis(genes, order, axis=2)
-    depth = np.count_nonzero(genes, axis=2)
-    allowed = np.array(space.depths)
-    kept = allowed[np.searchsorted(allowed, depth, side="right") - 1]
-    genes[np.arange(space.max_depth) >= kept[:, :, None]] = 0
-    return np.concatenate([clipped[:, :2], genes.reshape(len(clipped), space.slots)], axis=1)
+    rows = np.clip(population, lower, upper)
+    for stage, slots in zip(space.stages, space.stage_slots, strict=True):
+        genes = rows[:, 2:][:, slots]
+        order = np.argsort(genes == 0, axis=1, kind="stable")
+        genes = _fit_slots(stage, np.take_along_axis(genes, order, axis=1))
+        depth = np.count_nonzero(genes, axis=1)
+        allowed = np.array(stage.depths)
+        kept = allowed[np.searchsorted(allowed, depth, side="right") - 1]
+        genes[np.arange(stage.slots) >= kept[:, None]] = 0
+        rows[:, 2:][:, slots] = genes
+    return rows
+
+
+def _fit_slots(stage: Stage, genes: Population) -> Population:
+    """Lower the expand ratio of genes that have moved to a slot with fewer ratios. Kernels are the same in all."""
+    kernels, ratios = len(stage.kernels), np.array([len(values) for values in stage.expand_ratios])
+    ratio, kernel = np.divmod(genes - 1, kernels)
+    return np.where(genes > 0, 1 + kernel + kernels * np.minimum(ratio, ratios - 1), 0)
 
 
 def encode(space: SearchSpace, architecture: Architecture) -> Population:
@@ -54,14 +62,12 @@ def encode(space: SearchSpace, architecture: Architecture) -> Population:
     if architecture.resolution not in space.resolutions:
         msg = f"resolution {architecture.resolution} is not in the list of space {space.name}"
         raise InputError(msg)
-    genes = [space.resolutions.index(architecture.resolution), space.width_index(architecture.width)]
-    for stage in architecture.stages():
-        active = [
-            1 + space.kernels.index(kernel) + len(space.kernels) * space.expand_ratios.index(expand_ratio)
-            for kernel, expand_ratio in stage
-        ]
-        genes += active + [0] * (space.max_depth - len(active))
-    return np.array(genes, dtype=np.int64)
+    genes = [0] * space.slots
+    for slots, stage in zip(space.stage_slots, architecture.stages(), strict=True):
+        for slot, choice in enumerate(stage, start=slots.start):
+            genes[slot] = 1 + space.choices[slot].index(choice)
+    first = space.resolutions.index(architecture.resolution), space.width_index(architecture.width)
+    return np.array([*first, *genes], dtype=np.int64)
 
 
 def decode(space: SearchSpace, genotype: Population) -> Architecture:
@@ -74,18 +80,14 @@ def decode(space: SearchSpace, genotype: Population) -> Architecture:
         msg = f"a genotype of space {space.name} has {space.genotype_length} integers, not {genotype.size}"
         raise InputError(msg)
     row = repair(space, genotype[None])[0].tolist()
-    depths, kernels, expand_ratios = [], [], []
-    for start in range(2, space.genotype_length, space.max_depth):
-        active = [gene - 1 for gene in row[start : start + space.max_depth] if gene]
-        depths.append(len(active))
-        kernels += [space.kernels[gene % len(space.kernels)] for gene in active]
-        expand_ratios += [space.expand_ratios[gene // len(space.kernels)] for gene in active]
+    genes = row[2:]
+    chosen = [choices[gene - 1] for choices, gene in zip(space.choices, genes, strict=True) if gene]
     return Architecture(
         resolution=space.resolutions[row[0]],
         width=space.widths[row[1]],
-        depths=tuple(depths),
-        kernels=tuple(kernels),
-        expand_ratios=tuple(expand_ratios),
+        depths=tuple(sum(gene > 0 for gene in genes[slots]) for slots in space.stage_slots),
+        kernels=tuple(kernel for kernel, _ in chosen),
+        expand_ratios=tuple(ratio for _, ratio in chosen),
     )
 
 
@@ -94,13 +96,25 @@ def sample(space: SearchSpace, count: int, rng: np.random.Generator) -> Populati
 
     If every gene were drawn uniformly, 82 % of the stages would have their full depth. Rows may repeat.
     """
-    shape = (count, len(space.stages), space.max_depth)
-    genes = rng.integers(1, space.max_gene + 1, size=shape)
-    depth = rng.choice(np.array(space.depths), size=shape[:2])
-    genes[np.arange(space.max_depth) >= depth[:, :, None]] = 0
+    genes = rng.integers(1, 1 + bounds(space)[1][2:], size=(count, space.slots))
+    drawn = rng.integers(np.array([len(stage.depths) for stage in space.stages]), size=(count, len(space.stages)))
+    skip_beyond_depths(space, genes, drawn)
     resolution = rng.integers(len(space.resolutions), size=(count, 1))
     width = rng.integers(len(space.widths), size=(count, 1))
-    return np.concatenate([resolution, width, genes.reshape(count, space.slots)], axis=1)
+    return np.concatenate([resolution, width, genes], axis=1)
+
+
+def skip_beyond_depths(space: SearchSpace, genes: Population, depths: Population) -> None:
+    """Set the genes of the layers beyond a stage's depth to 0, in place.
+
+    Args:
+        space: Search space.
+        genes: `n x slots` layer genes.
+        depths: `n x stages` indices into the depths of each stage.
+    """
+    for stage, slots, drawn in zip(space.stages, space.stage_slots, depths.T, strict=True):
+        depth = np.array(stage.depths)[drawn]
+        genes[:, slots][np.arange(stage.slots) >= depth[:, None]] = 0
 
 
 def sample_initial(space: SearchSpace, count: int, rng: np.random.Generator) -> Population:
@@ -132,33 +146,6 @@ def remove_known(population: Population, known: Population) -> Population:
     fresh = [row.tobytes() not in seen for row in np.ascontiguousarray(rows, dtype=np.int64)]
     kept: Population = rows[np.array(fresh, dtype=bool)]
     return kept
-
-
-def to_encoding(architecture: Architecture) -> str | None:
-    """Return the NAT authors' 23-character string, or None if the architecture is not in the `nat` space."""
-    try:
-        row = encode(SPACES["nat"], architecture)
-    except InputError:
-        return None
-    return f"{row[0]:02d}" + "".join(str(gene) for gene in row[1:])
-
-
-def from_encoding(text: str) -> Architecture:
-    """Return the architecture of the NAT authors' 23-character string.
-
-    Raises:
-        InputError: The string is not such an encoding, or not canonical. The message names the place.
-    """
-    if len(text) != _ENCODING_LENGTH or not text.isascii() or not text.isdigit():
-        msg = f"an encoding has {_ENCODING_LENGTH} digits, not {text!r}"
-        raise InputError(msg)
-    space = SPACES["nat"]
-    row = np.array([int(text[:2]), *map(int, text[2:])], dtype=np.int64)
-    wrong = np.flatnonzero(repair(space, row[None])[0] != row)
-    if len(wrong):
-        msg = f"encoding {text!r}: integer {wrong[0]} ({row[wrong[0]]}) is out of range, or follows a skipped layer"
-        raise InputError(msg)
-    return decode(space, row)
 
 
 def sample_marginals(space: SearchSpace, population: Population, count: int, rng: np.random.Generator) -> Population:

@@ -10,7 +10,14 @@ import dataclasses
 from collections.abc import Iterator
 
 from natdeploy.core.architecture import Architecture, check_member
-from natdeploy.core.space import SearchSpace, mid_channels, squeeze_channels
+from natdeploy.core.space import (
+    BN_EPS,
+    EFFICIENTNET,
+    SYMMETRIC,
+    SearchSpace,
+    mid_channels,
+    squeeze_channels,
+)
 
 STEM, BLOCK, FINAL_EXPAND, POOLING, FEATURE_MIX, CLASSIFIER = OPS = (
     "stem",
@@ -36,8 +43,12 @@ class Layer:
         kernel: Kernel size.
         stride: Stride.
         se: Whether the block has a squeeze-and-excitation unit.
-        activation: `relu`, `h_swish`, `mish` or `none`.
+        activation: One of `natdeploy.core.space.ACTIVATIONS`.
         skip: Whether the block adds its input to its output.
+        padding: One of `natdeploy.core.space.PADDINGS`; the symmetric one wherever both are the same.
+        squeeze_channels: Channels inside a squeeze-and-excitation unit of EfficientNet's kind; 0 for MobileNetV3's.
+        bias: Whether a feature mix has a bias.
+        bn_eps: Epsilon of BatchNorm. It does not change a cost, so that layers which differ in nothing else are equal.
     """
 
     op: str
@@ -50,6 +61,10 @@ class Layer:
     se: bool = False
     activation: str = "none"
     skip: bool = False
+    padding: str = SYMMETRIC
+    squeeze_channels: int = 0
+    bias: bool = False
+    bn_eps: float = dataclasses.field(default=BN_EPS, compare=False)
 
     @property
     def out_size(self) -> int:
@@ -60,6 +75,11 @@ class Layer:
     def expands(self) -> bool:
         """Whether a block begins with an expanding 1x1 convolution."""
         return self.op == BLOCK and self.mid_channels != self.in_channels
+
+    @property
+    def se_channels(self) -> int:
+        """Channels inside the squeeze-and-excitation unit."""
+        return self.squeeze_channels or squeeze_channels(self.mid_channels)
 
     @property
     def madds(self) -> int:
@@ -78,7 +98,7 @@ class Layer:
         if self.op == POOLING:
             return 0
         weights = self.kernel**2 * self.in_channels * self.out_channels
-        added = {FEATURE_MIX: 0, CLASSIFIER: self.out_channels}
+        added = {FEATURE_MIX: self.bias * self.out_channels, CLASSIFIER: self.out_channels}
         return weights + added.get(self.op, 2 * self.out_channels)
 
     @property
@@ -104,7 +124,7 @@ class Layer:
         if self.expands:
             madds += inner * self.in_channels * self.mid_channels
         if self.se:
-            madds += 2 * self.mid_channels * squeeze_channels(self.mid_channels)
+            madds += 2 * self.mid_channels * self.se_channels
         return madds
 
     def _block_params(self) -> int:
@@ -113,45 +133,55 @@ class Layer:
         if self.expands:
             params += self.in_channels * mid + 2 * mid
         if self.se:
-            squeezed = squeeze_channels(mid)
-            params += 2 * mid * squeezed + squeezed + mid
+            params += 2 * mid * self.se_channels + self.se_channels + mid
         return params
 
 
 def stem_layers(space: SearchSpace, width: float, resolution: int) -> tuple[Layer, Layer]:
     """Return stem and fixed block."""
-    channels = space.channels(space.stem_channels, width)
+    channels = space.channels(space.stem.channels, width)
     stem = Layer(
-        op=STEM, in_size=resolution, in_channels=3, out_channels=channels, kernel=3, stride=2, activation="h_swish"
+        op=STEM,
+        in_size=resolution,
+        in_channels=3,
+        out_channels=channels,
+        kernel=3,
+        stride=2,
+        activation=space.stem.activation,
+        padding=_find_padding(space, resolution, 2),
+        bn_eps=space.bn_eps,
     )
+    block = space.fixed_block
+    out_channels = space.channels(block.channels, width)
     fixed = Layer(
         op=BLOCK,
         in_size=stem.out_size,
         in_channels=channels,
-        out_channels=channels,
+        out_channels=out_channels,
         mid_channels=channels,
-        kernel=3,
-        activation=space.fixed_activation,
-        skip=True,
+        kernel=block.kernel,
+        se=block.se,
+        activation=block.activation,
+        skip=channels == out_channels,
+        squeeze_channels=_find_squeeze_channels(space, channels, se=block.se),
+        bn_eps=space.bn_eps,
     )
     return stem, fixed
 
 
 def block_layer(
-    space: SearchSpace, width: float, resolution: int, slot: int, *, kernel: int, expand_ratio: int
+    space: SearchSpace, width: float, resolution: int, slot: int, *, kernel: int, expand_ratio: float
 ) -> Layer:
     """Return the block in layer slot `slot`. It depends only on its stage and on whether it is the first of it."""
-    index, position = divmod(slot, space.max_depth)
+    index, position = space.slot_places[slot]
     stage = space.stages[index]
     size = stage_sizes(space, resolution)[index]
     out_channels = space.channels(stage.channels, width)
-    before = space.stages[index - 1].channels if index else space.stem_channels
-    first = position == 0
-    in_channels = space.channels(before, width) if first else out_channels
-    stride = stage.stride if first else 1
+    in_channels = space.in_channels(slot, width)
+    in_size, stride = (size, stage.stride) if position == 0 else (-(-size // stage.stride), 1)
     return Layer(
         op=BLOCK,
-        in_size=size if first else -(-size // stage.stride),
+        in_size=in_size,
         in_channels=in_channels,
         out_channels=out_channels,
         mid_channels=mid_channels(in_channels, expand_ratio),
@@ -160,6 +190,9 @@ def block_layer(
         se=stage.se,
         activation=stage.activation,
         skip=stride == 1 and in_channels == out_channels,
+        padding=_find_padding(space, in_size, stride),
+        squeeze_channels=_find_squeeze_channels(space, in_channels, se=stage.se),
+        bn_eps=space.bn_eps,
     )
 
 
@@ -171,17 +204,46 @@ def stage_sizes(space: SearchSpace, resolution: int) -> list[int]:
     return sizes
 
 
-def tail_layers(space: SearchSpace, width: float, resolution: int, classes: int) -> tuple[Layer, Layer, Layer, Layer]:
-    """Return final expand, pooling, feature mix and classifier."""
+def tail_layers(space: SearchSpace, width: float, resolution: int, classes: int) -> tuple[Layer, ...]:
+    """Return final expand, pooling, feature mix if there is one, and classifier."""
     size = stage_sizes(space, resolution)[-1]
     before = space.channels(space.stages[-1].channels, width)
-    expanded, mixed = (space.channels(channels, width) for channels in space.final_channels)
-    return (
-        Layer(op=FINAL_EXPAND, in_size=size, in_channels=before, out_channels=expanded, activation="h_swish"),
-        Layer(op=POOLING, in_size=size, in_channels=expanded, out_channels=expanded),
-        Layer(op=FEATURE_MIX, in_size=1, in_channels=expanded, out_channels=mixed, activation="h_swish"),
-        Layer(op=CLASSIFIER, in_size=1, in_channels=mixed, out_channels=classes),
-    )
+    expand, mix = space.final_expand, space.feature_mix
+    channels = space.channels(expand.channels, width)
+    layers = [
+        Layer(
+            op=FINAL_EXPAND,
+            in_size=size,
+            in_channels=before,
+            out_channels=channels,
+            activation=expand.activation,
+            bn_eps=space.bn_eps,
+        ),
+        Layer(op=POOLING, in_size=size, in_channels=channels, out_channels=channels),
+    ]
+    if mix is not None:
+        mixed = space.channels(mix.channels, width)
+        layers.append(
+            Layer(
+                op=FEATURE_MIX,
+                in_size=1,
+                in_channels=channels,
+                out_channels=mixed,
+                activation=mix.activation,
+                bias=mix.bias,
+            )
+        )
+        channels = mixed
+    return (*layers, Layer(op=CLASSIFIER, in_size=1, in_channels=channels, out_channels=classes))
+
+
+def _find_padding(space: SearchSpace, size: int, stride: int) -> str:
+    """Return the padding of an odd kernel. TensorFlow's is only another one where an even map is halved."""
+    return space.padding if stride == 2 and size % 2 == 0 else SYMMETRIC
+
+
+def _find_squeeze_channels(space: SearchSpace, in_channels: int, *, se: bool) -> int:
+    return in_channels // 4 if se and space.se_unit == EFFICIENTNET else 0
 
 
 def walk(
@@ -210,9 +272,8 @@ def walk(
 def _walk(space: SearchSpace, architecture: Architecture, classes: int) -> Iterator[Layer]:
     width, resolution = architecture.width, architecture.resolution
     yield from stem_layers(space, width, resolution)
-    for index, stage in enumerate(architecture.stages()):
-        for position, (kernel, expand_ratio) in enumerate(stage):
-            slot = index * space.max_depth + position
+    for slots, stage in zip(space.stage_slots, architecture.stages(), strict=True):
+        for slot, (kernel, expand_ratio) in enumerate(stage, start=slots.start):
             yield block_layer(space, width, resolution, slot, kernel=kernel, expand_ratio=expand_ratio)
     yield from tail_layers(space, width, resolution, classes)
 

@@ -20,7 +20,7 @@ from natdeploy.core.latency import LatencyStats, LatencyTable, describe_layer
 from natdeploy.core.launch_bound import explain_latency
 from natdeploy.core.layer_counts import count_layers
 from natdeploy.core.layers import BLOCK, STEM, Layer, stem_layers
-from natdeploy.core.space import SPACES, SearchSpace
+from natdeploy.core.space import SearchSpace
 
 ERROR, WARNING = "error", "warning"
 NOISE = 0.05
@@ -71,21 +71,26 @@ def find_missing_rows(table: LatencyTable, places: Sequence[tuple[SearchSpace, f
     return [TableFinding(code="missing-rows", severity=ERROR, explanation=text, rows=_describe(missing))]
 
 
-def find_probable_places(table: LatencyTable) -> list[tuple[SearchSpace, float, int]]:
-    """Return the spaces, widths and resolutions that the table seems to be meant for.
+def find_probable_places(table: LatencyTable, spaces: Sequence[SearchSpace]) -> list[tuple[SearchSpace, float, int]]:
+    """Return those of the spaces, widths and resolutions that the table seems to be meant for.
 
     It has at least half of their layers, and the stem or the block after it. Later layers do not count for this: they
     belong to other resolutions too.
     """
     sizes = {layer.in_size for layer in table.rows if layer.op == STEM}
+    whole = [space for space in spaces if not any(_is_part_of(other, space) for other in spaces)]
     return [
         (space, width, resolution)
-        for name, space in SPACES.items()
-        if name != "nat"
+        for space in whole
         for width in space.widths
         for resolution in sorted(sizes.union(space.resolutions))
         if _seems_covered(table, space, width, resolution)
     ]
+
+
+def _is_part_of(part: SearchSpace, space: SearchSpace) -> bool:
+    """Tell whether a space has some of the widths of another one, and the same networks at them."""
+    return {*part.widths} < {*space.widths} and part.has_networks_of(space)
 
 
 def _seems_covered(table: LatencyTable, space: SearchSpace, width: float, resolution: int) -> bool:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from natdeploy.core.architecture import Architecture, check_member
+from natdeploy.core.architecture import Architecture
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.io.measurements import ARCHITECTURE_COLUMNS, read_csv_rows, require_columns
@@ -60,8 +60,7 @@ def _read_entry(row: Mapping[str, str], place: str, space: SearchSpace) -> Measu
         else:
             text = next((row[name] for name in ARCHITECTURE_COLUMNS if row.get(name)), "")
             top1 = _read_fraction(row[_TOP1], whole=1)
-        architecture = read_architecture(text, supernet=space.name).architecture
-        check_member(space, architecture)
+        architecture = read_architecture(text, space).require_member()[1]
     except InputError as error:
         msg = f"{place}: {error.message}"
         raise InputError(msg, hint=error.hint) from error

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from natdeploy.core.architecture import Architecture, check_member
+from natdeploy.core.architecture import Architecture
 from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
@@ -105,10 +105,10 @@ def _measurement(row: Mapping[str, str], place: str, space: SearchSpace) -> Meas
     column = next(name for name in ARCHITECTURE_COLUMNS if name in row)
     try:
         classes = _classes(row.get(_CLASSES, ""))
-        read = read_architecture(row[column], supernet=space.name, classes=classes)
-        check_member(space, read.architecture)
-        layers = walk(space, read.architecture, read.classes, activation=read.activation)
-        return Measurement(architecture=read.architecture, layers=layers, latency_ms=_latency(row[_LATENCY]))
+        read = read_architecture(row[column], space, classes=classes)
+        architecture = read.require_member()[1]
+        layers = walk(space, architecture, read.classes, activation=read.activation)
+        return Measurement(architecture=architecture, layers=layers, latency_ms=_latency(row[_LATENCY]))
     except InputError as error:
         msg = f"{place}: {error.message}"
         raise InputError(msg, hint=error.hint) from error

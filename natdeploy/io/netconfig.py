@@ -1,19 +1,20 @@
-"""Reads the NAT authors' `net.config`, which describes a network layer by layer."""
+"""Reads a `net.config` of once-for-all or ProxylessNAS, which describes a network layer by layer."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from natdeploy.core.architecture import Architecture
-from natdeploy.core.layers import BLOCK, walk
-from natdeploy.core.space import SPACES, SearchSpace
-from natdeploy.errors import InputError
+from natdeploy.core.layers import BLOCK, CLASSIFIER, FEATURE_MIX, FINAL_EXPAND, POOLING, STEM, Layer, walk
+from natdeploy.core.space import ACTIVATIONS, BN_EPS, SearchSpace
+from natdeploy.errors import InputError, require_known
+from natdeploy.io.spaces import find_space
 
 _DEFAULT_RESOLUTION = 224
-_BN_EPS = 1e-5
+# The space whose architectures the NAT authors and OFA write as a net.config.
+_SPACE = "nat"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,55 +22,77 @@ class NetConfig:
     """The network that a `net.config` describes.
 
     Args:
-        architecture: The architecture.
-        classes: Number of outputs of the classifier.
-        activation: `mish` if every block uses it. None if the blocks use the activations of the space.
+        layers: Its layers, from input to output.
         dropout: Dropout rate before the classifier.
+        space: The space that contains it. None: it is in no known space.
+        architecture: Its architecture in the space.
+        activation: `mish` if every block uses it. None if the blocks use the activations of the space.
     """
 
-    architecture: Architecture
-    classes: int
-    activation: str | None
+    layers: tuple[Layer, ...]
     dropout: float
+    space: SearchSpace | None = None
+    architecture: Architecture | None = None
+    activation: str | None = None
+
+    @property
+    def classes(self) -> int:
+        """Number of outputs of the classifier."""
+        return self.layers[-1].out_channels
 
 
 def read_net_config(content: Mapping[str, Any]) -> NetConfig:
     """Read the parsed JSON of a `net.config`.
 
     Raises:
-        InputError: A key is missing or of the wrong type, or the network is not of the family. The
-            message names the key.
+        InputError: A key is missing or of the wrong type, or a layer does not fit the one before it. The message names
+            the key.
     """
-    blocks = [_get(block, "mobile_inverted_conv", Mapping, f"blocks[{i}]") for i, block in enumerate(_blocks(content))]
-    width = _width(_get(_get(content, "first_conv", Mapping), "out_channels", int, "first_conv"))
-    stages: list[list[Mapping[str, Any]]] = []
-    for index, block in enumerate(_blocks(content)[1:], start=1):
-        if block.get("shortcut") is None:
-            stages.append([])
-        if not stages:
-            msg = "blocks[1].shortcut: the first searchable block must begin a stage, without a shortcut"
-            raise InputError(msg)
-        stages[-1].append(blocks[index])
     resolution = _get(content, "img_size", int) if "img_size" in content else _DEFAULT_RESOLUTION
-    _within("img_size", resolution, 32, 4096)
-    architecture = Architecture(
-        resolution=resolution,
-        width=width,
-        depths=tuple(len(stage) for stage in stages),
-        kernels=tuple(_get(block, "kernel_size", int, f"blocks[{i}]") for i, block in enumerate(blocks) if i),
-        expand_ratios=tuple(_expand_ratio(block, f"blocks[{i}]") for i, block in enumerate(blocks) if i),
-    )
-    _check_family(architecture, blocks)
-    _check_norm(content)
+    _require_within("img_size", resolution, 32, 4096)
     classifier = _get(content, "classifier", Mapping)
-    classes = _get(classifier, "out_features", int, "classifier")
     dropout = _get(classifier, "dropout_rate", int | float, "classifier")
-    _within("classifier.out_features", classes, 1, 10**6)
-    _within("classifier.dropout_rate", dropout, 0, 1)
-    return NetConfig(architecture=architecture, classes=classes, activation=_activation(blocks), dropout=float(dropout))
+    _require_within("classifier.dropout_rate", dropout, 0, 1)
+    layers = _read_layers(content, resolution)
+    for activation in (None, "mish"):
+        architecture = _find_architecture(layers, find_space(_SPACE), activation)
+        if architecture is not None:
+            return NetConfig(
+                layers=layers,
+                dropout=float(dropout),
+                space=find_space(_SPACE),
+                architecture=architecture,
+                activation=activation,
+            )
+    return NetConfig(layers=layers, dropout=float(dropout))
 
 
-def _blocks(content: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def _read_layers(content: Mapping[str, Any], resolution: int) -> tuple[Layer, ...]:
+    eps = _get(_get(content, "bn", Mapping), "eps", int | float, "bn") if "bn" in content else BN_EPS
+    if not 0 < eps < 1:
+        msg = f"bn.eps is {eps}, not between 0 and 1"
+        raise InputError(msg)
+    first, blocks = _get(content, "first_conv", Mapping), _read_blocks(content)
+    # Activation of layers that do not state one.
+    usual = "mish" if all("mish" in str(block) for block in blocks) else "h_swish"
+    layers = [
+        Layer(
+            op=STEM,
+            in_size=resolution,
+            in_channels=3,
+            out_channels=_read_count(first, "out_channels", "first_conv"),
+            kernel=_read_kernel(first, "first_conv", 3),
+            stride=_read_stride(first, "first_conv", 2),
+            activation=_read_activation(first, "first_conv", usual),
+            bn_eps=eps,
+        )
+    ]
+    for index, block in enumerate(blocks):
+        layers += _read_block(block, f"blocks[{index}]", layers[-1], eps)
+    return (*layers, *_read_tail(content, layers[-1], eps, usual))
+
+
+def _read_blocks(content: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     blocks: list[Any] = _get(content, "blocks", list)
     for index, block in enumerate(blocks):
         if not isinstance(block, Mapping):
@@ -81,74 +104,176 @@ def _blocks(content: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return blocks
 
 
+def _read_block(block: Mapping[str, Any], where: str, before: Layer, eps: float) -> list[Layer]:
+    """Return the layer of a block, or none if the block only passes its input on."""
+    # The present once-for-all calls it `conv`, older files `mobile_inverted_conv`.
+    key = "conv" if "conv" in block else "mobile_inverted_conv"
+    conv = _get(block, key, Mapping, where)
+    where = f"{where}.{key}"
+    shortcut = block.get("shortcut") is not None
+    if conv.get("name") == "ZeroLayer" and shortcut:
+        return []
+    in_channels = _read_count(conv, "in_channels", where)
+    _require_chain(in_channels, before, f"{where}.in_channels")
+    out_channels, stride = _read_count(conv, "out_channels", where), _read_stride(conv, where)
+    if shortcut and (stride != 1 or in_channels != out_channels):
+        msg = f"{where}: has a shortcut, but its output is of another shape than its input"
+        raise InputError(msg)
+    return [
+        Layer(
+            op=BLOCK,
+            in_size=before.out_size,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            mid_channels=_read_mid_channels(conv, where, in_channels),
+            kernel=_read_kernel(conv, where),
+            stride=stride,
+            se=_get(conv, "use_se", bool, where) if "use_se" in conv else False,
+            activation=_read_activation(conv, where, "relu"),
+            skip=shortcut,
+            bn_eps=eps,
+        )
+    ]
+
+
+def _read_tail(content: Mapping[str, Any], before: Layer, eps: float, usual: str) -> list[Layer]:
+    """Return the layers after the blocks. Only MobileNetV3 has its feature mix behind the pooling."""
+    expand, mix = content.get("final_expand_layer"), content.get("feature_mix_layer")
+    size, channels = before.out_size, before.out_channels
+    layers = []
+    where, conv = ("final_expand_layer", expand) if expand is not None else ("feature_mix_layer", mix)
+    if conv is not None:
+        layers.append(
+            Layer(
+                op=FINAL_EXPAND,
+                in_size=size,
+                in_channels=channels,
+                out_channels=_read_pointwise(conv, where, before),
+                activation=_read_activation(conv, where, usual),
+                bn_eps=eps,
+            )
+        )
+        channels = layers[-1].out_channels
+    layers.append(Layer(op=POOLING, in_size=size, in_channels=channels, out_channels=channels))
+    if expand is not None and mix is not None:
+        layers.append(
+            Layer(
+                op=FEATURE_MIX,
+                in_size=1,
+                in_channels=channels,
+                out_channels=_read_pointwise(mix, "feature_mix_layer", layers[-1]),
+                activation=_read_activation(mix, "feature_mix_layer", usual),
+                bias=_get(mix, "bias", bool, "feature_mix_layer") if "bias" in mix else False,
+            )
+        )
+    classifier = content["classifier"]
+    classes = _get(classifier, "out_features", int, "classifier")
+    _require_within("classifier.out_features", classes, 1, 10**6)
+    if "in_features" in classifier:
+        _require_chain(_read_count(classifier, "in_features", "classifier"), layers[-1], "classifier.in_features")
+    return [*layers, Layer(op=CLASSIFIER, in_size=1, in_channels=layers[-1].out_channels, out_channels=classes)]
+
+
+def _read_pointwise(conv: Any, where: str, before: Layer) -> int:  # noqa: ANN401
+    """Return the output channels of a 1x1 convolution."""
+    if not isinstance(conv, Mapping):
+        msg = f"{where}: wrong type {type(conv).__name__}"
+        raise InputError(msg)
+    if _read_kernel(conv, where, 1) != 1 or _read_stride(conv, where) != 1:
+        msg = f"{where}: must have kernel 1 and stride 1"
+        raise InputError(msg)
+    if "in_channels" in conv:
+        _require_chain(_read_count(conv, "in_channels", where), before, f"{where}.in_channels")
+    return _read_count(conv, "out_channels", where)
+
+
+def _find_architecture(layers: Sequence[Layer], space: SearchSpace, activation: str | None) -> Architecture | None:
+    """Return the architecture of `space` that has these layers, or None if there is none."""
+    blocks = [layer for layer in layers if layer.op == BLOCK][1:]
+    depths: list[int] = []
+    for block in blocks:
+        if block.skip and depths:
+            depths[-1] += 1
+        else:
+            depths.append(1)
+    choices: set[float] = {ratio for stage in space.stages for ratios in stage.expand_ratios for ratio in ratios}
+    ratios = [
+        next((ratio for ratio in choices if block.mid_channels == round(block.in_channels * ratio)), 0.0)
+        for block in blocks
+    ]
+    for width in space.widths:
+        architecture = Architecture(
+            resolution=layers[0].in_size,
+            width=width,
+            depths=tuple(depths),
+            kernels=tuple(block.kernel for block in blocks),
+            expand_ratios=tuple(ratios),
+        )
+        try:
+            same = walk(space, architecture, layers[-1].out_channels, activation=activation) == tuple(layers)
+        except InputError:
+            continue
+        if same and all(layer.bn_eps == space.bn_eps for layer in layers):
+            return architecture
+    return None
+
+
 def _get(content: Mapping[str, Any], key: str, kind: Any, where: str = "") -> Any:  # noqa: ANN401
     place = f"{where}.{key}" if where else key
     if key not in content:
         msg = f"{place}: missing"
         raise InputError(msg)
     value = content[key]
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         msg = f"{place}: wrong type {type(value).__name__}"
         raise InputError(msg)
     return value
 
 
-def _within(place: str, value: float, low: int, high: int) -> None:
+def _require_within(place: str, value: float, low: int, high: int) -> None:
     if not low <= value <= high:
         msg = f"{place} is {value}, not between {low} and {high}"
         raise InputError(msg)
 
 
-def _expand_ratio(block: Mapping[str, Any], where: str) -> int:
-    value = _get(block, "expand_ratio", int | float, where)
-    if value not in SPACES["nat"].expand_ratios:
-        msg = f"{where}.expand_ratio is {value}, not one of {list(SPACES['nat'].expand_ratios)}"
-        raise InputError(msg)
-    return int(value)
-
-
-def _width(stem_channels: int) -> float:
-    space: SearchSpace = SPACES["nat"]
-    for width in space.widths:
-        if space.channels(space.stem_channels, width) == stem_channels:
-            return width
-    msg = f"first_conv.out_channels: no width of the nat space has a stem of {stem_channels} channels"
-    raise InputError(msg)
-
-
-def _check_family(architecture: Architecture, blocks: Sequence[Mapping[str, Any]]) -> None:
-    """Check what the architecture does not state: each block must match the block of the nat space."""
-    layers = (layer for layer in walk(SPACES["nat"], architecture, 1) if layer.op == BLOCK)
-    for index, (block, layer) in enumerate(zip(blocks, layers, strict=True)):
-        wanted = {
-            "in_channels": layer.in_channels,
-            "out_channels": layer.out_channels,
-            "kernel_size": layer.kernel,
-            "stride": layer.stride,
-            "mid_channels": layer.mid_channels,
-            "use_se": layer.se,
-        }
-        for key, value in wanted.items():
-            found = block.get(key)
-            if found != value and not (key == "mid_channels" and found is None):
-                msg = f"blocks[{index}].{key} is {found}; in the nat space it is {value}"
-                raise InputError(msg)
-
-
-def _check_norm(content: Mapping[str, Any]) -> None:
-    if "bn" not in content:
-        return
-    eps = _get(_get(content, "bn", Mapping), "eps", int | float, "bn")
-    if not math.isclose(eps, _BN_EPS):
-        msg = f"bn.eps is {eps}; in the nat space it is {_BN_EPS}"
+def _require_chain(channels: int, before: Layer, place: str) -> None:
+    if channels != before.out_channels:
+        msg = f"{place} is {channels}; the layer before it gives {before.out_channels}"
         raise InputError(msg)
 
 
-def _activation(blocks: Sequence[Mapping[str, Any]]) -> str | None:
-    kinds = {str(block.get("act_func")) for block in blocks}
-    if kinds <= {"relu", "h_swish"}:
-        return None
-    if kinds == {"mish"}:
-        return "mish"
-    msg = f"act_func: the blocks have {', '.join(sorted(kinds))}; they must have mish everywhere, or relu and h_swish"
-    raise InputError(msg)
+def _read_count(content: Mapping[str, Any], key: str, where: str) -> int:
+    value: int = _get(content, key, int, where)
+    _require_within(f"{where}.{key}", value, 1, 100_000)
+    return value
+
+
+def _read_kernel(conv: Mapping[str, Any], where: str, usual: int | None = None) -> int:
+    value: int = usual if usual is not None and "kernel_size" not in conv else _get(conv, "kernel_size", int, where)
+    if value % 2 == 0 or not 1 <= value <= 15:
+        msg = f"{where}.kernel_size is {value}, not an odd number from 1 to 15"
+        raise InputError(msg)
+    return value
+
+
+def _read_stride(conv: Mapping[str, Any], where: str, usual: int = 1) -> int:
+    value: int = _get(conv, "stride", int, where) if "stride" in conv else usual
+    _require_within(f"{where}.stride", value, 1, 2)
+    return value
+
+
+def _read_activation(conv: Mapping[str, Any], where: str, usual: str) -> str:
+    value = conv.get("act_func", usual)
+    if value is None:
+        return "none"
+    name = {"swish": "silu"}.get(str(value), str(value))
+    require_known(f"{where}.act_func", name, ACTIVATIONS)
+    return name
+
+
+def _read_mid_channels(conv: Mapping[str, Any], where: str, in_channels: int) -> int:
+    if conv.get("mid_channels") is not None:
+        return _read_count(conv, "mid_channels", where)
+    ratio: float = _get(conv, "expand_ratio", int | float, where)
+    _require_within(f"{where}.expand_ratio", ratio, 1, 64)
+    return round(in_channels * ratio)

@@ -44,7 +44,7 @@ def _read_genotype(row: Mapping[str, str], place: str, space: SearchSpace) -> Po
         if set(_RUN_COLUMNS) <= set(row):
             return _read_run_genotype(row, space)
         text = row[next(name for name in ARCHITECTURE_COLUMNS if name in row)]
-        return encode(space, read_architecture(text, supernet=space.name).architecture)
+        return encode(space, read_architecture(text, space).require_member()[1])
     except (InputError, ValueError) as error:
         msg = f"{place}: {error}"
         raise InputError(msg) from error

@@ -7,22 +7,27 @@ OFA's lists padded to 20 entries.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from natdeploy.core.architecture import Architecture, check_member
-from natdeploy.core.genotype import from_encoding
-from natdeploy.core.space import SearchSpace, find_space, space_of_width
+from natdeploy.core.layers import CLASSIFIER, STEM, Layer, walk
+from natdeploy.core.space import BN_EPS, SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.files import read_text, write_text
-from natdeploy.io.netconfig import read_net_config
+from natdeploy.io.encodings import from_encoding
+from natdeploy.io.netconfig import NetConfig, read_net_config
+from natdeploy.io.space_files import describe_space, parse_space
+from natdeploy.io.spaces import find_space, find_space_of
 
 FORMAT = "natdeploy.subnet/1"
 DEFAULT_CLASSES = 1000
@@ -45,7 +50,7 @@ class _Architecture(_Strict):
     w: Annotated[float, Field(gt=0)] | None = None
     r: Annotated[int, Field(ge=32, le=4096)] | Annotated[list[int], Field(min_length=1, max_length=1)]
     d: _Ints
-    e: _Ints
+    e: Annotated[list[Annotated[int, Field(ge=1)] | Annotated[float, Field(ge=1)]], Field(min_length=1)]
     ks: _Ints
     wid: None = None
 
@@ -64,10 +69,29 @@ class _Network(_Strict):
     dropout: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
+class _Layer(_Strict):
+    op: Literal["stem", "block", "final_expand", "pooling", "feature_mix", "classifier"]
+    in_size: Annotated[int, Field(ge=1, le=4096)]
+    in_channels: Annotated[int, Field(ge=1)]
+    out_channels: Annotated[int, Field(ge=1)]
+    mid_channels: Annotated[int, Field(ge=0)] = 0
+    kernel: Annotated[int, Field(ge=1, le=15)] = 1
+    stride: Literal[1, 2] = 1
+    se: bool = False
+    activation: Literal["relu", "relu6", "h_swish", "silu", "mish", "none"] = "none"
+    skip: bool = False
+    padding: Literal["symmetric", "same"] = "symmetric"
+    squeeze_channels: Annotated[int, Field(ge=0)] = 0
+    bias: bool = False
+    bn_eps: Annotated[float, Field(gt=0, lt=1)] = BN_EPS
+
+
 class _File(_Strict):
     format: Literal["natdeploy.subnet/1"]
-    supernet: str
-    architecture: _Architecture
+    supernet: str | None
+    architecture: _Architecture | None
+    space: dict[str, Any] | None = None
+    layers: Annotated[list[_Layer], Field(min_length=3)] | None = None
     weights: str | None
     task: _Task | None
     network: _Network = _Network()
@@ -76,15 +100,20 @@ class _File(_Strict):
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_Number = TypeVar("_Number", int, float)
+Space = str | SearchSpace | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Subnet:
-    """An architecture and the other contents of its subnet file.
+    """A network and the other contents of its subnet file.
+
+    The network is an architecture of a space, or consists of layers that belong to no space.
 
     Args:
         space: Search space of the architecture.
         architecture: The architecture.
+        own_layers: The layers of a network without a space and an architecture.
         classes: Number of outputs of the classifier.
         weights: Weight file. None for a bare architecture.
         task: `dataset`, `classes`, `mean` and `std`. None if the file names no task.
@@ -95,8 +124,9 @@ class Subnet:
         source: The file, or the encoding that was passed instead.
     """
 
-    space: SearchSpace
-    architecture: Architecture
+    space: SearchSpace | None = None
+    architecture: Architecture | None = None
+    own_layers: tuple[Layer, ...] = ()
     classes: int
     weights: Path | None = None
     task: Mapping[str, Any] | None = None
@@ -105,6 +135,41 @@ class Subnet:
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     source: str = ""
+
+    @functools.cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers of the network, from input to output."""
+        if self.space is None or self.architecture is None:
+            return (*self.own_layers[:-1], dataclasses.replace(self.own_layers[-1], out_channels=self.classes))
+        return walk(self.space, self.architecture, self.classes, activation=self.activation)
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of the input images."""
+        return self.layers[0].in_size
+
+    def describe(self) -> dict[str, Any]:
+        """Return supernet, architecture and layers under the keys of a subnet file."""
+        if self.space is None or self.architecture is None:
+            return {"supernet": None, "architecture": None, "layers": [_describe_layer(layer) for layer in self.layers]}
+        shipped = self.space.source in ("", self.space.name)
+        return {
+            "supernet": self.space.name,
+            "architecture": self.architecture.to_json(),
+            # A file may be read where the file of its space is not.
+            **({} if shipped else {"space": describe_space(self.space)}),
+        }
+
+    def require_member(self) -> tuple[SearchSpace, Architecture]:
+        """Return space and architecture.
+
+        Raises:
+            InputError: The network is in no space.
+        """
+        if self.space is None or self.architecture is None:
+            msg = f"{self.source}: the network is in no search space: it has layers, but no architecture"
+            raise InputError(msg, hint="it can be inspected, measured and exported")
+        return self.space, self.architecture
 
 
 def read_subnet(
@@ -123,7 +188,7 @@ def read_subnet(
             not in the space. The message states file, key and reason.
     """
     read = _read(source, supernet=supernet, width=width, classes=classes)
-    if width is not None and not math.isclose(width, read.architecture.width):
+    if width is not None and read.architecture is not None and not math.isclose(width, read.architecture.width):
         msg = f"{source}: the architecture has width {read.architecture.width:g}, not {width:g}"
         raise InputError(msg)
     return read
@@ -186,7 +251,7 @@ class SubnetSource:
         return dataclasses.replace(read, classes=self.classes)
 
 
-def _read(source: str | Path, *, supernet: str | None, width: float | None, classes: int | None) -> Subnet:
+def _read(source: str | Path, *, supernet: Space, width: float | None, classes: int | None) -> Subnet:
     path = Path(source)
     if re.fullmatch(r"\d+", str(source)) and not os.path.exists(source):  # noqa: PTH110 (any length of string)
         return _bare(from_encoding(str(source)), supernet, classes, str(source))
@@ -200,17 +265,20 @@ def _read(source: str | Path, *, supernet: str | None, width: float | None, clas
         raise InputError(prefix + error.message, hint=error.hint) from error
 
 
-def read_architecture(
-    text: str, *, supernet: str | None = None, width: float | None = None, classes: int | None = None
-) -> Subnet:
-    """Read a bare architecture from text: a 23-character encoding, or JSON in any layout that a file may have.
+def read_architecture(text: str, space: SearchSpace, *, classes: int | None = None) -> Subnet:
+    """Read an architecture of `space` from text: a 23-character encoding, or JSON in any layout that a file may have.
+
+    Its resolution need not be one of the space.
 
     Raises:
-        InputError: As for `read_subnet`.
+        InputError: As for `read_subnet`, or the text has another space.
     """
     if re.fullmatch(r"\d+", text):
-        return _bare(from_encoding(text), supernet, classes, text)
-    return _from_content(_parse_json(text), Path(), supernet=supernet, width=width, classes=classes)
+        read = _bare(from_encoding(text), space, classes, text)
+    else:
+        read = _from_content(_parse_json(text), Path(), supernet=space, width=None, classes=classes)
+    check_member(space, read.require_member()[1])
+    return read
 
 
 def write_subnet(path: Path, subnet: Subnet) -> None:
@@ -224,8 +292,7 @@ def write_subnet(path: Path, subnet: Subnet) -> None:
         weights = os.path.relpath(subnet.weights.resolve(), path.resolve().parent)
     content = {
         "format": FORMAT,
-        "supernet": subnet.space.name,
-        "architecture": subnet.architecture.to_json(),
+        **subnet.describe(),
         "weights": weights,
         "task": dict(subnet.task) if subnet.task is not None else None,
         **_network_key(subnet),
@@ -264,14 +331,12 @@ def _parse_json(text: str) -> dict[str, Any]:
 
 
 def _from_content(
-    content: dict[str, Any], path: Path, *, supernet: str | None, width: float | None, classes: int | None
+    content: dict[str, Any], path: Path, *, supernet: Space, width: float | None, classes: int | None
 ) -> Subnet:
     if "format" in content:
         return _from_file(content, path)
     if "blocks" in content:
-        config = read_net_config(content)
-        found = _bare(config.architecture, supernet, classes or config.classes, str(path))
-        return dataclasses.replace(found, activation=config.activation, dropout=config.dropout)
+        return _from_net_config(read_net_config(content), supernet, classes, str(path))
     known = {key: content[key] for key in _Architecture.model_fields if key in content}
     odd = sorted(set(content) - set(known))
     if odd:
@@ -281,19 +346,27 @@ def _from_content(
     return _bare(architecture, supernet, classes, str(path))
 
 
+def _from_net_config(config: NetConfig, supernet: Space, classes: int | None, source: str) -> Subnet:
+    if config.architecture is not None:
+        found = _bare(config.architecture, supernet or config.space, classes or config.classes, source)
+        return dataclasses.replace(found, activation=config.activation, dropout=config.dropout)
+    if supernet is not None:
+        msg = f"the network is in no search space, so not in {_find(supernet).name}"
+        raise InputError(msg)
+    return Subnet(own_layers=config.layers, classes=classes or config.classes, dropout=config.dropout, source=source)
+
+
 def _from_file(content: dict[str, Any], path: Path) -> Subnet:
     file = _validate(_File, content)
-    space = find_space(file.supernet)
-    architecture = _architecture(file.architecture, supernet=file.supernet, width=None)
-    check_member(space, architecture)
+    network = _read_network(file, path)
     weights = None if file.weights is None else path.resolve().parent / file.weights
     if weights is not None and not os.path.isfile(weights):  # noqa: PTH113 (any length of string)
         msg = f"weights: {weights}: no such file"
         raise InputError(msg)
-    return Subnet(
-        space=space,
-        architecture=architecture,
-        classes=len(file.task.classes) if file.task else file.network.classes or DEFAULT_CLASSES,
+    classes = network.own_layers[-1].out_channels if network.own_layers else DEFAULT_CLASSES
+    return dataclasses.replace(
+        network,
+        classes=len(file.task.classes) if file.task else file.network.classes or classes,
         weights=weights,
         task=file.task.model_dump() if file.task else None,
         activation=file.network.activation,
@@ -304,10 +377,59 @@ def _from_file(content: dict[str, Any], path: Path) -> Subnet:
     )
 
 
-def _architecture(model: _Architecture, *, supernet: str | None, width: float | None) -> Architecture:
+def _read_network(file: _File, path: Path) -> Subnet:
+    """Return a subnet with the space and architecture of a file, or with its layers."""
+    if file.layers is not None:
+        for key in ("supernet", "architecture", "space"):
+            if getattr(file, key) is not None:
+                msg = f"{key}: a file with layers of its own has none"
+                raise InputError(msg)
+        layers = tuple(Layer(**layer.model_dump()) for layer in file.layers)
+        _require_network(layers)
+        return Subnet(own_layers=layers, classes=layers[-1].out_channels)
+    if file.supernet is None or file.architecture is None:
+        msg = f"{'supernet' if file.supernet is None else 'architecture'}: missing, and there are no layers either"
+        raise InputError(msg)
+    if file.space is not None:
+        source = str(path.resolve())
+        space = parse_space(file.space, name=file.supernet, source=source, place="space")
+    else:
+        space = find_space(file.supernet)
+    architecture = _architecture(file.architecture, supernet=space, width=None)
+    check_member(space, architecture)
+    return Subnet(space=space, architecture=architecture, classes=DEFAULT_CLASSES)
+
+
+def _require_network(layers: Sequence[Layer]) -> None:
+    """Check that layers follow each other from a stem to a classifier."""
+    if (layers[0].op, layers[-1].op) != (STEM, CLASSIFIER):
+        msg = f"layers: begin with {layers[0].op} and end with {layers[-1].op}, not with a stem and a classifier"
+        raise InputError(msg)
+    for number, (before, layer) in enumerate(itertools.pairwise(layers), start=1):
+        if (layer.in_channels, layer.in_size) != (before.out_channels, before.out_size):
+            msg = (
+                f"layers[{number}]: takes {layer.in_channels} channels of size {layer.in_size}; "
+                f"the layer before it gives {before.out_channels} of size {before.out_size}"
+            )
+            raise InputError(msg)
+
+
+def _describe_layer(layer: Layer) -> dict[str, Any]:
+    return {
+        field.name: getattr(layer, field.name)
+        for field in dataclasses.fields(layer)
+        if getattr(layer, field.name) != field.default
+    }
+
+
+def _find(supernet: str | SearchSpace) -> SearchSpace:
+    return supernet if isinstance(supernet, SearchSpace) else find_space(supernet)
+
+
+def _architecture(model: _Architecture, *, supernet: Space, width: float | None) -> Architecture:
     known = model.w if model.w is not None else width
-    if known is None and supernet is not None and len(find_space(supernet).widths) == 1:
-        known = find_space(supernet).widths[0]
+    if known is None and supernet is not None and len(_find(supernet).widths) == 1:
+        known = _find(supernet).widths[0]
     if known is None:
         msg = "w is missing: the architecture does not state its width"
         raise InputError(msg, hint="pass it with --width, or name a supernet with a single width with --supernet")
@@ -321,7 +443,7 @@ def _architecture(model: _Architecture, *, supernet: str | None, width: float | 
     )
 
 
-def _active(values: list[int], depths: list[int]) -> tuple[int, ...]:
+def _active(values: list[_Number], depths: list[int]) -> tuple[_Number, ...]:
     """Drop the padding of OFA's lists, which have four entries per stage."""
     padded = 4 * len(depths)
     if len(values) != padded or sum(depths) == padded or max(depths) > 4:
@@ -329,8 +451,8 @@ def _active(values: list[int], depths: list[int]) -> tuple[int, ...]:
     return tuple(value for place, value in enumerate(values) if place % 4 < depths[place // 4])
 
 
-def _bare(architecture: Architecture, supernet: str | None, classes: int | None, source: str) -> Subnet:
-    space = find_space(supernet) if supernet else space_of_width(architecture.width)
+def _bare(architecture: Architecture, supernet: Space, classes: int | None, source: str) -> Subnet:
+    space = _find(supernet) if supernet else find_space_of(architecture)
     check_member(space, architecture)
     return Subnet(space=space, architecture=architecture, classes=classes or DEFAULT_CLASSES, source=source)
 

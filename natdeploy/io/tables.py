@@ -19,16 +19,20 @@ import yaml
 
 from natdeploy.core.latency import LatencyStats, LatencyTable, require_same_provenance
 from natdeploy.core.layers import OPS, Layer
+from natdeploy.core.space import ACTIVATIONS, PADDINGS
 from natdeploy.errors import InputError
 from natdeploy.files import atomic_path, read_text, write_text
 from natdeploy.io.table_header import FORMAT, make_header, read_header
 
-_LAYER_FIELDS = tuple(field.name for field in dataclasses.fields(Layer))
+_LAYER_FIELDS = tuple(field for field in dataclasses.fields(Layer) if field.compare)
 _STATS_FIELDS = tuple(field.name for field in dataclasses.fields(LatencyStats))
-COLUMNS = (*_LAYER_FIELDS, *_STATS_FIELDS)
-_ACTIVATIONS = ("relu", "h_swish", "mish", "none")
+# Columns that a table has only where a row needs them. In a table without them, all rows have their defaults.
+_SINCE_OTHER_SPACES = ("padding", "squeeze_channels", "bias")
+_OPTIONAL = {field.name: field.default for field in _LAYER_FIELDS if field.name in _SINCE_OTHER_SPACES}
+COLUMNS = (*(field.name for field in _LAYER_FIELDS if field.name not in _OPTIONAL), *_STATS_FIELDS)
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
-_LEAST = {"mid_channels": 0, "runs": 0}
+_LEAST = {"mid_channels": 0, "squeeze_channels": 0, "runs": 0}
+_WORDS = {"op": OPS, "activation": ACTIVATIONS, "padding": PADDINGS}
 _Reader = Callable[[Mapping[str, str], str, str], str | bool | int | float]
 
 
@@ -94,9 +98,11 @@ def format_table(table: LatencyTable) -> str:
     out = io.StringIO()
     out.writelines(f"# {line}\n" for line in header.splitlines())
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    needed = [name for name, usual in _OPTIONAL.items() if any(getattr(layer, name) != usual for layer in table.rows)]
+    writer.writerow([*COLUMNS, *needed])
     for layer in sorted(table.rows, key=_row_order):
-        values = (*dataclasses.astuple(layer), *dataclasses.astuple(table.rows[layer]))
+        cells = {**dataclasses.asdict(layer), **dataclasses.asdict(table.rows[layer])}
+        values = [cells[name] for name in (*COLUMNS, *needed)]
         writer.writerow([str(value).lower() if isinstance(value, bool) else value for value in values])
     return out.getvalue()
 
@@ -197,7 +203,7 @@ def _cells(reader: Iterator[list[str]], source: str, offset: int) -> Iterator[tu
 
 def _check_columns(names: Sequence[str], place: str) -> None:
     missing = [name for name in COLUMNS if name not in names]
-    unknown = [name for name in names if name not in COLUMNS]
+    unknown = [name for name in names if name not in (*COLUMNS, *_OPTIONAL)]
     if missing:
         msg = f"{place}: columns are missing: {', '.join(missing)}"
         raise InputError(msg)
@@ -211,8 +217,8 @@ def _read_row(names: Sequence[str], cells: Sequence[str], place: str) -> tuple[L
         msg = f"{place}: {len(cells)} columns instead of {len(names)}; is the file cut short?"
         raise RowError(msg)
     row = dict(zip(names, (cell.strip() for cell in cells), strict=True))
-    values: dict[str, Any] = {name: read(row, name, place) for name, read in _COLUMN_READERS.items()}
-    layer = Layer(**{name: values[name] for name in _LAYER_FIELDS})
+    values: dict[str, Any] = {name: _COLUMN_READERS[name](row, name, place) for name in row}
+    layer = Layer(**{field.name: values[field.name] for field in _LAYER_FIELDS if field.name in values})
     try:
         return layer, LatencyStats(**{name: values[name] for name in _STATS_FIELDS})
     except InputError as error:
@@ -222,7 +228,7 @@ def _read_row(names: Sequence[str], cells: Sequence[str], place: str) -> tuple[L
 
 
 def _read_word(row: Mapping[str, str], name: str, place: str) -> str:
-    known = OPS if name == "op" else _ACTIVATIONS
+    known = _WORDS[name]
     if row[name] not in known:
         msg = f"{place}: unknown {name} {row[name]!r} (known: {', '.join(known)})"
         raise RowError(msg)

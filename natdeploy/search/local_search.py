@@ -131,7 +131,8 @@ class LocalSearch:
         raw = np.repeat(rows[:, None], len(slot), axis=1)
         raw[:, np.arange(len(slot)), 2 + slot] = gene
         made = repair(self.space, raw.reshape(-1, rows.shape[1])).reshape(raw.shape)
-        # A gene after the first skipped slot moves to that slot, and so is already made by another change.
+        # A gene after the first skipped slot moves to that slot, and so is already made by another change. A gene that
+        # the slot does not have becomes another one.
         fresh = (made != rows[:, None]).any(axis=2) & ((made == raw).all(axis=2) | (gene == 0))
         owners, change = np.nonzero(fresh)
         return made[fresh], (owners, slot[change], gene[change]), self._predict(made[fresh])
@@ -157,9 +158,11 @@ class LocalSearch:
         return made[kept], owners[kept]
 
     def _relative_gains(self, rows: Population, gains: Values) -> Values:
-        """Return the gain of each gene over the row's own; minus infinity where a slot must not be skipped."""
+        """Return the gain of each gene over the row's own; minus infinity where a slot has no such gene."""
         relative: Values = gains - np.take_along_axis(gains, rows[:, 2:, None], axis=2)
-        relative[:, bounds(self.space)[0][2:] > 0, 0] = -np.inf
+        lower, upper = (bound[2:, None] for bound in bounds(self.space))
+        genes = np.arange(gains.shape[2])
+        relative[:, (genes < lower) | (genes > upper)] = -np.inf
         return relative
 
     def _relative_costs(self, rows: Population) -> tuple[Values, Values]:

@@ -34,7 +34,7 @@ class PretrainedPredictor:
     """
 
     def __init__(self, space: SearchSpace, layers: Layers) -> None:
-        kernels, ratios = len(space.kernels), len(space.expand_ratios)
+        kernels, ratios = _count_choices(space)
         one_slot = kernels + ratios
         _check(space, [weight.shape for weight, _ in layers], space.slots * one_slot + len(RESOLUTIONS))
         by_kind = np.arange(space.slots * one_slot)
@@ -78,6 +78,18 @@ class PretrainedPredictor:
         by_choice = (slope @ self._slots.T).reshape(*population[:, 2:].shape, -1)
         gains: Values = (by_choice @ self._choices.T).astype(float)
         return gains
+
+
+def _count_choices(space: SearchSpace) -> tuple[int, int]:
+    """Return the numbers of kernel sizes and of expand ratios, which must be the same in all slots."""
+    counts = {
+        (len(space.stages[index].kernels), len(space.stages[index].expand_ratios[position]))
+        for index, position in space.slot_places
+    }
+    if len(counts) > 1:
+        msg = f"the accuracy predictor is for as many choices in every block, and those of space {space.name} differ"
+        raise InputError(msg)
+    return counts.pop()
 
 
 def _one_hot(kernels: int, ratios: int) -> Singles:

@@ -19,14 +19,16 @@ def compute_features(space: SearchSpace, population: Population) -> Values:
     """Return numerical features of the `n x L` array `population`, `n x F`.
 
     They are resolution and width; for each slot whether it is active, its kernel size and its expand ratio (0 if
-    skipped); for each stage its depth. All are relative to the largest value of the space.
+    skipped); for each stage its depth. All are relative to the largest value of the space, or of the slot.
     """
     genes = population[:, 2:]
     active = genes > 0
-    kernels, ratios = (np.array(values, dtype=float) for values in (space.kernels, space.expand_ratios))
-    kernel = np.where(active, kernels[(genes - 1) % len(kernels)], 0.0) / kernels[-1]
-    ratio = np.where(active, ratios[(genes - 1) // len(kernels)], 0.0) / ratios[-1]
-    depth = active.reshape(len(genes), len(space.stages), space.max_depth).mean(axis=2)
+    choices = np.zeros((space.slots, 1 + space.max_gene, 2))
+    for slot, pairs in enumerate(space.choices):
+        choices[slot, 1 : 1 + len(pairs)] = pairs
+    choices /= choices.max(axis=1, keepdims=True)
+    kernel, ratio = np.moveaxis(choices[np.arange(space.slots), genes], 2, 0)
+    depth = np.stack([active[:, slots].mean(axis=1) for slots in space.stage_slots], axis=1)
     resolution = np.array(space.resolutions)[population[:, :1]] / space.resolutions[-1]
     width = np.array(space.widths)[population[:, 1:2]] / space.widths[-1]
     return np.concatenate([resolution, width, active, kernel, ratio, depth], axis=1)

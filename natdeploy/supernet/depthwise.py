@@ -16,50 +16,51 @@ from torch import Tensor
 from torch.nn.grad import conv2d_input
 
 
-def convolve_depthwise(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """Convolve `n x c x h x w` maps with `c x 1 x k x k` weights, padded by `k // 2`; fast for small maps on a CPU."""
+def convolve_depthwise(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    """Convolve `n x c x h x w` maps with `c x 1 x k x k` weights, padded on all sides; fast for small maps on a CPU."""
     fast = torch.is_grad_enabled() and not x.is_cuda and weight.shape[-1] > min(x.shape[-2:])
-    return _SmallMap.apply(x, weight, stride) if fast else _convolve(x, weight, stride)
+    return _SmallMap.apply(x, weight, stride, padding) if fast else _convolve(x, weight, stride, padding)
 
 
-def _convolve(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    return nnf.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2, groups=len(weight))
+def _convolve(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    return nnf.conv2d(x, weight, stride=stride, padding=padding, groups=len(weight))
 
 
 class _SmallMap(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:  # noqa: ANN401
         ctx.save_for_backward(x, weight)
-        ctx.stride = stride
-        return _convolve(x, weight, stride)
+        ctx.stride, ctx.padding = stride, padding
+        return _convolve(x, weight, stride, padding)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # noqa: ANN401
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # noqa: ANN401
         (x, weight), gradient = ctx.saved_tensors, gradients[0]
         of_x = of_weight = None
         if ctx.needs_input_grad[0]:
-            of_x = conv2d_input(x.shape, weight, gradient, ctx.stride, weight.shape[-1] // 2, groups=len(weight))
+            of_x = conv2d_input(x.shape, weight, gradient, ctx.stride, ctx.padding, groups=len(weight))
         if ctx.needs_input_grad[1]:
-            of_weight = _weight_gradient(x, gradient, weight.shape[-1], ctx.stride)
-        return of_x, of_weight, None
+            of_weight = _weight_gradient(x, gradient, weight.shape[-1], ctx.stride, ctx.padding)
+        return of_x, of_weight, None, None
 
 
-def _weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: int) -> Tensor:
+def _weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
     images, channels, height, width = x.shape
     pixels = x.permute(1, 2, 3, 0).reshape(channels, height * width, images)
     outputs = gradient.permute(1, 0, 2, 3).reshape(channels, images, -1)
-    taps = _match_pixels((height, width), (gradient.shape[-2], gradient.shape[-1]), kernel, stride).to(x.dtype)
+    out = gradient.shape[-2], gradient.shape[-1]
+    taps = _match_pixels((height, width), out, kernel, stride, padding).to(x.dtype)
     return (torch.bmm(pixels, outputs).reshape(channels, -1) @ taps).view(channels, 1, kernel, kernel)
 
 
 @functools.lru_cache(maxsize=256)
-def _match_pixels(size: tuple[int, int], out: tuple[int, int], kernel: int, stride: int) -> Tensor:
+def _match_pixels(size: tuple[int, int], out: tuple[int, int], kernel: int, stride: int, padding: int) -> Tensor:
     """Return, for each pair of an input and an output pixel, which of the `k * k` taps connects them: one or none."""
-    rows, columns = (_match_taps(*sizes, kernel, stride) for sizes in zip(size, out, strict=True))
+    rows, columns = (_match_taps(*sizes, kernel, stride, padding) for sizes in zip(size, out, strict=True))
     pairs = torch.einsum("hoi,wpj->hwopij", rows, columns)
     return pairs.reshape(-1, kernel**2)
 
 
-def _match_taps(size: int, out: int, kernel: int, stride: int) -> Tensor:
-    tap = torch.arange(size)[:, None] - stride * torch.arange(out) + kernel // 2
+def _match_taps(size: int, out: int, kernel: int, stride: int, padding: int) -> Tensor:
+    tap = torch.arange(size)[:, None] - stride * torch.arange(out) + padding
     return (tap[..., None] == torch.arange(kernel)).float()

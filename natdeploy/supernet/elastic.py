@@ -7,6 +7,7 @@ The architecture is an argument of `forward`, never a state of the module.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 
@@ -16,9 +17,16 @@ from torch import Tensor, nn
 
 from natdeploy.core.architecture import Architecture, largest
 from natdeploy.core.layers import BLOCK, CLASSIFIER, FEATURE_MIX, FINAL_EXPAND, STEM, Layer, walk
-from natdeploy.core.space import SearchSpace, mid_channels, squeeze_channels
+from natdeploy.core.space import SAME, SYMMETRIC, SearchSpace, mid_channels
 from natdeploy.supernet.depthwise import convolve_depthwise
-from natdeploy.supernet.network import ConvUnit, InvertedResidual, Network, build_network, make_unit
+from natdeploy.supernet.network import (
+    ConvUnit,
+    InvertedResidual,
+    Network,
+    build_network,
+    count_padding,
+    make_unit,
+)
 
 State = dict[str, Tensor]
 
@@ -29,30 +37,32 @@ class ElasticBlock(InvertedResidual):
     Args:
         layer: The block at its largest kernel and expand ratio.
         kernels: Kernel sizes it can take, ascending.
+        padding: Padding of the space. Whether it differs from the symmetric one depends on the map.
     """
 
-    def __init__(self, layer: Layer, kernels: tuple[int, ...]) -> None:
-        super().__init__(layer)
+    def __init__(self, layer: Layer, kernels: tuple[int, ...], padding: str) -> None:
+        super().__init__(dataclasses.replace(layer, padding=SYMMETRIC))
         self.layer = layer
         self.kernels = kernels
+        self.padding = padding
         for larger, smaller in self._shrinkings(kernels[0]):
             matrix = nn.Parameter(torch.eye(smaller**2))
             self.register_parameter(_transform_name(larger, smaller), matrix)
 
-    def elastic_forward(self, x: Tensor, kernel: int, expand_ratio: int) -> Tensor:
+    def elastic_forward(self, x: Tensor, kernel: int, expand_ratio: float) -> Tensor:
         """Map `n x in x h x w` to `n x out x h' x w'` with the weights of one kernel size and expand ratio."""
         mid = mid_channels(self.layer.in_channels, expand_ratio)
-        assert self.expand is not None
-        y = _convolve(self.expand, x, self.expand.conv.weight[:mid], mid)
-        y = _convolve(self.depthwise, y, _crop_unreachable(self.kernel_weight(kernel, mid), max(y.shape[-2:])), mid)
+        y = x if self.expand is None else _convolve(self.expand, x, self.expand.conv.weight[:mid])
+        weight = _crop_unreachable(self.kernel_weight(kernel, mid), max(y.shape[-2:]))
+        y = _convolve(self.depthwise, y, weight, self.padding)
         if self.se is not None:
-            squeezed = squeeze_channels(mid)
+            squeezed = self._squeezed(mid)
             reduce, expand = self.se.reduce, self.se.expand
             assert reduce.bias is not None
             assert expand.bias is not None
-            gate = self.se.relu(nnf.conv2d(self.se.pool(y), reduce.weight[:squeezed, :mid], reduce.bias[:squeezed]))
+            gate = self.se.act(nnf.conv2d(self.se.pool(y), reduce.weight[:squeezed, :mid], reduce.bias[:squeezed]))
             y = y * self.se.gate(nnf.conv2d(gate, expand.weight[:mid, :squeezed], expand.bias[:mid]))
-        y = _convolve(self.project, y, self.project.conv.weight[:, :mid], self.layer.out_channels)
+        y = _convolve(self.project, y, self.project.conv.weight[:, :mid])
         return x + y if self.skip else y
 
     def kernel_weight(self, kernel: int, mid: int) -> Tensor:
@@ -65,20 +75,19 @@ class ElasticBlock(InvertedResidual):
             weight = weight.view(mid, 1, smaller, smaller)
         return weight
 
-    def subnet_state(self, kernel: int, expand_ratio: int) -> State:
+    def subnet_state(self, kernel: int, expand_ratio: float) -> State:
         """Return the weights of a plain block. They share memory with the supernet's if possible."""
         mid = mid_channels(self.layer.in_channels, expand_ratio)
-        assert self.expand is not None
         state = {
-            "expand.conv.weight": self.expand.conv.weight[:mid],
             "depthwise.conv.weight": self.kernel_weight(kernel, mid),
             "project.conv.weight": self.project.conv.weight[:, :mid],
-            **_norm_state(self.expand, "expand", mid),
             **_norm_state(self.depthwise, "depthwise", mid),
             **_norm_state(self.project, "project", self.layer.out_channels),
         }
+        if self.expand is not None:
+            state |= {"expand.conv.weight": self.expand.conv.weight[:mid], **_norm_state(self.expand, "expand", mid)}
         if self.se is not None:
-            squeezed = squeeze_channels(mid)
+            squeezed = self._squeezed(mid)
             reduce, expand = self.se.reduce, self.se.expand
             assert reduce.bias is not None
             assert expand.bias is not None
@@ -87,6 +96,9 @@ class ElasticBlock(InvertedResidual):
             state["se.expand.weight"] = expand.weight[:mid, :squeezed]
             state["se.expand.bias"] = expand.bias[:mid]
         return state
+
+    def _squeezed(self, mid: int) -> int:
+        return dataclasses.replace(self.layer, mid_channels=mid).se_channels
 
     def _shrinkings(self, kernel: int) -> list[tuple[int, int]]:
         sizes = [size for size in reversed(self.kernels) if size >= kernel]
@@ -108,20 +120,25 @@ class ElasticNetwork(nn.Module):
         layers = _largest_layers(space, width, classes)
         by_op = {layer.op: layer for layer in layers}
         blocks = [layer for layer in layers if layer.op == BLOCK]
-        self.stem = make_unit(by_op[STEM])
+        self.stem = make_unit(dataclasses.replace(by_op[STEM], padding=SYMMETRIC))
         self.blocks = nn.ModuleList([InvertedResidual(blocks[0])])
-        self.blocks.extend(ElasticBlock(layer, space.kernels) for layer in blocks[1:])
+        self.blocks.extend(
+            ElasticBlock(layer, space.stages[index].kernels, space.padding)
+            for layer, (index, _) in zip(blocks[1:], space.slot_places, strict=True)
+        )
         self.final_expand = make_unit(by_op[FINAL_EXPAND])
         self.pooling = nn.AdaptiveAvgPool2d(1)
-        self.feature_mix = make_unit(by_op[FEATURE_MIX], norm=False)
+        self.feature_mix = make_unit(by_op[FEATURE_MIX]) if FEATURE_MIX in by_op else None
         self.classifier = nn.Linear(by_op[CLASSIFIER].in_channels, classes)
 
     def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
         """Map `n x 3 x r x r` images of any size r to the `n x classes` logits of `architecture`."""
-        x = self.blocks[0](self.stem(x))
+        x = self.blocks[0](_convolve(self.stem, x, self.stem.conv.weight, self.space.padding))
         for block, kernel, expand_ratio in self._active(architecture):
             x = block.elastic_forward(x, kernel, expand_ratio)
-        x = self.feature_mix(self.pooling(self.final_expand(x)))
+        x = self.pooling(self.final_expand(x))
+        if self.feature_mix is not None:
+            x = self.feature_mix(x)
         logits: Tensor = self.classifier(torch.flatten(x, 1))
         return logits
 
@@ -139,16 +156,18 @@ class ElasticNetwork(nn.Module):
             parameter.requires_grad_()
         return network
 
-    def _active(self, architecture: Architecture) -> Iterator[tuple[ElasticBlock, int, int]]:
-        for index, stage in enumerate(architecture.stages()):
-            for position, (kernel, expand_ratio) in enumerate(stage):
-                block = self.blocks[1 + index * self.space.max_depth + position]
+    def _active(self, architecture: Architecture) -> Iterator[tuple[ElasticBlock, int, float]]:
+        for slots, stage in zip(self.space.stage_slots, architecture.stages(), strict=True):
+            for slot, (kernel, expand_ratio) in enumerate(stage, start=slots.start):
+                block = self.blocks[1 + slot]
                 assert isinstance(block, ElasticBlock)
                 yield block, kernel, expand_ratio
 
     def _subnet_state(self, architecture: Architecture) -> Iterator[tuple[str, Tensor]]:
         for name in ("stem", "final_expand", "feature_mix", "classifier"):
-            yield from ((f"{name}.{key}", value) for key, value in self.get_submodule(name).state_dict().items())
+            module = getattr(self, name)
+            if module is not None:
+                yield from ((f"{name}.{key}", value) for key, value in module.state_dict().items())
         yield from ((f"blocks.0.{key}", value) for key, value in self.blocks[0].state_dict().items())
         for number, (block, kernel, expand_ratio) in enumerate(self._active(architecture), start=1):
             state = block.subnet_state(kernel, expand_ratio)
@@ -167,8 +186,16 @@ def _largest_layers(space: SearchSpace, width: float, classes: int) -> tuple[Lay
     return walk(space, architecture, classes)
 
 
-def _convolve(unit: ConvUnit, x: Tensor, weight: Tensor, channels: int) -> Tensor:
-    x = convolve_depthwise(x, weight, unit.conv.stride[0]) if unit.conv.groups > 1 else nnf.conv2d(x, weight)
+def _convolve(unit: ConvUnit, x: Tensor, weight: Tensor, padding: str = SYMMETRIC) -> Tensor:
+    stride, kernel, channels = unit.conv.stride[0], weight.shape[-1], len(weight)
+    around = kernel // 2
+    if padding == SAME and stride == 2 and x.shape[-1] % 2 == 0:
+        before, after = count_padding(kernel, SAME)
+        x, around = nnf.pad(x, (before, after, before, after)), 0
+    if unit.conv.groups > 1:
+        x = convolve_depthwise(x, weight, stride, around)
+    else:
+        x = nnf.conv2d(x, weight, stride=stride, padding=around)
     norm = unit.bn
     assert norm is not None
     assert norm.running_mean is not None

@@ -14,16 +14,33 @@ import torch
 from torch import Tensor, nn
 
 from natdeploy.core.layers import BLOCK, CLASSIFIER, FEATURE_MIX, FINAL_EXPAND, POOLING, STEM, Layer, layer_names
-from natdeploy.core.space import squeeze_channels
+from natdeploy.core.space import BN_EPS, SAME, SYMMETRIC
 from natdeploy.errors import InputError
 
-BN_EPS = 1e-5
 BN_MOMENTUM = 0.1
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "h_swish": nn.Hardswish, "mish": nn.Mish}
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "h_swish": nn.Hardswish,
+    "silu": nn.SiLU,
+    "mish": nn.Mish,
+}
 
 
 class ConvUnit(nn.Module):
-    """Convolution without bias, then optionally BatchNorm and an activation."""
+    """Convolution, then optionally BatchNorm and an activation.
+
+    Args:
+        in_channels: Input channels.
+        out_channels: Output channels.
+        kernel: Kernel size.
+        stride: Stride.
+        groups: Groups of channels.
+        activation: Name of the activation.
+        padding: `symmetric`; or `same`, TensorFlow's for maps of even size, which has one pixel less before than after.
+        bn_eps: Epsilon of BatchNorm. None for no BatchNorm.
+        bias: Whether the convolution has a bias.
+    """
 
     def __init__(
         self,
@@ -33,18 +50,25 @@ class ConvUnit(nn.Module):
         kernel: int = 1,
         stride: int = 1,
         groups: int = 1,
-        norm: bool = True,
         activation: str = "none",
+        padding: str = SYMMETRIC,
+        bn_eps: float | None = BN_EPS,
+        bias: bool = False,
     ) -> None:
         super().__init__()
+        before, after = count_padding(kernel, padding)
+        self.pad = nn.ZeroPad2d((before, after, before, after)) if before != after else None
+        around = before if before == after else 0
         self.conv = nn.Conv2d(
-            in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
+            in_channels, out_channels, kernel, stride=stride, padding=around, groups=groups, bias=bias
         )
-        self.bn = nn.BatchNorm2d(out_channels, eps=BN_EPS, momentum=BN_MOMENTUM) if norm else None
+        self.bn = None if bn_eps is None else nn.BatchNorm2d(out_channels, eps=bn_eps, momentum=BN_MOMENTUM)
         self.act = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `n x in x h x w` to `n x out x h' x w'`."""
+        if self.pad is not None:
+            x = self.pad(x)
         x = self.conv(x)
         if self.bn is not None:
             x = self.bn(x)
@@ -54,20 +78,26 @@ class ConvUnit(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation over `channels`, with a hard sigmoid."""
+    """Squeeze-and-excitation.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: Channels that it scales.
+        squeezed: Channels inside.
+        activation: Activation inside.
+        gate: The gate: a hard sigmoid or a sigmoid.
+    """
+
+    def __init__(self, channels: int, squeezed: int, activation: nn.Module, gate: nn.Module) -> None:
         super().__init__()
-        squeezed = squeeze_channels(channels)
         self.reduce = nn.Conv2d(channels, squeezed, 1)
         self.expand = nn.Conv2d(squeezed, channels, 1)
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.relu = nn.ReLU()
-        self.gate = nn.Hardsigmoid()
+        self.act = activation
+        self.gate = gate
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale the channels of an `n x c x h x w` tensor."""
-        gate: Tensor = self.gate(self.expand(self.relu(self.reduce(self.pool(x)))))
+        gate: Tensor = self.gate(self.expand(self.act(self.reduce(self.pool(x)))))
         return x * gate
 
 
@@ -76,13 +106,20 @@ class InvertedResidual(nn.Module):
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
-        mid = layer.mid_channels
-        self.expand = ConvUnit(layer.in_channels, mid, activation=layer.activation) if layer.expands else None
+        mid, activation, eps = layer.mid_channels, layer.activation, layer.bn_eps
+        self.expand = ConvUnit(layer.in_channels, mid, activation=activation, bn_eps=eps) if layer.expands else None
         self.depthwise = ConvUnit(
-            mid, mid, kernel=layer.kernel, stride=layer.stride, groups=mid, activation=layer.activation
+            mid,
+            mid,
+            kernel=layer.kernel,
+            stride=layer.stride,
+            groups=mid,
+            activation=activation,
+            padding=layer.padding,
+            bn_eps=eps,
         )
-        self.se = SqueezeExcite(mid) if layer.se else None
-        self.project = ConvUnit(mid, layer.out_channels)
+        self.se = make_squeeze_excite(layer) if layer.se else None
+        self.project = ConvUnit(mid, layer.out_channels, bn_eps=eps)
         self.skip = layer.skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,7 +152,7 @@ class Network(nn.Module):
         if POOLING in by_op:
             self.pooling = nn.AdaptiveAvgPool2d(by_op[POOLING].out_size)
         if FEATURE_MIX in by_op:
-            self.feature_mix = make_unit(by_op[FEATURE_MIX], norm=False)
+            self.feature_mix = make_unit(by_op[FEATURE_MIX])
         self.dropout = nn.Dropout(dropout)
         if CLASSIFIER in by_op:
             self.classifier = nn.Linear(by_op[CLASSIFIER].in_channels, by_op[CLASSIFIER].out_channels)
@@ -167,13 +204,27 @@ def make_activation(name: str) -> nn.Module | None:
     return _ACTIVATIONS[name]()
 
 
-def make_unit(layer: Layer, *, norm: bool = True) -> ConvUnit:
-    """Build the module of a layer with a single convolution."""
+def make_unit(layer: Layer) -> ConvUnit:
+    """Build the module of a layer with a single convolution. A feature mix has no BatchNorm."""
     return ConvUnit(
         layer.in_channels,
         layer.out_channels,
         kernel=layer.kernel,
         stride=layer.stride,
-        norm=norm,
         activation=layer.activation,
+        padding=layer.padding,
+        bn_eps=None if layer.op == FEATURE_MIX else layer.bn_eps,
+        bias=layer.bias,
     )
+
+
+def make_squeeze_excite(layer: Layer) -> SqueezeExcite:
+    """Build the squeeze-and-excitation unit of a block: EfficientNet's if the layer states its channels."""
+    activation, gate = (nn.SiLU(), nn.Sigmoid()) if layer.squeeze_channels else (nn.ReLU(), nn.Hardsigmoid())
+    return SqueezeExcite(layer.mid_channels, layer.se_channels, activation, gate)
+
+
+def count_padding(kernel: int, padding: str) -> tuple[int, int]:
+    """Return the pixels before and after a map, for a kernel of odd size."""
+    around = kernel // 2
+    return (around - 1, around) if padding == SAME else (around, around)

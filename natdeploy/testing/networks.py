@@ -8,16 +8,18 @@ import numpy as np
 
 from natdeploy.core.architecture import smallest
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
+from natdeploy.io.spaces import find_space
 from natdeploy.ports import Images
 from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import Network, build_network
+from natdeploy.testing.choices import with_choices
 
 
 def tiny_network(*, classes: int = 5, seed: int = 0) -> Network:
     """Return a network of one searchable block. It has every operator of the family except Mish."""
-    starter = SPACES["starter"]
-    space = dataclasses.replace(starter, name="tiny", resolutions=(32,), depths=(1,), stages=starter.stages[4:])
+    starter = find_space("starter")
+    part = dataclasses.replace(starter, name="tiny", resolutions=(32,), stages=starter.stages[4:])
+    space = with_choices(part, depths=(1,))
     return randomize_weights(build_network(walk(space, smallest(space), classes)), seed)
 
 

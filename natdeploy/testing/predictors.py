@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from natdeploy.core.genotype import Population, sample
-from natdeploy.core.space import SPACES, SearchSpace
+from natdeploy.core.space import SearchSpace
+from natdeploy.io.spaces import find_space
 from natdeploy.search.predictor import Predictor, Values, measure_quality
 from natdeploy.testing.accuracy import made_up_accuracy
 
@@ -31,7 +32,7 @@ class PredictorContract:
     @classmethod
     def space(cls) -> SearchSpace:
         """Return the search space."""
-        return SPACES["nat"]
+        return find_space("nat")
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -13,8 +13,8 @@ import pytest
 
 from natdeploy.core.architecture import uniform
 from natdeploy.core.layers import Layer, walk
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.spaces import find_space
 from natdeploy.ports import Exporter, ModelTimer
 from natdeploy.profilers.in_context import compute_layer_shares
 from natdeploy.profilers.model_files import ModelFiles
@@ -52,7 +52,7 @@ class ModelTimerContract:
         """Write the files. The second network has about forty times the multiply-adds of the first."""
         files = ModelFiles(exporter, tmp_path_factory.mktemp("models"), seed=0)
         small, large = (
-            walk(SPACES["starter"], uniform(SPACES["starter"], width=0.5, **choices), 10)
+            walk(find_space("starter"), uniform(find_space("starter"), width=0.5, **choices), 10)
             for choices in (
                 {"resolution": 32, "depth": 2, "kernel": 3, "expand_ratio": 3},
                 {"resolution": 64, "depth": 4, "kernel": 7, "expand_ratio": 6},

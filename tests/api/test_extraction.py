@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from natdeploy import api, cli
-from natdeploy.core.genotype import from_encoding
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.encodings import from_encoding
+from natdeploy.io.spaces import find_space
 from natdeploy.supernet.checkpoints import list_released_names, write_state
 from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import Network, build_network
@@ -40,7 +40,7 @@ def write_published(
     architecture = from_encoding(published.encoding)
     content = net_config(architecture, classes=published.classes, activation=activation, dropout=dropout)
     (folder / "net.config").write_text(json.dumps(content))
-    layers = walk(SPACES["nat"], architecture, published.classes, activation=activation)
+    layers = walk(find_space("nat"), architecture, published.classes, activation=activation)
     network = randomize_weights(build_network(layers, dropout=dropout), 5, size=64)
     if scrambled:
         scramble(network)
@@ -179,7 +179,7 @@ def test_every_released_architecture_loads(shared_data: Path, folder: Path) -> N
     entries = json.loads((shared_data / "published_subnets" / "nat_published_subnets.json").read_text())
     assert len(entries) == len(PUBLISHED)
     for published in PUBLISHED:
-        layers = walk(SPACES["nat"], from_encoding(published.encoding), published.classes)
+        layers = walk(find_space("nat"), from_encoding(published.encoding), published.classes)
         content = net_config(from_encoding(published.encoding), classes=published.classes)
         (folder / "net.config").write_text(json.dumps(content))
         state = {authors_name(name): tensor for name, tensor in build_network(layers).state_dict().items()}

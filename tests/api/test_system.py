@@ -8,8 +8,8 @@ import pytest
 
 from natdeploy import api
 from natdeploy.core.device import TableSelector, find_deployment
-from natdeploy.core.space import SPACES
 from natdeploy.io.devices import find_device
+from natdeploy.io.spaces import find_space
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
 from natdeploy.testing.tables import made_up_table
@@ -39,7 +39,7 @@ def test_devices_are_reachable_or_not_connected_or_not_checked(home):
 def test_a_device_lists_its_tables_with_their_provenance():
     """A measured table of the user's own is told from a packaged one."""
     deployment = find_deployment(find_device("galaxy-s23"), TableSelector(threads=2))
-    write_table(table_path(deployment), made_up_table(SPACES["starter"], deployment=deployment))
+    write_table(table_path(deployment), made_up_table(find_space("starter"), deployment=deployment))
     (table,) = states()["galaxy-s23"].tables
     assert (table.runtime, table.precision, table.batch, table.threads) == ("litert", "fp32", 1, 2)
     assert (table.provenance, table.packaged, table.problem) == ("measured", False, None)
@@ -77,7 +77,7 @@ def test_tables_tell_packaged_from_own():
     deployment = find_deployment(find_device("jetson-nano"))
     packaged = {state.device: state for state in api.tables() if state.packaged}
     assert packaged["jetson-nano"].provenance == "estimated"
-    table = dataclasses.replace(made_up_table(SPACES["starter"], deployment=deployment), provenance="estimated")
+    table = dataclasses.replace(made_up_table(find_space("starter"), deployment=deployment), provenance="estimated")
     write_table(table_path(deployment), table)
     (own,) = (state for state in api.tables() if state.device == "jetson-nano")
     assert (own.packaged, own.rows) == (False, len(table.rows))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from natdeploy import api, cli
-from natdeploy.core.space import SPACES
+from natdeploy.io.spaces import find_space
 from natdeploy.io.tables import write_table
 from natdeploy.testing.tables import HOST, made_up_table
 
@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def resolve_table_file(folder: Path, device: str = "host") -> Path:
     """Write a made-up table of the host where it is looked for, and return its path."""
     path = folder.parent / "home" / "latency_tables" / device / HOST.file_name
-    write_table(path, made_up_table(SPACES["starter"]))
+    write_table(path, made_up_table(find_space("starter")))
     return path
 
 

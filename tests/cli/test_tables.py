@@ -13,7 +13,7 @@ from natdeploy.core.cost import space_layers
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import walk
-from natdeploy.core.space import find_space
+from natdeploy.io.spaces import find_space
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import read_table, write_table
 from natdeploy.testing.tables import HOST, made_up_table

@@ -7,8 +7,8 @@ from hypothesis import given
 from natdeploy.core.architecture import Architecture, check_member, largest, smallest, uniform
 from natdeploy.core.cost import madds_array
 from natdeploy.core.genotype import encode, sample
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.spaces import find_space
 from tests.support.strategies import ALL_SPACES, SMALL, architectures
 
 
@@ -79,5 +79,5 @@ def test_smallest_and_largest_bound_the_costs(space):
 
 def test_uniform_has_one_choice_everywhere():
     """A uniform architecture repeats one depth, kernel and expand ratio."""
-    made = uniform(SPACES["nat"], resolution=224, width=1.2, depth=3, kernel=5, expand_ratio=4)
+    made = uniform(find_space("nat"), resolution=224, width=1.2, depth=3, kernel=5, expand_ratio=4)
     assert (made.depths, made.kernels, made.expand_ratios) == ((3,) * 5, (5,) * 15, (4,) * 15)

@@ -17,9 +17,10 @@ from natdeploy.core.cost import (
     size_array,
     space_layers,
 )
-from natdeploy.core.genotype import decode, drop_duplicates, encode, from_encoding, repair, sample
+from natdeploy.core.genotype import decode, drop_duplicates, encode, repair, sample
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
+from natdeploy.io.encodings import from_encoding
+from natdeploy.io.spaces import find_space
 from tests.support.published import PUBLISHED
 from tests.support.strategies import ALL_SPACES, SMALL, TINY
 
@@ -29,9 +30,9 @@ each_space = pytest.mark.parametrize("space", ALL_SPACES, ids=lambda space: spac
 @pytest.mark.parametrize("subnet", PUBLISHED, ids=str)
 def test_published_costs(subnet):
     """MAdds are within 3 % of the name's figure and at the computed one, params within 0.01 M of theirs."""
-    row = encode(SPACES["nat"], from_encoding(subnet.encoding))[None]
-    madds_m = madds_array(SPACES["nat"], subnet.classes)(row)[0] / 1e6
-    params_m = params_array(SPACES["nat"], subnet.classes)(row)[0] / 1e6
+    row = encode(find_space("nat"), from_encoding(subnet.encoding))[None]
+    madds_m = madds_array(find_space("nat"), subnet.classes)(row)[0] / 1e6
+    params_m = params_array(find_space("nat"), subnet.classes)(row)[0] / 1e6
     assert madds_m == pytest.approx(subnet.named_madds_m, rel=0.03)
     assert madds_m == pytest.approx(subnet.madds_m, abs=0.1)
     assert params_m == pytest.approx(subnet.params_m, abs=0.01)
@@ -39,8 +40,8 @@ def test_published_costs(subnet):
 
 def test_params_of_the_first_published_net_are_exact():
     """NAT-M1 has the 6,067,408 parameters that a user counted in the released network."""
-    row = encode(SPACES["nat"], from_encoding(PUBLISHED[0].encoding))[None]
-    assert params_array(SPACES["nat"], 1000)(row).tolist() == [6067408]
+    row = encode(find_space("nat"), from_encoding(PUBLISHED[0].encoding))[None]
+    assert params_array(find_space("nat"), 1000)(row).tolist() == [6067408]
 
 
 @each_space
@@ -84,8 +85,8 @@ def test_each_layer_is_priced_once():
 
 def test_large_populations_are_costed_in_parts():
     """A population larger than one part gets each row's own cost, and an empty one none."""
-    array = madds_array(SPACES["nat"], 10)
-    rows = sample(SPACES["nat"], 9000, np.random.default_rng(0))
+    array = madds_array(find_space("nat"), 10)
+    rows = sample(find_space("nat"), 9000, np.random.default_rng(0))
     whole = array(rows)
     assert whole.shape == (9000,)
     assert np.array_equal(whole[::-1], array(rows[::-1]))
@@ -95,17 +96,17 @@ def test_large_populations_are_costed_in_parts():
 
 def test_skipped_layers_cost_nothing():
     """Gene 0 is free in every slot, and only there."""
-    array = madds_array(SPACES["nat"], 10)
+    array = madds_array(find_space("nat"), 10)
     assert not array.blocks[..., 0].any()
     assert (array.blocks[..., 1:] > 0).all()
 
 
 def test_classes_change_the_classifier_alone():
     """Each class more costs one row of the classifier."""
-    rows = sample(SPACES["ofa-mbv3-w1.2"], 5, np.random.default_rng(0))
-    few, many = (madds_array(SPACES["ofa-mbv3-w1.2"], classes)(rows) for classes in (10, 110))
+    rows = sample(find_space("ofa-mbv3-w1.2"), 5, np.random.default_rng(0))
+    few, many = (madds_array(find_space("ofa-mbv3-w1.2"), classes)(rows) for classes in (10, 110))
     assert (many - few).tolist() == [100 * 1536] * 5
-    few, many = (params_array(SPACES["ofa-mbv3-w1.2"], classes)(rows) for classes in (10, 110))
+    few, many = (params_array(find_space("ofa-mbv3-w1.2"), classes)(rows) for classes in (10, 110))
     assert (many - few).tolist() == [100 * 1537] * 5
 
 
@@ -128,7 +129,7 @@ def test_cheapest_breaks_ties_towards_lower_genes():
     """Where everything costs the same, the smallest architecture is named."""
     blocks = np.ones((1, 2, 20, 10))
     blocks[..., 0] = 0.0
-    nat = dataclasses.replace(SPACES["ofa-mbv3-w1.0"], resolutions=(32, 64))
+    nat = dataclasses.replace(find_space("ofa-mbv3-w1.0"), resolutions=(32, 64))
     genotype, cost = CostArray(blocks=blocks, fixed=np.zeros((1, 2))).cheapest(nat)
     assert genotype.tolist() == [0, 0] + [1, 1, 0, 0] * 5
     assert cost == 10.0

@@ -1,5 +1,6 @@
 """Genotypes: the codec, its canonical form, and sampling."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -13,18 +14,17 @@ from natdeploy.core.genotype import (
     decode,
     drop_duplicates,
     encode,
-    from_encoding,
     remove_known,
     repair,
     sample,
     sample_initial,
     sample_marginals,
-    to_encoding,
 )
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.encodings import from_encoding, to_encoding
+from natdeploy.io.spaces import find_space
 from tests.support.published import PUBLISHED
-from tests.support.strategies import ALL_SPACES, SMALL, TINY, architectures, raw_populations
+from tests.support.strategies import ALL_SPACES, MIXED, SMALL, TINY, architectures, raw_populations
 
 each_space = pytest.mark.parametrize("space", ALL_SPACES, ids=lambda space: space.name)
 any_space = st.sampled_from(ALL_SPACES)
@@ -74,7 +74,7 @@ def test_genes_count_kernels_first():
         resolution=224, width=1.0, depths=(2,) * 5, kernels=(3, 5, 7, 3, 5, 7, 3, 5, 7, 3),
         expand_ratios=(3, 3, 3, 4, 4, 4, 6, 6, 6, 3),
     )  # fmt: skip
-    assert encode(SPACES["nat"], architecture).tolist() == [
+    assert encode(find_space("nat"), architecture).tolist() == [
         8,
         0,
         1,
@@ -133,7 +133,7 @@ def test_repair_yields_canonical_rows(case):
 def test_repair_closes_gaps(stage, expected):
     """A layer behind a skipped one moves up; a layer that cannot be skipped gets the first gene; genes are clipped."""
     row = np.array([[0, 0, *stage, *([1, 1, 0, 0] * 4)]])
-    assert repair(SPACES["nat"], row)[0, 2:6].tolist() == expected
+    assert repair(find_space("nat"), row)[0, 2:6].tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -148,19 +148,19 @@ def test_a_depth_between_two_allowed_ones_drops(stage, expected):
 def test_repair_clips_resolution_and_width():
     """Resolution and width stay within their lists."""
     row = np.array([[99, -1, *([1, 1, 0, 0] * 5)]])
-    assert repair(SPACES["nat"], row)[0, :2].tolist() == [16, 0]
+    assert repair(find_space("nat"), row)[0, :2].tolist() == [16, 0]
 
 
 def test_repair_leaves_its_argument_alone():
     """The population that is repaired is not changed in place."""
     population = np.full((3, 22), 99)
-    repair(SPACES["nat"], population)
+    repair(find_space("nat"), population)
     assert (population == 99).all()
 
 
 def test_bounds_are_those_of_the_paper():
     """The first two layers of a stage are never skipped; resolutions and widths are indices."""
-    lower, upper = bounds(SPACES["nat"])
+    lower, upper = bounds(find_space("nat"))
     assert lower.tolist() == [0, 0] + [1, 1, 0, 0] * 5
     assert upper.tolist() == [16, 1] + [9] * 20
 
@@ -187,8 +187,8 @@ def test_strings_that_are_no_encoding_are_refused(text, message):
 def test_only_nat_has_encodings():
     """An architecture of another width or off the list of resolutions has no string."""
     nat = from_encoding(PUBLISHED[0].encoding)
-    assert to_encoding(smallest(SPACES["starter"])) is None
-    assert to_encoding(largest(SPACES["ofa-mbv3-w1.2"])) == "161" + "9" * 20
+    assert to_encoding(smallest(find_space("starter"))) is None
+    assert to_encoding(largest(find_space("ofa-mbv3-w1.2"))) == "161" + "9" * 20
     off_list = Architecture(
         resolution=223, width=nat.width, depths=nat.depths, kernels=nat.kernels, expand_ratios=nat.expand_ratios
     )
@@ -197,15 +197,15 @@ def test_only_nat_has_encodings():
 
 def test_encoding_off_the_list_is_refused():
     """A resolution that the space does not list has no genotype."""
-    architecture = smallest(SPACES["nat"].with_resolutions((100,)))
+    architecture = smallest(find_space("nat").with_resolutions((100,)))
     with pytest.raises(InputError, match="resolution 100 is not in the list of space nat"):
-        encode(SPACES["nat"], architecture)
+        encode(find_space("nat"), architecture)
 
 
 def test_a_genotype_of_another_length_is_refused():
     """A vector that is too short is refused, not read in part."""
     with pytest.raises(InputError, match="22 integers, not 21"):
-        decode(SPACES["nat"], np.ones(21, dtype=np.int64))
+        decode(find_space("nat"), np.ones(21, dtype=np.int64))
 
 
 @each_space
@@ -221,18 +221,32 @@ def test_samples_are_canonical_and_seeded(space):
 def test_samples_are_uniform_in_depth(space):
     """Each depth of each stage comes up equally often: within four standard deviations."""
     count = 6000
-    genes = sample(space, count, np.random.default_rng(0))[:, 2:].reshape(count, len(space.stages), space.max_depth)
-    depths = np.count_nonzero(genes, axis=2)
-    share = 1 / len(space.depths)
-    bound = 4 * np.sqrt(share * (1 - share) / count)
-    for depth in space.depths:
-        found = (depths == depth).mean(axis=0)
-        assert np.abs(found - share).max() < bound, (depth, found)
+    genes = sample(space, count, np.random.default_rng(0))[:, 2:]
+    for stage, slots in zip(space.stages, space.stage_slots, strict=True):
+        depths = np.count_nonzero(genes[:, slots], axis=1)
+        share = 1 / len(stage.depths)
+        bound = 4 * np.sqrt(share * (1 - share) / count)
+        for depth in stage.depths:
+            found = (depths == depth).mean()
+            assert abs(found - share) <= bound, (depth, found)
+
+
+def test_a_layer_that_moves_forward_keeps_what_its_slot_has():
+    """Where a slot has fewer expand ratios, a gene that moves into it keeps its kernel and takes the largest ratio."""
+    stage = MIXED.stage_slots[1]
+    row = np.zeros((1, MIXED.genotype_length), dtype=np.int64)
+    last = 1 + 1 + 2 * 1  # kernel 5, second expand ratio of the third block
+    row[0, 2:][stage] = [6, 0, last]
+    assert repair(MIXED, row)[0, 2:][stage].tolist() == [6, 0, 0]
+    narrow = dataclasses.replace(MIXED.stages[1], depths=(1, 2, 3))
+    space = dataclasses.replace(MIXED, stages=(MIXED.stages[0], narrow, *MIXED.stages[2:]))
+    assert repair(space, row)[0, 2:][stage].tolist() == [6, 2, 0]
+    assert decode(space, row[0]).expand_ratios[1:3] == (6, 2.5)
 
 
 def test_samples_are_uniform_in_the_choices_of_a_layer():
     """Given that a layer is active, each of its genes, and each width and resolution, comes up equally often."""
-    rows = sample(SPACES["nat"], 20_000, np.random.default_rng(1))
+    rows = sample(find_space("nat"), 20_000, np.random.default_rng(1))
     for column, values in ((0, range(17)), (1, range(2)), (2, range(1, 10)), (5, range(1, 10))):
         active = rows[:, column][(rows[:, column] > 0) | (column < 2)]
         counts = np.array([(active == value).sum() for value in values])
@@ -290,9 +304,9 @@ def test_without_looks_at_values_not_at_memory():
 def test_marginals_keep_to_the_values_of_the_population(seed):
     """A drawn gene is one that the population has there, or what repair moved there; rows are canonical."""
     rng = np.random.default_rng(seed)
-    population = sample(SPACES["nat"], 8, rng)
-    rows = sample_marginals(SPACES["nat"], population, 50, rng)
-    assert np.array_equal(repair(SPACES["nat"], rows), rows)
+    population = sample(find_space("nat"), 8, rng)
+    rows = sample_marginals(find_space("nat"), population, 50, rng)
+    assert np.array_equal(repair(find_space("nat"), rows), rows)
     for column in range(22):
         own = set(population[:, column])
         moved = set(population[:, column + 1]) if column >= 2 and (column - 2) % 4 == 2 else set()
@@ -301,13 +315,13 @@ def test_marginals_keep_to_the_values_of_the_population(seed):
 
 def test_marginals_of_one_row_are_that_row():
     """A population of one architecture leaves nothing else to draw."""
-    row = sample(SPACES["nat"], 1, np.random.default_rng(0))
-    assert (sample_marginals(SPACES["nat"], row, 30, np.random.default_rng(1)) == row).all()
+    row = sample(find_space("nat"), 1, np.random.default_rng(0))
+    assert (sample_marginals(find_space("nat"), row, 30, np.random.default_rng(1)) == row).all()
 
 
 def test_marginals_follow_the_shares():
     """A gene that three of four rows have is drawn about three times in four."""
-    population = sample(SPACES["nat"], 4, np.random.default_rng(0))
+    population = sample(find_space("nat"), 4, np.random.default_rng(0))
     population[:, 1] = [0, 1, 1, 1]
-    rows = sample_marginals(SPACES["nat"], population, 4000, np.random.default_rng(1))
+    rows = sample_marginals(find_space("nat"), population, 4000, np.random.default_rng(1))
     assert abs(rows[:, 1].mean() - 0.75) < 0.03

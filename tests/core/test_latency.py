@@ -10,11 +10,11 @@ from natdeploy.core.cost import space_layers
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyCorrection, LatencyStats, LatencyTable, describe_layer
 from natdeploy.core.layers import CLASSIFIER, walk
-from natdeploy.core.space import SPACES
 from natdeploy.errors import CoverageError, InputError
+from natdeploy.io.spaces import find_space
 from tests.support.strategies import SMALL
 
-NAT = SPACES["nat"].with_resolutions((192, 224))
+NAT = find_space("nat").with_resolutions((192, 224))
 
 
 def stats(median_ms):

@@ -8,7 +8,7 @@ import pytest
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.launch_bound import explain_latency
 from natdeploy.core.layers import walk
-from natdeploy.core.space import find_space
+from natdeploy.io.spaces import find_space
 
 SPACE = find_space("starter")
 

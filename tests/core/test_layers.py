@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from natdeploy.core.architecture import Architecture, largest, smallest
-from natdeploy.core.genotype import decode, from_encoding, sample
-from natdeploy.core.layers import BLOCK, OPS, POOLING, layer_names, stage_sizes, walk
-from natdeploy.core.space import SPACES
+from natdeploy.core.genotype import decode, sample
+from natdeploy.core.layers import BLOCK, FEATURE_MIX, OPS, POOLING, layer_names, stage_sizes, walk
 from natdeploy.errors import InputError
+from natdeploy.io.encodings import from_encoding
+from natdeploy.io.spaces import find_space
 from natdeploy.supernet.network import build_network
 from tests.support.published import PUBLISHED
-from tests.support.strategies import ALL_SPACES, SMALL, architectures
+from tests.support.strategies import ALL_SPACES, MIXED, SMALL, architectures
 
 
 def random_architectures(space, count, seed=0):
@@ -26,11 +27,12 @@ def random_architectures(space, count, seed=0):
 
 
 CASES = [
-    *((SPACES["nat"], architecture) for architecture in random_architectures(SPACES["nat"], 3)),
+    *((find_space("nat"), architecture) for architecture in random_architectures(find_space("nat"), 3)),
     *((SMALL, architecture) for architecture in random_architectures(SMALL, 3)),
-    *((SPACES["starter"], architecture) for architecture in random_architectures(SPACES["starter"], 2)),
-    (SPACES["nat"], largest(SPACES["nat"])),
-    (SPACES["starter"], smallest(SPACES["starter"])),
+    *((MIXED, architecture) for architecture in random_architectures(MIXED, 3)),
+    *((find_space("starter"), architecture) for architecture in random_architectures(find_space("starter"), 2)),
+    (find_space("nat"), largest(find_space("nat"))),
+    (find_space("starter"), smallest(find_space("starter"))),
 ]
 
 
@@ -81,24 +83,25 @@ def test_layers_follow_one_another(case):
     layers = walk(space, architecture, 13)
     assert (layers[0].in_channels, layers[0].in_size) == (3, architecture.resolution)
     assert layers[-1].out_channels == 13
-    assert [layer.op for layer in layers if layer.op != BLOCK] == [op for op in OPS if op != BLOCK]
+    left_out = {BLOCK} if space.feature_mix else {BLOCK, FEATURE_MIX}
+    assert [layer.op for layer in layers if layer.op != BLOCK] == [op for op in OPS if op not in left_out]
     assert sum(layer.op == BLOCK for layer in layers) == sum(architecture.depths) + 1
     for before, after in itertools.pairwise(layers):
         assert before.out_channels == after.in_channels
         assert before.out_size == after.in_size
 
 
-@given(architectures(SPACES["nat"]))
+@given(architectures(find_space("nat")))
 def test_a_skip_needs_equal_shapes(architecture):
     """A block adds its input to its output exactly where both have one shape."""
-    for layer in walk(SPACES["nat"], architecture, 10):
+    for layer in walk(find_space("nat"), architecture, 10):
         same = (layer.in_size, layer.in_channels) == (layer.out_size, layer.out_channels)
         assert layer.skip == (layer.op == BLOCK and same)
 
 
 def test_peak_memory_counts_what_is_held():
     """A block holds input and output of its largest operator, and its own input where it adds that at the end."""
-    layers = {name: layer for layers in [walk(SPACES["nat"], from_encoding(PUBLISHED[0].encoding), 10)]
+    layers = {name: layer for layers in [walk(find_space("nat"), from_encoding(PUBLISHED[0].encoding), 10)]
               for name, layer in zip(layer_names(layers), layers, strict=True)}  # fmt: skip
     stem, fixed, first, second = (layers[name] for name in ("stem", "blocks.0", "blocks.1", "blocks.2"))
     assert stem.peak_memory_bytes == 4 * (224 * 224 * 3 + 112 * 112 * 16)
@@ -111,8 +114,8 @@ def test_peak_memory_counts_what_is_held():
 def test_activation_stands_in_for_all_others():
     """Mish everywhere changes no cost and leaves layers without activation alone."""
     architecture = from_encoding(PUBLISHED[0].encoding)
-    plain = walk(SPACES["nat"], architecture, 10)
-    mish = walk(SPACES["nat"], architecture, 10, activation="mish")
+    plain = walk(find_space("nat"), architecture, 10)
+    mish = walk(find_space("nat"), architecture, 10, activation="mish")
     assert {layer.activation for layer in plain} == {"relu", "h_swish", "none"}
     assert {layer.activation for layer in mish} == {"mish", "none"}
     assert [layer.madds for layer in mish] == [layer.madds for layer in plain]
@@ -121,7 +124,7 @@ def test_activation_stands_in_for_all_others():
 
 def test_activations_are_those_of_the_paper():
     """The fixed block and the first two stages have relu; stem, later stages and tail have h_swish."""
-    layers = walk(SPACES["nat"], largest(SPACES["nat"]), 10)
+    layers = walk(find_space("nat"), largest(find_space("nat")), 10)
     blocks = [layer.activation for layer in layers if layer.op == BLOCK]
     assert blocks == ["relu"] * 9 + ["h_swish"] * 12
     others = [layer.activation for layer in layers if layer.op != BLOCK]
@@ -131,26 +134,26 @@ def test_activations_are_those_of_the_paper():
 
 def test_equal_layers_are_one_value():
     """Later blocks of a stage with the same choices are the same layer, whatever stands before them."""
-    layers = walk(SPACES["nat"], largest(SPACES["nat"]), 10)
+    layers = walk(find_space("nat"), largest(find_space("nat")), 10)
     blocks = [layer for layer in layers if layer.op == BLOCK]
     assert blocks[2] == blocks[3] == blocks[4] != blocks[1]
 
 
 def test_sizes_of_odd_resolutions_are_rounded_up():
     """Halving an odd map rounds up, as padded convolutions do."""
-    assert stage_sizes(SPACES["nat"], 47) == [24, 12, 6, 3, 3, 2]
+    assert stage_sizes(find_space("nat"), 47) == [24, 12, 6, 3, 3, 2]
 
 
 def test_resolutions_off_the_list_can_be_walked():
     """A network of any resolution has layers."""
-    architecture = dataclasses.replace(largest(SPACES["nat"]), resolution=101)
-    assert walk(SPACES["nat"], architecture, 10)[0].in_size == 101
+    architecture = dataclasses.replace(largest(find_space("nat")), resolution=101)
+    assert walk(find_space("nat"), architecture, 10)[0].in_size == 101
 
 
 def test_an_architecture_of_another_space_is_refused():
     """The walk does not price what the space does not hold."""
     with pytest.raises(InputError, match=r"width 0\.5"):
-        walk(SPACES["nat"], smallest(SPACES["starter"]), 10)
+        walk(find_space("nat"), smallest(find_space("starter")), 10)
     with pytest.raises(InputError, match=r"ks\[0\] is 9"):
         walk(
             SMALL,

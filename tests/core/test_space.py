@@ -1,20 +1,14 @@
 """Search spaces and the channel rule."""
 
 import dataclasses
+import re
 
 import pytest
 
-from natdeploy.core.space import (
-    SPACES,
-    SearchSpace,
-    find_space,
-    make_divisible,
-    mid_channels,
-    space_of_width,
-    squeeze_channels,
-)
+from natdeploy.core.space import Convolution, FixedBlock, make_divisible, mid_channels, squeeze_channels
 from natdeploy.errors import InputError
-from tests.support.strategies import SMALL, TINY
+from natdeploy.io.spaces import find_space
+from tests.support.strategies import MIXED, SMALL, TINY
 
 
 @pytest.mark.parametrize(
@@ -35,10 +29,11 @@ def test_channels_are_a_multiple_of_eight_never_far_below(value, expected):
 )
 def test_widths_give_the_published_channels(width, stem, stages, final):
     """Both widths of NAT have the channels of the released networks."""
-    space = SPACES["nat"]
-    assert space.channels(space.stem_channels, width) == stem
+    space = find_space("nat")
+    assert space.channels(space.stem.channels, width) == stem
+    assert space.channels(space.fixed_block.channels, width) == stem
     assert [space.channels(stage.channels, width) for stage in space.stages] == stages
-    assert [space.channels(channels, width) for channels in space.final_channels] == final
+    assert [space.channels(unit.channels, width) for unit in (space.final_expand, space.feature_mix)] == final
 
 
 def test_expand_ratio_multiplies_the_input():
@@ -49,7 +44,7 @@ def test_expand_ratio_multiplies_the_input():
 
 def test_nat_space_has_its_published_size():
     """The nat space has 17 resolutions, 2 widths and 7371 choices for each of five stages."""
-    nat = SPACES["nat"]
+    nat = find_space("nat")
     assert nat.size == 17 * 2 * 7371**5
     assert nat.genotype_length == 22
     assert nat.resolutions == tuple(range(192, 257, 4))
@@ -64,25 +59,62 @@ def test_sizes_of_made_up_spaces():
 def test_spaces_of_one_width_are_parts_of_nat():
     """The two spaces of one width differ from nat in nothing but name and widths."""
     for name, width in (("ofa-mbv3-w1.0", 1.0), ("ofa-mbv3-w1.2", 1.2)):
-        assert dataclasses.replace(SPACES["nat"], name=name, widths=(width,)) == SPACES[name]
+        assert dataclasses.replace(find_space("nat"), name=name, widths=(width,)) == find_space(name)
+
+
+def test_size_counts_the_choices_of_each_block():
+    """Stages and blocks with choices of their own are counted as they are."""
+    stages = (2 + 2**2 + 2**3) * (6 + 6 * 2 * 4) * 2 * 1
+    assert MIXED.size == 3 * 2 * stages
+    assert MIXED.genotype_length == 2 + 3 + 3 + 1 + 1
+    assert MIXED.max_gene == 6
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    ("change", "reason"),
     [
-        ({"widths": ()}, "widths"),
-        ({"resolutions": (64, 32)}, "resolutions"),
+        ({"widths": ()}, "widths must be positive, ascending"),
+        ({"resolutions": (64, 32)}, "resolutions must be positive, ascending"),
         ({"resolutions": (24, 32)}, "resolutions start at 32"),
-        ({"resolutions": (32, 32)}, "resolutions"),
-        ({"kernels": (3, 4)}, "kernels must be odd"),
-        ({"expand_ratios": (0, 3)}, "expand_ratios"),
-        ({"depths": (0, 2)}, "depths"),
+        ({"resolutions": (32, 32)}, "resolutions must be positive, ascending and distinct"),
+        ({"stages": ()}, "stages must list at least one stage"),
+        ({"padding": "valid"}, "padding is 'valid', not one of symmetric, same"),
+        ({"se_unit": "mnasnet"}, "se_unit is 'mnasnet', not one of mobilenetv3, efficientnet"),
+        ({"bn_eps": 0.0}, "bn_eps must be between 0 and 1"),
+        ({"stem": Convolution(channels=0, activation="relu")}, "stem.channels must be positive"),
+        ({"stem": Convolution(channels=16, activation="relu", bias=True)}, "stem.bias is for the feature mix"),
+        (
+            {"final_expand": Convolution(channels=16, activation="gelu")},
+            "final_expand.activation is 'gelu', not one of",
+        ),
+        ({"fixed_block": FixedBlock(channels=16, activation="relu", kernel=4)}, "fixed_block.kernel must be odd"),
     ],
 )
-def test_lists_that_make_no_space_are_refused(change, named):
-    """A list that is empty, not ascending or out of range is refused by its name."""
-    with pytest.raises(InputError, match=named):
+def test_values_that_make_no_space_are_refused(change, reason):
+    """A value that is empty, not ascending, unknown or out of range is refused by its name."""
+    with pytest.raises(InputError, match=re.escape(f"space small: {reason}")):
         dataclasses.replace(SMALL, **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"kernels": (3, 4)}, "kernels must be odd"),
+        ({"kernels": (1, 3)}, "kernels must be odd numbers from 3"),
+        ({"depths": (0, 3)}, "depths must be positive"),
+        ({"stride": 3}, "stride must be 1 or 2, not 3"),
+        ({"expand_ratios": ((2, 4),) * 2}, "expand_ratios must list the ratios of its 3 blocks, not for 2"),
+        ({"expand_ratios": ((0, 3),) * 3}, "expand_ratios must be positive"),
+        ({"expand_ratios": ((0.5, 3),) * 3}, "expand_ratios must be 1 or more, not 0.5"),
+        ({"expand_ratios": ((1, 3),) * 3}, "expand_ratios cannot offer 1 beside others"),
+        ({"expand_ratios": ((2, 2.1),) * 3}, "expand_ratios 2, 2.1 round to [32, 32] channels over 16 at width 0.5"),
+    ],
+)
+def test_stages_that_make_no_space_are_refused(change, reason):
+    """The message names the stage by its number, and the value in it."""
+    stages = (SMALL.stages[0], dataclasses.replace(SMALL.stages[1], **change), SMALL.stages[2])
+    with pytest.raises(InputError, match=re.escape(f"space small: stages[1].{reason}")):
+        dataclasses.replace(SMALL, stages=stages)
 
 
 def test_resolutions_can_be_replaced():
@@ -92,35 +124,19 @@ def test_resolutions_can_be_replaced():
     assert dataclasses.replace(other, resolutions=SMALL.resolutions) == SMALL
 
 
-def test_unknown_space_hints_at_the_nearest():
-    """A misspelt name is refused with the nearest one as a hint and the known ones in the message."""
-    assert find_space("nat") is SPACES["nat"]
-    with pytest.raises(InputError, match=r"ofa-mbv3-w1\.0.*starter") as caught:
-        find_space("startr")
-    assert caught.value.hint == "did you mean 'starter'?"
-
-
-@pytest.mark.parametrize(("width", "name"), [(1.0, "nat"), (1.2, "nat"), (0.5, "starter")])
-def test_width_tells_the_space(width, name):
-    """An architecture that names no supernet belongs to the space of its width."""
-    assert space_of_width(width).name == name
-
-
-def test_unknown_width_is_refused():
-    """A width of no space is refused with the known ones."""
-    with pytest.raises(InputError, match=r"width 1\.1 .*0\.5, 1, 1\.2"):
-        space_of_width(1.1)
+def test_unknown_width_of_a_space_is_refused():
+    """A width that the space does not have is refused with those that it has."""
     with pytest.raises(InputError, match=r"width 1\.1 is not in space small \(its widths: 0\.5, 0\.75\)"):
         SMALL.width_index(1.1)
 
 
 def test_width_index_forgives_rounding():
     """A width that differs in the last bits is the same."""
-    assert SPACES["nat"].width_index(0.1 * 12) == 1
+    assert find_space("nat").width_index(0.1 * 12) == 1
 
 
 def test_a_space_is_a_value():
-    """Equal lists make equal spaces."""
-    assert SearchSpace(name="a", widths=(1.0,), resolutions=(32,)) == SearchSpace(
-        name="a", widths=(1.0,), resolutions=(32,)
-    )
+    """Equal contents make equal spaces, wherever they were found."""
+    assert dataclasses.replace(MIXED, source="elsewhere") == MIXED
+    assert MIXED.has_networks_of(dataclasses.replace(MIXED, name="other", widths=(1.0,), resolutions=(64,)))
+    assert not MIXED.has_networks_of(dataclasses.replace(MIXED, padding="symmetric"))

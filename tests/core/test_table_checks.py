@@ -10,7 +10,6 @@ import pytest
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.latency import LatencyStats, LatencyTable
 from natdeploy.core.layers import BLOCK, walk
-from natdeploy.core.space import find_space
 from natdeploy.core.table_checks import (
     check_measurements,
     check_rows,
@@ -19,6 +18,7 @@ from natdeploy.core.table_checks import (
     find_probable_places,
 )
 from natdeploy.io.foreign_tables import read_ofa
+from natdeploy.io.spaces import find_space, shipped_spaces
 from natdeploy.testing.tables import HOST, made_up_table
 
 SPACE = find_space("starter")
@@ -63,7 +63,7 @@ def networks(count, seed=0):
 def test_nothing_is_found_in_a_good_table(table):
     """A table whose rows follow the work is free of findings."""
     assert check_rows(table) == []
-    assert find_missing_rows(table, find_probable_places(table)) == []
+    assert find_missing_rows(table, find_probable_places(table, shipped_spaces())) == []
     other = changed(table, lambda layer, ms: stats(1.01 * ms))
     assert find_copied_rows(table, {"other": other}) == []
 
@@ -81,7 +81,7 @@ def test_nothing_is_found_in_the_table_of_the_note10(shared_data):
     foreign = read_ofa(shared_data / "latency" / "note10", find_space("ofa-mbv3-w1.2"))
     table = LatencyTable(deployment=DEVICE, provenance="imported", method="ofa-lut", rows=foreign.rows)
     assert check_rows(table) == []
-    places = find_probable_places(table)
+    places = find_probable_places(table, shipped_spaces())
     assert {(space.name, resolution) for space, _, resolution in places} == {
         ("ofa-mbv3-w1.2", resolution) for resolution in range(160, 225, 4)
     }
@@ -92,7 +92,7 @@ def test_missing_rows_are_named(table):
     """Resolutions of which the table has most layers must be whole; others only where they are asked for."""
     lost = next(layer for layer in table.rows if layer.op == BLOCK and layer.kernel == 5)
     partial = changed(table, lambda layer, ms: None if layer == lost else stats(ms))
-    (finding,) = find_missing_rows(partial, find_probable_places(partial))
+    (finding,) = find_missing_rows(partial, find_probable_places(partial, shipped_spaces()))
     assert (finding.code, finding.severity, len(finding.rows)) == ("missing-rows", "error", 1)
     assert "kernel 5" in finding.rows[0]
     assert find_missing_rows(partial, [(SPACE, 0.5, 64)])[0].rows
@@ -101,9 +101,9 @@ def test_missing_rows_are_named(table):
 def test_a_table_without_classifier_misses_it(table):
     """One count of classes is enough, none is not."""
     headless = changed(table, lambda layer, ms: None if layer.op == "classifier" else stats(ms))
-    assert "classifier" in find_missing_rows(headless, find_probable_places(headless))[0].rows[0]
+    assert "classifier" in find_missing_rows(headless, find_probable_places(headless, shipped_spaces()))[0].rows[0]
     one = changed(table, lambda layer, ms: None if (layer.op, layer.out_channels) == ("classifier", 10) else stats(ms))
-    assert find_missing_rows(one, find_probable_places(one)) == []
+    assert find_missing_rows(one, find_probable_places(one, shipped_spaces())) == []
 
 
 @pytest.mark.parametrize("field", ["kernel", "mid_channels", "in_size"])
@@ -205,4 +205,4 @@ def test_an_empty_table_is_no_reason_to_fail(table):
     """Where no row could be read there is nothing more to find."""
     empty = dataclasses.replace(table, rows={})
     assert check_rows(empty) == []
-    assert find_probable_places(empty) == []
+    assert find_probable_places(empty, shipped_spaces()) == []

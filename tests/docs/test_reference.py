@@ -13,12 +13,12 @@ import pytest
 
 from natdeploy import api
 from natdeploy.api.searching.presets import PRESETS
-from natdeploy.core.space import SPACES
 from natdeploy.core.timed import Disturbance
 from natdeploy.errors import NatdeployError
 from natdeploy.export import manifest
 from natdeploy.export.parity import Parity
 from natdeploy.io import devices, subnets, table_header
+from natdeploy.io.spaces import SPACES
 from natdeploy.io.tables import COLUMNS
 from natdeploy.profilers.references import Reference, choose_reference_place
 

@@ -14,15 +14,16 @@ from natdeploy import api
 from natdeploy.api.exporting.images import make_noise
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.device import PRECISIONS
-from natdeploy.core.genotype import decode, from_encoding, sample
+from natdeploy.core.genotype import decode, sample
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
 from natdeploy.export import tflite
 from natdeploy.export.formats import make_exporter
 from natdeploy.export.options import SUFFIXES, ExportOptions
 from natdeploy.export.parity import LIMITS, compare, compute_reference, find_limits
 from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.io.datasets import load_task
+from natdeploy.io.encodings import from_encoding
+from natdeploy.io.spaces import SPACES, find_space
 from natdeploy.supernet.batchnorm import recalibrate
 from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import build_network
@@ -72,7 +73,7 @@ NETWORKS = [(space, which) for space in SPACES for which in CHOICES]
 @functools.lru_cache(maxsize=2)
 def network_of(space, which):
     """Return a network of random weights."""
-    layers = walk(SPACES[space], CHOICES[which](SPACES[space]), 10)
+    layers = walk(find_space(space), CHOICES[which](find_space(space)), 10)
     network = randomize_weights(build_network(layers), 0)
     recalibrate(network, [torch.from_numpy(images_of(network, 16, 2))])
     return network

@@ -10,11 +10,11 @@ import pytest
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.layers import layer_names, walk
-from natdeploy.core.space import SPACES
 from natdeploy.errors import CheckFailedError, InputError, MissingRuntimeError
 from natdeploy.export import onnx as onnx_export
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.export.parity import check_parity
+from natdeploy.io.spaces import find_space
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import build_network
@@ -56,7 +56,7 @@ def random_architecture(space, seed=0):
 )
 def test_file_agrees_with_the_network(tmp_path, space, choose, classes, activation):
     """Small, large and random architectures of narrow and wide spaces, Mish included, give the network's logits."""
-    layers = walk(SPACES[space], choose(SPACES[space]), classes, activation=activation)
+    layers = walk(find_space(space), choose(find_space(space)), classes, activation=activation)
     network = randomize_weights(build_network(layers), 0)
     OnnxExporter().write(network, tmp_path / "network.onnx")
     session = OnnxRuntime().open(tmp_path / "network.onnx", threads=1)
@@ -67,7 +67,7 @@ def test_file_agrees_with_the_network(tmp_path, space, choose, classes, activati
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """The exported smallest architecture of the starter space, with its layers."""
-    space = SPACES["starter"]
+    space = find_space("starter")
     layers = walk(space, smallest(space), 10)
     path = tmp_path_factory.mktemp("model") / "network.onnx"
     OnnxExporter().write(randomize_weights(build_network(layers), 0), path)

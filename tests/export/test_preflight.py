@@ -11,7 +11,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from natdeploy.core.architecture import smallest
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
 from natdeploy.errors import CheckFailedError, InputError
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.export.preflight import (
@@ -23,6 +22,7 @@ from natdeploy.export.preflight import (
 )
 from natdeploy.export.tensorrt_operators import RELEASES
 from natdeploy.io.devices import find_device
+from natdeploy.io.spaces import find_space
 from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import build_network
 from natdeploy.testing.networks import tiny_network
@@ -162,7 +162,7 @@ def test_the_opset_of_a_device_avoids_what_it_lacks(device, opset):
 @pytest.mark.parametrize("space", ["starter", "ofa-mbv3-w1.0"])
 def test_files_for_a_nano_are_made_of_what_it_imports(space, tmp_path):
     """Opset 13 is written and read back, HardSwish is HardSigmoid and Mul, and the IR version is one of its time."""
-    network = tiny_network() if space == "starter" else small_network(SPACES[space])
+    network = tiny_network() if space == "starter" else small_network(find_space(space))
     exporter = ImportableExporter(OnnxExporter(find_importer(NANO).opset), find_importer(NANO))
     written = exporter.write(network, tmp_path / "net.onnx")
     model = onnx.load(tmp_path / "net.onnx")

@@ -11,10 +11,10 @@ from natdeploy.core import genotype
 from natdeploy.core.architecture import smallest
 from natdeploy.core.latency import CLASSIFIER_COUNTS
 from natdeploy.core.layers import STEM, Layer, walk
-from natdeploy.core.space import SPACES
 from natdeploy.errors import MissingRuntimeError
 from natdeploy.export.tflite import TfliteExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
+from natdeploy.io.spaces import find_space
 from natdeploy.profilers.isolated import list_distinct_layers, make_isolated_models
 from natdeploy.runtimes.litert import LitertRuntime
 from natdeploy.supernet.initialize import randomize_weights
@@ -108,7 +108,7 @@ def test_the_file_is_the_converters(tmp_path):
 )
 def test_the_files_of_random_architectures_are_the_converters(tmp_path, name, resolution, activation, seed):
     """At odd and even sizes of maps, down to single pixels, with each activation, with and without biases."""
-    space = SPACES[name].with_resolutions((resolution,))
+    space = find_space(name).with_resolutions((resolution,))
     row = genotype.sample(space, 1, np.random.default_rng(seed))[0]
     network = randomize_weights(
         build_network(walk(space, genotype.decode(space, row), 10, activation=activation)), seed
@@ -131,7 +131,7 @@ def test_a_classifier_without_bias_has_none_in_the_file(tmp_path):
 @pytest.mark.parametrize(("resolution", "step"), [(32, 2), (48, 5)])
 def test_single_layers_compute_what_their_modules_compute(tmp_path, resolution, step):
     """Layers of each kind can be written alone behind a stem, whatever the size of their maps."""
-    space = SPACES["starter"]
+    space = find_space("starter")
     layers = list_distinct_layers(space, 0.5, resolution)
     for model in dict.fromkeys(make_isolated_models([*layers[:-8:step], *layers[-8:]])):
         network = randomize_weights(build_network(model), 0)
@@ -151,7 +151,7 @@ def test_single_layers_compute_what_their_modules_compute(tmp_path, resolution, 
 
 def test_chains_of_blocks_can_be_written(tmp_path):
     """Any run of layers behind a stem makes a file, and one of a mere stem does too."""
-    space = SPACES["starter"]
+    space = find_space("starter")
     layers = walk(space, smallest(space), 10)
     chain = (Layer(op=STEM, in_size=16, in_channels=3, out_channels=layers[2].in_channels), *layers[2:5])
     for model in (chain, chain[:1]):
@@ -164,7 +164,7 @@ def test_chains_of_blocks_can_be_written(tmp_path):
 
 def test_versions_name_the_schemas_package(tmp_path):
     """The description says whose schema the file follows; every count of classes can be written."""
-    space = SPACES["starter"]
+    space = find_space("starter")
     for classes in CLASSIFIER_COUNTS:
         network = build_network(walk(space, smallest(space), classes))
         described = TfliteDirectExporter().write(randomize_weights(network, 0), tmp_path / "network.tflite")

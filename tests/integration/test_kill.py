@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from natdeploy.api.latency.timers import find_runtime
-from natdeploy.core.space import SPACES
+from natdeploy.io.spaces import find_space
 from natdeploy.io.tables import write_table
 from natdeploy.runtimes.agent import make_fingerprint
 from natdeploy.testing.tables import HOST, made_up_table
@@ -39,7 +39,7 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
 def folder(tmp_path: Path) -> Path:
     """A folder with a latency table of this machine, so that every search uses the same one, and some images."""
     fingerprint = make_fingerprint(find_runtime("onnxruntime").version())
-    table = made_up_table(SPACES["starter"], fingerprint=fingerprint)
+    table = made_up_table(find_space("starter"), fingerprint=fingerprint)
     write_table(tmp_path / "home" / "latency_tables" / "host" / HOST.file_name, table)
     pixels, labels = load_digits(return_X_y=True)
     for number, label in enumerate(labels[:150]):

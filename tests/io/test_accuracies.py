@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from natdeploy.core.genotype import decode, sample, to_encoding
-from natdeploy.core.space import SPACES
+from natdeploy.core.genotype import decode, sample
 from natdeploy.errors import InputError
 from natdeploy.io.accuracies import read_accuracies
+from natdeploy.io.encodings import to_encoding
+from natdeploy.io.spaces import find_space
 
-SPACE = SPACES["ofa-mbv3-w1.2"]
+SPACE = find_space("ofa-mbv3-w1.2")
 ARCHITECTURES = [decode(SPACE, row) for row in sample(SPACE, 3, np.random.default_rng(0))]
 
 
@@ -35,7 +36,7 @@ def test_encodings_and_json_are_read(tmp_path: Path) -> None:
 
 def test_the_result_files_of_dynast_are_read(shared_data: Path) -> None:
     """All 1,265 rows of the three public files are architectures of the space, with percent turned into fractions."""
-    space = SPACES["ofa-mbv3-w1.0"]
+    space = find_space("ofa-mbv3-w1.0")
     files = sorted((shared_data / "accuracy" / "dynast").glob("*.csv"))
     found = [entry for path in files for entry in read_accuracies(path, space)]
     assert len(files) == 3
@@ -70,7 +71,7 @@ def test_what_is_wrong_is_named(text: str, reason: str, tmp_path: Path) -> None:
 
 def test_the_archive_of_a_run_is_read(tmp_path: Path) -> None:
     """A row has its architecture where it has no encoding, as in a run's archive, whose other columns do not matter."""
-    starter = SPACES["starter"]
+    starter = find_space("starter")
     architecture = decode(starter, sample(starter, 1, np.random.default_rng(0))[0])
     cell = json.dumps(architecture.to_json()).replace('"', '""')
     found = read_accuracies(written(tmp_path, f'row,encoding,top1,architecture\n0,,0.5,"{cell}"\n'), starter)

@@ -11,9 +11,9 @@ from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.layers import walk
-from natdeploy.core.space import find_space
 from natdeploy.errors import InputError
 from natdeploy.io.foreign_tables import read_nsganet, read_ofa
+from natdeploy.io.spaces import find_space
 from natdeploy.io.subnets import read_architecture
 
 W12 = find_space("ofa-mbv3-w1.2")
@@ -119,7 +119,7 @@ def test_ofa_sums_are_the_published_latencies(shared_data):
     published = json.loads((shared_data / "published_subnets" / "ofa_note10_subnets.json").read_text())
     assert [entry["published_latency_ms"] for entry in published] == [30, 41, 50]
     for entry in published:
-        architecture = read_architecture(json.dumps(entry["subnet"])).architecture
+        architecture = read_architecture(json.dumps(entry["subnet"]), find_space("nat")).architecture
         found = table.predict(walk(W12, architecture, 1000)).latency_ms
         assert found == pytest.approx(entry["published_latency_ms"], rel=0.03)
         assert table.predict(walk(W12, architecture, 10)).latency_ms == found
@@ -158,7 +158,7 @@ def test_nsganet_tables_fold_pooling(nsganet):
         deployment=DEPLOYMENT, provenance="imported", method=foreign.method, rows=foreign.rows, folded=foreign.folded
     )
     assert table.find_covered_resolutions(W10, 1000) == (192, 224)
-    architecture = read_architecture("08011001440551052208877").architecture
+    architecture = read_architecture("08011001440551052208877", find_space("nat")).architecture
     layers = walk(W10, architecture, 10)
     assert table.predict(layers).latency_ms == pytest.approx(sum(cost(x) for x in layers if x.op != "pooling"))
     assert {(stats.std_ms, stats.runs) for stats in foreign.rows.values()} == {(0.02, 0)}

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from natdeploy.core.layers import walk
-from natdeploy.core.space import find_space
 from natdeploy.errors import InputError
 from natdeploy.io.measurements import list_resolutions, read_measurements
+from natdeploy.io.spaces import find_space
 from natdeploy.io.subnets import read_architecture
 
 NAT = find_space("nat")
@@ -33,7 +33,7 @@ def test_encodings_are_read(tmp_path):
     """An encoding stands for its network with 1000 classes, or with as many as its row says."""
     path = write(tmp_path, "# from the bench", "encoding,latency_ms,classes", f"{ENCODING},12.5,", f"{ENCODING},11,10")
     first, second = read_measurements(path, NAT)
-    architecture = read_architecture(ENCODING).architecture
+    architecture = read_architecture(ENCODING, find_space("nat")).architecture
     assert (first.architecture, first.latency_ms) == (architecture, 12.5)
     assert first.layers == walk(NAT, architecture, 1000)
     assert second.layers == walk(NAT, architecture, 10)

@@ -5,8 +5,8 @@ import copy
 import pytest
 
 from natdeploy.core.architecture import Architecture
-from natdeploy.core.genotype import from_encoding
 from natdeploy.errors import InputError
+from natdeploy.io.encodings import from_encoding
 from natdeploy.io.netconfig import read_net_config
 from tests.support.netconfigs import net_config
 from tests.support.published import PUBLISHED

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from natdeploy.core.genotype import decode, sample, to_encoding
-from natdeploy.core.space import SPACES
+from natdeploy.core.genotype import decode, sample
 from natdeploy.errors import InputError
+from natdeploy.io.encodings import to_encoding
 from natdeploy.io.populations import read_population
+from natdeploy.io.spaces import find_space
 
-NAT, STARTER = SPACES["nat"], SPACES["starter"]
+NAT, STARTER = find_space("nat"), find_space("starter")
 ROWS = sample(NAT, 4, np.random.default_rng(0))
 GENES = "1 1 0 0 " * 5
 

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from natdeploy.core.architecture import largest, smallest
-from natdeploy.core.genotype import from_encoding
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, OutputError
+from natdeploy.io.encodings import from_encoding
+from natdeploy.io.spaces import find_space
 from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, SubnetSource, read_subnet, write_subnet
 from tests.support.netconfigs import net_config
 from tests.support.published import PUBLISHED
@@ -29,7 +29,7 @@ def own_file(**changes):
     content = {
         "format": "natdeploy.subnet/1",
         "supernet": "starter",
-        "architecture": smallest(SPACES["starter"]).to_json(),
+        "architecture": smallest(find_space("starter")).to_json(),
         "weights": None,
         "task": None,
         "metrics": {},
@@ -44,8 +44,8 @@ def test_a_written_subnet_comes_back(tmp_path):
     weights.parent.mkdir()
     weights.touch()
     subnet = Subnet(
-        space=SPACES["starter"],
-        architecture=dataclasses.replace(largest(SPACES["starter"]), resolution=101),
+        space=find_space("starter"),
+        architecture=dataclasses.replace(largest(find_space("starter")), resolution=101),
         classes=3,
         weights=weights,
         task=TASK,
@@ -65,9 +65,9 @@ def test_a_moved_folder_keeps_its_weights(tmp_path, monkeypatch):
     """The weight file is found relative to the subnet's file, wherever both lie and whoever asks."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "w.safetensors").touch()
-    architecture = smallest(SPACES["starter"])
+    architecture = smallest(find_space("starter"))
     subnet = Subnet(
-        space=SPACES["starter"], architecture=architecture, classes=1000, weights=tmp_path / "a" / "w.safetensors"
+        space=find_space("starter"), architecture=architecture, classes=1000, weights=tmp_path / "a" / "w.safetensors"
     )
     write_subnet(tmp_path / "a" / "subnet.json", subnet)
     (tmp_path / "a").rename(tmp_path / "b")
@@ -80,13 +80,13 @@ def test_a_subnet_without_weights_and_task(tmp_path):
     """Null weights and task stay none, and the classes are the default."""
     read = read_subnet(write(tmp_path, own_file()))
     assert (read.weights, read.task, read.classes) == (None, None, DEFAULT_CLASSES)
-    assert read.architecture == smallest(SPACES["starter"])
+    assert read.architecture == smallest(find_space("starter"))
 
 
 def test_an_unwritable_place_is_an_output_error(tmp_path):
     """A subnet that cannot be written is told so."""
     (tmp_path / "file").touch()
-    subnet = Subnet(space=SPACES["starter"], architecture=smallest(SPACES["starter"]), classes=10)
+    subnet = Subnet(space=find_space("starter"), architecture=smallest(find_space("starter")), classes=10)
     with pytest.raises(OutputError, match=r"subnet\.json"):
         write_subnet(tmp_path / "file" / "subnet.json", subnet)
 
@@ -201,7 +201,7 @@ def test_padded_lists_are_read(tmp_path, resolution):
 
 def test_full_lists_of_the_deepest_network_are_not_padded(tmp_path):
     """Twenty entries at full depth are all kept."""
-    top = largest(SPACES["ofa-mbv3-w1.2"])
+    top = largest(find_space("ofa-mbv3-w1.2"))
     assert read_subnet(write(tmp_path, top.to_json())).architecture == top
 
 
@@ -228,7 +228,7 @@ def test_whole_numbers_serve_as_width(tmp_path):
 )
 def test_what_neither_architecture_nor_task_tell_is_kept(tmp_path, changes, written):
     """Classes without a task, Mish and dropout come back; a file that has nothing of it does not mention it."""
-    subnet = Subnet(space=SPACES["nat"], architecture=M1, **changes)
+    subnet = Subnet(space=find_space("nat"), architecture=M1, **changes)
     write_subnet(tmp_path / "subnet.json", subnet)
     assert json.loads((tmp_path / "subnet.json").read_text()).get("network") == written
     assert read_subnet(tmp_path / "subnet.json") == dataclasses.replace(subnet, source=str(tmp_path / "subnet.json"))

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from natdeploy.core.architecture import smallest
-from natdeploy.core.genotype import from_encoding
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.encodings import from_encoding
+from natdeploy.io.spaces import find_space
 from natdeploy.io.subnets import read_subnet
 from tests.support.netconfigs import net_config
 from tests.support.published import PUBLISHED
@@ -28,7 +28,7 @@ def own_file(**changes):
     content = {
         "format": "natdeploy.subnet/1",
         "supernet": "starter",
-        "architecture": smallest(SPACES["starter"]).to_json(),
+        "architecture": smallest(find_space("starter")).to_json(),
         "weights": None,
         "task": None,
         "metrics": {},

@@ -6,15 +6,15 @@ import hashlib
 import pytest
 import torch
 
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.io import supernet_weights
+from natdeploy.io.spaces import find_space
 from natdeploy.io.supernet_weights import find_weights, has_packaged, has_released, packaged_folder
 from natdeploy.supernet.checkpoints import write_state
 from natdeploy.testing.fakes import RecordingReporter
 from tests.support.http_server import SilentHandler, served
 
-STARTER, NAT = SPACES["starter"], SPACES["nat"]
+STARTER, NAT = find_space("starter"), find_space("nat")
 NAMES = ("ofa_mbv3_d234_e346_k357_w1.0", "ofa_mbv3_d234_e346_k357_w1.2")
 OFFLINE = "http://127.0.0.1:9/"
 
@@ -108,7 +108,7 @@ def test_released_weights_are_downloaded_once(home, there, monkeypatch):
 def test_without_a_network_the_error_says_where_to_put_the_file(home, there, monkeypatch):
     """The error names address and place; a file that was put there by hand is taken, and its hash kept."""
     monkeypatch.setattr(supernet_weights, "RELEASED_ADDRESS", OFFLINE)
-    space, path = SPACES["ofa-mbv3-w1.0"], home / "weights" / NAMES[0]
+    space, path = find_space("ofa-mbv3-w1.0"), home / "weights" / NAMES[0]
     with pytest.raises(InputError, match=f"{NAMES[0]} is not in .* and cannot be downloaded: ") as refused:
         find_weights(space, "released")
     assert str(refused.value.hint).startswith(f"get it from {OFFLINE}{NAMES[0]} and save it as {path}")
@@ -127,9 +127,9 @@ def test_what_is_no_checkpoint_is_not_kept(home, there, monkeypatch):
     with served(there) as address:
         monkeypatch.setattr(supernet_weights, "RELEASED_ADDRESS", f"{address}/")
         with pytest.raises(InputError, match=rf"cannot be downloaded: the file from {address}\S+ is not a"):
-            find_weights(SPACES["ofa-mbv3-w1.0"], "released")
+            find_weights(find_space("ofa-mbv3-w1.0"), "released")
         with pytest.raises(InputError, match="cannot be downloaded: HTTP Error 404"):
-            find_weights(SPACES["ofa-mbv3-w1.2"], "released")
+            find_weights(find_space("ofa-mbv3-w1.2"), "released")
     assert list((home / "weights").iterdir()) == []
 
 
@@ -143,7 +143,7 @@ def test_a_download_that_is_cut_short_is_not_kept(home, there, monkeypatch):
     with served(there, ShortHandler) as address:
         monkeypatch.setattr(supernet_weights, "RELEASED_ADDRESS", f"{address}/")
         with pytest.raises(InputError, match="cut short"):
-            find_weights(SPACES["ofa-mbv3-w1.0"], "released")
+            find_weights(find_space("ofa-mbv3-w1.0"), "released")
     assert list((home / "weights").iterdir()) == []
 
 

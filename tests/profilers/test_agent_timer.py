@@ -15,10 +15,10 @@ from natdeploy.api.context import SystemClock
 from natdeploy.core.architecture import uniform
 from natdeploy.core.device import Deployment
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
 from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, OutputError
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
+from natdeploy.io.spaces import find_space
 from natdeploy.profilers.agent_timer import AgentTimer
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.setup import ProfilingSetup
@@ -27,14 +27,18 @@ from natdeploy.runtimes import agent
 from natdeploy.runtimes.connection import Connection, LocalLink
 from natdeploy.runtimes.litert import LitertRuntime
 from natdeploy.runtimes.ssh import SshLink
+from natdeploy.testing.choices import with_choices
 from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.timers import ModelTimerContract
 from tests.support.host_timer import SHORT
 from tests.support.ssh_server import ADDRESS, SshServer, ssh_server, write_program
 
 pytestmark = pytest.mark.device
-SPACE = dataclasses.replace(
-    SPACES["starter"], name="tiny", resolutions=(32, 48), kernels=(3,), expand_ratios=(3, 4), depths=(1, 2)
+SPACE = with_choices(
+    dataclasses.replace(find_space("starter"), name="tiny", resolutions=(32, 48)),
+    kernels=(3,),
+    expand_ratios=(3, 4),
+    depths=(1, 2),
 )
 DEPLOYMENT = Deployment(device="board", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
 
@@ -65,7 +69,7 @@ def here() -> Iterator[Connection]:
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A small and a large network."""
     files = ModelFiles(OnnxExporter(), tmp_path_factory.mktemp("models"), seed=0)
-    space = SPACES["starter"]
+    space = find_space("starter")
     networks = [
         uniform(space, resolution=32, width=0.5, depth=2, kernel=3, expand_ratio=3),
         uniform(space, resolution=48, width=0.5, depth=4, kernel=7, expand_ratio=6),
@@ -247,7 +251,7 @@ def test_a_board_with_litert_is_timed(here, tmp_path):
     """TFLite files run there as here: the larger network is the slower one, and operators are not told."""
     pytest.importorskip("ai_edge_litert")
     files = ModelFiles(TfliteDirectExporter(), tmp_path, seed=0)
-    space = SPACES["starter"]
+    space = find_space("starter")
     networks = [
         uniform(space, resolution=32, width=0.5, depth=2, kernel=3, expand_ratio=3),
         uniform(space, resolution=48, width=0.5, depth=4, kernel=7, expand_ratio=6),

@@ -14,9 +14,9 @@ from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import POOLING, STEM, walk
-from natdeploy.core.space import SPACES
 from natdeploy.core.timed import Timed
 from natdeploy.export.tflite_direct import TfliteDirectExporter
+from natdeploy.io.spaces import find_space
 from natdeploy.profilers.corrected import CorrectedProfiler, draw_correcting_networks
 from natdeploy.profilers.isolated import SHORTEST_MS, IsolatedProfiler, list_distinct_layers
 from natdeploy.profilers.model_files import ModelFiles
@@ -27,7 +27,7 @@ from natdeploy.profilers.validation_networks import choose_spread_networks
 from natdeploy.testing.tables import made_up_table
 from tests.support.host_timer import SHORT, host_timer
 
-SPACE = SPACES["starter"].with_resolutions((48,))
+SPACE = find_space("starter").with_resolutions((48,))
 LAYERS = list_distinct_layers(SPACE, 0.5, 48)
 OVERHEAD_MS = 0.003
 ALONE = {layer: 0.0 if layer.op == POOLING else 0.001 + layer.madds / 1e8 for layer in LAYERS}
@@ -102,7 +102,7 @@ def test_equal_models_are_timed_once():
 def test_networks_that_correct_are_not_those_that_check():
     """The smallest and largest architectures, which every check holds, and the chosen ones are in no fit."""
     for name in ("starter", "ofa-mbv3-w1.0"):
-        space = SPACES[name]
+        space = find_space(name)
         place = space.with_resolutions(space.resolutions[:1])
         correcting = set(draw_correcting_networks(space, space.widths[0], place.resolutions[0], 14, seed=0))
         assert len(correcting) == 14
@@ -124,7 +124,7 @@ def test_networks_that_correct_spread_over_sizes():
 
 def test_a_space_is_profiled_with_litert_for_real(tmp_path):
     """Every layer gets a positive row, the table names the method, and its sums rank whole networks."""
-    space = SPACES["starter"].with_resolutions((32,))
+    space = find_space("starter").with_resolutions((32,))
     timing = dataclasses.replace(SHORT, rounds=4, max_rounds=4, round_s=0.0005, min_runs=1, quiet_rounds=2)
     deployment = Deployment(device="host", runtime="litert", precision="fp32", batch=1, threads=1)
     with host_timer("litert", timing=timing) as timer:

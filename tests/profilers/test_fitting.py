@@ -8,9 +8,9 @@ import pytest
 from natdeploy.core.cost import space_layers
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.layers import walk
-from natdeploy.core.space import find_space
 from natdeploy.core.table_errors import compute_errors
 from natdeploy.errors import InputError
+from natdeploy.io.spaces import find_space
 from natdeploy.profilers.fitting import fit_rows
 
 SPACE = find_space("starter")

@@ -7,14 +7,14 @@ import torch
 
 from natdeploy.core.architecture import uniform
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
 from natdeploy.export.onnx import OnnxExporter
+from natdeploy.io.spaces import find_space
 from natdeploy.profilers.meter import Meter
 from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
 from tests.support.host_timer import SHORT, host_timer
 
-SPACE = SPACES["starter"]
+SPACE = find_space("starter")
 
 
 def noise_image(size: int, seed: int):

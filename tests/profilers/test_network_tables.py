@@ -14,9 +14,9 @@ from natdeploy.api.context import SystemClock
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.latency import LatencyCorrection, count_searchable_blocks
 from natdeploy.core.layers import walk
-from natdeploy.core.space import find_space
 from natdeploy.core.table_errors import compute_errors
 from natdeploy.errors import CoverageError, InputError
+from natdeploy.io.spaces import find_space
 from natdeploy.profilers.network_tables import calibrate_table, fit_table
 from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.tables import HOST, made_up_table

@@ -7,13 +7,13 @@ import dataclasses
 import pytest
 
 from natdeploy.core.latency import LatencyStats
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.spaces import find_space, shipped_spaces
 from natdeploy.io.tables import format_table, parse_table
 from natdeploy.profilers.references import Reference, choose_reference_place, read_reference
 from natdeploy.testing.tables import made_up_table
 
-STARTER = SPACES["starter"]
+STARTER = find_space("starter")
 REFERENCE = Reference(place=choose_reference_place(STARTER), latency_ms=2.0)
 
 
@@ -31,7 +31,7 @@ def test_the_level_is_the_speed_relative_to_the_table() -> None:
 def test_a_table_keeps_its_reference(tmp_path) -> None:
     """What a profile writes into the file is read as the same networks with the same latency."""
     table = dataclasses.replace(made_up_table(STARTER), conditions={"seed": 0, **REFERENCE.to_conditions()})
-    found = read_reference(parse_table(format_table(table), "table.csv"))
+    found = read_reference(parse_table(format_table(table), "table.csv"), shipped_spaces())
     assert found is not None
     assert found.latency_ms == 2.0
     assert found.place.make_networks() == REFERENCE.place.make_networks()
@@ -40,9 +40,9 @@ def test_a_table_keeps_its_reference(tmp_path) -> None:
 
 def test_a_table_without_reference_has_no_level() -> None:
     """Imported and fitted tables, and those of an unknown space, give none."""
-    assert read_reference(made_up_table(STARTER)) is None
+    assert read_reference(made_up_table(STARTER), shipped_spaces()) is None
     unknown = {"reference": {**REFERENCE.to_conditions()["reference"], "supernet": "a space of later"}}
-    assert read_reference(dataclasses.replace(made_up_table(STARTER), conditions=unknown)) is None
+    assert read_reference(dataclasses.replace(made_up_table(STARTER), conditions=unknown), shipped_spaces()) is None
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_a_damaged_reference_is_named(damage) -> None:
     entry = {**REFERENCE.to_conditions()["reference"], **damage}
     table = dataclasses.replace(made_up_table(STARTER), conditions={"reference": entry})
     with pytest.raises(InputError, match="damaged 'reference'"):
-        read_reference(table)
+        read_reference(table, shipped_spaces())

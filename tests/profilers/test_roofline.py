@@ -11,9 +11,9 @@ from natdeploy.core.cost import compile_cost, madds_array
 from natdeploy.core.device import Roofline, RooflineFigures
 from natdeploy.core.genotype import sample
 from natdeploy.core.layers import Layer
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.io.devices import find_device
+from natdeploy.io.spaces import find_space
 from natdeploy.profilers.roofline import estimate_layer, list_operators
 
 FIGURES = Roofline(
@@ -143,7 +143,7 @@ def test_larger_choices_never_come_out_faster(name, precision, monkeypatch, tmp_
     """Estimates grow with kernel and expand ratio, and follow the multiply-adds without repeating them."""
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path))
     device = find_device(name)
-    space = SPACES["nat"].with_resolutions((192, 224))
+    space = find_space("nat").with_resolutions((192, 224))
     figures = device.roofline
     assert figures is not None
     array = compile_cost(space, 1000, lambda layer: estimate_layer(layer, figures, precision).median_ms)

@@ -6,12 +6,12 @@ import pytest
 from natdeploy.core.cost import space_layers
 from natdeploy.core.latency import CLASSIFIER_COUNTS
 from natdeploy.core.layers import BLOCK
-from natdeploy.core.space import SPACES
+from natdeploy.io.spaces import find_space
 from natdeploy.profilers.corrected import draw_correcting_networks
 from natdeploy.profilers.row_correction import correct_rows
 from natdeploy.profilers.validation_networks import draw_random_networks
 
-SPACE = SPACES["starter"].with_resolutions((48,))
+SPACE = find_space("starter").with_resolutions((48,))
 LAYERS = list(dict.fromkeys(space_layers(SPACE, 0.5, 48, CLASSIFIER_COUNTS)))
 PRIOR = {layer: 0.002 + layer.madds / 1e8 for layer in LAYERS}
 TRAINING = draw_correcting_networks(SPACE, 0.5, 48, 14, seed=0)

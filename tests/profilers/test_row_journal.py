@@ -5,13 +5,13 @@ import pytest
 from natdeploy.core.architecture import smallest
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.spaces import find_space
 from natdeploy.journal import Journal
 from natdeploy.profilers.row_journal import RowJournal
 from natdeploy.profilers.sessions import MeasurementSession
 
-STARTER = SPACES["starter"]
+STARTER = find_space("starter")
 STATS = LatencyStats(median_ms=1.0, p10_ms=0.9, p90_ms=1.1, mean_ms=1.0, std_ms=0.1, runs=10)
 LAYER = walk(STARTER, smallest(STARTER), 10)[0]
 

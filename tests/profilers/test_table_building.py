@@ -11,10 +11,10 @@ from natdeploy.api.context import SystemClock
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Deployment, TableSelector, find_deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.export.onnx import OnnxExporter
 from natdeploy.io.devices import find_device
+from natdeploy.io.spaces import find_space
 from natdeploy.io.tables import format_table, parse_table
 from natdeploy.profilers.budget import Budget
 from natdeploy.profilers.roofline import estimate_table
@@ -23,12 +23,16 @@ from natdeploy.profilers.table_building import profile_device
 from natdeploy.profilers.timing import Timing
 from natdeploy.runtimes.agent import make_fingerprint
 from natdeploy.runtimes.onnx_runtime import OnnxRuntime
+from natdeploy.testing.choices import with_choices
 from natdeploy.testing.fakes import RecordingReporter
 from tests.support.host_timer import host_timer
 
 TIMING = Timing(rounds=10, max_rounds=14, settle_s=0.002, round_s=0.002)
-SPACE = dataclasses.replace(
-    SPACES["starter"], name="tiny", resolutions=(32, 48), kernels=(3,), expand_ratios=(3, 4), depths=(1, 2)
+SPACE = with_choices(
+    dataclasses.replace(find_space("starter"), name="tiny", resolutions=(32, 48)),
+    kernels=(3,),
+    expand_ratios=(3, 4),
+    depths=(1, 2),
 )
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from natdeploy.core.architecture import uniform
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.export.onnx import OnnxExporter
+from natdeploy.io.spaces import find_space
 from natdeploy.profilers.covering_networks import make_covering_networks
 from natdeploy.profilers.in_context import compute_layer_shares
 from natdeploy.profilers.model_files import ModelFiles
@@ -23,7 +23,7 @@ from tests.support.ssh_server import ADDRESS, ssh_server, write_program
 from tests.support.stand_ins import write_stand_in
 
 pytestmark = pytest.mark.device
-SPACE = SPACES["starter"]
+SPACE = find_space("starter")
 
 
 @pytest.fixture(scope="module")

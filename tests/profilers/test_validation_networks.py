@@ -13,10 +13,10 @@ from natdeploy.core.device import Deployment
 from natdeploy.core.genotype import repair
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
+from natdeploy.io.spaces import find_space
 from natdeploy.profilers.validation_networks import choose_spread_networks, draw_leaning_genotypes, draw_random_networks
 
-SPACE = dataclasses.replace(SPACES["starter"], widths=(0.5, 1.0))
+SPACE = dataclasses.replace(find_space("starter"), widths=(0.5, 1.0))
 
 
 @pytest.fixture(scope="module")

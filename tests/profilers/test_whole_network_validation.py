@@ -11,8 +11,8 @@ from natdeploy.api.context import SilentReporter, SystemClock
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable, count_searchable_blocks
-from natdeploy.core.space import SPACES
 from natdeploy.core.timed import Disturbance, Timed
+from natdeploy.io.spaces import find_space
 from natdeploy.profilers.references import choose_reference_place
 from natdeploy.profilers.setup import ProfilingSetup
 from natdeploy.profilers.validation_networks import draw_random_networks
@@ -23,7 +23,7 @@ from natdeploy.profilers.whole_network_validation import (
     measure_validation_networks,
 )
 
-STARTER, NAT = SPACES["starter"], SPACES["nat"].with_resolutions((192, 224))
+STARTER, NAT = find_space("starter"), find_space("nat").with_resolutions((192, 224))
 
 
 def table_of(*spaces) -> LatencyTable:

@@ -6,14 +6,14 @@ from pymoo.indicators.hv import HV
 
 from natdeploy.core.cost import madds_array
 from natdeploy.core.genotype import drop_duplicates, repair, sample, sample_initial
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.spaces import find_space
 from natdeploy.search.evolution import evolve, reference_directions, select_survivors
 from natdeploy.search.settings import EvolutionSettings
 from natdeploy.testing.accuracy import made_up_accuracy
 from tests.support.strategies import SMALL, TINY
 
-NAT = SPACES["nat"]
+NAT = find_space("nat")
 MADDS = madds_array(NAT, 10)
 
 

@@ -5,12 +5,12 @@ import pytest
 
 from natdeploy.core.cost import madds_array, params_array
 from natdeploy.core.genotype import drop_duplicates, repair, sample, sample_initial
-from natdeploy.core.space import SPACES
+from natdeploy.io.spaces import find_space
 from natdeploy.search.local_search import LocalSearch
 from natdeploy.testing.accuracy import made_up_accuracy
 from tests.support.strategies import SMALL, TINY
 
-NAT = SPACES["nat"].with_resolutions((192, 224, 256))
+NAT = find_space("nat").with_resolutions((192, 224, 256))
 COSTS = {"madds": madds_array(NAT, 10), "params": params_array(NAT, 10)}
 
 

@@ -9,8 +9,8 @@ from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.cost import madds_array
 from natdeploy.core.genotype import decode, drop_duplicates, remove_known, repair, sample
 from natdeploy.core.pareto import non_dominated
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.spaces import find_space
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.settings import EvolutionSettings, SearchSettings
@@ -18,7 +18,7 @@ from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.tables import made_up_table
 from tests.support.strategies import TINY
 
-NAT = SPACES["nat"]
+NAT = find_space("nat")
 MADDS = madds_array(NAT, 10)
 TABLE = made_up_table(NAT)
 EVOLUTION = EvolutionSettings(population=20, generations=6)

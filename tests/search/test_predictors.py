@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from natdeploy.core.genotype import bounds, sample
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.spaces import find_space
 from natdeploy.search.predictors import BestPredictor, cross_validate, make_predictor
 from natdeploy.search.regressors import compute_features
 from natdeploy.search.settings import AUTO, PREDICTORS, SINGLE_PREDICTORS
@@ -15,7 +15,7 @@ from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.predictors import PredictorContract
 from tests.support.strategies import ALL_SPACES
 
-NAT = SPACES["nat"]
+NAT = find_space("nat")
 MEMBERS = 40
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from natdeploy.core.genotype import decode, sample
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.spaces import find_space
 from natdeploy.search.pretrained_predictor import RESOLUTIONS, PretrainedPredictor
 
-SPACE = SPACES["ofa-mbv3-w1.2"].with_resolutions((160, 192, 224))
+SPACE = find_space("ofa-mbv3-w1.2").with_resolutions((160, 192, 224))
 
 
 def layers(*sizes, seed=0):
@@ -81,5 +81,5 @@ def test_layers_that_do_not_fit_are_refused(wrong):
 def test_a_space_of_two_widths_is_refused():
     """The features do not hold the width, so that it must be one."""
     with pytest.raises(InputError, match="for one width") as refused:
-        PretrainedPredictor(SPACES["nat"].with_resolutions(RESOLUTIONS), layers(4))
+        PretrainedPredictor(find_space("nat").with_resolutions(RESOLUTIONS), layers(4))
     assert "--width" in refused.value.hint

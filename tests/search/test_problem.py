@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from natdeploy.core.genotype import sample
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, TargetUnreachableError
+from natdeploy.io.spaces import find_space
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.testing.tables import made_up_table
 
-SPACE = SPACES["starter"]
+SPACE = find_space("starter")
 TABLE = made_up_table(SPACE)
 TWO_LIMITS = ({"nano": 5.0}, {"nano": 9.0})
 

@@ -5,14 +5,14 @@ import pytest
 from scipy.interpolate import RBFInterpolator
 
 from natdeploy.core.genotype import bounds, sample
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.spaces import find_space
 from natdeploy.search import rbf_ensemble
 from natdeploy.search.rbf_ensemble import RBFEnsemble
 from natdeploy.testing.accuracy import made_up_accuracy
 from tests.support.strategies import TINY
 
-NAT = SPACES["nat"]
+NAT = find_space("nat")
 
 
 def make(space=NAT, *, ensemble_size=60, seed=0):

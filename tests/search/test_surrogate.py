@@ -6,14 +6,14 @@ import pytest
 from natdeploy.core.architecture import largest
 from natdeploy.core.cost import madds_array, params_array
 from natdeploy.core.genotype import drop_duplicates, encode, repair, sample
-from natdeploy.core.space import SPACES
+from natdeploy.io.spaces import find_space
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.search.settings import EvolutionSettings
 from natdeploy.search.surrogate import Surrogate, SurrogateSettings, optimize_surrogate
 from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.tables import made_up_table
 
-SPACE = SPACES["ofa-mbv3-w1.2"].with_resolutions((192, 224))
+SPACE = find_space("ofa-mbv3-w1.2").with_resolutions((192, 224))
 MADDS = madds_array(SPACE, 1000)
 EVOLUTION = EvolutionSettings(population=30, generations=10)
 SETTINGS = SurrogateSettings(evolution=EVOLUTION, starts=1, predictions=6000, proposals=30)

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from natdeploy.core.genotype import bounds, repair, sample
-from natdeploy.core.space import SPACES
+from natdeploy.io.spaces import find_space
 from natdeploy.search.variation import CROSSOVER_OF, MUTATION_OF, latin_hypercube, two_point_crossover
 from tests.support.strategies import ALL_SPACES, SMALL
 
-NAT = SPACES["nat"]
+NAT = find_space("nat")
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -65,7 +65,7 @@ def test_polynomial_mutation_prefers_small_steps():
     assert (steps == 1).sum() > 1.5 * (steps == 4).sum()
 
 
-@pytest.mark.parametrize("space", [SPACES["nat"], SMALL], ids=lambda space: space.name)
+@pytest.mark.parametrize("space", [find_space("nat"), SMALL], ids=lambda space: space.name)
 def test_a_latin_hypercube_covers_every_gene(space):
     """Its rows are canonical, and each forced gene takes all of its values about equally often."""
     rows = latin_hypercube(space, 100, np.random.default_rng(0))

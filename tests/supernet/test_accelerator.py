@@ -8,8 +8,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from natdeploy.api.searching import trainer
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.presets import PRESETS
-from natdeploy.core.space import SPACES
 from natdeploy.io.runs import RunFolder
+from natdeploy.io.spaces import find_space
 from natdeploy.search.problem import SearchGoal
 from natdeploy.supernet import accelerator
 from natdeploy.supernet.accelerator import autocast, get_device
@@ -56,7 +56,7 @@ def test_a_search_builds_its_supernet_on_the_accelerator(monkeypatch, tmp_path):
     plan = SearchPlan(
         supernet="starter",
         resolutions=(32,),
-        widths=SPACES["starter"].widths,
+        widths=find_space("starter").widths,
         data="noise",
         goal=SearchGoal(),
         weights="",

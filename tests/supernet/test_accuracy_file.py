@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from natdeploy.core.genotype import encode
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.spaces import find_space
 from natdeploy.io.subnets import read_architecture
 from natdeploy.search.pretrained_predictor import RESOLUTIONS, PretrainedPredictor
 from natdeploy.supernet.accuracy_file import read_perceptron
@@ -18,7 +18,7 @@ def test_the_published_file_is_read_and_tells_plausible_accuracies(shared_data: 
     """OFA's predictor has four layers, and sets the smallest and the largest architecture apart."""
     layers = read_perceptron(shared_data / "accuracy" / "ofa_mbv3_w1.2_acc_predictor.pth")
     assert [weight.shape for weight, _ in layers] == [(400, 128), (400, 400), (400, 400), (1, 400)]
-    space = SPACES["ofa-mbv3-w1.2"].with_resolutions(RESOLUTIONS)
+    space = find_space("ofa-mbv3-w1.2").with_resolutions(RESOLUTIONS)
     predictor = PretrainedPredictor(space, layers)
     small, large = (
         read_architecture(

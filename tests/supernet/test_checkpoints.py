@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, OutputError
+from natdeploy.io.spaces import find_space
 from natdeploy.supernet.checkpoints import (
     count_classes,
     list_released_names,
@@ -27,7 +27,7 @@ from tests.support.strategies import SMALL
 from tests.support.supernets import scramble
 
 WIDTHS = ("1.0", "1.2")
-STARTER = SPACES["starter"]
+STARTER = find_space("starter")
 
 
 def reference_tensor(name, shape):
@@ -83,7 +83,7 @@ def supernets(released, tmp_path_factory):
     for width in WIDTHS:
         path = tmp_path_factory.mktemp("released") / "ofa.pth"
         torch.save({"state_dict": released[width]}, path)
-        loaded[width] = Supernet(SPACES[f"ofa-mbv3-w{width}"], 1000).eval()
+        loaded[width] = Supernet(find_space(f"ofa-mbv3-w{width}"), 1000).eval()
         assert loaded[width].load_weights(path)
     return loaded
 
@@ -145,7 +145,7 @@ def test_the_older_layout_loads_the_same_weights(released, supernets, tmp_path, 
     assert len(state) == len(released["1.0"])
     assert sum("mobile_inverted_conv" in name for name in state) > 400
     torch.save(state if bare else {"state_dict": state}, tmp_path / "old.pth")
-    supernet = Supernet(SPACES["ofa-mbv3-w1.0"], 1000)
+    supernet = Supernet(find_space("ofa-mbv3-w1.0"), 1000)
     assert supernet.load_weights(tmp_path / "old.pth")
     ours = supernet.state_dict()
     assert all(torch.equal(tensor, ours[name]) for name, tensor in supernets["1.0"].state_dict().items())
@@ -158,7 +158,7 @@ def test_a_subnet_by_the_released_names_gives_the_logits_of_the_reference(refere
     architecture = to_architecture(case["architecture"])
     state = supernets[width].extract(architecture).state_dict()
     torch.save({"state_dict": {list_released_names(name)[-1]: state[name] for name in state}}, tmp_path / "net.weights")
-    network = build_network(walk(SPACES["nat"], architecture, 1000))
+    network = build_network(walk(find_space("nat"), architecture, 1000))
     load_network_weights(network, tmp_path / "net.weights")
     rng = np.random.default_rng(architecture.resolution)
     x = torch.from_numpy(rng.standard_normal((2, 3, architecture.resolution, architecture.resolution))).float()
@@ -238,7 +238,7 @@ def test_long_lists_are_cut():
 
 def test_a_wrong_shape_is_named(tmp_path):
     """Weights of another width are refused with name and shapes."""
-    write_state(tmp_path / "w.safetensors", engine_state(SPACES["ofa-mbv3-w1.0"]))
+    write_state(tmp_path / "w.safetensors", engine_state(find_space("ofa-mbv3-w1.0")))
     with pytest.raises(InputError, match=r"supernet starter; \S+ is \(.*\), not \("):
         Supernet(STARTER, 10).load_weights(tmp_path / "w.safetensors")
 

@@ -8,8 +8,8 @@ import torch
 
 from natdeploy.core.architecture import largest, smallest, uniform
 from natdeploy.core.layers import BLOCK, walk
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.spaces import find_space
 from natdeploy.supernet import elastic
 from natdeploy.supernet.elastic import ElasticBlock
 from natdeploy.supernet.network import InvertedResidual
@@ -17,7 +17,7 @@ from natdeploy.supernet.supernet import Supernet
 from tests.support.strategies import SMALL
 from tests.support.supernets import images, random_architectures, scrambled_supernet
 
-STARTER, NAT = SPACES["starter"], SPACES["nat"].with_resolutions((64, 100))
+STARTER, NAT = find_space("starter"), find_space("nat").with_resolutions((64, 100))
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from natdeploy.core.architecture import largest, smallest
-from natdeploy.core.space import SPACES
+from natdeploy.io.spaces import find_space
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.images import ImageFiles
 from natdeploy.supernet.supernet import Supernet
 
-SPACE = SPACES["starter"].with_resolutions((32,))
+SPACE = find_space("starter").with_resolutions((32,))
 PIXELS = np.random.default_rng(0).integers(0, 256, (420, 16, 16, 3), dtype=np.uint8)
 
 

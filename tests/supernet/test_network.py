@@ -6,13 +6,13 @@ from torch import nn
 
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
+from natdeploy.io.spaces import find_space
 from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import SqueezeExcite, build_network, make_activation
 from natdeploy.testing.networks import tiny_network
 
-STARTER = SPACES["starter"]
+STARTER = find_space("starter")
 
 
 def build(classes=10, **arguments):
@@ -66,7 +66,7 @@ def test_dropout_acts_in_training_alone():
 
 def test_mish_stands_in_the_modules():
     """A network walked with Mish has no other activation but the gates' own."""
-    network = build_network(walk(SPACES["nat"], smallest(SPACES["nat"]), 10, activation="mish"))
+    network = build_network(walk(find_space("nat"), smallest(find_space("nat")), 10, activation="mish"))
     gates = {id(part) for unit in network.modules() if isinstance(unit, SqueezeExcite) for part in unit.modules()}
     others = [part for part in network.modules() if id(part) not in gates]
     assert sum(isinstance(part, nn.Mish) for part in others) == 1 + 1 + 2 * 10 + 2

@@ -8,9 +8,9 @@ import torch
 
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.genotype import sample
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, OutputError
 from natdeploy.io.datasets import load_task
+from natdeploy.io.spaces import find_space
 from natdeploy.supernet.batchnorm import recalibrate
 from natdeploy.supernet.data import Task
 from natdeploy.supernet.evaluation import SubnetEvaluator, top1
@@ -18,7 +18,7 @@ from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer
 
-SPACE = SPACES["starter"].with_resolutions((32,))
+SPACE = find_space("starter").with_resolutions((32,))
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from natdeploy.core.space import SPACES
+from natdeploy.io.spaces import find_space
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.distributed import join_process_group
 from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.training import ElasticTrainer
 
-SPACE = SPACES["starter"].with_resolutions((32, 40))
+SPACE = find_space("starter").with_resolutions((32, 40))
 EPOCHS = 2
 
 

@@ -9,8 +9,8 @@ from sklearn import datasets
 from natdeploy import api
 from natdeploy.core.device import find_deployment
 from natdeploy.core.latency import LatencyTable
-from natdeploy.core.space import SPACES
 from natdeploy.io.devices import find_device
+from natdeploy.io.spaces import find_space
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
 from natdeploy.testing.tables import made_up_table
@@ -48,7 +48,7 @@ def write_board_table(device: str, resolutions: tuple[int, ...] = (32, 40, 48)) 
 
 def board_table(device: str, resolutions: tuple[int, ...] = (32, 40, 48)) -> LatencyTable:
     """Return a made-up table of a board, which covers some resolutions."""
-    space = SPACES["starter"].with_resolutions(resolutions)
+    space = find_space("starter").with_resolutions(resolutions)
     return made_up_table(space, deployment=find_deployment(find_device(device)), provenance="estimated")
 
 

@@ -7,8 +7,8 @@ from torch.nn import functional as nnf
 
 from natdeploy.core.architecture import smallest
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
 from natdeploy.io.datasets import load_task
+from natdeploy.io.spaces import find_space
 from natdeploy.io.subnet_weights import write_network
 from natdeploy.io.subnets import Subnet
 from natdeploy.supernet.initialize import randomize_weights
@@ -19,7 +19,7 @@ _EPOCHS, _BATCH, _RATE = 5, 64, 8e-3
 
 def write_digits_subnet(target: Path) -> Network:
     """Write the smallest starter architecture, trained on the digits, as a subnet file; return its network."""
-    space = SPACES["starter"]
+    space = find_space("starter")
     architecture = smallest(space)
     task = load_task("digits", architecture.resolution)
     network = randomize_weights(build_network(walk(space, architecture, len(task.classes))), 0)

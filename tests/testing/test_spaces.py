@@ -2,9 +2,9 @@
 
 import pytest
 
-from natdeploy.core.space import SPACES
+from natdeploy.io.spaces import find_space
 from natdeploy.testing.spaces import SpaceContract
-from tests.support.strategies import SMALL
+from tests.support.strategies import MIXED, SMALL
 
 
 class TestStarter(SpaceContract):
@@ -14,7 +14,7 @@ class TestStarter(SpaceContract):
     @classmethod
     def space(cls):
         """Return the space."""
-        return SPACES["starter"]
+        return find_space("starter")
 
 
 class TestNat(SpaceContract):
@@ -24,7 +24,7 @@ class TestNat(SpaceContract):
     @classmethod
     def space(cls):
         """Return the space."""
-        return SPACES["nat"]
+        return find_space("nat")
 
 
 class TestSmall(SpaceContract):
@@ -35,3 +35,13 @@ class TestSmall(SpaceContract):
     def space(cls):
         """Return the space."""
         return SMALL
+
+
+class TestMixed(SpaceContract):
+    """Stages and blocks with choices of their own, TensorFlow's padding, EfficientNet's units."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def space(cls):
+        """Return the space."""
+        return MIXED

@@ -47,7 +47,7 @@ class ExportImages:
         self._options = options
         self._seed = seed
         self._reporter = reporter
-        self._size = subnet.architecture.resolution
+        self._size = subnet.resolution
         self._task = self._readable_task()
         if options.normalize_inside and subnet.task is None:
             msg = f"{subnet.source}: names no task, and --normalize-inside needs the mean and std of one"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from natdeploy.api.context import Context
 from natdeploy.export.options import ExportOptions
@@ -36,6 +37,11 @@ class ExportJob:
     context: Context
 
 
+def _describe_network(subnet: Subnet) -> Mapping[str, Any]:
+    described = subnet.describe()
+    return {"supernet": described["supernet"], **(described["architecture"] or {"layers": described.get("layers")})}
+
+
 def describe_subnet(job: ExportJob) -> Description:
     """Return what the manifest says about the subnet of an export."""
     from natdeploy.export.manifest import Description
@@ -43,7 +49,7 @@ def describe_subnet(job: ExportJob) -> Description:
     task = job.subnet.task or {}
     mean, std, labels = (tuple(task[key]) if key in task else None for key in ("mean", "std", "classes"))
     return Description(
-        subnet={"supernet": job.subnet.space.name, **job.subnet.architecture.to_json()},
+        subnet=_describe_network(job.subnet),
         mean=mean,
         std=std,
         labels=labels,

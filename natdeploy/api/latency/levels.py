@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from natdeploy.api.context import Context
 from natdeploy.api.latency.timers import TENSORRT, make_timing_exporter, open_timer
 from natdeploy.core.device import Deployment
-from natdeploy.core.latency import LatencyStats
+from natdeploy.core.latency import LatencyStats, LatencyTable
 from natdeploy.core.layers import Layer
+from natdeploy.core.space import SearchSpace
 from natdeploy.core.timed import Disturbance
 from natdeploy.files import atomic_path
 from natdeploy.io.devices import find_device
 from natdeploy.io.home import home_folder
+from natdeploy.io.spaces import find_space, shipped_spaces
 from natdeploy.io.table_store import StoredTable, find_table
 from natdeploy.version import __version__
 
@@ -161,12 +163,19 @@ def _find_reference(timer: ModelTimer, deployment: Deployment) -> Reference | st
     if stored is None:
         return f"there is no latency table of {deployment}"
     table = stored.read()
-    reference = read_reference(table)
+    reference = read_reference(table, _list_spaces(table))
     if reference is None:
         return f"{stored.path} has no reference networks; natdeploy profile --fresh measures some"
     if table.fingerprint != timer.fingerprint():
         return f"{stored.path} is of another machine, runtime or way of timing"
     return reference
+
+
+def _list_spaces(table: LatencyTable) -> list[SearchSpace]:
+    """Return the spaces that come with natdeploy, and the one in a file that a table was made for, if it is there."""
+    entry = table.conditions.get("reference")
+    own = Path(str(entry.get("supernet", ""))) if isinstance(entry, dict) else Path()
+    return [*shipped_spaces(), *([find_space(own)] if own.is_file() else [])]
 
 
 def _find_table(deployment: Deployment) -> StoredTable | None:

@@ -41,7 +41,7 @@ def find_table_for_search(
         return table
     return profile(
         device,
-        supernet=SpaceSelector(space.name, space.resolutions, width),
+        supernet=SpaceSelector(space.source, space.resolutions, width),
         seed=seed,
         context=context,
     ).content

@@ -11,7 +11,6 @@ from natdeploy.api.latency.levels import time_files, time_networks
 from natdeploy.api.latency.results import MeasureResult
 from natdeploy.api.latency.timers import TENSORRT, open_timer
 from natdeploy.core.device import DEFAULT_TABLE, Device, TableSelector, find_deployment
-from natdeploy.core.layers import walk
 from natdeploy.errors import InputError
 from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import SubnetSource
@@ -64,7 +63,7 @@ def measure(
         layers = None
     else:
         read = source.read()
-        layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
+        layers = read.layers
     deployment = find_deployment(described, selector)
     if layers is not None:
         timed = time_networks(deployment, [layers], seed=seed, context=context)

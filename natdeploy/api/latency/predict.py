@@ -8,7 +8,6 @@ from natdeploy.api.context import Context
 from natdeploy.api.latency.lookup import is_this_machine, make_host_fingerprint, warn_of_estimates
 from natdeploy.api.latency.results import PredictResult
 from natdeploy.core.device import DEFAULT_TABLE, TableSelector
-from natdeploy.core.layers import walk
 from natdeploy.errors import CoverageError
 from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import SubnetSource
@@ -41,9 +40,8 @@ def predict(
     warn_of_estimates([table], reporter)
     if is_this_machine(device) and table.fingerprint not in (make_host_fingerprint(table.deployment), None):
         reporter.warn(f"{stored.path}: measured on another machine or runtime ({table.fingerprint})")
-    layers = walk(read.space, read.architecture, read.classes, activation=read.activation)
     try:
-        prediction = table.predict(layers)
+        prediction = table.predict(read.layers)
     except CoverageError as error:
         msg = f"{stored.path}: {error.message}"
         raise CoverageError(msg, hint=error.hint) from error

@@ -18,7 +18,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import DeviceUnreachableError, InputError
 from natdeploy.files import require_writable
 from natdeploy.io.devices import find_device
-from natdeploy.io.spaces import SpaceSelector, resolve_space
+from natdeploy.io.spaces import SpaceSelector, resolve_space, shipped_spaces
 from natdeploy.io.table_store import find_table, resolve_table_file
 from natdeploy.io.tables import read_table, replace_table, write_table
 from natdeploy.ports import Reporter
@@ -108,6 +108,7 @@ def profile(
                 reporter=context.reporter,
                 seed=seed,
                 budget=None if options.budget_s is None else Budget(options.budget_s, context.clock),
+                known_spaces=tuple(shipped_spaces()),
             )
             table = _measure(space, deployment, setup, place, options)
     if table != place.existing or place.source != place.path:

@@ -21,7 +21,7 @@ from natdeploy.core.table_checks import (
 from natdeploy.errors import InputError
 from natdeploy.io.devices import find_device, load_devices
 from natdeploy.io.measurements import read_measurements
-from natdeploy.io.spaces import SpaceSelector, resolve_space
+from natdeploy.io.spaces import SpaceSelector, resolve_space, shipped_spaces
 from natdeploy.io.table_store import choose_table, list_tables
 from natdeploy.io.tables import RowError, read_table, scan_table
 
@@ -75,7 +75,7 @@ def show_table(table: str | Path, *, selector: TableSelector = DEFAULT_TABLE, ro
     """
     path = locate_table(table, selector)
     content = read_table(path)
-    sizes = sorted({resolution for _, _, resolution in find_probable_places(content)})
+    sizes = sorted({resolution for _, _, resolution in find_probable_places(content, shipped_spaces())})
     return TableResult(table=path, content=content, resolutions=tuple(sizes), with_rows=rows)
 
 
@@ -124,9 +124,9 @@ def _find_missing(
     content: LatencyTable, supernet: str | None, resolutions: tuple[int, ...] | None
 ) -> list[TableFinding]:
     if supernet is None and resolutions is None:
-        return find_missing_rows(content, find_probable_places(content))
+        return find_missing_rows(content, find_probable_places(content, shipped_spaces()))
     if supernet is None:
-        spaces = {space.name for space, _, _ in find_probable_places(content)}
+        spaces = {space.name for space, _, _ in find_probable_places(content, shipped_spaces())}
         wanted = [resolve_space(SpaceSelector(name, resolutions)) for name in sorted(spaces)]
     else:
         wanted = [resolve_space(SpaceSelector(supernet, resolutions))]
@@ -139,7 +139,7 @@ def _list_places(spaces: list[SearchSpace]) -> list[tuple[SearchSpace, float, in
 
 def _check_measurements(content: LatencyTable, supernet: str | None, path: Path) -> list[TableFinding]:
     if supernet is None:
-        names = {space.name for space, _, _ in find_probable_places(content)}
+        names = {space.name for space, _, _ in find_probable_places(content, shipped_spaces())}
         supernet = names.pop() if len(names) == 1 else "nat"
     measured = read_measurements(path, resolve_space(supernet))
     return check_measurements(content, [entry.layers for entry in measured], [entry.latency_ms for entry in measured])

@@ -17,7 +17,7 @@ from natdeploy.files import require_writable
 from natdeploy.io.devices import find_device, load_devices
 from natdeploy.io.foreign_tables import FOREIGN_FORMATS
 from natdeploy.io.measurements import Measurement, list_resolutions, read_measurements
-from natdeploy.io.spaces import SpaceSelector, resolve_space
+from natdeploy.io.spaces import SpaceSelector, resolve_space, shipped_spaces
 from natdeploy.io.table_store import resolve_table_file
 from natdeploy.io.tables import read_table, replace_table, require_replaceable
 from natdeploy.version import __version__
@@ -169,7 +169,7 @@ def calibrate_table(
         [entry.latency_ms for entry in measured],
         clock=context.clock,
     )
-    sizes = sorted({resolution for _, _, resolution in find_probable_places(table)})
+    sizes = sorted({resolution for _, _, resolution in find_probable_places(table, shipped_spaces())})
     return _store(table, tuple(sizes), output, context)
 
 

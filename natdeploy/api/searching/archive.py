@@ -16,10 +16,10 @@ from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.api.training.progress import StepProgress
 from natdeploy.core.genotype import decode
-from natdeploy.core.space import find_space
 from natdeploy.errors import InputError
 from natdeploy.io.datasets import load_task
 from natdeploy.io.runs import RunFolder, require_checkpoint
+from natdeploy.io.spaces import find_space
 from natdeploy.io.subnet_weights import write_network
 from natdeploy.io.subnets import Subnet
 from natdeploy.supernet.evaluation import BATCH, SubnetEvaluator

@@ -8,9 +8,10 @@ from typing import Any
 
 from natdeploy.api.searching.presets import Preset
 from natdeploy.core.ranges import NonNegative, Positive, check_ranges
-from natdeploy.core.space import SearchSpace, find_space
+from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.io.run_config import parse_config
+from natdeploy.io.spaces import find_space
 from natdeploy.search.problem import SearchGoal
 
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from natdeploy.api.context import Context
 from natdeploy.api.latency.levels import PATIENCE_S, time_networks
 from natdeploy.api.searching.results import DeviceLatency, MeasuredLatency
-from natdeploy.core.genotype import Population, decode, to_encoding
+from natdeploy.core.genotype import Population, decode
 from natdeploy.core.layers import walk
 from natdeploy.errors import TargetUnreachableError
 from natdeploy.io.devices import find_device
+from natdeploy.io.encodings import to_encoding
 from natdeploy.io.runs import RunFolder
 from natdeploy.search.objectives import TOP1, TRADE_OFF, read_preference
 from natdeploy.search.problem import SearchProblem

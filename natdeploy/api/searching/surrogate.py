@@ -17,10 +17,9 @@ from natdeploy.api.searching.report import Summary
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.selection import Archive, Selector, Values
 from natdeploy.core.genotype import Population, decode, sample_initial
-from natdeploy.core.space import find_space
 from natdeploy.errors import InputError, require_known
 from natdeploy.io.runs import RunFolder, default_run_path
-from natdeploy.io.spaces import SpaceSelector, resolve_space
+from natdeploy.io.spaces import SpaceSelector, find_space, resolve_space
 from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, write_subnet
 from natdeploy.search.hypervolume import EXACT_OBJECTIVES, hypervolume, reference_point
 from natdeploy.search.objectives import LATENCY, TOP1, read_tasks

@@ -6,7 +6,8 @@ import dataclasses
 
 from natdeploy.api.training.settings import TrainingSettings
 from natdeploy.core.ranges import Positive, check_ranges
-from natdeploy.core.space import SearchSpace, find_space
+from natdeploy.core.space import SearchSpace
+from natdeploy.io.spaces import find_space
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,10 +14,10 @@ from natdeploy.api.exporting import run
 from natdeploy.api.exporting.images import ExportImages, make_noise
 from natdeploy.api.exporting.results import ExportResult
 from natdeploy.core.architecture import smallest
-from natdeploy.core.space import SPACES
 from natdeploy.errors import CheckFailedError, InputError
 from natdeploy.export.parity import compute_reference
 from natdeploy.io.datasets import load_task
+from natdeploy.io.spaces import find_space
 from natdeploy.io.subnets import read_subnet
 from natdeploy.runtimes.litert_delegation import Delegation
 from natdeploy.testing.fakes import RecordingReporter
@@ -98,7 +98,7 @@ def test_pixels_are_normalized_inside(digits_subnet, tmp_path):
 def test_normalization_needs_a_task(tmp_path):
     """Without a task nobody knows mean and std: a clear error, and nothing is written."""
     bare = tmp_path / "bare.json"
-    bare.write_text(json.dumps(smallest(SPACES["starter"]).to_json()))
+    bare.write_text(json.dumps(smallest(find_space("starter")).to_json()))
     with pytest.raises(InputError, match=r"bare.json: names no task, and --normalize-inside needs the mean and std"):
         export(bare, tmp_path, normalize_inside=True)
     assert not (tmp_path / "out").exists()
@@ -120,7 +120,7 @@ def test_one_image_does_not_check_a_file(tmp_path):
     (tmp_path / "one").mkdir()
     Image.new("RGB", (32, 32)).save(tmp_path / "one" / "1.png")
     bare = tmp_path / "bare.json"
-    bare.write_text(json.dumps(smallest(SPACES["starter"]).to_json()))
+    bare.write_text(json.dumps(smallest(find_space("starter")).to_json()))
     with pytest.raises(InputError, match=r"--calibration .*one: holds one image"):
         export(bare, tmp_path, precision="int8", calibration=str(tmp_path / "one"))
 
@@ -212,7 +212,7 @@ def test_what_int8_costs_is_said(outside, latency_ms, expected):
 def test_given_images_check_a_subnet_without_a_task(tmp_path):
     """Images to calibrate with also check a bare architecture: they are nearer to what it will see than noise."""
     bare = tmp_path / "bare.json"
-    bare.write_text(json.dumps(smallest(SPACES["starter"]).to_json()))
+    bare.write_text(json.dumps(smallest(find_space("starter")).to_json()))
     options = api.ExportOptions(precision="int8", calibration="digits")
     images = ExportImages(read_subnet(bare), options=options, seed=0, reporter=RecordingReporter())
     assert images.checked_on == "calibration images"

@@ -11,9 +11,9 @@ from natdeploy.api.context import SystemClock
 from natdeploy.api.latency.lookup import find_table_for_search
 from natdeploy.cli import search_command
 from natdeploy.core.device import find_deployment
-from natdeploy.core.space import SPACES
 from natdeploy.errors import DeviceUnreachableError, InputError, TargetUnreachableError
 from natdeploy.io.devices import find_device
+from natdeploy.io.spaces import find_space
 from natdeploy.io.table_store import find_table, table_path
 from natdeploy.io.tables import read_table, write_table
 from natdeploy.profilers.roofline import estimate_table
@@ -57,7 +57,7 @@ def test_packaged_tables_are_what_the_descriptions_give(name):
     """A description that is changed needs its table made anew: estimating again changes nothing."""
     device, table = find_device(name), packaged_table(name)
     assert table.provenance == "estimated"
-    for space in (SPACES["starter"], SPACES["nat"]):
+    for space in (find_space("starter"), find_space("nat")):
         assert estimate_table(space, device, table.deployment, table, clock=SystemClock()) is table
         assert [table.find_covered_resolutions(space, count) for count in (10, 100, 1000)] == 3 * [space.resolutions]
 
@@ -65,7 +65,7 @@ def test_packaged_tables_are_what_the_descriptions_give(name):
 def test_a_search_for_an_unconnected_board_begins_at_once_and_warns(reporter):
     """The packaged table is used, and the user is told that nothing was run."""
     context = api.Context(reporter=reporter)
-    table = find_table_for_search(SPACES["starter"], "jetson-nano", width=None, seed=0, context=context)
+    table = find_table_for_search(find_space("starter"), "jetson-nano", width=None, seed=0, context=context)
     assert table.provenance == "estimated"
     assert reporter.warnings == [
         "the latencies of jetson-nano are estimated from its description: nothing was run there"
@@ -121,7 +121,7 @@ def test_a_target_that_an_estimate_misses_is_answered_with_the_mark():
     table = packaged_table("jetson-nano")
     with pytest.raises(TargetUnreachableError, match=r"the nearest takes [0-9.]+ ms \(estimated\)"):
         SearchProblem(
-            space=SPACES["starter"],
+            space=find_space("starter"),
             classes=10,
             goal=SearchGoal(latency_limits_ms=({"jetson-nano": 0.001},)),
             tables={"jetson-nano": table},
@@ -211,7 +211,9 @@ def test_a_table_of_another_target_is_not_overwritten(home):
 def test_a_measured_table_is_never_replaced_by_an_estimate(home):
     """Profiling `server-cpu` without such a machine fails, names the measured table there is, and leaves it alone."""
     deployment = find_deployment(find_device("server-cpu"))
-    write_table(table_path(deployment), made_up_table(SPACES["starter"], deployment=deployment, provenance="measured"))
+    write_table(
+        table_path(deployment), made_up_table(find_space("starter"), deployment=deployment, provenance="measured")
+    )
     before = table_path(deployment).read_bytes()
     for fresh in (False, True):
         with pytest.raises(DeviceUnreachableError) as failed:
@@ -231,4 +233,4 @@ def test_a_table_that_is_measured_or_estimated_anew_is_kept(reporter, home):
         context=context,
     ).table
     kept = read_table(path.with_name(f"{path.name}.bak"))
-    assert kept.find_covered_resolutions(SPACES["starter"], 10) == (32, 40, 48)
+    assert kept.find_covered_resolutions(find_space("starter"), 10) == (32, 40, 48)

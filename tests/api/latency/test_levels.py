@@ -19,8 +19,8 @@ from natdeploy.api.latency.lookup import make_host_fingerprint
 from natdeploy.core.architecture import smallest
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import walk
-from natdeploy.core.space import SPACES
 from natdeploy.core.timed import Disturbance
+from natdeploy.io.spaces import find_space
 from natdeploy.io.tables import write_table
 from natdeploy.profilers.references import Reference, choose_reference_place
 from natdeploy.profilers.timing import Timing
@@ -28,7 +28,7 @@ from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.tables import HOST, made_up_table
 from tests.support.waiting import wait_until
 
-STARTER = SPACES["starter"]
+STARTER = find_space("starter")
 REFERENCE_MS = 0.5
 QUICK = Timing(warmup_runs=1, warmup_s=0.0, rounds=4, quiet_rounds=2, max_rounds=4, settle_s=0.0, round_s=0.0)
 NETWORK = walk(STARTER, smallest(STARTER), 10)

@@ -7,9 +7,9 @@ import pytest
 from natdeploy import api
 from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS
-from natdeploy.core.space import SPACES
 from natdeploy.core.table_checks import ERROR
 from natdeploy.io.devices import find_device
+from natdeploy.io.spaces import find_space
 from natdeploy.io.table_store import find_table
 
 TABLES = (("onnxruntime", 1), ("onnxruntime", 2), ("litert", 1))
@@ -32,7 +32,7 @@ def test_the_cloud_machine_has_measured_tables_of_both_spaces(runtime, threads):
     assert table.validation is not None
     assert table.validation.kendall_tau > 0.95
     assert table.latency_correction is not None
-    for space in (SPACES["starter"], SPACES["nat"]):
+    for space in (find_space("starter"), find_space("nat")):
         for classes in CLASSIFIER_COUNTS:
             assert table.find_covered_resolutions(space, classes) == space.resolutions
 

@@ -11,14 +11,14 @@ from natdeploy import api
 from natdeploy.api.searching.evaluations import ATTEMPTS, Evaluations
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import encode, sample
-from natdeploy.core.space import SPACES
 from natdeploy.errors import EvaluationError, InputError
 from natdeploy.io.runs import RunFolder
+from natdeploy.io.spaces import find_space
 from natdeploy.ports import Reporter
 from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.fakes import RecordingReporter
 
-SPACE = SPACES["nat"]
+SPACE = find_space("nat")
 ROWS = sample(SPACE, 5, np.random.default_rng(0))
 
 

@@ -13,16 +13,16 @@ from natdeploy.api.searching.finish import Top1, finish, write_archive, write_fr
 from natdeploy.api.searching.report import Summary
 from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.core.genotype import decode, drop_duplicates, sample
-from natdeploy.core.space import SPACES
 from natdeploy.errors import TargetUnreachableError
 from natdeploy.io.runs import RunFolder
+from natdeploy.io.spaces import find_space
 from natdeploy.io.subnets import Subnet, read_subnet, write_subnet
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.tables import made_up_table
 from tests.support.csv_files import rows
 
-SPACE, BOARD = SPACES["starter"], "jetson-nano"
+SPACE, BOARD = find_space("starter"), "jetson-nano"
 TABLE = made_up_table(SPACE)
 ARCHIVE = drop_duplicates(sample(SPACE, 60, np.random.default_rng(0)))
 LATENCY = TABLE.compile(SPACE, 10)(ARCHIVE)

@@ -15,15 +15,15 @@ from natdeploy.core.device import Deployment
 from natdeploy.core.genotype import drop_duplicates, sample
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import Layer
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, TargetUnreachableError
 from natdeploy.io.runs import RunFolder
+from natdeploy.io.spaces import find_space
 from natdeploy.search.objectives import read_preference
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.testing.accuracy import made_up_accuracy
 from natdeploy.testing.tables import made_up_table
 
-SPACE = SPACES["starter"]
+SPACE = find_space("starter")
 TABLE = made_up_table(SPACE)
 ARCHIVE = drop_duplicates(sample(SPACE, 200, np.random.default_rng(0)))
 LATENCY = TABLE.compile(SPACE, 10)(ARCHIVE)

@@ -9,11 +9,12 @@ import pytest
 from natdeploy import api
 from natdeploy.cli import run
 from natdeploy.core.device import find_deployment
-from natdeploy.core.genotype import decode, sample, to_encoding
+from natdeploy.core.genotype import decode, sample
 from natdeploy.core.pareto import non_dominated
-from natdeploy.core.space import SPACES
 from natdeploy.errors import CoverageError, InputError, TargetUnreachableError
 from natdeploy.io.devices import find_device
+from natdeploy.io.encodings import to_encoding
+from natdeploy.io.spaces import find_space
 from natdeploy.io.subnets import read_subnet
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import write_table
@@ -26,7 +27,7 @@ from tests.support.csv_files import rows
 from tests.support.small_search import GOAL
 
 NANO, SUPERNET = "jetson-nano", "ofa-mbv3-w1.2"
-SPACE = SPACES[SUPERNET].with_resolutions((192, 224))
+SPACE = find_space(SUPERNET).with_resolutions((192, 224))
 SETTINGS = SurrogateSettings(evolution=EvolutionSettings(population=20, generations=5), starts=1, predictions=3000)
 
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from natdeploy import api, cli
 from natdeploy.core.genotype import sample_initial
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, InterruptedWorkError, MemoryShortageError
 from natdeploy.io import supernet_weights
+from natdeploy.io.spaces import find_space
 from natdeploy.journal import Journal
 from natdeploy.supernet.checkpoints import read_state, write_state
 from natdeploy.supernet.evaluation import SubnetEvaluator
@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             pixels = rng.integers(0, 90, size=(32, 32, 3), dtype=np.uint8)
             pixels[..., channel] += 120
             Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")
-    supernet = Supernet(SPACES["starter"], 12, seed=3)
+    supernet = Supernet(find_space("starter"), 12, seed=3)
     write_state(tmp_path / "w.safetensors", supernet.state_dict())
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
@@ -68,7 +68,7 @@ def same(first: api.TrainingResult, second: api.TrainingResult) -> bool:
 def test_adaptation_leaves_weights_that_a_search_begins_with(folder: Path) -> None:
     """The weights are those given, trained on, with a classifier of the task; validation images tell the accuracy."""
     result = adapt("run")
-    supernet = Supernet(SPACES["starter"].with_resolutions((32,)), 3)
+    supernet = Supernet(find_space("starter").with_resolutions((32,)), 3)
     assert supernet.load_weights(result.weights)
     before, after = read_state(folder / "w.safetensors"), read_state(result.weights)
     name = "engines.w0_5.blocks.3.expand.conv.weight"
@@ -106,7 +106,7 @@ def test_adaptation_that_was_interrupted_resumes_to_the_same_weights(folder: Pat
 
 def test_a_population_decides_what_is_trained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a file of architectures subnets are drawn from their marginals, on resuming too."""
-    space = SPACES["starter"].with_resolutions((32,))
+    space = find_space("starter").with_resolutions((32,))
     genotypes = sample_initial(space, 3, np.random.default_rng(0))
     lines = [f"{' '.join(map(str, row))},32,0.5" for row in genotypes.tolist()]
     (folder / "archive.csv").write_text("\n".join(["genotype,resolution,width", *lines]))
@@ -165,7 +165,9 @@ def test_two_processes_adapt_as_one_does(folder: Path) -> None:
     one, two = (losses(folder / name) for name in (adapt("one", epochs=3, threads=1).run, "two"))
     assert len(two) == 3
     assert two == pytest.approx(one, rel=0.2)
-    assert Supernet(SPACES["starter"].with_resolutions((32,)), 3).load_weights(folder / "two" / "supernet.safetensors")
+    assert Supernet(find_space("starter").with_resolutions((32,)), 3).load_weights(
+        folder / "two" / "supernet.safetensors"
+    )
     again = torchrun("-m", "natdeploy", "adapt", "--resume", "two", "--json", cwd=folder)
     assert json.loads(again.stdout)["largest_top1"] == document["largest_top1"]
     refused = torchrun("-m", "natdeploy", "adapt", *OPTIONS, "-o", "two", cwd=folder)

@@ -9,9 +9,9 @@ import torch
 
 from natdeploy import api, cli
 from natdeploy.core.architecture import largest
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError
 from natdeploy.io import supernet_weights
+from natdeploy.io.spaces import find_space
 from natdeploy.supernet.checkpoints import read_state, write_state
 from natdeploy.supernet.supernet import Supernet
 from tests.support.small_search import EFFORT, prepare, small_search
@@ -34,7 +34,7 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def made(classes: int, seed: int = 0) -> Supernet:
     """Return a supernet that no seed of a search gives."""
-    supernet = Supernet(SPACES["starter"], classes, seed=3)
+    supernet = Supernet(find_space("starter"), classes, seed=3)
     scramble(supernet, seed)
     return supernet
 
@@ -93,7 +93,7 @@ def test_packaged_weights_that_changed_are_an_error_until_there_is_a_checkpoint(
 
 def test_a_subnet_is_extracted_from_packaged_weights(packaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`extract` takes the packaged weights where none are given, and says when there are none, or for other classes."""
-    Path("largest.json").write_text(json.dumps(largest(SPACES["starter"]).to_json()))
+    Path("largest.json").write_text(json.dumps(largest(find_space("starter")).to_json()))
     extracted = api.extract("largest.json", supernet="starter", output=Path("out.json"))
     subnet, network = api.load_subnet(extracted.subnet)
     assert (subnet.classes, network.classes) == (12, 12)

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from natdeploy import api
-from natdeploy.core.space import SPACES
 from natdeploy.errors import InputError, InterruptedWorkError
+from natdeploy.io.spaces import find_space
 from natdeploy.journal import Journal
 from natdeploy.supernet.checkpoints import read_state
 from natdeploy.supernet.supernet import Supernet
@@ -60,7 +60,7 @@ def pretrain(images: Path, output: Path, **changes: object) -> api.TrainingResul
 
 def test_pretraining_leaves_weights_that_a_supernet_loads(whole: api.TrainingResult) -> None:
     """The weight file holds the whole supernet, and the result tests the largest, the smallest and random subnets."""
-    supernet = Supernet(SPACES["starter"].with_resolutions((32,)), 3, seed=9)
+    supernet = Supernet(find_space("starter").with_resolutions((32,)), 3, seed=9)
     assert supernet.load_weights(whole.weights)
     assert len(whole.random_top1) == 2
     assert all(0 <= value <= 1 for value in (whole.largest_top1, whole.smallest_top1, *whole.random_top1))
