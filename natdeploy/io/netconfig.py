@@ -109,7 +109,6 @@ def _read_block(block: Mapping[str, Any], where: str, before: Layer, eps: float)
     # The present once-for-all calls it `conv`, older files `mobile_inverted_conv`.
     key = "conv" if "conv" in block else "mobile_inverted_conv"
     conv = _get(block, key, Mapping, where)
-    where = f"{where}.{key}"
     shortcut = block.get("shortcut") is not None
     if conv.get("name") == "ZeroLayer" and shortcut:
         return []

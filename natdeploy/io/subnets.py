@@ -388,7 +388,8 @@ def _read_network(file: _File, path: Path) -> Subnet:
         _require_network(layers)
         return Subnet(own_layers=layers, classes=layers[-1].out_channels)
     if file.supernet is None or file.architecture is None:
-        msg = f"{'supernet' if file.supernet is None else 'architecture'}: missing, and there are no layers either"
+        key, kind = ("supernet", "valid string") if file.supernet is None else ("architecture", "valid dictionary")
+        msg = f"{key}: should be a {kind} in a file without layers"
         raise InputError(msg)
     if file.space is not None:
         source = str(path.resolve())

@@ -165,6 +165,6 @@ def test_a_source_that_cannot_be_read_is_refused(tmp_path, monkeypatch, source, 
 def test_errors_of_a_net_config_name_file_and_key(tmp_path):
     """What is wrong in a net.config is told with the file's name."""
     content = net_config(M1)
-    content["blocks"][3]["mobile_inverted_conv"]["expand_ratio"] = 5
-    with pytest.raises(InputError, match=r"net\.config: blocks\[3\]\.expand_ratio is 5"):
+    content["blocks"][3]["mobile_inverted_conv"]["expand_ratio"] = 0
+    with pytest.raises(InputError, match=r"net\.config: blocks\[3\]\.expand_ratio is 0, not between 1 and 64"):
         read_subnet(write(tmp_path, content, "net.config"))

@@ -75,16 +75,16 @@ def test_mish_stands_in_the_modules():
 
 def test_activations_go_by_name():
     """Known names give their module, `none` none, and others are refused with the known ones."""
-    names = ("relu", "h_swish", "mish")
-    assert [type(make_activation(name)) for name in names] == [nn.ReLU, nn.Hardswish, nn.Mish]
+    known = {"relu": nn.ReLU, "relu6": nn.ReLU6, "h_swish": nn.Hardswish, "silu": nn.SiLU, "mish": nn.Mish}
+    assert [type(make_activation(name)) for name in known] == list(known.values())
     assert make_activation("none") is None
-    with pytest.raises(InputError, match=r"'gelu' \(known: relu, h_swish, mish\)"):
+    with pytest.raises(InputError, match=r"'gelu' \(known: relu, relu6, h_swish, silu, mish\)"):
         make_activation("gelu")
 
 
 def test_the_gate_scales_channels():
     """Squeeze and excitation multiplies each channel by a hard sigmoid of what the pooled channels say."""
-    unit = SqueezeExcite(16)
+    unit = SqueezeExcite(16, 8, nn.ReLU(), nn.Hardsigmoid())
     with torch.no_grad():
         for tensor in unit.state_dict().values():
             tensor.zero_()
