@@ -53,21 +53,20 @@ def find_space(name_or_file: str | Path) -> SearchSpace:
     return space
 
 
-def find_recorded_space(source: str, sha256: str, place: str) -> SearchSpace:
+def find_recorded_space(source: str, sha256: str) -> SearchSpace:
     """Return the space that a run started with.
 
     Args:
         source: Name or file of the space.
-        sha256: Hash of the space when the run started.
-        place: File that recorded both, for messages.
+        sha256: Hash of the space when the run started. Empty if it was not recorded.
 
     Raises:
         InputError: The space has changed since, or its file is missing or not a search space.
     """
     space = find_space(source)
-    if compute_space_hash(space) != sha256:
-        msg = f"{source}: the search space has changed since {place} was written"
-        raise InputError(msg, hint="restore the file, or start a new run")
+    if sha256 and compute_space_hash(space) != sha256:
+        msg = f"{source}: the search space has changed since the run started"
+        raise InputError(msg, hint="restore it, or start a new run")
     return space
 
 
@@ -103,7 +102,7 @@ class SpaceSelector:
     """Selects a search space, or a part of it. Functions that take one also take the name of a supernet alone.
 
     Args:
-        supernet: Name of the supernet.
+        supernet: Name of the supernet, or the TOML file of a space.
         resolutions: Input sizes in pixels; None for those of the space.
         width: The only width; None for all widths of the space.
     """

@@ -12,7 +12,7 @@ from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable, count_searchable_blocks
 from natdeploy.core.timed import Disturbance, Timed
-from natdeploy.io.spaces import find_space
+from natdeploy.io.spaces import find_space, shipped_spaces
 from natdeploy.profilers.references import choose_reference_place
 from natdeploy.profilers.setup import ProfilingSetup
 from natdeploy.profilers.validation_networks import draw_random_networks
@@ -24,6 +24,7 @@ from natdeploy.profilers.whole_network_validation import (
 )
 
 STARTER, NAT = find_space("starter"), find_space("nat").with_resolutions((192, 224))
+KNOWN = tuple(shipped_spaces())
 
 
 def table_of(*spaces) -> LatencyTable:
@@ -41,15 +42,15 @@ def table_of(*spaces) -> LatencyTable:
 
 def test_all_known_spaces_that_a_table_covers_are_checked():
     """A table that grew over several spaces has one correction, so networks of all of them count."""
-    assert find_covered_spaces(table_of(STARTER), STARTER) == [STARTER]
-    assert find_covered_spaces(table_of(STARTER, NAT), NAT) == [NAT, STARTER]
-    assert find_covered_spaces(table_of(STARTER, NAT), STARTER) == [STARTER, NAT]
+    assert find_covered_spaces(table_of(STARTER), STARTER, KNOWN) == [STARTER]
+    assert find_covered_spaces(table_of(STARTER, NAT), NAT, KNOWN) == [NAT, STARTER]
+    assert find_covered_spaces(table_of(STARTER, NAT), STARTER, KNOWN) == [STARTER, NAT]
 
 
 def test_a_space_that_is_covered_in_part_is_checked_in_this_part():
     """Resolutions and widths that have no rows yet are left out."""
     part = dataclasses.replace(NAT, widths=(1.2,), resolutions=(224,))
-    assert find_covered_spaces(table_of(part), NAT) == [part]
+    assert find_covered_spaces(table_of(part), NAT, KNOWN) == [part]
 
 
 def checked(networks, spread, factor=1.0, constant_ms=0.0):
@@ -139,6 +140,7 @@ def test_each_space_has_its_own_turn():
         reporter=SilentReporter(),
         seed=0,
         validation_networks=6,
+        known_spaces=KNOWN,
     )
     references = choose_reference_place(NAT).make_networks()
     found = measure_validation_networks(NAT, table, references, setup)

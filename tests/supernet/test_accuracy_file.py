@@ -22,7 +22,7 @@ def test_the_published_file_is_read_and_tells_plausible_accuracies(shared_data: 
     predictor = PretrainedPredictor(space, layers)
     small, large = (
         read_architecture(
-            f'{{"w": 1.2, "r": {r}, "d": {[d] * 5}, "e": {[e] * 5 * d}, "ks": {[k] * 5 * d}}}', supernet=space.name
+            f'{{"w": 1.2, "r": {r}, "d": {[d] * 5}, "e": {[e] * 5 * d}, "ks": {[k] * 5 * d}}}', space
         ).architecture
         for r, d, e, k in ((160, 2, 3, 3), (224, 4, 6, 7))
     )

@@ -54,7 +54,7 @@ class TrainedSubnets:
         """Write a place in the archive as the subnet file `path`, with its weights beside it."""
         space, selector = self.selector.problem.space, self.selector
         subnet = Subnet(
-            space=find_space(space.name),
+            space=find_space(space.source),
             architecture=decode(space, selector.archive.genotypes[place]),
             classes=selector.problem.classes,
             task=self.evaluator.task.describe(),

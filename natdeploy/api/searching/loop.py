@@ -83,7 +83,7 @@ class SearchLoop:
             context=self.context,
         )
         summary = Summary(
-            title=f"Search of {self.plan.supernet} on {self.plan.data}",
+            title=f"Search of {self.plan.space.name} on {self.plan.data}",
             note=f"preset {self.plan.preset.name}, seed {self.plan.seed}. {_SPLITS}",
             iterations=self.plan.preset.search.iterations,
             evaluations=self.evaluations.count,

@@ -11,7 +11,7 @@ from natdeploy.core.ranges import NonNegative, Positive, check_ranges
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.io.run_config import parse_config
-from natdeploy.io.spaces import find_space
+from natdeploy.io.spaces import find_recorded_space
 from natdeploy.search.problem import SearchGoal
 
 
@@ -20,7 +20,7 @@ class SearchPlan:
     """Everything that determines a search; the content of `run.toml`.
 
     Args:
-        supernet: Name of the search space.
+        supernet: Name of the search space, or the absolute path of its file.
         resolutions: Input sizes that are searched.
         widths: Widths that are searched.
         data: Name or folder of the data set.
@@ -31,6 +31,7 @@ class SearchPlan:
         threads: Threads to train with.
         alias: Second file to write the first choice to, absolute; empty for none.
         weights_sha256: Hashes of the files of the initial weights.
+        space_sha256: Hash of the search space when the run started. Empty if it was not recorded.
     """
 
     supernet: str
@@ -44,14 +45,20 @@ class SearchPlan:
     threads: Positive
     alias: str = ""
     weights_sha256: tuple[str, ...] = ()
+    space_sha256: str = ""
 
     def __post_init__(self) -> None:
         check_ranges(self)
 
     @property
     def space(self) -> SearchSpace:
-        """The search space."""
-        return dataclasses.replace(find_space(self.supernet), resolutions=self.resolutions, widths=self.widths)
+        """The search space.
+
+        Raises:
+            InputError: It has changed since the run started, or its file is missing.
+        """
+        space = find_recorded_space(self.supernet, self.space_sha256)
+        return dataclasses.replace(space, resolutions=self.resolutions, widths=self.widths)
 
     @property
     def first_epochs(self) -> int:

@@ -17,6 +17,7 @@ from natdeploy.errors import InputError, InterruptedWorkError
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder, default_run_path, require_checkpoint
+from natdeploy.io.space_files import compute_space_hash
 from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.search.problem import LATENCY_HERE, SearchGoal, SearchProblem
 from natdeploy.supernet.threads import choose_threads, use_threads
@@ -77,7 +78,8 @@ def search(
     problem = build_problem(goal, space, classes, seed=seed, context=context)
     problem.require_feasible()
     plan = SearchPlan(
-        supernet=space.name,
+        supernet=space.source,
+        space_sha256=compute_space_hash(space),
         resolutions=problem.space.resolutions,
         widths=space.widths,
         data=dataset,

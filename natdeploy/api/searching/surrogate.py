@@ -93,7 +93,7 @@ def search_without_training(
     search = SurrogateSearch(
         problem=problem, sources=sources, settings=settings or SurrogateSettings(), seed=seed, context=context
     )
-    config = {"surrogate_search": {"supernet": space.name, "predictor": predictor, **search.to_config()}}
+    config = {"surrogate_search": {"supernet": space.source, "predictor": predictor, **search.to_config()}}
     config["goal"] = dataclasses.asdict(goal)
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), config)
     return search.run_into(run, alias=Path("subnet.json") if output is None else None)
@@ -233,7 +233,7 @@ class _BareSubnets:
         space = selector.problem.space
         provenance = {"accuracy": self.accuracy, "seed": selector.seed, "natdeploy": __version__}
         subnet = Subnet(
-            space=find_space(space.name),
+            space=find_space(space.source),
             architecture=decode(space, selector.archive.genotypes[place]),
             classes=selector.problem.classes,
             metrics=metrics,

@@ -12,6 +12,7 @@ from natdeploy.api.training.resuming import resume_training
 from natdeploy.api.training.settings import ADAPTATION, TrainingSettings
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.populations import read_population
+from natdeploy.io.space_files import compute_space_hash
 from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.supernet.threads import choose_threads
 
@@ -62,7 +63,8 @@ def adapt(
         reporter = silence_unless_main(group, context).reporter
         initial_weights = group.main_process_first(lambda: require_weights(space, weights, reporter=reporter))
         plan = TrainingPlan(
-            supernet=space.name,
+            supernet=space.source,
+            space_sha256=compute_space_hash(space),
             resolutions=space.resolutions,
             widths=space.widths,
             data=dataset,

@@ -7,7 +7,7 @@ import dataclasses
 from natdeploy.api.training.settings import TrainingSettings
 from natdeploy.core.ranges import Positive, check_ranges
 from natdeploy.core.space import SearchSpace
-from natdeploy.io.spaces import find_space
+from natdeploy.io.spaces import find_recorded_space
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,7 +15,7 @@ class TrainingPlan:
     """All settings of elastic training, as `run.toml` records them.
 
     Args:
-        supernet: Name of the search space.
+        supernet: Name of the search space, or the absolute path of its file.
         resolutions: Input sizes that are trained.
         widths: Widths that are trained.
         data: Name of the data set, or its absolute folder.
@@ -23,6 +23,7 @@ class TrainingPlan:
         threads: Threads of each process.
         weights: Initial weights, as in `SearchPlan`. Empty for random weights.
         weights_sha256: Hashes of their files.
+        space_sha256: Hash of the search space when the run started. Empty if it was not recorded.
         population: Genotypes as text. Subnets are drawn from their marginals, or uniformly if there are none.
 
     Raises:
@@ -37,6 +38,7 @@ class TrainingPlan:
     threads: Positive
     weights: str = ""
     weights_sha256: tuple[str, ...] = ()
+    space_sha256: str = ""
     population: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -44,8 +46,13 @@ class TrainingPlan:
 
     @property
     def space(self) -> SearchSpace:
-        """The search space."""
-        return dataclasses.replace(find_space(self.supernet), resolutions=self.resolutions, widths=self.widths)
+        """The search space.
+
+        Raises:
+            InputError: It has changed since the run started, or its file is missing.
+        """
+        space = find_recorded_space(self.supernet, self.space_sha256)
+        return dataclasses.replace(space, resolutions=self.resolutions, widths=self.widths)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

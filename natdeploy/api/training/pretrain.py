@@ -11,6 +11,7 @@ from natdeploy.api.training.results import TrainingResult
 from natdeploy.api.training.resuming import resume_training
 from natdeploy.api.training.settings import PRETRAINING, TrainingSettings
 from natdeploy.io.dataset_names import resolve_dataset
+from natdeploy.io.space_files import compute_space_hash
 from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.supernet.threads import choose_threads
 
@@ -62,7 +63,8 @@ def pretrain(
             else group.main_process_first(lambda: require_weights(space, weights, reporter=reporter))
         )
         plan = TrainingPlan(
-            supernet=space.name,
+            supernet=space.source,
+            space_sha256=compute_space_hash(space),
             resolutions=space.resolutions,
             widths=space.widths,
             data=dataset,
