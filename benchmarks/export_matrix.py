@@ -24,7 +24,7 @@ from natdeploy.core.device import PRECISIONS
 from natdeploy.core.genotype import decode, sample
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import NatdeployError
-from natdeploy.io.spaces import SPACES, find_space
+from natdeploy.io.spaces import find_space, list_spaces
 from natdeploy.journal import Journal
 
 FORMATS = ("onnx", "tflite")
@@ -104,6 +104,6 @@ def _parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     parser = _parser()
     given = parser.parse_args(sys.argv[1:])
-    if not set(given.spaces) <= set(SPACES):
-        parser.error(f"unknown space (known: {', '.join(SPACES)})")
+    if not set(given.spaces) <= set(list_spaces()):
+        parser.error(f"unknown space (known: {', '.join(list_spaces())})")
     main(given.spaces or list(SHOWN), Journal(given.journal))

@@ -104,15 +104,15 @@ def pairs(layers: Sequence[Layer]) -> dict[Layer, tuple[Model, Model]]:
 
 def plain(space: SearchSpace, resolution: int, *, depth: int | None = None, classes: int = 10) -> Model:
     """Return the network of the smallest choices everywhere, at full depth where none is given for the last stage."""
-    depths = [space.max_depth] * len(space.stages)
-    depths[-1] = depth or space.max_depth
-    active = sum(depths)
+    depths = [stage.slots for stage in space.stages]
+    depths[-1] = depth or depths[-1]
+    chosen = [stage for stage, count in zip(space.stages, depths, strict=True) for _ in range(count)]
     architecture = Architecture(
         resolution=resolution,
         width=space.widths[0],
         depths=tuple(depths),
-        kernels=(space.kernels[0],) * active,
-        expand_ratios=(space.expand_ratios[0],) * active,
+        kernels=tuple(stage.kernels[0] for stage in chosen),
+        expand_ratios=tuple(stage.expand_ratios[0][0] for stage in chosen),
     )
     return walk(space, architecture, classes)
 

@@ -14,10 +14,13 @@ import textwrap
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import griffe
+
+if TYPE_CHECKING:
+    from natdeploy.core.space import SearchSpace
 
 _MARKER = re.compile(r"<!-- generated: (?P<name>[a-z-]+) -->")
 _DEVICES = Path(__file__).parents[2] / "profilers" / "devices"
@@ -90,17 +93,36 @@ def meanings(value: Any) -> dict[str, str]:  # noqa: ANN401
 
 
 def spaces() -> str:
-    """Return two tables of every search space: its sizes, and its layers."""
-    from natdeploy.io.spaces import SPACES
+    """Return two tables of every search space: its sizes, and the choices of its blocks."""
+    from natdeploy.io.spaces import shipped_spaces
 
-    found = SPACES.values()
+    found = shipped_spaces()
     sizes = [[f"`{s.name}`", _list(s.widths), _sizes(s.resolutions), f"{s.size:.1e}"] for s in found]
-    layers = [[f"`{s.name}`", _list(s.depths), _list(s.kernels), _list(s.expand_ratios)] for s in found]
+    layers = [[f"`{s.name}`", *(_by_stage(values) for values in _list_choices(s))] for s in found]
     return "\n\n".join(
         [
             _table(["space", "widths", "resolutions", "architectures"], sizes),
-            _table(["space", "layers of a stage", "kernel sizes", "expand ratios"], layers),
+            _table(["space", "blocks of a stage", "kernel sizes", "expand ratios"], layers),
         ]
+    )
+
+
+def _list_choices(space: SearchSpace) -> tuple[list[str], list[str], list[str]]:
+    """Return the depths, the kernel sizes and the expand ratios of each stage of a space."""
+    return (
+        [_list(stage.depths) for stage in space.stages],
+        [_list(stage.kernels) for stage in space.stages],
+        ["; ".join(dict.fromkeys(_list(ratios) for ratios in stage.expand_ratios)) for stage in space.stages],
+    )
+
+
+def _by_stage(values: Sequence[str]) -> str:
+    """Return the values of the stages: one if all are the same, otherwise each behind its stages."""
+    if len(set(values)) == 1:
+        return values[0]
+    return "<br>".join(
+        f"stages {', '.join(str(number) for number, own in enumerate(values, start=1) if own == value)}: {value}"
+        for value in dict.fromkeys(values)
     )
 
 

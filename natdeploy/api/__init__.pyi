@@ -47,7 +47,13 @@ from .searching.run import resume as resume
 from .searching.run import search as search
 from .searching.surrogate import SurrogateSettings as SurrogateSettings
 from .searching.surrogate import search_without_training as search_without_training
+from .spaces import Architecture as Architecture
+from .spaces import SearchSpace as SearchSpace
 from .spaces import SpaceSelector as SpaceSelector
+from .spaces import find_space as find_space
+from .spaces import largest as largest
+from .spaces import sample as sample
+from .spaces import smallest as smallest
 from .subnets import InspectResult as InspectResult
 from .subnets import LayerCost as LayerCost
 from .subnets import SubnetSource as SubnetSource

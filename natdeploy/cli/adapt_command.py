@@ -23,7 +23,7 @@ _SETTINGS = ("epochs", "samples", "seed")
 
 @click.command("adapt")
 @click.option("--data", default=None, help="Folder of images, digits, or the name of a published data set.")
-@click.option("--supernet", default="starter", help="Search space.")
+@click.option("--supernet", default="starter", help="Search space: a name or a TOML file.")
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),

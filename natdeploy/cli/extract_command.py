@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @click.option("--row", type=click.IntRange(min=0), default=None, help="Row of the run's archive.csv or front.csv.")
 @click.option("--target-latency", multiple=True, help="Latency limit, such as 20ms or DEVICE=20ms; instead of --row.")
 @click.option(
-    "--supernet", default=None, help="Supernet of the weights. Without it, --weights are those of the network itself."
+    "--supernet",
+    default=None,
+    help="Supernet of the weights: name or TOML file. Without it, --weights are those of the network itself.",
 )
 @click.option(
     "--weights",

@@ -79,6 +79,9 @@ def with_selector(command: Command) -> Command:
     return call
 
 
+_SUPERNET_HELP = "Space of a bare architecture: a name or a TOML file.  [default: the one that contains it]"
+
+
 def subnet_options(command: Command) -> Command:
     """Add the options that complete a bare architecture.
 
@@ -94,7 +97,11 @@ def subnet_options(command: Command) -> Command:
         return command(subnet=api.SubnetSource(subnet, supernet=supernet, **completion), **values)
 
     options = [
-        click.option("--supernet", default=None, help="Supernet of a bare architecture.  [default: by its width]"),
+        click.option(
+            "--supernet",
+            default=None,
+            help="Space of a bare architecture: a name or a TOML file.  [default: the one that contains it]",
+        ),
         width_option,
         classes_option,
     ]

@@ -23,7 +23,7 @@ _SETTINGS = ("epochs", "largest_only_epochs", "samples", "seed")
 
 @click.command("pretrain")
 @click.option("--data", default=None, help="Folder of images, digits, or the name of a published data set.")
-@click.option("--supernet", default="starter", help="Search space.")
+@click.option("--supernet", default="starter", help="Search space: a name or a TOML file.")
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),

@@ -30,7 +30,7 @@ _FLAGS = ("fresh", "recheck", "measured_only")
     default=("host",),
     help="Device; see `natdeploy devices`. Repeat it to profile several at once.",
 )
-@click.option("--supernet", default=_DEFAULT_SPACE, help="Search space to cover.")
+@click.option("--supernet", default=_DEFAULT_SPACE, help="Search space to cover: a name or a TOML file.")
 @click.option("--resolutions", default=None, help="Input sizes, such as 160,192,224.  [default: the space's]")
 @options.width_option
 @options.table_options

@@ -42,7 +42,7 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_PRESET
 @click.option(
     "--data", default="digits", help="Data set: digits, the name of a published data set, or a folder of images."
 )
-@click.option("--supernet", default="starter", help="Supernet to adapt and search; it defines the search space.")
+@click.option("--supernet", default="starter", help="Supernet to adapt and search: a space's name or TOML file.")
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),

@@ -75,7 +75,11 @@ def show_command(table: str, selector: TableSelector, rows: bool, json: bool) ->
 @command.command("check", short_help="Look for what is wrong with a table.")
 @click.argument("table")
 @options.table_options
-@click.option("--supernet", default=None, help="Search space to cover.  [default: what the table seems to be for]")
+@click.option(
+    "--supernet",
+    default=None,
+    help="Search space to cover: a name or a TOML file.  [default: what the table seems to be for]",
+)
 @click.option("--resolutions", default=None, help="Input sizes to cover.  [default: the space's]")
 @click.option(
     "--measurements",

@@ -15,7 +15,7 @@ from natdeploy.cli.units import parse_resolutions
 if TYPE_CHECKING:
     from natdeploy.api import Context, TableResult
 
-_supernet = click.option("--supernet", default="nat", help="Search space of the networks.")
+_supernet = click.option("--supernet", default="nat", help="Search space of the networks: a name or a TOML file.")
 _measurements = click.option(
     "--measurements",
     type=click.Path(path_type=Path),
@@ -41,7 +41,7 @@ def _output_options(command: options.Command) -> options.Command:
 @click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
 @click.option("--format", required=True, help="ofa (a folder of YAML files) or nsganet (one file).")
 @click.option("-d", "--device", required=True, help="Device that the table is of.")
-@click.option("--supernet", required=True, help="Search space that the table was made for.")
+@click.option("--supernet", required=True, help="Search space that the table was made for: a name or a TOML file.")
 @options.table_options
 @_output_options
 @options.json_option

@@ -13,13 +13,13 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from natdeploy.core.architecture import Architecture, check_member
+from natdeploy.core.architecture import Architecture, check_member, largest, smallest
 from natdeploy.core.layers import CLASSIFIER, STEM, Layer, walk
 from natdeploy.core.space import BN_EPS, SearchSpace
 from natdeploy.errors import InputError
@@ -102,6 +102,8 @@ class _File(_Strict):
 _Model = TypeVar("_Model", bound=BaseModel)
 _Number = TypeVar("_Number", int, float)
 Space = str | SearchSpace | None
+# Words for two architectures of a space that is named.
+_ENDS: Mapping[str, Callable[[SearchSpace], Architecture]] = {"smallest": smallest, "largest": largest}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,8 +180,8 @@ def read_subnet(
     """Read a subnet or a bare architecture.
 
     Args:
-        source: A file, or a 23-character encoding.
-        supernet: Search space of a bare architecture. None: the space that has its width.
+        source: A file, a 23-character encoding, or `smallest` or `largest` of the space that is named.
+        supernet: Name or file of the search space of a bare architecture. None: the one that contains it.
         width: Width multiplier of an architecture whose file has none.
         classes: Number of classes of a bare architecture.
 
@@ -201,8 +203,8 @@ class SubnetSource:
     Functions that take a subnet also accept a path or an encoding.
 
     Args:
-        source: A file, or a 23-character encoding.
-        supernet: Search space of a bare architecture. None: the space that has its width.
+        source: A file, a 23-character encoding, or `smallest` or `largest` of the space that is named.
+        supernet: Name or file of the search space of a bare architecture. None: the one that contains it.
         width: Width multiplier of an architecture whose file has none.
         classes: Number of classes of a bare architecture.
         weights: File with the weights of a bare architecture or a `net.config`.
@@ -253,6 +255,8 @@ class SubnetSource:
 
 def _read(source: str | Path, *, supernet: Space, width: float | None, classes: int | None) -> Subnet:
     path = Path(source)
+    if str(source) in _ENDS and not path.exists():
+        return _end_of(supernet, str(source), width, classes)
     if re.fullmatch(r"\d+", str(source)) and not os.path.exists(source):  # noqa: PTH110 (any length of string)
         return _bare(from_encoding(str(source)), supernet, classes, str(source))
     text = read_text(path).strip()
@@ -263,6 +267,16 @@ def _read(source: str | Path, *, supernet: Space, width: float | None, classes: 
     except InputError as error:
         prefix = "" if str(path) in error.message else f"{path}: "
         raise InputError(prefix + error.message, hint=error.hint) from error
+
+
+def _end_of(supernet: Space, end: str, width: float | None, classes: int | None) -> Subnet:
+    if supernet is None:
+        msg = f"{end}: no file has this name, and no supernet is named whose {end} architecture it could be"
+        raise InputError(msg, hint="name the supernet with --supernet")
+    space = _find(supernet)
+    widths = space.widths if width is None else (space.widths[space.width_index(width)],)
+    architecture = _ENDS[end](dataclasses.replace(space, widths=widths))
+    return Subnet(space=space, architecture=architecture, classes=classes or DEFAULT_CLASSES, source=end)
 
 
 def read_architecture(text: str, space: SearchSpace, *, classes: int | None = None) -> Subnet:

@@ -18,7 +18,7 @@ from natdeploy.errors import NatdeployError
 from natdeploy.export import manifest
 from natdeploy.export.parity import Parity
 from natdeploy.io import devices, subnets, table_header
-from natdeploy.io.spaces import SPACES
+from natdeploy.io.spaces import list_spaces
 from natdeploy.io.tables import COLUMNS
 from natdeploy.profilers.references import Reference, choose_reference_place
 
@@ -111,7 +111,7 @@ def test_exit_codes_and_error_codes_are_those_of_the_error_classes(hook: ModuleT
 def test_spaces_and_devices_are_listed(hook: ModuleType) -> None:
     """Every search space and every shipped device has a row."""
     for table in hook.spaces().split("\n\n"):
-        assert {row[0].strip("`") for row in _rows(table)[2:]} == set(SPACES)
+        assert {row[0].strip("`") for row in _rows(table)[2:]} == set(list_spaces())
     shipped = {path.stem for path in (DOCS.parent / "profilers" / "devices").glob("*.toml")}
     assert {row[0].strip("`") for row in _rows(hook.devices().split("\n\n", maxsplit=1)[0])[2:]} == shipped
 

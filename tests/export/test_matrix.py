@@ -23,7 +23,7 @@ from natdeploy.export.parity import LIMITS, compare, compute_reference, find_lim
 from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.io.datasets import load_task
 from natdeploy.io.encodings import from_encoding
-from natdeploy.io.spaces import SPACES, find_space
+from natdeploy.io.spaces import find_space, list_spaces
 from natdeploy.supernet.batchnorm import recalibrate
 from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import build_network
@@ -67,7 +67,7 @@ def random_one(space):
 
 
 CHOICES = {"smallest": smallest, "largest": largest, "random": random_one}
-NETWORKS = [(space, which) for space in SPACES for which in CHOICES]
+NETWORKS = [(space, which) for space in list_spaces() for which in CHOICES]
 
 
 @functools.lru_cache(maxsize=2)

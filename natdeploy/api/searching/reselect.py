@@ -76,8 +76,8 @@ def search_from(
     selector = dataclasses.replace(selector, run=RunFolder.create(path, config))
     summary = Summary(
         title=f"Selection from the archive of {run.name}",
-        note=f"{plan.space.name} on {plan.data}, seed {plan.seed}. Nothing was trained. Top-1 of archive and front is on "
-        "validation images, that of the choices on test images.",
+        note=f"{plan.space.name} on {plan.data}, seed {plan.seed}. Nothing was trained. Top-1 of archive and front is "
+        "on validation images, that of the choices on test images.",
         iterations=0,
         evaluations=0,
         started_s=started_s,
