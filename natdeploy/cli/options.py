@@ -79,9 +79,6 @@ def with_selector(command: Command) -> Command:
     return call
 
 
-_SUPERNET_HELP = "Space of a bare architecture: a name or a TOML file.  [default: the one that contains it]"
-
-
 def subnet_options(command: Command) -> Command:
     """Add the options that complete a bare architecture.
 

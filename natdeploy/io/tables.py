@@ -28,8 +28,8 @@ _LAYER_FIELDS = tuple(field for field in dataclasses.fields(Layer) if field.comp
 _STATS_FIELDS = tuple(field.name for field in dataclasses.fields(LatencyStats))
 # Columns that a table has only where a row needs them. In a table without them, all rows have their defaults.
 _SINCE_OTHER_SPACES = ("padding", "squeeze_channels", "bias")
-_OPTIONAL = {field.name: field.default for field in _LAYER_FIELDS if field.name in _SINCE_OTHER_SPACES}
-COLUMNS = (*(field.name for field in _LAYER_FIELDS if field.name not in _OPTIONAL), *_STATS_FIELDS)
+OPTIONAL_COLUMNS = {field.name: field.default for field in _LAYER_FIELDS if field.name in _SINCE_OTHER_SPACES}
+COLUMNS = (*(field.name for field in _LAYER_FIELDS if field.name not in OPTIONAL_COLUMNS), *_STATS_FIELDS)
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _LEAST = {"mid_channels": 0, "squeeze_channels": 0, "runs": 0}
 _WORDS = {"op": OPS, "activation": ACTIVATIONS, "padding": PADDINGS}
@@ -98,7 +98,9 @@ def format_table(table: LatencyTable) -> str:
     out = io.StringIO()
     out.writelines(f"# {line}\n" for line in header.splitlines())
     writer = csv.writer(out, lineterminator="\n")
-    needed = [name for name, usual in _OPTIONAL.items() if any(getattr(layer, name) != usual for layer in table.rows)]
+    needed = [
+        name for name, usual in OPTIONAL_COLUMNS.items() if any(getattr(layer, name) != usual for layer in table.rows)
+    ]
     writer.writerow([*COLUMNS, *needed])
     for layer in sorted(table.rows, key=_row_order):
         cells = {**dataclasses.asdict(layer), **dataclasses.asdict(table.rows[layer])}
@@ -203,7 +205,7 @@ def _cells(reader: Iterator[list[str]], source: str, offset: int) -> Iterator[tu
 
 def _check_columns(names: Sequence[str], place: str) -> None:
     missing = [name for name in COLUMNS if name not in names]
-    unknown = [name for name in names if name not in (*COLUMNS, *_OPTIONAL)]
+    unknown = [name for name in names if name not in (*COLUMNS, *OPTIONAL_COLUMNS)]
     if missing:
         msg = f"{place}: columns are missing: {', '.join(missing)}"
         raise InputError(msg)

@@ -18,8 +18,8 @@ from natdeploy.errors import NatdeployError
 from natdeploy.export import manifest
 from natdeploy.export.parity import Parity
 from natdeploy.io import devices, subnets, table_header
-from natdeploy.io.spaces import list_spaces
-from natdeploy.io.tables import COLUMNS
+from natdeploy.io.spaces import find_space, list_spaces
+from natdeploy.io.tables import COLUMNS, OPTIONAL_COLUMNS
 from natdeploy.profilers.references import Reference, choose_reference_place
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -154,11 +154,11 @@ def test_keys_and_columns_of_latency_tables_are_documented() -> None:
     text = _format_page("latency-table")
     header, columns = text.split("## Header")[1].split("## Columns")
     models = (table_header._HeaderKeys, table_header._ValidationKeys, table_header._CalibrationKeys)
-    reference = Reference(place=choose_reference_place(SPACES["starter"]), latency_ms=1.0).to_conditions()["reference"]
+    reference = Reference(place=choose_reference_place(find_space("starter")), latency_ms=1.0).to_conditions()["reference"]
     disturbance = {field.name for field in dataclasses.fields(Disturbance)}
     keys = {name for model in models for name in model.model_fields}
     assert _first_column(header) == keys | set(reference) | disturbance
-    assert _first_column(columns.split("## ")[0]) == set(COLUMNS)
+    assert _first_column(columns.split("## ")[0]) == {*COLUMNS, *OPTIONAL_COLUMNS}
 
 
 def test_keys_of_subnets_are_documented() -> None:
