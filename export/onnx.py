@@ -17,6 +17,7 @@ import torch
 
 from natdeploy.errors import CheckFailedError, InputError, MissingRuntimeError
 from natdeploy.export.batchnorm_folding import fold_batchnorm
+from natdeploy.export.onnx_padding import join_padding
 from natdeploy.export.onnx_precision import LEAST_INT8_OPSET, to_fp16, to_int8
 from natdeploy.export.pre_post_processing import outputs_probabilities
 from natdeploy.export.quantization_calibration import QuantizationCalibration, require_quantization_calibration
@@ -139,7 +140,7 @@ def _convert(network: Network, opset: int, batch: int | None) -> bytes:
     written = io.BytesIO()
     with silence():
         torch.onnx.export(
-            fold_batchnorm(network),
+            join_padding(fold_batchnorm(network)),
             (torch.zeros(batch or 1, 3, size, size),),
             written,  # type: ignore[arg-type]  # this exporter takes a stream, its annotation does not say so
             dynamo=False,

@@ -8,6 +8,7 @@ run.
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,12 @@ class TfliteDirectExporter:
         """
         size = network.input_size
         file = TfliteFile((1, size, size, 3))
-        for _, module in network.modules_by_layer():
-            _append(file, module)
+        modules = [module for _, module in network.modules_by_layer()]
+        for module, following in itertools.zip_longest(modules, modules[1:]):
+            if isinstance(module, nn.AdaptiveAvgPool2d):
+                _append_pooling(file, module, keep_dimensions=not isinstance(following, nn.Linear))
+            else:
+                _append(file, module)
         with writing(output_path):
             output_path.write_bytes(file.to_bytes())
         return {
@@ -64,7 +69,6 @@ def _append(file: TfliteFile, module: nn.Module) -> None:
         ConvUnit: _append_unit,
         InvertedResidual: _append_block,
         SqueezeExcite: _append_squeeze_excite,
-        nn.AdaptiveAvgPool2d: _append_pooling,
         nn.Linear: _append_linear,
         nn.Hardswish: _append_hard_swish,
         nn.SiLU: _append_silu,
@@ -84,9 +88,10 @@ def _append_block(file: TfliteFile, block: InvertedResidual) -> None:
 
 def _append_unit(file: TfliteFile, unit: ConvUnit) -> None:
     fused = "NONE" if unit.act is None else _FUSED.get(type(unit.act), "NONE")
+    pads = int(unit.conv.padding[0]), int(unit.conv.padding[0])
     if unit.pad is not None:
-        _append_padding(file, unit.pad.padding[0], unit.pad.padding[1])
-    _append_convolution(file, unit.conv, *_fold_unit(unit), fused=fused)
+        pads = unit.pad.padding[0], unit.pad.padding[1]
+    _append_convolution(file, unit.conv, *_fold_unit(unit), fused=fused, pads=pads)
     if unit.act is not None and fused == "NONE":
         _append(file, unit.act)
 
@@ -130,19 +135,22 @@ def _append_squeeze_excite(file: TfliteFile, unit: SqueezeExcite) -> None:
     file.append("MUL", [source, gate], shape, "MulOptions")
 
 
-def _append_pooling(file: TfliteFile, _: nn.AdaptiveAvgPool2d) -> None:
+def _append_pooling(file: TfliteFile, _: nn.AdaptiveAvgPool2d, *, keep_dimensions: bool = True) -> None:
     """Append the mean over the feature map, unless the map is a single pixel."""
     batch, height, width, channels = file.shape
     if height * width > 1:
         axes = file.constant(np.array([2, 1], np.int32))
-        file.append("MEAN", [file.result, axes], (batch, 1, 1, channels), "ReducerOptions", keepDims=True)
+        shape = (batch, 1, 1, channels) if keep_dimensions else (batch, channels)
+        file.append("MEAN", [file.result, axes], shape, "ReducerOptions", keepDims=keep_dimensions)
 
 
 def _append_linear(file: TfliteFile, linear: nn.Linear) -> None:
     """Append the classifier, without its bias if that is zero."""
     bias = _array(linear.bias)
     inputs = [file.result, file.constant(_array(linear.weight)), file.constant(bias) if bias.any() else NO_TENSOR]
-    file.append("FULLY_CONNECTED", inputs, (1, linear.out_features), "FullyConnectedOptions")
+    # A vector keeps its dimensions; a map of one pixel becomes a vector.
+    options: dict[str, Any] = {"version": 5, "keepNumDims": True} if len(file.shape) == 2 else {}
+    file.append("FULLY_CONNECTED", inputs, (1, linear.out_features), "FullyConnectedOptions", **options)
 
 
 def _fold_unit(unit: ConvUnit) -> tuple[Tensor, Tensor]:
@@ -157,15 +165,17 @@ def _fold_unit(unit: ConvUnit) -> tuple[Tensor, Tensor]:
     )
 
 
-def _append_convolution(file: TfliteFile, conv: nn.Conv2d, weight: Tensor, bias: Tensor, *, fused: str) -> None:
+def _append_convolution(
+    file: TfliteFile, conv: nn.Conv2d, weight: Tensor, bias: Tensor, *, fused: str, pads: tuple[int, int] = (0, 0)
+) -> None:
+    """Append a convolution. The format's own padding has less before than after if the sum is odd."""
     stride, kernel = conv.stride[0], conv.kernel_size[0]
     batch, size, _, _ = file.shape
-    around = int(conv.padding[0])
-    out_size = (size + 2 * around - kernel) // stride + 1
-    same = around > 0
-    if same and 2 * around != max((out_size - 1) * stride + kernel - size, 0):
-        _append_padding(file, around, around)
-        same = False
+    out_size = (size + sum(pads) - kernel) // stride + 1
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    same = kernel > 1 and pads == (total // 2, total - total // 2)
+    if not same and any(pads):
+        _append_padding(file, *pads)
     depthwise = conv.groups > 1
     weights = _array(weight).transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
     inputs = [file.result, file.constant(weights), file.constant(_array(bias))]
@@ -183,7 +193,7 @@ def _append_convolution(file: TfliteFile, conv: nn.Conv2d, weight: Tensor, bias:
 
 
 def _append_padding(file: TfliteFile, before: int, after: int) -> None:
-    """Pad the map on all sides: the padding of the format adds less before than after if the sum is odd."""
+    """Pad the map on all sides."""
     batch, height, width, channels = file.shape
     added = before + after
     widths = file.constant(np.array([[0, 0], [before, after], [before, after], [0, 0]], np.int32))

@@ -38,7 +38,7 @@ class TfliteFile:
         self.schema = _import_schema()
         self._buffers = [self.schema.BufferT()]
         self._tensors: list[Table] = []
-        self._codes: list[int] = []
+        self._codes: list[tuple[int, int]] = []
         self._operators: list[Table] = []
         self.result = self._add_tensor(input_shape, self.schema.TensorType.FLOAT32, INPUT_NAME)
 
@@ -59,7 +59,16 @@ class TfliteFile:
         self._buffers[number].data = np.frombuffer(values.tobytes(), dtype=np.uint8)
         return self._add_tensor(values.shape, types[values.dtype.name], f"constant_{number}", buffer=number)
 
-    def append(self, code: str, inputs: Sequence[int], shape: Sequence[int], kind: str = "", **options: object) -> int:
+    def append(
+        self,
+        code: str,
+        inputs: Sequence[int],
+        shape: Sequence[int],
+        kind: str = "",
+        *,
+        version: int = 1,
+        **options: object,
+    ) -> int:
         """Add an operator and return the number of its output tensor.
 
         Args:
@@ -67,10 +76,11 @@ class TfliteFile:
             inputs: Numbers of the input tensors.
             shape: Shape of the output.
             kind: Name of the operator's options in the schema's `BuiltinOptions`. Empty if it has none.
+            version: Version of the operator that has these options.
             options: Options, by their names in the schema.
         """
         operator = self.schema.OperatorT()
-        operator.opcodeIndex = self._add_code(getattr(self.schema.BuiltinOperator, code))
+        operator.opcodeIndex = self._add_code(getattr(self.schema.BuiltinOperator, code), version)
         operator.inputs = list(inputs)
         boolean = code in _COMPARISONS
         value = self.schema.TensorType.BOOL if boolean else self.schema.TensorType.FLOAT32
@@ -100,13 +110,14 @@ class TfliteFile:
         graph.inputs, graph.outputs = [0], [self.result]
         model = schema.ModelT()
         model.version, model.description = _SCHEMA_VERSION, "natdeploy"
-        model.operatorCodes = [self._make_operator_code(code) for code in self._codes]
+        model.operatorCodes = [self._make_operator_code(*code) for code in self._codes]
         model.subgraphs, model.buffers = [graph], self._buffers
         model.signatureDefs = [self._make_signature()]
         return model
 
-    def _make_operator_code(self, code: int) -> Table:
+    def _make_operator_code(self, code: int, version: int) -> Table:
         described = self.schema.OperatorCodeT()
+        described.version = version
         described.builtinCode = code
         described.deprecatedBuiltinCode = min(code, _LAST_DEPRECATED_CODE)
         return described
@@ -123,10 +134,10 @@ class TfliteFile:
         entry.name, entry.tensorIndex = name, tensor
         return entry
 
-    def _add_code(self, code: int) -> int:
-        if code not in self._codes:
-            self._codes.append(code)
-        return self._codes.index(code)
+    def _add_code(self, code: int, version: int) -> int:
+        if (code, version) not in self._codes:
+            self._codes.append((code, version))
+        return self._codes.index((code, version))
 
     def _add_tensor(self, shape: Sequence[int], kind: int, name: str, *, buffer: int = 0) -> int:
         tensor = self.schema.TensorT()
