@@ -129,7 +129,8 @@ def parse_space(content: object, *, name: str, source: str, place: str) -> Searc
     try:
         return _Space.model_validate(content).to_space(name, source)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is also a missing one: what is there helps more than what is not.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         key, hint = _name_key(first["loc"]), None
         reason = first["msg"][0].lower() + first["msg"][1:]
         if first["type"] == "extra_forbidden":

@@ -15,7 +15,7 @@ from natdeploy.supernet import elastic
 from natdeploy.supernet.elastic import ElasticBlock
 from natdeploy.supernet.network import InvertedResidual
 from natdeploy.supernet.supernet import Supernet
-from tests.support.strategies import SMALL
+from tests.support.strategies import MIXED, SMALL
 from tests.support.supernets import images, random_architectures, scrambled_supernet
 
 STARTER, NAT = find_space("starter"), find_space("nat").with_resolutions((64, 100))
@@ -122,6 +122,37 @@ def test_gradients_reach_every_weight_of_the_largest_kernel_chain():
         assert block.depthwise.conv.weight.grad.abs().sum() > 0
         for name in ("transform_7to5", "transform_5to3"):
             assert (getattr(block, name).grad is not None) is trained
+
+
+@pytest.mark.parametrize("resolution", [32, 33, 45, 47, 52, 64])
+def test_every_kind_of_block_and_padding_is_elastic(resolution):
+    """Where blocks have choices of their own, at odd and even sizes, subnets compute what the supernet does."""
+    supernet = scrambled_supernet(MIXED)
+    for drawn in random_architectures(MIXED, 3, seed=resolution):
+        architecture = dataclasses.replace(drawn, resolution=resolution)
+        x = images(resolution)
+        with torch.inference_mode():
+            expected = supernet(x, architecture)
+            found = supernet.extract(architecture).eval()(x)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+
+
+def test_gradients_with_tensorflows_padding_are_those_of_the_plain_network():
+    """On maps of odd and even size, each weight gets the gradient that the plain network gives it."""
+    supernet = scrambled_supernet(MIXED)
+    for resolution in (32, 47):
+        architecture = dataclasses.replace(largest(MIXED), resolution=resolution)
+        plain = supernet.extract(architecture).eval()
+        supernet.zero_grad()
+        x = images(resolution)
+        supernet(x, architecture).square().sum().backward()
+        plain(x).square().sum().backward()
+        engine = supernet.engine(architecture.width)
+        own = dict(engine.named_parameters())
+        for name, parameter in plain.named_parameters():
+            found = own[name].grad
+            assert found is not None, name
+            torch.testing.assert_close(found, parameter.grad, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (1, 7), (5, 2), (4, 4)], ids=str)
