@@ -78,12 +78,23 @@ def load_network_weights(network: nn.Module, path: Path) -> None:
     """
     expected = network.state_dict()
     given = {name.removeprefix(_PARALLEL): tensor for name, tensor in read_state(path).items()}
-    state = to_own_names(given, expected, str(path), what="architecture")
+    state = to_own_names(_number_blocks(given), expected, str(path), what="architecture")
     odd = [name for name in expected if state[name].shape != expected[name].shape]
     if odd:
         msg = f"{path}: the weights do not fit the architecture; of another shape: {_some(odd)}"
         raise InputError(msg)
     network.load_state_dict(state)
+
+
+def _number_blocks(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Number the blocks of a state consecutively: a block without weights leaves a gap in ProxylessNAS's files."""
+    parts = {name: name.split(".") for name in state}
+    numbers = sorted({int(part[1]) for part in parts.values() if part[0] == "blocks" and part[1].isdigit()})
+    place = {str(number): str(index) for index, number in enumerate(numbers)}
+    return {
+        ".".join([part[0], place.get(part[1], part[1]), *part[2:]]) if part[0] == "blocks" else name: state[name]
+        for name, part in parts.items()
+    }
 
 
 def count_classes(path: Path) -> int:
@@ -115,6 +126,10 @@ def to_own_names(
     """
     expected = list(names)
     owners = {alias: name for name in expected for alias in (name, *list_released_names(name))}
+    if not any(name.startswith("feature_mix.") for name in expected):
+        # In ProxylessNAS's networks the 1x1 convolution before the pooling has the name of the other one.
+        heads = [name for name in expected if name.startswith("final_expand.")]
+        owners |= {name.replace("final_expand", _TOPS["feature_mix"]): name for name in heads}
     result: dict[str, Tensor] = {}
     left_over = []
     for name, tensor in state.items():

@@ -21,6 +21,7 @@ from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import build_network
 from natdeploy.testing.exporters import ExporterContract
 from natdeploy.testing.networks import noise_images, tiny_network
+from tests.support.strategies import MIXED
 
 
 class TestTfliteDirectExporter(ExporterContract):
@@ -104,11 +105,14 @@ def test_the_file_is_the_converters(tmp_path):
         ("starter", 32, "mish", 3),
         ("ofa-mbv3-w1.0", 224, None, 0),
         ("ofa-mbv3-w1.2", 196, None, 4),
+        ("lite", 128, None, 1),
+        ("mixed", 45, None, 2),
+        ("mixed", 52, None, 1),
     ],
 )
 def test_the_files_of_random_architectures_are_the_converters(tmp_path, name, resolution, activation, seed):
     """At odd and even sizes of maps, down to single pixels, with each activation, with and without biases."""
-    space = find_space(name).with_resolutions((resolution,))
+    space = (MIXED if name == "mixed" else find_space(name)).with_resolutions((resolution,))
     row = genotype.sample(space, 1, np.random.default_rng(seed))[0]
     network = randomize_weights(
         build_network(walk(space, genotype.decode(space, row), 10, activation=activation)), seed
@@ -118,6 +122,20 @@ def test_the_files_of_random_architectures_are_the_converters(tmp_path, name, re
     images = noise_images(network, 1)
     expected = logits(converted, images)
     np.testing.assert_allclose(logits(direct, images), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("resolution", [32, 45, 52])
+def test_paddings_activations_and_units_of_other_spaces_compute_what_their_modules_compute(tmp_path, resolution):
+    """At odd and even sizes, with TensorFlow's padding, ReLU6, SiLU and EfficientNet's units, and without a mix."""
+    space = MIXED.with_resolutions((resolution,))
+    row = genotype.sample(space, 1, np.random.default_rng(resolution))[0]
+    network = randomize_weights(build_network(walk(space, genotype.decode(space, row), 10)), 1)
+    TfliteDirectExporter().write(with_biases(network), tmp_path / "network.tflite")
+    images = noise_images(network, 1)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(images)).numpy()
+    found = logits(tmp_path / "network.tflite", images)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
 
 
 def test_a_classifier_without_bias_has_none_in_the_file(tmp_path):

@@ -8,7 +8,7 @@ from natdeploy.core.architecture import Architecture
 from natdeploy.errors import InputError
 from natdeploy.io.encodings import from_encoding
 from natdeploy.io.netconfig import read_net_config
-from tests.support.netconfigs import net_config
+from tests.support.netconfigs import net_config, proxyless_config
 from tests.support.published import PUBLISHED
 
 
@@ -147,51 +147,16 @@ def test_what_differs_from_every_space_is_kept(content, change):
     assert not all(same)
 
 
-def proxyless(blocks, head):
-    """Return a net.config in the layout of ProxylessNAS and MCUNet."""
-    return {
-        "name": "ProxylessNASNets",
-        "bn": {"momentum": 0.1, "eps": 1e-3},
-        "first_conv": {"kernel_size": 3, "stride": 2, "in_channels": 3, "out_channels": 12, "act_func": "relu6"},
-        "blocks": blocks,
-        "feature_mix_layer": head,
-        "classifier": {"in_features": 40 if head else 20, "out_features": 7, "dropout_rate": 0.0},
-        "img_size": 49,
-    }
-
-
-BLOCKS = [
-    {
-        "conv": {
-            "name": "MBConvLayer", "in_channels": 12, "out_channels": 12, "kernel_size": 3, "stride": 1,
-            "expand_ratio": 1, "mid_channels": None, "act_func": "relu6", "use_se": False,
-        },
-        "shortcut": None,
-    },
-    {
-        "conv": {
-            "name": "MBConvLayer", "in_channels": 12, "out_channels": 20, "kernel_size": 7, "stride": 2,
-            "expand_ratio": 5, "mid_channels": None, "act_func": "relu6", "use_se": False,
-        },
-        "shortcut": None,
-    },
-    {"conv": {"name": "ZeroLayer", "stride": 1}, "shortcut": {"name": "IdentityLayer"}},
-]  # fmt: skip
-
-
-HEAD = {"kernel_size": 1, "stride": 1, "in_channels": 20, "out_channels": 40, "act_func": "relu6"}
-
-
-@pytest.mark.parametrize("head", [None, HEAD])
+@pytest.mark.parametrize("head", [False, True])
 def test_networks_of_proxylessnas_are_layers(head):
     """A block without a shortcut has none, a ZeroLayer disappears, and the head precedes the pooling."""
-    layers = read_net_config(proxyless(BLOCKS, head)).layers
-    assert [layer.op for layer in layers] == [
-        "stem", "block", "block", *(["final_expand"] if head else []), "pooling", "classifier"
-    ]  # fmt: skip
-    assert [(layer.in_size, layer.mid_channels, layer.kernel, layer.skip) for layer in layers[1:3]] == [
+    layers = read_net_config(proxyless_config(head=head)).layers
+    ops = ["stem", "block", "block", "block", *(["final_expand"] if head else []), "pooling", "classifier"]
+    assert [layer.op for layer in layers] == ops
+    assert [(layer.in_size, layer.mid_channels, layer.kernel, layer.skip) for layer in layers[1:4]] == [
         (25, 12, 3, False),
         (25, 60, 7, False),
+        (13, 60, 5, True),
     ]
     assert {layer.activation for layer in layers[:-2]} == {"relu6"}
     assert layers[0].bn_eps == 1e-3

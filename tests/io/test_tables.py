@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -119,6 +120,34 @@ def test_pandas_reads_the_rows(tmp_path, table):
     assert list(frame.columns) == list(COLUMNS)
     assert frame["median_ms"].tolist() == [0.0123456, 0.25]
     assert frame["se"].tolist() == [False, True]
+
+
+def test_properties_of_other_spaces_are_columns_where_a_row_needs_them(table):
+    """Padding, units of EfficientNet and biases are kept; a table without them has the columns that it always had."""
+    assert format_table(table).splitlines()[-3] == ",".join(COLUMNS)
+    rows = {
+        **table.rows,
+        dataclasses.replace(STEM, padding="same"): stats(1.0),
+        dataclasses.replace(BLOCK, squeeze_channels=4): stats(2.0),
+        Layer(op="feature_mix", in_size=1, in_channels=8, out_channels=16, bias=True): stats(3.0),
+    }
+    text = format_table(dataclasses.replace(table, rows=rows))
+    assert text.splitlines()[-6] == ",".join((*COLUMNS, "padding", "squeeze_channels", "bias"))
+    assert parse_table(text, "some.csv").rows == rows
+    with pytest.raises(InputError, match=r"padding 'valid' \(known: symmetric, same\)"):
+        parse_table(text.replace(",same,", ",valid,"), "some.csv")
+
+
+def test_epsilon_is_no_property_of_a_row(table):
+    """A layer finds its row whatever the epsilon of its BatchNorm."""
+    assert table.layer_ms(dataclasses.replace(BLOCK, bn_eps=1e-3)) == table.layer_ms(BLOCK)
+    assert "bn_eps" not in format_table(table)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "latency_tables").glob("*/*.csv")), ids=str)
+def test_packaged_tables_are_written_as_they_are(path):
+    """A table from before these columns is written again byte by byte."""
+    assert format_table(read_table(path)) == path.read_text()
 
 
 def test_a_table_that_a_spreadsheet_saved_is_read(table):

@@ -54,3 +54,28 @@ def _block(
         "mobile_inverted_conv": layer,
         "shortcut": identity if shortcut else None,
     }
+
+
+def proxyless_config(*, head: bool = True) -> dict[str, object]:
+    """Return the parsed JSON of a small network of ProxylessNAS and MCUNet: ratio 5, and blocks with no shortcut."""
+
+    def block(channels: int, out: int, kernel: int, stride: int, ratio: int, *, shortcut: bool) -> dict[str, object]:
+        described = _block(channels, out, kernel, stride, ratio, "relu6", se=False, shortcut=shortcut)
+        return {"conv": described.pop("mobile_inverted_conv"), **described}
+
+    return {
+        "name": "ProxylessNASNets",
+        "bn": {"momentum": 0.1, "eps": 1e-3},
+        "first_conv": {"kernel_size": 3, "stride": 2, "in_channels": 3, "out_channels": 12, "act_func": "relu6"},
+        "blocks": [
+            block(12, 12, 3, 1, 1, shortcut=False),
+            block(12, 20, 7, 2, 5, shortcut=False),
+            {"conv": {"name": "ZeroLayer", "stride": 1}, "shortcut": {"name": "IdentityLayer"}},
+            block(20, 20, 5, 1, 3, shortcut=True),
+        ],
+        "feature_mix_layer": {"kernel_size": 1, "in_channels": 20, "out_channels": 40, "act_func": "relu6"}
+        if head
+        else None,
+        "classifier": {"in_features": 40 if head else 20, "out_features": 7, "dropout_rate": 0.0},
+        "img_size": 49,
+    }
