@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from natdeploy.core.cost import CostArray, compile_cost, space_layers
 from natdeploy.core.device import Deployment
 from natdeploy.core.layers import BLOCK, CLASSIFIER, OPS, Layer
-from natdeploy.core.space import SearchSpace
+from natdeploy.core.space import SYMMETRIC, SearchSpace
 from natdeploy.errors import CoverageError, InputError
 
 PROVENANCES = ("measured", "imported", "fitted", "calibrated", "estimated")
@@ -315,7 +315,11 @@ def describe_layer(layer: Layer) -> str:
     parts = [f"{layer.op} {layer.in_size}x{layer.in_size} {layer.in_channels}->{layer.out_channels}"]
     if layer.op == BLOCK:
         parts.append(f"mid {layer.mid_channels} kernel {layer.kernel} stride {layer.stride}")
-        parts.append("SE" if layer.se else "no SE")
+        parts.append(f"SE {layer.squeeze_channels or ''}".strip() if layer.se else "no SE")
+    if layer.padding != SYMMETRIC:
+        parts.append(f"padding {layer.padding}")
+    if layer.bias:
+        parts.append("bias")
     parts.append(layer.activation)
     return ", ".join(parts)
 

@@ -8,98 +8,34 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import json
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from typing import Any, TypeVar
 
 from natdeploy.core.architecture import Architecture, check_member, largest, smallest
-from natdeploy.core.layers import CLASSIFIER, STEM, Layer, walk
-from natdeploy.core.space import BN_EPS, SearchSpace
+from natdeploy.core.layers import Layer, walk
+from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.files import read_text, write_text
 from natdeploy.io.encodings import from_encoding
 from natdeploy.io.netconfig import NetConfig, read_net_config
 from natdeploy.io.space_files import describe_space, parse_space
 from natdeploy.io.spaces import find_space, find_space_of
+from natdeploy.io.subnet_keys import (
+    FORMAT,
+    ArchitectureKeys,
+    SubnetFile,
+    describe_layer,
+    parse_object,
+    read_layers,
+    validate,
+)
 
-FORMAT = "natdeploy.subnet/1"
 DEFAULT_CLASSES = 1000
-_Ints = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
-
-
-def _distinct(names: list[str]) -> list[str]:
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        msg = f"{twice!r} is listed twice"
-        raise ValueError(msg)
-    return names
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-
-
-class _Architecture(_Strict):
-    w: Annotated[float, Field(gt=0)] | None = None
-    r: Annotated[int, Field(ge=32, le=4096)] | Annotated[list[int], Field(min_length=1, max_length=1)]
-    d: _Ints
-    e: Annotated[list[Annotated[int, Field(ge=1)] | Annotated[float, Field(ge=1)]], Field(min_length=1)]
-    ks: _Ints
-    wid: None = None
-
-
-class _Task(_Strict):
-    dataset: str
-    classes: Annotated[list[str], Field(min_length=2), AfterValidator(_distinct)]
-    # Statistics of pixels between 0 and 1. A deviation of 1/255 scales them to 0 to 255.
-    mean: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=3, max_length=3)]
-    std: Annotated[list[Annotated[float, Field(ge=1e-3, le=1)]], Field(min_length=3, max_length=3)]
-
-
-class _Network(_Strict):
-    classes: Annotated[int, Field(ge=1, le=10**6)] | None = None
-    activation: Literal["mish"] | None = None
-    dropout: Annotated[float, Field(ge=0, le=1)] = 0.0
-
-
-class _Layer(_Strict):
-    op: Literal["stem", "block", "final_expand", "pooling", "feature_mix", "classifier"]
-    in_size: Annotated[int, Field(ge=1, le=4096)]
-    in_channels: Annotated[int, Field(ge=1)]
-    out_channels: Annotated[int, Field(ge=1)]
-    mid_channels: Annotated[int, Field(ge=0)] = 0
-    kernel: Annotated[int, Field(ge=1, le=15)] = 1
-    stride: Literal[1, 2] = 1
-    se: bool = False
-    activation: Literal["relu", "relu6", "h_swish", "silu", "mish", "none"] = "none"
-    skip: bool = False
-    padding: Literal["symmetric", "same"] = "symmetric"
-    squeeze_channels: Annotated[int, Field(ge=0)] = 0
-    bias: bool = False
-    bn_eps: Annotated[float, Field(gt=0, lt=1)] = BN_EPS
-
-
-class _File(_Strict):
-    format: Literal["natdeploy.subnet/1"]
-    supernet: str | None
-    architecture: _Architecture | None
-    space: dict[str, Any] | None = None
-    layers: Annotated[list[_Layer], Field(min_length=3)] | None = None
-    weights: str | None
-    task: _Task | None
-    network: _Network = _Network()
-    metrics: dict[str, Any] = {}
-    provenance: dict[str, Any] = {}
-
-
-_Model = TypeVar("_Model", bound=BaseModel)
 _Number = TypeVar("_Number", int, float)
 Space = str | SearchSpace | None
 # Words for two architectures of a space that is named.
@@ -153,7 +89,7 @@ class Subnet:
     def describe(self) -> dict[str, Any]:
         """Return supernet, architecture and layers under the keys of a subnet file."""
         if self.space is None or self.architecture is None:
-            return {"supernet": None, "architecture": None, "layers": [_describe_layer(layer) for layer in self.layers]}
+            return {"supernet": None, "architecture": None, "layers": [describe_layer(layer) for layer in self.layers]}
         shipped = self.space.source in ("", self.space.name)
         return {
             "supernet": self.space.name,
@@ -263,7 +199,7 @@ def _read(source: str | Path, *, supernet: Space, width: float | None, classes: 
     try:
         if re.fullmatch(r"\d+", text):
             return _bare(from_encoding(text), supernet, classes, str(path))
-        return _from_content(_parse_json(text), path, supernet=supernet, width=width, classes=classes)
+        return _from_content(parse_object(text), path, supernet=supernet, width=width, classes=classes)
     except InputError as error:
         prefix = "" if str(path) in error.message else f"{path}: "
         raise InputError(prefix + error.message, hint=error.hint) from error
@@ -290,7 +226,7 @@ def read_architecture(text: str, space: SearchSpace, *, classes: int | None = No
     if re.fullmatch(r"\d+", text):
         read = _bare(from_encoding(text), space, classes, text)
     else:
-        read = _from_content(_parse_json(text), Path(), supernet=space, width=None, classes=classes)
+        read = _from_content(parse_object(text), Path(), supernet=space, width=None, classes=classes)
     check_member(space, read.require_member()[1])
     return read
 
@@ -327,23 +263,6 @@ def _network_key(subnet: Subnet) -> dict[str, Any]:
     return {"network": kept} if kept else {}
 
 
-def _refuse_constant(name: str) -> None:
-    msg = f"{name} is not a number of JSON"
-    raise ValueError(msg)
-
-
-def _parse_json(text: str) -> dict[str, Any]:
-    try:
-        content = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        msg = f"not valid JSON: {error}"
-        raise InputError(msg) from error
-    if not isinstance(content, dict):
-        msg = f"a subnet is a JSON object, not {type(content).__name__}"
-        raise InputError(msg)
-    return content
-
-
 def _from_content(
     content: dict[str, Any], path: Path, *, supernet: Space, width: float | None, classes: int | None
 ) -> Subnet:
@@ -351,12 +270,12 @@ def _from_content(
         return _from_file(content, path)
     if "blocks" in content:
         return _from_net_config(read_net_config(content), supernet, classes, str(path))
-    known = {key: content[key] for key in _Architecture.model_fields if key in content}
+    known = {key: content[key] for key in ArchitectureKeys.model_fields if key in content}
     odd = sorted(set(content) - set(known))
     if odd:
         msg = f"not a subnet: unknown key {odd[0]!r}"
         raise InputError(msg)
-    architecture = _architecture(_validate(_Architecture, known), supernet=supernet, width=width)
+    architecture = _architecture(validate(ArchitectureKeys, known), supernet=supernet, width=width)
     return _bare(architecture, supernet, classes, str(path))
 
 
@@ -371,7 +290,7 @@ def _from_net_config(config: NetConfig, supernet: Space, classes: int | None, so
 
 
 def _from_file(content: dict[str, Any], path: Path) -> Subnet:
-    file = _validate(_File, content)
+    file = validate(SubnetFile, content)
     network = _read_network(file, path)
     weights = None if file.weights is None else path.resolve().parent / file.weights
     if weights is not None and not os.path.isfile(weights):  # noqa: PTH113 (any length of string)
@@ -391,15 +310,14 @@ def _from_file(content: dict[str, Any], path: Path) -> Subnet:
     )
 
 
-def _read_network(file: _File, path: Path) -> Subnet:
+def _read_network(file: SubnetFile, path: Path) -> Subnet:
     """Return a subnet with the space and architecture of a file, or with its layers."""
     if file.layers is not None:
         for key in ("supernet", "architecture", "space"):
             if getattr(file, key) is not None:
                 msg = f"{key}: a file with layers of its own has none"
                 raise InputError(msg)
-        layers = tuple(Layer(**layer.model_dump()) for layer in file.layers)
-        _require_network(layers)
+        layers = read_layers(file.layers)
         return Subnet(own_layers=layers, classes=layers[-1].out_channels)
     if file.supernet is None or file.architecture is None:
         key, kind = ("supernet", "valid string") if file.supernet is None else ("architecture", "valid dictionary")
@@ -415,33 +333,11 @@ def _read_network(file: _File, path: Path) -> Subnet:
     return Subnet(space=space, architecture=architecture, classes=DEFAULT_CLASSES)
 
 
-def _require_network(layers: Sequence[Layer]) -> None:
-    """Check that layers follow each other from a stem to a classifier."""
-    if (layers[0].op, layers[-1].op) != (STEM, CLASSIFIER):
-        msg = f"layers: begin with {layers[0].op} and end with {layers[-1].op}, not with a stem and a classifier"
-        raise InputError(msg)
-    for number, (before, layer) in enumerate(itertools.pairwise(layers), start=1):
-        if (layer.in_channels, layer.in_size) != (before.out_channels, before.out_size):
-            msg = (
-                f"layers[{number}]: takes {layer.in_channels} channels of size {layer.in_size}; "
-                f"the layer before it gives {before.out_channels} of size {before.out_size}"
-            )
-            raise InputError(msg)
-
-
-def _describe_layer(layer: Layer) -> dict[str, Any]:
-    return {
-        field.name: getattr(layer, field.name)
-        for field in dataclasses.fields(layer)
-        if getattr(layer, field.name) != field.default
-    }
-
-
 def _find(supernet: str | SearchSpace) -> SearchSpace:
     return supernet if isinstance(supernet, SearchSpace) else find_space(supernet)
 
 
-def _architecture(model: _Architecture, *, supernet: Space, width: float | None) -> Architecture:
+def _architecture(model: ArchitectureKeys, *, supernet: Space, width: float | None) -> Architecture:
     known = model.w if model.w is not None else width
     if known is None and supernet is not None and len(_find(supernet).widths) == 1:
         known = _find(supernet).widths[0]
@@ -470,14 +366,3 @@ def _bare(architecture: Architecture, supernet: Space, classes: int | None, sour
     space = _find(supernet) if supernet else find_space_of(architecture)
     check_member(space, architecture)
     return Subnet(space=space, architecture=architecture, classes=classes or DEFAULT_CLASSES, source=source)
-
-
-def _validate(model: type[_Model], content: dict[str, Any]) -> _Model:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        given = "" if first["type"] == "missing" else f" (it is {json.dumps(first['input'], default=str)[:60]})"
-        msg = f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}{given}"
-        raise InputError(msg) from error

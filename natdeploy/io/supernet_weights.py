@@ -13,13 +13,14 @@ from natdeploy.errors import InputError
 from natdeploy.files import read_text, write_text
 from natdeploy.io.downloads import download
 from natdeploy.io.home import home_folder
+from natdeploy.io.spaces import find_space
 from natdeploy.ports import Reporter
 
 PACKAGED, RELEASED = WORDS = ("packaged", "released")
 FOLDER = "weights"
 # mit-han-lab/once-for-all downloads them from here. No checksums were published.
 RELEASED_ADDRESS = "https://raw.githubusercontent.com/han-cai/files/master/ofa/ofa_nets/"
-_RELEASED_WIDTHS = (1.0, 1.2)
+_RELEASED_SPACE, _RELEASED_WIDTHS = "nat", (1.0, 1.2)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +87,7 @@ def has_packaged(space: SearchSpace) -> bool:
 
 def has_released(space: SearchSpace) -> bool:
     """Tell whether OFA released weights for every width of a supernet."""
-    return set(space.widths) <= set(_RELEASED_WIDTHS)
+    return set(space.widths) <= set(_RELEASED_WIDTHS) and space.has_networks_of(find_space(_RELEASED_SPACE))
 
 
 def find_weights(space: SearchSpace, name: str, reporter: Reporter | None = None) -> Weights:
@@ -124,7 +125,9 @@ def _make_packaged_path(space: SearchSpace) -> Path:
 
 def _find_released_file(space: SearchSpace, width: float, reporter: Reporter | None) -> WeightFile:
     if not has_released(space):
-        msg = f"OFA released no weights for supernet {space.name}, only for widths 1.0 and 1.2"
+        msg = (
+            f"OFA released no weights for supernet {space.name}, only for nat and its two widths"
+        )
         raise InputError(msg, hint="pass a file with --weights")
     name = f"ofa_mbv3_d234_e346_k357_w{width:.1f}"
     path, address = home_folder() / FOLDER / name, RELEASED_ADDRESS + name

@@ -18,7 +18,7 @@ from tests.support.strategies import MIXED
 @pytest.mark.parametrize("opset", [9, 17])
 @pytest.mark.parametrize("resolution", [32, 45, 52])
 def test_padding_is_part_of_the_convolutions(tmp_path, resolution, opset):
-    """The file computes what the network computes, pads without an operator of its own, and names operators as usual."""
+    """The file computes what the network computes, no operator only pads, and operators are named as usual."""
     space = MIXED.with_resolutions((resolution,))
     row = genotype.sample(space, 1, np.random.default_rng(resolution))[0]
     layers = walk(space, genotype.decode(space, row), 10)

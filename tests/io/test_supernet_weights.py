@@ -150,6 +150,7 @@ def test_a_download_that_is_cut_short_is_not_kept(home, there, monkeypatch):
 def test_nothing_was_released_for_other_widths(home):
     """The starter has no released weights, and nothing is tried."""
     assert (has_released(NAT), has_released(STARTER)) == (True, False)
+    assert not has_released(find_space("lite"))
     with pytest.raises(InputError, match="OFA released no weights for supernet starter"):
         find_weights(STARTER, "released")
     assert not home.exists()

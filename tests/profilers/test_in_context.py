@@ -15,6 +15,7 @@ from natdeploy.profilers.covering_networks import make_covering_networks
 from natdeploy.profilers.in_context import compute_layer_shares, merge_rows
 from natdeploy.profilers.sessions import MeasurementSession, compute_reference_latency, merge_sessions
 from natdeploy.testing.choices import with_choices
+from tests.support.strategies import MIXED
 
 
 def stats(median_ms: float) -> LatencyStats:
@@ -29,8 +30,10 @@ def stats(median_ms: float) -> LatencyStats:
         find_space("nat"),
         with_choices(find_space("starter"), kernels=(3, 5), expand_ratios=(2, 4)),
         with_choices(find_space("starter"), kernels=(3,), expand_ratios=(2,), depths=(1,)),
+        find_space("lite"),
+        MIXED,
     ],
-    ids=["starter", "nat", "even", "single"],
+    ids=["starter", "nat", "even", "single", "lite", "mixed"],
 )
 def test_the_networks_hold_every_layer_of_a_resolution(space):
     """Whatever the family, no layer of the space is missing from the networks."""

@@ -10,11 +10,12 @@ import pytest
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.cost import space_layers
 from natdeploy.core.device import Deployment
-from natdeploy.core.genotype import repair
+from natdeploy.core.genotype import bounds, repair
 from natdeploy.core.latency import CLASSIFIER_COUNTS, LatencyStats, LatencyTable
 from natdeploy.core.layers import walk
 from natdeploy.io.spaces import find_space
 from natdeploy.profilers.validation_networks import choose_spread_networks, draw_leaning_genotypes, draw_random_networks
+from tests.support.strategies import MIXED
 
 SPACE = dataclasses.replace(find_space("starter"), widths=(0.5, 1.0))
 
@@ -63,9 +64,10 @@ def test_the_seed_decides_the_choice(table):
     assert len(draw_random_networks(SPACE, 7, np.random.default_rng(0))) == 7
 
 
-def test_leaning_samples_are_canonical_and_reach_both_ends():
+@pytest.mark.parametrize("space", [SPACE, MIXED], ids=["starter", "mixed"])
+def test_leaning_samples_are_canonical_and_reach_both_ends(space):
     """The first row is made of the smallest choices, the last of the largest."""
-    rows = draw_leaning_genotypes(SPACE, 50, np.random.default_rng(0))
-    assert (repair(SPACE, rows) == rows).all()
+    rows = draw_leaning_genotypes(space, 50, np.random.default_rng(0))
+    assert (repair(space, rows) == rows).all()
     assert rows[0].max() == 1
-    assert (rows[-1][2:] == SPACE.max_gene).all()
+    assert (rows[-1] == bounds(space)[1]).all()
