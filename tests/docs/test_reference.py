@@ -154,7 +154,9 @@ def test_keys_and_columns_of_latency_tables_are_documented() -> None:
     text = _format_page("latency-table")
     header, columns = text.split("## Header")[1].split("## Columns")
     models = (table_header._HeaderKeys, table_header._ValidationKeys, table_header._CalibrationKeys)
-    reference = Reference(place=choose_reference_place(find_space("starter")), latency_ms=1.0).to_conditions()["reference"]
+    reference = Reference(place=choose_reference_place(find_space("starter")), latency_ms=1.0).to_conditions()[
+        "reference"
+    ]
     disturbance = {field.name for field in dataclasses.fields(Disturbance)}
     keys = {name for model in models for name in model.model_fields}
     assert _first_column(header) == keys | set(reference) | disturbance
