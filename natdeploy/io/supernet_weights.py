@@ -125,9 +125,7 @@ def _make_packaged_path(space: SearchSpace) -> Path:
 
 def _find_released_file(space: SearchSpace, width: float, reporter: Reporter | None) -> WeightFile:
     if not has_released(space):
-        msg = (
-            f"OFA released no weights for supernet {space.name}, only for nat and its two widths"
-        )
+        msg = f"OFA released no weights for supernet {space.name}, only for nat and its two widths"
         raise InputError(msg, hint="pass a file with --weights")
     name = f"ofa_mbv3_d234_e346_k357_w{width:.1f}"
     path, address = home_folder() / FOLDER / name, RELEASED_ADDRESS + name
