@@ -17,7 +17,7 @@ from natdeploy.core.timed import Disturbance
 from natdeploy.errors import NatdeployError
 from natdeploy.export import manifest
 from natdeploy.export.parity import Parity
-from natdeploy.io import devices, subnets, table_header
+from natdeploy.io import devices, subnet_keys, table_header
 from natdeploy.io.spaces import find_space, list_spaces
 from natdeploy.io.tables import COLUMNS, OPTIONAL_COLUMNS
 from natdeploy.profilers.references import Reference, choose_reference_place
@@ -166,9 +166,9 @@ def test_keys_and_columns_of_latency_tables_are_documented() -> None:
 def test_keys_of_subnets_are_documented() -> None:
     """The page on subnets has a row for every key of the file and of its architecture."""
     file, architecture = _format_page("subnet").split("| key of `architecture`")
-    assert _first_column(file) == set(subnets._File.model_fields)
+    assert _first_column(file) == set(subnet_keys.SubnetFile.model_fields)
     # `wid` is read for Once-for-All's files, where it is always null.
-    assert _first_column(architecture.split("## ")[0]) == set(subnets._Architecture.model_fields) - {"wid"}
+    assert _first_column(architecture.split("## ")[0]) == set(subnet_keys.ArchitectureKeys.model_fields) - {"wid"}
 
 
 def test_keys_of_manifests_are_documented(tmp_path: Path) -> None:
