@@ -157,8 +157,9 @@ def describe_space(space: SearchSpace) -> dict[str, Any]:
 
 
 def compute_space_hash(space: SearchSpace) -> str:
-    """Return the SHA-256 of everything that makes the architectures and networks of a space, hexadecimal."""
-    return hashlib.sha256(repr(sorted(describe_space(space).items())).encode()).hexdigest()
+    """Return the SHA-256 of the networks of a space at any width and resolution, hexadecimal."""
+    content = {key: value for key, value in describe_space(space).items() if key not in ("widths", "resolutions")}
+    return hashlib.sha256(repr(sorted(content.items())).encode()).hexdigest()
 
 
 def _to_stage(stage: _Stage) -> Stage:

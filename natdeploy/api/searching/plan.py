@@ -31,7 +31,7 @@ class SearchPlan:
         threads: Threads to train with.
         alias: Second file to write the first choice to, absolute; empty for none.
         weights_sha256: Hashes of the files of the initial weights.
-        space_sha256: Hash of the search space when the run started. Empty if it was not recorded.
+        space_sha256: Hash of the networks of the space when the run started. Empty if it was not recorded.
     """
 
     supernet: str

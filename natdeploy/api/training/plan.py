@@ -23,7 +23,7 @@ class TrainingPlan:
         threads: Threads of each process.
         weights: Initial weights, as in `SearchPlan`. Empty for random weights.
         weights_sha256: Hashes of their files.
-        space_sha256: Hash of the search space when the run started. Empty if it was not recorded.
+        space_sha256: Hash of the networks of the space when the run started. Empty if it was not recorded.
         population: Genotypes as text. Subnets are drawn from their marginals, or uniformly if there are none.
 
     Raises:
