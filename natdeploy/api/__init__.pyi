@@ -70,6 +70,7 @@ from .training.pretrain import pretrain as pretrain
 from .training.pretrain import resume_pretraining as resume_pretraining
 from .training.results import TrainingResult as TrainingResult
 from .training.settings import ADAPTATION as ADAPTATION
+from .training.settings import DISTILLATION as DISTILLATION
 from .training.settings import PRETRAINING as PRETRAINING
 from .training.settings import Recipe as Recipe
 from .training.settings import TrainingSettings as TrainingSettings

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from natdeploy import api
 from natdeploy.cli import options
@@ -14,11 +17,14 @@ from natdeploy.cli.training_options import add_recipe_options, read_recipe
 from natdeploy.cli.units import parse_resolutions
 
 if TYPE_CHECKING:
-    from natdeploy.api import Context, TrainingResult
+    from natdeploy.api import Context, TrainingResult, TrainingSettings
 
 _WITH_RESUME = {"resume", "json"}
-_PLAIN = ("data", "output", "weights", "threads")
+_PLAIN = ("data", "output", "original", "weights", "threads")
 _SETTINGS = ("epochs", "largest_only_epochs", "samples", "seed")
+_WITH_LABELS = {
+    *("weights", "largest_only_epochs", "label_smoothing", "distillation", "hard_label_weight", "cutmix"),
+}
 
 
 @click.command("pretrain")
@@ -29,6 +35,14 @@ _SETTINGS = ("epochs", "largest_only_epochs", "samples", "seed")
     type=click.Path(path_type=Path),
     default=None,
     help="Initial weights: a file, packaged, or released (those of OFA).  [default: random]",
+)
+@click.option(
+    "--from",
+    "original",
+    default="",
+    help="Pretrained network that becomes the largest one and teaches all others: efficientnet-lite0, -lite1, -lite2, "
+    "torchvision:mobilenet_v2, torchvision:mobilenet_v3_large, torchvision:efficientnet_b0, or a file of one of these "
+    "layouts. --data is then a folder of pictures without labels.",
 )
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 32,40,48.  [default: the space's]")
@@ -50,9 +64,16 @@ _SETTINGS = ("epochs", "largest_only_epochs", "samples", "seed")
 @options.json_option
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
-    """Train a supernet: first its largest network, then all subnets, each distilled from the largest."""
+    """Train a supernet: first its largest network, then all subnets, each distilled from the largest.
+
+    With --from, a network that was pretrained elsewhere is the largest one, and no labels are needed. Fewer epochs and
+    a lower learning rate are then the defaults.
+    """
     resolutions = parse_resolutions(values["resolutions"])
     options.require_new_or_resumed(ctx, beside_resume=_WITH_RESUME)
+    if values["original"]:
+        options.refuse_beside(ctx, "--from distils from a pretrained network without labels", _WITH_LABELS)
+        values = _replace_defaults(ctx, values, api.DISTILLATION)
 
     def work(context: Context) -> TrainingResult:
         if values["resume"] is not None:
@@ -68,14 +89,25 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     options.run_command(work, show, as_json=values["json"])
 
 
+def _replace_defaults(ctx: click.Context, values: Mapping[str, Any], settings: TrainingSettings) -> dict[str, Any]:
+    """Return the values of the options with those of `settings` in place of the defaults."""
+    wanted = {**dataclasses.asdict(settings), **dataclasses.asdict(settings.recipe)}
+    return {
+        name: wanted[name] if name in wanted and ctx.get_parameter_source(name) is ParameterSource.DEFAULT else value
+        for name, value in values.items()
+    }
+
+
 def show(result: TrainingResult) -> None:
     """Print training for people."""
     print_line(f"{result.epochs} epochs, {result.seconds:.0f} s; run: {result.run}")
     random = result.random_top1
     spread = f", {len(random)} random ones {min(random):.4f} to {max(random):.4f}" if random else ""
-    print_line(
-        f"top-1 on the {result.top1_source} images: largest subnet {result.largest_top1:.4f}, "
-        f"smallest {result.smallest_top1:.4f}{spread}"
+    what = (
+        "agreement with the pretrained network on held-out pictures"
+        if result.top1_source == "agreement"
+        else f"top-1 on the {result.top1_source} images"
     )
+    print_line(f"{what}: largest subnet {result.largest_top1:.4f}, smallest {result.smallest_top1:.4f}{spread}")
     print_line(f"weights: {result.weights}")
     print_line(f"next: natdeploy search --data FOLDER --weights {result.weights}")

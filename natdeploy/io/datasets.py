@@ -20,7 +20,7 @@ from natdeploy.errors import InputError
 from natdeploy.io.dataset_download import download_dataset
 from natdeploy.io.dataset_names import DIGITS, resolve_dataset
 from natdeploy.io.image_files import View, read_square
-from natdeploy.io.image_folders import list_classes, list_images
+from natdeploy.io.image_folders import list_all_images, list_classes, list_images
 from natdeploy.io.published_sets import PUBLISHED
 from natdeploy.machine import available_bytes, usable_cores
 from natdeploy.ports import Reporter
@@ -33,6 +33,8 @@ _VALIDATION_IMAGES = 10_000
 _SPLIT_SEED = 0
 _MEMORY_SHARE = 0.4
 _LARGE = 5_000
+_LEAST_PICTURES = 20
+_HELD_OUT_PICTURES = 1_000
 # Maximum number of classes that a warning names.
 _NAMED = 5
 
@@ -80,6 +82,49 @@ def load_task(
         validation=validation,
         test=test,
         interpolation=source.interpolation,
+    )
+
+
+def load_pictures(
+    folder: Path,
+    size: int,
+    *,
+    classes: Sequence[str],
+    normalization: tuple[tuple[float, float, float], tuple[float, float, float]],
+    reporter: Reporter | None = None,
+    memory_bytes: int | None = None,
+) -> Task:
+    """Load all pictures of a folder and its subfolders, without labels: every label is 0.
+
+    One picture in twenty, at most 1,000, is held out as test and validation images.
+
+    Args:
+        folder: Folder.
+        size: Height and width at which pictures are stored, in pixels.
+        classes: Names of the classes of the network that is to label them.
+        normalization: Mean and standard deviation of each colour channel, for pixels between 0 and 1.
+        reporter: Receives the number of pictures, and the reading of many.
+        memory_bytes: As for `load_task`.
+
+    Raises:
+        InputError: There are fewer than 20 pictures, or one cannot be read. The message names the file.
+    """
+    paths = list_all_images(folder)
+    if len(paths) < _LEAST_PICTURES:
+        msg = f"{folder}: holds {len(paths)} pictures; distillation needs {_LEAST_PICTURES} at least"
+        raise InputError(msg)
+    everything = _make_set_maker(size, View())(paths, [0] * len(paths))
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(paths))
+    held_out = min(len(paths) // _LEAST_PICTURES, _HELD_OUT_PICTURES)
+    if reporter is not None:
+        reporter.info(f"{folder}: {len(paths)} pictures, whose folders are no labels; {held_out} are held out")
+    room = int(available_bytes() * _MEMORY_SHARE) if memory_bytes is None else memory_bytes
+    train, test = _load_if_small(
+        [everything.select(np.sort(order[held_out:])), everything.select(np.sort(order[:held_out]))], room, reporter
+    )
+    mean, std = normalization
+    return Task(
+        name=str(folder), classes=tuple(classes), mean=mean, std=std, flip=True, train=train, validation=test, test=test
     )
 
 

@@ -115,7 +115,8 @@ def find_weights(space: SearchSpace, name: str, reporter: Reporter | None = None
 
     read_state(path)
     return Weights(
-        name=name if name == PACKAGED else str(path), files=(WeightFile(path=path, width=None, sha256=_sha256(path)),)
+        name=name if name == PACKAGED else str(path),
+        files=(WeightFile(path=path, width=None, sha256=compute_sha256(path)),),
     )
 
 
@@ -139,7 +140,7 @@ def _find_released_file(space: SearchSpace, width: float, reporter: Reporter | N
 
 def _compute_trusted_sha256(path: Path) -> str:
     """Return the hash of a file, and check it against the hash recorded beside the file at its first use."""
-    record, found = path.with_name(f"{path.name}.sha256"), _sha256(path)
+    record, found = path.with_name(f"{path.name}.sha256"), compute_sha256(path)
     if not record.exists():
         write_text(record, f"{found}  {path.name}\n")
     elif read_text(record).split()[:1] != [found]:
@@ -150,7 +151,12 @@ def _compute_trusted_sha256(path: Path) -> str:
     return found
 
 
-def _sha256(path: Path) -> str:
+def compute_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
     try:
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -133,14 +133,23 @@ class ElasticNetwork(nn.Module):
 
     def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
         """Map `n x 3 x r x r` images of any size r to the `n x classes` logits of `architecture`."""
+        return self.forward_stages(x, architecture)[-1]
+
+    def forward_stages(self, x: Tensor, architecture: Architecture) -> list[Tensor]:
+        """Return the feature maps that each stage of `architecture` ends in, and the logits as the last.
+
+        The feature maps of a stage have the same shape for all architectures of a resolution.
+        """
         x = self.blocks[0](_convolve(self.stem, x, self.stem.conv.weight, self.space.padding))
-        for block, kernel, expand_ratio in self._active(architecture):
-            x = block.elastic_forward(x, kernel, expand_ratio)
+        found = []
+        for stage in self._active(architecture):
+            for block, kernel, expand_ratio in stage:
+                x = block.elastic_forward(x, kernel, expand_ratio)
+            found.append(x)
         x = self.pooling(self.final_expand(x))
         if self.feature_mix is not None:
             x = self.feature_mix(x)
-        logits: Tensor = self.classifier(torch.flatten(x, 1))
-        return logits
+        return [*found, self.classifier(torch.flatten(x, 1))]
 
     def extract(self, architecture: Architecture) -> Network:
         """Return a plain network with a copy of the weights of `architecture`.
@@ -156,12 +165,13 @@ class ElasticNetwork(nn.Module):
             parameter.requires_grad_()
         return network
 
-    def _active(self, architecture: Architecture) -> Iterator[tuple[ElasticBlock, int, float]]:
+    def _active(self, architecture: Architecture) -> Iterator[list[tuple[ElasticBlock, int, float]]]:
+        """Yield the blocks of each stage that `architecture` has, with their kernel sizes and expand ratios."""
         for slots, stage in zip(self.space.stage_slots, architecture.stages(), strict=True):
-            for slot, (kernel, expand_ratio) in enumerate(stage, start=slots.start):
-                block = self.blocks[1 + slot]
-                assert isinstance(block, ElasticBlock)
-                yield block, kernel, expand_ratio
+            blocks = [
+                block for block in self.blocks[1 + slots.start :][: len(stage)] if isinstance(block, ElasticBlock)
+            ]
+            yield [(block, *choice) for block, choice in zip(blocks, stage, strict=True)]
 
     def _subnet_state(self, architecture: Architecture) -> Iterator[tuple[str, Tensor]]:
         for name in ("stem", "final_expand", "feature_mix", "classifier"):
@@ -169,7 +179,9 @@ class ElasticNetwork(nn.Module):
             if module is not None:
                 yield from ((f"{name}.{key}", value) for key, value in module.state_dict().items())
         yield from ((f"blocks.0.{key}", value) for key, value in self.blocks[0].state_dict().items())
-        for number, (block, kernel, expand_ratio) in enumerate(self._active(architecture), start=1):
+        for number, (block, kernel, expand_ratio) in enumerate(
+            itertools.chain.from_iterable(self._active(architecture)), start=1
+        ):
             state = block.subnet_state(kernel, expand_ratio)
             yield from ((f"blocks.{number}.{key}", value) for key, value in state.items())
 

@@ -175,13 +175,16 @@ class ElasticTrainer:
         teachers, total = self._train_fixed(images, labels, widths, fixed)
         for architecture in trained[len(fixed) :]:
             total = total + self._train_subnet(images, labels, architecture, teachers)
+        self._update_weights()
+        return total / (len(widths) + len(trained))
+
+    def _update_weights(self) -> None:
         self._group.average_gradients(self.supernet)
         torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip_grad)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         if self.recipe.ema_decay:
             self._update_average()
-        return total / (len(widths) + len(trained))
 
     def _train_fixed(
         self, images: Tensor, labels: Tensor, widths: tuple[float, ...], subnets: tuple[Architecture, ...]

@@ -23,6 +23,9 @@ class TrainingPlan:
         threads: Threads of each process.
         weights: Initial weights, as in `SearchPlan`. Empty for random weights.
         weights_sha256: Hashes of their files.
+        original: Pretrained network that becomes the largest one: a name of `natdeploy.io.pretrained_networks`, or an
+            absolute path. Empty for none.
+        original_sha256: Hash of its file.
         space_sha256: Hash of the networks of the space when the run started. Empty if it was not recorded.
         population: Genotypes as text. Subnets are drawn from their marginals, or uniformly if there are none.
 
@@ -38,6 +41,8 @@ class TrainingPlan:
     threads: Positive
     weights: str = ""
     weights_sha256: tuple[str, ...] = ()
+    original: str = ""
+    original_sha256: str = ""
     space_sha256: str = ""
     population: tuple[str, ...] = ()
 

@@ -9,8 +9,10 @@ from natdeploy.api.training.initial_weights import require_weights
 from natdeploy.api.training.plan import TrainingMode, TrainingPlan
 from natdeploy.api.training.results import TrainingResult
 from natdeploy.api.training.resuming import resume_training
-from natdeploy.api.training.settings import PRETRAINING, TrainingSettings
+from natdeploy.api.training.settings import DISTILLATION, PRETRAINING, TrainingSettings
+from natdeploy.errors import InputError
 from natdeploy.io.dataset_names import resolve_dataset
+from natdeploy.io.pretrained_networks import find_pretrained_network
 from natdeploy.io.space_files import compute_space_hash
 from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.supernet.threads import choose_threads
@@ -24,7 +26,8 @@ def pretrain(
     output: Path,
     supernet: str | SpaceSelector = "starter",
     weights: Path | str | None = None,
-    settings: TrainingSettings = PRETRAINING,
+    original: str = "",
+    settings: TrainingSettings | None = None,
     threads: int | None = None,
     context: Context | None = None,
 ) -> TrainingResult:
@@ -38,7 +41,10 @@ def pretrain(
         output: Folder of the run. `supernet.safetensors` is written there.
         supernet: Search space, whole or in part.
         weights: A file to continue from, `packaged` or `released`; random weights if None.
-        settings: Epochs, recipe, tests and seed.
+        original: A pretrained network, which becomes the largest one and teaches all others: a name of
+            `natdeploy.io.pretrained_networks`, or a file. `data` is then a folder of pictures without labels. Empty for
+            none.
+        settings: Epochs, recipe, tests and seed. If None, `DISTILLATION` with a pretrained network, else `PRETRAINING`.
         threads: Threads of each process; up to 8 if None.
         context: Reporter and clock.
 
@@ -50,7 +56,11 @@ def pretrain(
     """
     context = context or Context()
     space = resolve_space(supernet)
-    dataset = resolve_dataset(data)
+    if original and weights is not None:
+        msg = "a supernet begins with a pretrained network or with weights, not with both"
+        raise InputError(msg)
+    dataset = _resolve_pictures(data) if original else resolve_dataset(data)
+    settings = settings or (DISTILLATION if original else PRETRAINING)
     # Torch takes seconds to import, so bad names are refused first.
     from natdeploy.api.training.run import silence_unless_main, start
     from natdeploy.supernet.distributed import join_process_group
@@ -62,6 +72,7 @@ def pretrain(
             if weights is None
             else group.main_process_first(lambda: require_weights(space, weights, reporter=reporter))
         )
+        network = find_pretrained_network(original, reporter) if original else None
         plan = TrainingPlan(
             supernet=space.source,
             space_sha256=compute_space_hash(space),
@@ -72,6 +83,8 @@ def pretrain(
             threads=threads or choose_threads(),
             weights=initial_weights.name if initial_weights else "",
             weights_sha256=initial_weights.sha256 if initial_weights else (),
+            original=network.name if network else "",
+            original_sha256=network.sha256 if network else "",
         )
         return start(output, plan, _MODE, group=group, context=context)
 
@@ -84,3 +97,10 @@ def resume_pretraining(path: Path, *, context: Context | None = None) -> Trainin
         OutputError: Something cannot be written.
     """
     return resume_training(path, _MODE, context)
+
+
+def _resolve_pictures(data: str) -> str:
+    if not Path(data).is_dir():
+        msg = f"--data {data}: no such folder; a pretrained network is distilled on a folder of pictures"
+        raise InputError(msg)
+    return str(Path(data).resolve())

@@ -17,7 +17,8 @@ class TrainingResult(Result):
         weights: Weight file, which `--weights` accepts.
         epochs: Number of epochs trained.
         seconds: Time that the epochs took.
-        top1_source: Split on which the following accuracies were measured: `test` or `validation`.
+        top1_source: Split on which the following accuracies were measured: `test` or `validation`. Or `agreement`: they
+            are the share of held-out pictures that a subnet and the pretrained network classify alike.
         largest_top1: Top-1 of the largest subnet, between 0 and 1.
         smallest_top1: Top-1 of the smallest subnet.
         random_top1: Top-1 of each random subnet.

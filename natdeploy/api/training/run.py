@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from natdeploy.api.context import Context, SilentReporter
 from natdeploy.api.training.initial_weights import load_initial_weights
+from natdeploy.api.training.original import Original
 from natdeploy.api.training.plan import TrainingMode, TrainingPlan
 from natdeploy.api.training.progress import train_epochs
 from natdeploy.api.training.results import TrainingResult
@@ -22,6 +24,7 @@ from natdeploy.io.run_config import parse_config
 from natdeploy.io.runs import RunFolder
 from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.data import Task, concatenate
+from natdeploy.supernet.distillation import DistillationTrainer
 from natdeploy.supernet.distributed import ProcessGroup
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.memory import translate_oom
@@ -44,12 +47,13 @@ def start(
         OutputError: Something cannot be written.
     """
     context = silence_unless_main(group, context)
-    task = _load_task(plan, group, context)
+    original = Original.open(plan, str(output), context.reporter) if plan.original else None
+    task = _load_task(plan, original, group, context)
     run = RunFolder.create(output, {mode.command: dataclasses.asdict(plan)})
     group.barrier()
     if group.is_main:
         run.start()
-    return _Training(folder=run, plan=plan, mode=mode, task=task, group=group, context=context).run()
+    return _Training(folder=run, plan=plan, mode=mode, original=original, task=task, group=group, context=context).run()
 
 
 def resume(path: Path, mode: TrainingMode, *, group: ProcessGroup, context: Context) -> TrainingResult:
@@ -62,8 +66,9 @@ def resume(path: Path, mode: TrainingMode, *, group: ProcessGroup, context: Cont
     context = silence_unless_main(group, context)
     run = RunFolder.open(path)
     plan = parse_config(TrainingPlan, lambda: run.config[mode.command], str(path / "run.toml"), mode.stage)
-    task = _load_task(plan, group, context)
-    return _Training(folder=run, plan=plan, mode=mode, task=task, group=group, context=context).run()
+    original = Original.open(plan, str(path / "run.toml"), context.reporter) if plan.original else None
+    task = _load_task(plan, original, group, context)
+    return _Training(folder=run, plan=plan, mode=mode, original=original, task=task, group=group, context=context).run()
 
 
 def silence_unless_main(group: ProcessGroup, context: Context) -> Context:
@@ -71,7 +76,9 @@ def silence_unless_main(group: ProcessGroup, context: Context) -> Context:
     return context if group.is_main else dataclasses.replace(context, reporter=SilentReporter())
 
 
-def _load_task(plan: TrainingPlan, group: ProcessGroup, context: Context) -> Task:
+def _load_task(plan: TrainingPlan, original: Original | None, group: ProcessGroup, context: Context) -> Task:
+    if original is not None:
+        return original.load_pictures(plan, context.reporter)
     return group.main_process_first(lambda: load_task(plan.data, plan.resolutions[-1], reporter=context.reporter))
 
 
@@ -80,6 +87,7 @@ class _Training:
     folder: RunFolder
     plan: TrainingPlan
     mode: TrainingMode
+    original: Original | None
     task: Task
     group: ProcessGroup
     context: Context
@@ -88,7 +96,12 @@ class _Training:
         """Train from the checkpoint to the end, evaluate, and write the weights."""
         self.context.reporter.info(f"run folder: {self.folder.path}")
         supernet, settings = self._build_supernet(), self.plan.settings
-        trainer = ElasticTrainer(
+        make_trainer = (
+            ElasticTrainer
+            if self.original is None
+            else functools.partial(DistillationTrainer, self.original.make_network(self.plan).to(self.group.device))
+        )
+        trainer = make_trainer(
             supernet,
             self._select_images(),
             settings.recipe,
@@ -114,10 +127,12 @@ class _Training:
         supernet = Supernet(plan.space, len(self.task.classes), seed=plan.settings.seed).to(self.group.device)
         if not self.folder.checkpoint.exists():
             load_initial_weights(supernet, plan.weights, plan.weights_sha256, source)
+            if self.original is not None:
+                self.original.fill(supernet, self.task, plan)
         return supernet
 
     def _select_images(self) -> Task:
-        if self.mode.holds_out_validation:
+        if self.mode.holds_out_validation or self.original is not None:
             return self.task
         return dataclasses.replace(self.task, train=concatenate(self.task.train, self.task.validation))
 
@@ -142,7 +157,7 @@ class _Training:
             weights=weights,
             epochs=self.plan.settings.epochs,
             seconds=round(float(sum(seconds.values())), 1),
-            top1_source=self.mode.split,
+            top1_source=self.mode.split if self.original is None else "agreement",
             largest_top1=found[0],
             smallest_top1=found[1],
             random_top1=tuple(found[2:]),

@@ -7,7 +7,7 @@ import dataclasses
 from natdeploy.core.ranges import NonNegative, Positive, check_ranges
 from natdeploy.supernet.recipe import Recipe
 
-__all__ = ["ADAPTATION", "PRETRAINING", "Recipe", "TrainingSettings"]
+__all__ = ["ADAPTATION", "DISTILLATION", "PRETRAINING", "Recipe", "TrainingSettings"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,3 +45,17 @@ PRETRAINING = TrainingSettings(
     recipe=Recipe(batch_size=128, lr=0.2, weight_decay=5e-5, sandwich=True, ema_decay=0.998),
 )
 """Default settings of `pretrain`."""
+
+DISTILLATION = TrainingSettings(
+    epochs=20,
+    recipe=Recipe(
+        batch_size=48,
+        lr=0.02,
+        lr_warmup_epochs=1,
+        weight_decay=4e-5,
+        label_smoothing=0.0,
+        sandwich=True,
+        ema_decay=0.998,
+    ),
+)
+"""Default settings of `pretrain` from a pretrained network."""

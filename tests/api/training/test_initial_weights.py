@@ -58,7 +58,7 @@ def test_packaged_weights_are_the_default_and_get_a_classifier_of_the_task(packa
     assert torch.equal(stem_of(result), expected.weight)
     assert len(read_state(result.run / "subnet.safetensors")["classifier.weight"]) == 10
     assert recorded(result.run)["weights"] == "packaged"
-    assert recorded(result.run)["weights_sha256"] == [supernet_weights._sha256(packaged)]
+    assert recorded(result.run)["weights_sha256"] == [supernet_weights.compute_sha256(packaged)]
 
 
 def test_from_scratch_begins_with_random_weights(packaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
