@@ -110,7 +110,7 @@ def _measure_archive(run: Path) -> NDArray[np.float64]:
         for number, architecture in enumerate(archive["architecture"].iloc[places], 1):
             path.write_text(architecture)
             expected = api.predict(network, DEVICE).prediction
-            measured = api.measure(network, DEVICE).stats.median_ms
+            measured = api.measure(network, DEVICE).comparable_ms
             rows.append((measured, expected.latency_ms, expected.upper_ms))
             print(f"{number}/{len(places)}: measured {rows[-1][0]:.3f} ms, predicted {rows[-1][1]:.3f} ms", flush=True)
     return np.array(rows, dtype=float).T

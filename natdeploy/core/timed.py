@@ -18,7 +18,7 @@ class Disturbance:
     Args:
         others: Share of the time of the cores that were used which other programs took, between 0 and 1.
         steal: Share of it that the hypervisor took.
-        lost: Share of the counted runs' time in which the model's threads waited for a core; None if not known.
+        lost: Share of the counted rounds in which the median run may have waited for a core; None if not known.
     """
 
     others: float

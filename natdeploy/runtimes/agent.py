@@ -98,7 +98,8 @@ class Rounds(NamedTuple):
 
     Args:
         times_s: Times of the counted runs, one array per round.
-        lost: Share of each round that the process lost to other processes and to the hypervisor; None where not known.
+        lost: Share of each round that its median run may have lost to other processes and to the hypervisor; None where
+            not known.
     """
 
     times_s: list[np.ndarray[Any, np.dtype[np.float64]]]
@@ -138,7 +139,7 @@ def interleave(
                     calls[place]()
                 before = watch.read() if watch else None
                 times = _time_runs(calls[place], count_runs_per_round(timing, runs_s[place]), seconds)
-                lost_s = processor_load.compute_lost_s(before, watch.read()) if watch else None
+                lost_s = processor_load.compute_lost_s(before, watch.read(), times.size) if watch else None
                 found[place].times_s.append(times)
                 found[place].lost.append(None if lost_s is None else min(lost_s / max(float(times.sum()), 1e-9), 1.0))
     return found

@@ -29,6 +29,7 @@ class Snapshot(NamedTuple):
         steal_s: Time that the hypervisor took from the watched cores.
         own_s: Processor time of this process.
         waited_s: Time that threads of this process were ready to run and waited for a core; None if it isn't counted.
+        turns: How often a thread of this process got a core.
     """
 
     at_s: float
@@ -36,6 +37,7 @@ class Snapshot(NamedTuple):
     steal_s: float
     own_s: float
     waited_s: float | None
+    turns: int
 
 
 class ProcessorWatch:
@@ -66,12 +68,14 @@ class ProcessorWatch:
         if not self.cores or not all(core in counted for core in self.cores):
             return None
         own = [counted[core] for core in self.cores]
+        waited_s, turns = _read_waited(self._proc / "self" / "task")
         return Snapshot(
             at_s=self._seconds(),
             busy_s=sum(sum(core[field] for field in _BUSY) for core in own),
             steal_s=sum(core[_STEAL] for core in own),
             own_s=self._own_seconds(),
-            waited_s=_read_waited(self._proc / "self" / "task"),
+            waited_s=waited_s,
+            turns=turns,
         )
 
     def compute_disturbance(self, before: Snapshot | None, after: Snapshot | None) -> dict[str, float] | None:
@@ -86,11 +90,24 @@ class ProcessorWatch:
         }
 
 
-def compute_lost_s(before: Snapshot | None, after: Snapshot | None) -> float | None:
-    """Return the seconds that this process lost to other processes and to the hypervisor; None if not known."""
+def compute_lost_s(before: Snapshot | None, after: Snapshot | None, runs: int) -> float | None:
+    """Return the seconds that the median of some runs may have lost to other processes and to the hypervisor.
+
+    A process that got a core again less often than half as many times as it made runs has more than half of the runs
+    undisturbed, so that their median has lost nothing.
+
+    Args:
+        before: Counters before the runs.
+        after: Counters after the runs.
+        runs: Number of runs.
+
+    Returns:
+        The seconds; None if they are not known.
+    """
     if before is None or after is None or before.waited_s is None or after.waited_s is None:
         return None
-    return max(0.0, after.waited_s - before.waited_s) + max(0.0, after.steal_s - before.steal_s)
+    waited_s = after.waited_s - before.waited_s if 2 * (after.turns - before.turns) >= runs else 0.0
+    return max(0.0, waited_s) + max(0.0, after.steal_s - before.steal_s)
 
 
 def choose_cores(
@@ -132,11 +149,14 @@ def _read_cores(proc: Path) -> dict[int, list[float]]:
     return found
 
 
-def _read_waited(tasks: Path) -> float | None:
-    """Return the seconds that the threads of this process have waited for a core: the second field, in nanoseconds."""
-    fields = [_read(path).split() for path in tasks.glob("*/schedstat")]
-    waited = [int(values[1]) for values in fields if len(values) == 3]
-    return sum(waited) / 1e9 if waited else None
+def _read_waited(tasks: Path) -> tuple[float | None, int]:
+    """Return the seconds that the threads of this process have waited for a core, and how often they got one.
+
+    These are the second and third field of schedstat; the former is in nanoseconds.
+    """
+    fields = [values for values in (_read(path).split() for path in tasks.glob("*/schedstat")) if len(values) == 3]
+    waited_s = sum(int(values[1]) for values in fields) / 1e9
+    return (waited_s if fields else None), sum(int(values[2]) for values in fields)
 
 
 def _count_busy_s(core: int, before: dict[int, list[float]], after: dict[int, list[float]]) -> float:

@@ -42,7 +42,9 @@ class FakeWatch:
         """Return the next snapshot: between two of them a round is lost as long as its entry says."""
         self.reads += 1
         waited = sum(self.lost_s[: self.reads // 2])
-        return Snapshot(at_s=self.clock.seconds(), busy_s=0.0, steal_s=0.0, own_s=0.0, waited_s=waited)
+        return Snapshot(
+            at_s=self.clock.seconds(), busy_s=0.0, steal_s=0.0, own_s=0.0, waited_s=waited, turns=99 * self.reads
+        )
 
 
 def interleaved(clock: TaskClock, *durations_s, watch=None, **options):
