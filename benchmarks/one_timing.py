@@ -38,10 +38,10 @@ from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.core import genotype
 from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.core.layers import Layer, walk
-from natdeploy.core.space import SearchSpace, find_space
+from natdeploy.core.space import SearchSpace
 from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder
-from natdeploy.io.spaces import SpaceSelector
+from natdeploy.io.spaces import SpaceSelector, find_space
 from natdeploy.io.table_store import choose_table
 from natdeploy.profilers.validation_networks import draw_leaning_genotypes
 from natdeploy.search.problem import SearchGoal, SearchProblem

@@ -27,7 +27,10 @@ class Disturbance:
 
     @property
     def excess(self) -> float | None:
-        """By how much the latencies are too high at most, relative to what they would be undisturbed."""
+        """By how much the latencies are too high at most because the runs waited, relative to undisturbed ones.
+
+        What other programs do to caches and clocks is not in it; that shows in the level.
+        """
         return None if self.lost is None else self.lost / max(1 - self.lost, 0.01)
 
     @property
@@ -40,8 +43,8 @@ class Disturbance:
         if self.steal > 0.005:
             taken += f", the hypervisor {100 * self.steal:.0f} %"
         if self.excess is None:
-            return f"{taken}; by how much the latencies are too high is not known"
-        return f"{taken}; the latencies are too high by at most {100 * self.excess:.1f} %"
+            return f"{taken}; by how much waiting for them made the latencies too high is not known"
+        return f"{taken}; waiting for them made the latencies too high by at most {100 * self.excess:.1f} %"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -102,14 +102,14 @@ def test_what_disturbed_is_told() -> None:
     assert "0.83 of the speed at which its table was made" in reporter.said[0]
     assert reporter.warnings == [
         "here: other programs took 48 % of the time of the cores that were used, the hypervisor 2 %; "
-        "the latencies are too high by at most 25.0 %"
+        "waiting for them made the latencies too high by at most 25.0 %"
     ]
     quiet = dataclasses.replace(busy, others=0.01, steal=0.0, lost=0.0)
     reporter = RecordingReporter()
     LevelledTimes(stats=(stats,), level=Level(value=1.0), disturbance=quiet).tell("here", reporter)
     assert reporter.warnings == []
     unknown = dataclasses.replace(busy, lost=None)
-    assert "by how much the latencies are too high is not known" in str(unknown)
+    assert "made the latencies too high is not known" in str(unknown)
     assert levels.describe_disturbance(None) is None
 
 
