@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from natdeploy.errors import InputError, NatdeployError, OutputError
@@ -60,6 +61,35 @@ def require_writable(path: Path) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path.parent).close()
+
+
+def keep_former(path: Path) -> Path | None:
+    """Copy a file that is about to be replaced to `<name>.bak` beside it, and return the path of the copy.
+
+    Returns None if there is no such file.
+
+    Raises:
+        OutputError: The copy cannot be written.
+    """
+    if not path.exists():
+        return None
+    kept = path.with_name(f"{path.name}.bak")
+    with atomic_path(kept) as temporary:
+        shutil.copyfile(path, temporary)
+    return kept
+
+
+def require_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Check that no output replaces a file that is read.
+
+    Raises:
+        InputError: An output is also an input.
+    """
+    taken = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path.resolve() in taken:
+            msg = f"{path}: this output would replace the file that is read"
+            raise InputError(msg, hint="choose another --output")
 
 
 def write_text(path: Path, text: str) -> None:

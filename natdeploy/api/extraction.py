@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,11 @@ from natdeploy.api.results import Result
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.subnets import load_subnet
 from natdeploy.errors import InputError
+from natdeploy.files import keep_former, require_apart
 from natdeploy.io.runs import RunFolder
 from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.io.subnets import Subnet, SubnetSource, read_subnet
+from natdeploy.ports import Reporter
 from natdeploy.supernet.threads import use_threads
 from natdeploy.version import __version__
 
@@ -67,6 +70,7 @@ def extract(
         OutputError: The subnet cannot be written.
     """
     context = context or Context()
+    _require_apart(output, architecture, *([weights] if weights else []))
     read = read_subnet(architecture, supernet=supernet, width=width)
     chosen = read.require_member()[1]
     space = resolve_space(SpaceSelector(supernet, width=chosen.width))
@@ -103,7 +107,7 @@ def extract(
         metrics={} if top1 is None else {"validation_top1": top1},
         provenance={"supernet_weights": file.path.name, "natdeploy": __version__},
     )
-    return _make_result(write_network(network, subnet, resolve_subnet_path(output)), top1)
+    return _make_result(write_network(network, subnet, _make_room(output, context.reporter)), top1)
 
 
 def extract_from_run(
@@ -148,6 +152,7 @@ def extract_from_run(
     if (path.parent / "run.toml").exists():
         msg = f"{path}: a run keeps its own choice there"
         raise InputError(msg, hint="choose another place with --output")
+    path = _make_room(output, context.reporter)
     top1 = float(archive.top1[place])
     writer = TrainedSubnets(selector=selector, evaluator=evaluator)
     with use_threads(plan.threads):
@@ -160,6 +165,23 @@ def resolve_subnet_path(output: Path | None) -> Path:
     if output is None:
         return Path("subnet.json")
     return output / "subnet.json" if output.is_dir() or output.suffix != ".json" else output
+
+
+def _require_apart(output: Path | None, *read: str | Path) -> None:
+    path = resolve_subnet_path(output)
+    # An encoding is no file, and may be longer than the name of one.
+    require_apart([path, path.with_suffix(".safetensors")], [Path(name) for name in read if os.path.exists(name)])  # noqa: PTH110
+
+
+def _make_room(output: Path | None, reporter: Reporter) -> Path:
+    """Return the file to write. What is there and was not named by the user is kept as `.bak`."""
+    path = resolve_subnet_path(output)
+    if output is None:
+        for former in (path, path.with_suffix(".safetensors")):
+            kept = keep_former(former)
+            if kept is not None:
+                reporter.info(f"the {former.name} that was there is kept as {kept.name}")
+    return path
 
 
 def _find_place(selector: Selector, limits_ms: Mapping[str, float]) -> int:
@@ -212,6 +234,7 @@ def extract_network(
     if network.weights is None:
         msg = f"{network.source}: its weight file is missing"
         raise InputError(msg)
+    _require_apart(output, network.source, network.weights)
     read, module = load_subnet(network, context=context)
     from natdeploy.io.datasets import load_task
     from natdeploy.io.subnet_weights import write_network
@@ -229,4 +252,4 @@ def extract_network(
         activation=read.activation,
         provenance={"network": network.path.name, "weights": network.weights.name, "natdeploy": __version__},
     )
-    return _make_result(write_network(module, subnet, resolve_subnet_path(output)), None)
+    return _make_result(write_network(module, subnet, _make_room(output, context.reporter)), None)

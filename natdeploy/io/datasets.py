@@ -63,17 +63,22 @@ def load_task(
             read. The message names the file.
         OutputError: The folder for data sets cannot be written.
     """
-    source = _open(data, size, reporter, download=download)
+    name = resolve_dataset(data)
+    source = _open(name, size, reporter, download=download)
     # Public implementations of NAT use as many. More would slow every evaluation and add little information.
     train, validation = _split(source.rest, min(_VALIDATION_SHARE, _VALIDATION_IMAGES / len(source.rest)))
     if reporter is not None:
-        for name, split in {"train": train, "validation": validation, "test": source.test}.items():
-            _warn_of_missing(source.classes, name, split, reporter)
+        splits = {"train": train, "validation": validation, "test": source.test}
+        if Path(name).is_absolute():
+            counts = ", ".join(f"{len(split)} {part}" for part, split in splits.items())
+            reporter.info(f"{data}: {len(source.classes)} classes; {counts} images")
+        for part, split in splits.items():
+            _warn_of_missing(source.classes, part, split, reporter)
     room = int(available_bytes() * _MEMORY_SHARE) if memory_bytes is None else memory_bytes
     train, validation, test = _load_if_small([train, validation, source.test], room, reporter)
     mean, std = compute_channel_statistics(train.images)
     return Task(
-        name=data,
+        name=name,
         classes=tuple(source.classes),
         mean=mean,
         std=std,

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import re
+import shlex
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from natdeploy.errors import InputError
+from natdeploy.errors import InputError, InterruptedWorkError
 from natdeploy.files import atomic_path, read_text, write_text, writing
 from natdeploy.journal import Journal
 
 FORMAT = "natdeploy.run/1"
+# What a run that was interrupted before `start` may have left.
+_LEFT = re.compile(
+    r"checkpoint|latency_tables|journal\.jsonl|(archive|front)\.csv|report\.html|subnet(-\d+)?\.(json|safetensors)"
+    r"|\.tmp-.*"
+)
 
 
 class RunFolder:
@@ -35,14 +43,10 @@ class RunFolder:
         """Create the folder of a new run. It becomes a valid run when `start` writes the config.
 
         Raises:
-            InputError: `path` already contains a run.
+            InputError: `path` contains a run already, or other files.
             OutputError: The folder cannot be written.
         """
-        if (path / "run.toml").exists():
-            msg = f"{path}: contains a run already"
-            resumable = not {"surrogate_search", "reselection"} & set(config)
-            hint = f"continue it with --resume {path}, or choose" if resumable else "choose"
-            raise InputError(msg, hint=f"{hint} another --output")
+        require_new_run(path, resumable=not {"surrogate_search", "reselection"} & set(config))
         with writing(path):
             (path / "checkpoint").mkdir(parents=True, exist_ok=True)
         return cls(path, config)
@@ -55,6 +59,28 @@ class RunFolder:
         """
         write_text(self.path / "run.toml", tomli_w.dumps({"format": FORMAT, **self.config}))
 
+    @contextlib.contextmanager
+    def resumable(self, command: str, lost: str) -> Iterator[None]:
+        """Turn an interruption into an error whose hint is the command that resumes this run.
+
+        Before `start`, there is nothing to resume: the interruption stays as it is.
+
+        Args:
+            command: Command of the run, such as `search`.
+            lost: What the interruption loses.
+
+        Raises:
+            InterruptedWorkError: The user interrupted the work.
+        """
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if not (self.path / "run.toml").exists():
+                raise
+            msg = f"interrupted; {lost}"
+            hint = f"go on with: natdeploy {command} --resume {shlex.quote(str(self.path))}"
+            raise InterruptedWorkError(msg, hint=hint) from error
+
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         """Open an existing run folder.
@@ -63,6 +89,9 @@ class RunFolder:
             InputError: The folder is not a run folder, or its config is damaged.
         """
         source = path / "run.toml"
+        if not path.exists():
+            msg = f"{path}: no such folder"
+            raise InputError(msg)
         if not source.is_file():
             msg = f"{path}: not a run folder: it has no run.toml"
             raise InputError(msg)
@@ -126,6 +155,27 @@ class RunFolder:
         path = self.path / "report.html"
         write_text(path, html)
         return path
+
+
+def require_new_run(path: Path, *, resumable: bool = True) -> None:
+    """Check that a folder can become a run. Call this before long work.
+
+    Args:
+        path: The folder. It may have what a run left that was interrupted before it could be resumed.
+        resumable: Whether a run that is there can be resumed by the same command.
+
+    Raises:
+        InputError: The folder contains a run already, or other files.
+    """
+    if (path / "run.toml").exists():
+        msg = f"{path}: contains a run already"
+        hint = f"continue it with --resume {path}, or choose" if resumable else "choose"
+        raise InputError(msg, hint=f"{hint} another --output")
+    entries = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    others = [name for name in entries if not _LEFT.fullmatch(name)] if "checkpoint" in entries else entries
+    if others:
+        msg = f"{path}: it holds other files, such as {others[0]}"
+        raise InputError(msg, hint="name a folder with --output that does not exist or is empty")
 
 
 def require_checkpoint(run: RunFolder) -> None:

@@ -10,7 +10,6 @@ import dataclasses
 import io
 import itertools
 import math
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from natdeploy.core.latency import LatencyStats, LatencyTable, require_same_prov
 from natdeploy.core.layers import OPS, Layer
 from natdeploy.core.space import ACTIVATIONS, PADDINGS
 from natdeploy.errors import InputError
-from natdeploy.files import atomic_path, read_text, write_text
+from natdeploy.files import keep_former, read_text, write_text
 from natdeploy.io.table_header import FORMAT, make_header, read_header
 
 _LAYER_FIELDS = tuple(field for field in dataclasses.fields(Layer) if field.compare)
@@ -73,11 +72,7 @@ def replace_table(path: Path, table: LatencyTable, *, fresh: bool = False) -> Pa
         OutputError: A file cannot be written.
     """
     require_replaceable(path, table.provenance, fresh=fresh)
-    kept = None
-    if path.exists():
-        kept = path.with_name(f"{path.name}.bak")
-        with atomic_path(kept) as temporary:
-            shutil.copyfile(path, temporary)
+    kept = keep_former(path)
     write_table(path, table, fresh=True)
     return kept
 

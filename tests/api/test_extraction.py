@@ -15,6 +15,7 @@ from natdeploy.io.spaces import find_space
 from natdeploy.supernet.checkpoints import list_released_names, write_state
 from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import Network, build_network
+from natdeploy.testing.fakes import RecordingReporter
 from tests.support.netconfigs import net_config
 from tests.support.published import PUBLISHED, Published
 from tests.support.supernets import scramble
@@ -187,3 +188,30 @@ def test_every_released_architecture_loads(shared_data: Path, folder: Path) -> N
         inspected = api.inspect(api.SubnetSource("net.config", weights=Path("net.weights")))
         assert inspected.params == pytest.approx(published.params_m * 1e6, abs=1e4)
         assert inspected.encoding == published.encoding
+
+
+def test_what_is_read_is_not_replaced(folder: Path) -> None:
+    """Neither the architecture nor its weights are overwritten by the subnet that is made of them."""
+    write_published(folder, PLAIN)
+    (folder / "net.config").rename("net.json")
+    (folder / "net.weights").rename("mine.safetensors")
+    source = api.SubnetSource(Path("net.json"), weights=Path("mine.safetensors"))
+    before = Path("mine.safetensors").read_bytes()
+    for output in ("net.json", "mine.json"):
+        with pytest.raises(InputError, match="would replace the file that is read"):
+            api.extract_network(source, output=Path(output))
+    with pytest.raises(InputError, match=r"net\.json: this output would replace"):
+        api.extract("net.json", supernet="nat", weights=Path("mine.safetensors"), output=Path("net.json"))
+    assert Path("mine.safetensors").read_bytes() == before
+
+
+def test_without_output_an_earlier_subnet_is_kept(folder: Path) -> None:
+    """A subnet that lies where the result goes by default is kept with its weights, and the reporter says so."""
+    write_published(folder, PLAIN, scrambled=False)
+    for name in ("subnet.json", "subnet.safetensors"):
+        Path(name).write_text("earlier")
+    reporter = RecordingReporter()
+    source = api.SubnetSource(Path("net.config"), weights=Path("net.weights"))
+    api.extract_network(source, context=api.Context(reporter=reporter))
+    assert {Path(f"{name}.bak").read_text() for name in ("subnet.json", "subnet.safetensors")} == {"earlier"}
+    assert "the subnet.json that was there is kept as subnet.json.bak" in reporter.said

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from natdeploy.errors import InputError, OutputError
+from natdeploy.errors import InputError, InterruptedWorkError, OutputError
 from natdeploy.io.runs import RunFolder, default_run_path
 
 SETTINGS = {"supernet": "starter", "seed": 3, "resolutions": [32, 48], "effort": {"iterations": 2}, "weights": ""}
@@ -36,11 +36,40 @@ def test_a_run_is_not_made_twice(run):
     assert (run.path / "run.toml").read_bytes() == before
 
 
-def test_a_run_may_be_made_in_an_existing_folder(tmp_path):
-    """A folder without a run is taken as it is."""
-    (tmp_path / "notes.txt").write_text("mine")
+@pytest.mark.parametrize("name", ["notes.txt", "subnet.json", "checkpoint/model.pt"])
+def test_a_folder_of_other_files_is_refused(tmp_path, name):
+    """Files that no run has written there are neither mixed with a run nor replaced."""
+    mine = tmp_path / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match="holds other files, such as") as caught:
+        RunFolder.create(tmp_path, SETTINGS)
+    assert "does not exist or is empty" in caught.value.hint
+    assert mine.read_text() == "mine"
+
+
+def test_an_empty_folder_and_an_unfinished_beginning_are_taken(tmp_path):
+    """A run is made in an empty folder, and again where it was interrupted before it could be resumed."""
+    begun = RunFolder.create(tmp_path, SETTINGS)
+    begun.tables.mkdir()
+    begun.write_csv("front", [{"row": 1}])
     RunFolder.create(tmp_path, SETTINGS).start()
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert RunFolder.open(tmp_path).config == SETTINGS
+
+
+def test_an_interruption_says_how_to_go_on_once_there_is_a_run(tmp_path):
+    """Before the config is written there is nothing to resume; after it, the hint is the command that resumes."""
+    run = RunFolder.create(tmp_path / "a run", SETTINGS)
+    with pytest.raises(KeyboardInterrupt), run.resumable("adapt", "nothing is lost"):
+        raise KeyboardInterrupt
+    run.start()
+    with (
+        pytest.raises(InterruptedWorkError, match="interrupted; nothing is lost") as told,
+        run.resumable("adapt", "nothing is lost"),
+    ):
+        raise KeyboardInterrupt
+    assert told.value.hint == f"go on with: natdeploy adapt --resume '{tmp_path}/a run'"
 
 
 def test_a_run_that_cannot_be_written_is_an_output_error(tmp_path):
@@ -102,8 +131,8 @@ def test_what_is_no_run_is_refused(tmp_path, raw, message):
 def test_a_missing_folder_is_no_run(tmp_path):
     """A path that does not exist, or is a file, is no run."""
     (tmp_path / "file").touch()
-    for place in (tmp_path / "absent", tmp_path / "file"):
-        with pytest.raises(InputError, match="not a run folder"):
+    for place, said in ((tmp_path / "absent", "no such folder"), (tmp_path / "file", "not a run folder")):
+        with pytest.raises(InputError, match=said):
             RunFolder.open(place)
 
 

@@ -17,6 +17,7 @@ from natdeploy.api.subnets import load_subnet
 from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.errors import InputError, NatdeployError
 from natdeploy.export.options import SUFFIXES, ExportOptions, require_format, require_taken
+from natdeploy.files import require_apart
 from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import Subnet, SubnetSource
 
@@ -61,8 +62,10 @@ def export(
     writers = {name: _writer(name, options) for name in names}
     output_paths = {name: _find_output_path(source.path, SUFFIXES[name], output, len(names)) for name in names}
     read, network = load_subnet(source, seed=seed, context=context)
+    from natdeploy.export.manifest import manifest_path
+
     for output_path in output_paths.values():
-        _require_apart(output_path, [source.path, *([read.weights] if read.weights else [])])
+        require_apart([output_path, manifest_path(output_path)], filter(None, [source.path, read.weights]))
     job = _job(read, network, options, seed, context)
     exports = []
     for number, name in enumerate(names):
@@ -180,16 +183,6 @@ def _warn(exported: Exported, job: ExportJob) -> None:
             f"{exported.artifact}: {job.options.precision} is slower than fp32 on this machine: "
             f"{exported.latency_ms:.4g} ms against {plain_ms:.4g} ms"
         )
-
-
-def _require_apart(output_path: Path, sources: Sequence[Path]) -> None:
-    from natdeploy.export.manifest import manifest_path
-
-    taken = {source.resolve() for source in sources}
-    for path in (output_path, manifest_path(output_path)):
-        if path.resolve() in taken:
-            msg = f"{path}: this output would overwrite the subnet"
-            raise InputError(msg, hint="choose another --output")
 
 
 def _find_output_path(subnet: Path, suffix: str, output: Path | None, count: int) -> Path:

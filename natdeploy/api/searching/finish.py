@@ -11,6 +11,7 @@ from natdeploy.api.results import jsonable
 from natdeploy.api.searching.report import Summary, render_report
 from natdeploy.api.searching.results import Choice, SearchResult
 from natdeploy.api.searching.selection import Selector
+from natdeploy.files import keep_former
 from natdeploy.io.subnets import Subnet, write_subnet
 from natdeploy.search.objectives import TASK
 
@@ -106,6 +107,9 @@ def _write_choices(selector: Selector, writer: SubnetWriter, alias: Path | None)
         choices.append(choice)
         subnets.append(writer.write(place, choice.subnet, _metrics(choice)))
     if alias is not None:
+        kept = keep_former(alias)
+        if kept is not None:
+            selector.context.reporter.info(f"the {alias.name} that was there is kept as {kept.name}")
         write_subnet(alias, subnets[0])
     return tuple(choices)
 

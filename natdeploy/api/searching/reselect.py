@@ -18,7 +18,7 @@ from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError
 from natdeploy.io.devices import find_device
-from natdeploy.io.runs import RunFolder, default_run_path
+from natdeploy.io.runs import RunFolder, default_run_path, require_new_run
 from natdeploy.search.problem import LATENCY_HERE, SearchGoal, SearchProblem
 from natdeploy.search.ranking import rank_feasible
 from natdeploy.supernet.threads import use_threads
@@ -53,6 +53,8 @@ def search_from(
     started_s = context.clock.seconds()
     source = RunFolder.open(run)
     plan = SearchPlan.from_config(source.config, str(run / "run.toml"))
+    if output is not None:
+        require_new_run(output, resumable=False)
     for device in goal.all_devices:
         find_device(device)
     # A bad run or name is refused before this is imported, since torch takes seconds.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,10 @@ from natdeploy.api.searching.presets import Preset, find_preset
 from natdeploy.api.searching.problem import build_problem, read_problem, write_tables
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.training.initial_weights import find_initial_weights
-from natdeploy.errors import InputError, InterruptedWorkError
+from natdeploy.errors import InputError
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.devices import find_device
-from natdeploy.io.runs import RunFolder, default_run_path, require_checkpoint
+from natdeploy.io.runs import RunFolder, default_run_path, require_checkpoint, require_new_run
 from natdeploy.io.space_files import compute_space_hash
 from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.search.problem import LATENCY_HERE, SearchGoal, SearchProblem
@@ -24,6 +23,8 @@ from natdeploy.supernet.threads import choose_threads, use_threads
 
 if TYPE_CHECKING:
     from natdeploy.supernet.data import Task
+
+_LOST = "nothing is lost"
 
 
 def search(
@@ -68,6 +69,8 @@ def search(
         raise InputError(msg)
     preset = find_preset(preset) if isinstance(preset, str) else preset
     dataset = resolve_dataset(data)
+    if output is not None:
+        require_new_run(output)
     for device in goal.all_devices:
         find_device(device)
     initial_weights = find_initial_weights(space, weights, reporter=context.reporter)
@@ -93,9 +96,10 @@ def search(
     )
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), plan.to_config())
-    write_tables(run, problem)
-    run.start()
-    return _run(run, plan, problem, task, context)
+    with run.resumable("search", _LOST):
+        write_tables(run, problem)
+        run.start()
+        return _run(run, plan, problem, task, context)
 
 
 def resume(path: Path, *, context: Context | None = None) -> SearchResult:
@@ -114,7 +118,8 @@ def resume(path: Path, *, context: Context | None = None) -> SearchResult:
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
     problem = read_problem(run, plan.goal, plan.space, len(task.classes))
     warn_of_estimates(problem.tables.values(), context.reporter)
-    return _run(run, plan, problem, task, context)
+    with run.resumable("search", _LOST):
+        return _run(run, plan, problem, task, context)
 
 
 def report(path: Path, *, context: Context | None = None) -> SearchResult:
@@ -139,13 +144,7 @@ def _run(run: RunFolder, plan: SearchPlan, problem: SearchProblem, task: Task, c
     alias = Path(plan.alias) if plan.alias and not run.events("finished") else None
 
     context.reporter.info(f"run folder: {run.path}")
-    try:
-        with use_threads(plan.threads):
-            loop = SearchLoop(run, plan, problem, task, context)
-            loop.run()
-            return loop.finish(alias)
-    except KeyboardInterrupt as error:
-        msg = "interrupted; nothing is lost"
-        raise InterruptedWorkError(
-            msg, hint=f"go on with: natdeploy search --resume {shlex.quote(str(run.path))}"
-        ) from error
+    with use_threads(plan.threads):
+        loop = SearchLoop(run, plan, problem, task, context)
+        loop.run()
+        return loop.finish(alias)

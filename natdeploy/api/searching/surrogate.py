@@ -18,7 +18,7 @@ from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.selection import Archive, Selector, Values
 from natdeploy.core.genotype import Population, decode, sample_initial
 from natdeploy.errors import InputError, require_known
-from natdeploy.io.runs import RunFolder, default_run_path
+from natdeploy.io.runs import RunFolder, default_run_path, require_new_run
 from natdeploy.io.spaces import SpaceSelector, find_space, resolve_space
 from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, write_subnet
 from natdeploy.search.hypervolume import EXACT_OBJECTIVES, hypervolume, reference_point
@@ -77,6 +77,8 @@ def search_without_training(
     tasks = read_tasks(goal.objectives, files)
     goal = _complete(goal, tuple(task for task in files if task != _ONLY))
     space = resolve_space(supernet)
+    if output is not None:
+        require_new_run(output, resumable=False)
     unused = [task for task in files if task not in tasks]
     if unused:
         context.reporter.warn(f"the accuracy of {', '.join(unused)} is no objective, and its file is not read")
@@ -156,7 +158,6 @@ class SurrogateSearch:
             problem=self.problem, archive=self._optimize(accuracies), run=run, seed=self.seed, context=self.context
         )
         write_tables(run, self.problem)
-        run.start()
         evaluations, dominated = accuracies.count, self._describe_hypervolume(accuracies, selector)
         summary = Summary(
             title=f"Search of {self.problem.space.name} without training",
@@ -167,6 +168,8 @@ class SurrogateSearch:
         )
         writer = _BareSubnets(selector=selector, accuracy=self._files)
         result = finish(selector, writer, write_front(selector), summary, alias)
+        # The folder becomes a run only here: a search that was interrupted is simply made again.
+        run.start()
         if max(choice.top1 for choice in result.choices) > 1:
             self.context.reporter.warn(
                 "a predicted top-1 is above 100 %: outside the data that it was fitted to, the predictor only ranks"

@@ -12,6 +12,7 @@ from natdeploy.api.training.resuming import resume_training
 from natdeploy.api.training.settings import ADAPTATION, TrainingSettings
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.populations import read_population
+from natdeploy.io.runs import require_new_run
 from natdeploy.io.space_files import compute_space_hash
 from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.supernet.threads import choose_threads
@@ -54,6 +55,7 @@ def adapt(
     context = context or Context()
     space = resolve_space(supernet)
     dataset = resolve_dataset(data)
+    require_new_run(output)
     rows = [] if population is None else read_population(population, space).tolist()
     # Torch takes seconds to import, so bad names are refused first.
     from natdeploy.api.training.run import silence_unless_main, start

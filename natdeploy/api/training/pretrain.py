@@ -13,6 +13,7 @@ from natdeploy.api.training.settings import DISTILLATION, PRETRAINING, TrainingS
 from natdeploy.errors import InputError
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.pretrained_networks import find_pretrained_network
+from natdeploy.io.runs import require_new_run
 from natdeploy.io.space_files import compute_space_hash
 from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.supernet.threads import choose_threads
@@ -61,6 +62,7 @@ def pretrain(
         raise InputError(msg)
     dataset = _resolve_pictures(data) if original else resolve_dataset(data)
     settings = settings or (DISTILLATION if original else PRETRAINING)
+    require_new_run(output)
     # Torch takes seconds to import, so bad names are refused first.
     from natdeploy.api.training.run import silence_unless_main, start
     from natdeploy.supernet.distributed import join_process_group

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from natdeploy.api.training.progress import train_epochs
 from natdeploy.api.training.results import TrainingResult
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import decode, sample
-from natdeploy.errors import InterruptedWorkError
 from natdeploy.io.datasets import load_task
 from natdeploy.io.run_config import parse_config
 from natdeploy.io.runs import RunFolder
@@ -34,6 +32,7 @@ from natdeploy.supernet.training import ElasticTrainer
 
 _WEIGHTS = "supernet.safetensors"
 _RECALIBRATION_IMAGES = 2048
+_LOST = "only the epoch that was running is lost"
 
 
 def start(
@@ -50,10 +49,12 @@ def start(
     original = Original.open(plan, str(output), context.reporter) if plan.original else None
     task = _load_task(plan, original, group, context)
     run = RunFolder.create(output, {mode.command: dataclasses.asdict(plan)})
-    group.barrier()
-    if group.is_main:
-        run.start()
-    return _Training(folder=run, plan=plan, mode=mode, original=original, task=task, group=group, context=context).run()
+    training = _Training(folder=run, plan=plan, mode=mode, original=original, task=task, group=group, context=context)
+    with run.resumable(mode.command, _LOST):
+        group.barrier()
+        if group.is_main:
+            run.start()
+        return training.run()
 
 
 def resume(path: Path, mode: TrainingMode, *, group: ProcessGroup, context: Context) -> TrainingResult:
@@ -68,7 +69,9 @@ def resume(path: Path, mode: TrainingMode, *, group: ProcessGroup, context: Cont
     plan = parse_config(TrainingPlan, lambda: run.config[mode.command], str(path / "run.toml"), mode.stage)
     original = Original.open(plan, str(path / "run.toml"), context.reporter) if plan.original else None
     task = _load_task(plan, original, group, context)
-    return _Training(folder=run, plan=plan, mode=mode, original=original, task=task, group=group, context=context).run()
+    training = _Training(folder=run, plan=plan, mode=mode, original=original, task=task, group=group, context=context)
+    with run.resumable(mode.command, _LOST):
+        return training.run()
 
 
 def silence_unless_main(group: ProcessGroup, context: Context) -> Context:
@@ -112,15 +115,10 @@ class _Training:
         )
         if self.folder.checkpoint.exists():
             trainer.restore(self.folder.checkpoint)
-        try:
-            with use_threads(self.plan.threads):
-                self._train(trainer)
-                trainer.use_average()
-                return self._finish(supernet)
-        except KeyboardInterrupt as error:
-            msg = "interrupted; only the epoch that was running is lost"
-            hint = f"resume with: natdeploy {self.mode.command} --resume {shlex.quote(str(self.folder.path))}"
-            raise InterruptedWorkError(msg, hint=hint) from error
+        with use_threads(self.plan.threads):
+            self._train(trainer)
+            trainer.use_average()
+            return self._finish(supernet)
 
     def _build_supernet(self) -> Supernet:
         plan, source = self.plan, str(self.folder.path / "run.toml")

@@ -109,7 +109,7 @@ def test_what_is_exported_is_not_overwritten(digits_subnet, tmp_path):
     for name, output in (("net.manifest.json", "net.onnx"), ("net.onnx", "net.onnx")):
         (tmp_path / name).write_bytes(changed(digits_subnet, tmp_path).read_bytes())
         before = (tmp_path / name).read_bytes()
-        with pytest.raises(InputError, match=f"{name}: this output would overwrite the subnet"):
+        with pytest.raises(InputError, match=f"{name}: this output would replace the file that is read"):
             api.export(tmp_path / name, output=tmp_path / output)
         assert (tmp_path / name).read_bytes() == before
         (tmp_path / name).unlink()

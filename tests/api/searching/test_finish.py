@@ -1,5 +1,6 @@
 """The end of a search: rows of archive and front, a subnet for each latency limit, and the result."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from natdeploy.io.spaces import find_space
 from natdeploy.io.subnets import Subnet, read_subnet, write_subnet
 from natdeploy.search.problem import SearchGoal, SearchProblem
 from natdeploy.testing.accuracy import made_up_accuracy
+from natdeploy.testing.fakes import RecordingReporter
 from natdeploy.testing.tables import made_up_table
 from tests.support.csv_files import rows
 
@@ -44,6 +46,17 @@ class BareWriter:
         subnet = Subnet(space=SPACE, architecture=decode(SPACE, ARCHIVE[place]), classes=10, metrics=metrics)
         write_subnet(path, subnet)
         return subnet
+
+
+def test_a_subnet_of_an_earlier_search_is_kept(selector: Selector) -> None:
+    """What was at the alias is kept as `.bak`, and the reporter says so."""
+    Path("subnet.json").write_text("earlier")
+    reporter = RecordingReporter()
+    told = dataclasses.replace(selector, context=dataclasses.replace(selector.context, reporter=reporter))
+    finish(told, BareWriter(told), write_front(told), SUMMARY, Path("subnet.json"))
+    assert Path("subnet.json.bak").read_text() == "earlier"
+    assert "the subnet.json that was there is kept as subnet.json.bak" in reporter.said
+    assert read_subnet("subnet.json").space == SPACE
 
 
 @pytest.fixture

@@ -146,6 +146,29 @@ def test_memory_that_runs_out_is_said_with_the_batch_to_try(folder: Path, monkey
         assert told.value.hint == "try --batch-size 4"
 
 
+def test_an_interruption_before_the_first_epoch_says_how_to_go_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The hint is a command that works: it resumes the run that exists by then."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Supernet, "load_weights", interrupted)
+        assert cli.run(["adapt", *OPTIONS, "--epochs", "1", "-o", "run"]) == 130
+    said = capsys.readouterr().err
+    assert "go on with: natdeploy adapt --resume run" in said
+    assert "images: 3 classes; 21 train, 6 validation, 9 test images" in said
+    assert cli.run(["adapt", "--resume", "run"]) == 0
+
+
+def test_other_files_are_refused_before_the_work(folder: Path) -> None:
+    """A folder of other files is not made a run."""
+    with pytest.raises(InputError, match="images: it holds other files, such as blue"):
+        adapt("images")
+
+
 def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`adapt` prints where the weights are; without data or folder it is a usage error."""
     assert cli.run(["adapt", *OPTIONS, "--epochs", "1", "-o", "run", "--json"]) == 0
