@@ -81,7 +81,6 @@ def write_subnet(folder: Path, content: object) -> None:
         ("extract nowhere.json", 2, "an architecture needs --supernet"),
         ("predict 08011001440551052208877 --device jetson-xavier-nx", 2, "no latency table"),
         ("measure nowhere.onnx", 2, "nowhere.onnx"),
-        ("report subnet.json", 2, "not a run folder"),
         ("exprot subnet.json", 2, "did you mean 'export'?"),
         ("inspect", 2, "Missing argument"),
         ("profile --banana", 2, "--banana"),

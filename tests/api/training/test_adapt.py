@@ -159,7 +159,7 @@ def test_an_interruption_before_the_first_epoch_says_how_to_go_on(
         assert cli.run(["adapt", *OPTIONS, "--epochs", "1", "-o", "run"]) == 130
     said = capsys.readouterr().err
     assert "go on with: natdeploy adapt --resume run" in said
-    assert "images: 3 classes; 21 train, 6 validation, 9 test images" in said
+    assert "images: 3 classes; 24 train, 6 validation, 6 test images" in said
     assert cli.run(["adapt", "--resume", "run"]) == 0
 
 
