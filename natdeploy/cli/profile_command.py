@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,5 +130,5 @@ def _profile_all(
 def _space_option(result: ProfileResult) -> str:
     """Return the options of a search that the table is of, where they are not the default."""
     device = result.content.deployment.device
-    space = "" if result.supernet == _DEFAULT_SPACE else f" --supernet {result.supernet}"
+    space = "" if result.supernet == _DEFAULT_SPACE else f" --supernet {shlex.quote(result.supernet)}"
     return space + ("" if device == "host" else f" --device {device}")

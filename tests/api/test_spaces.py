@@ -216,6 +216,13 @@ def test_layers_that_make_no_network_are_refused(proxyless: Path, change, reason
         api.inspect(found.subnet)
 
 
+def test_the_next_command_names_the_file(mine: Path) -> None:
+    """What a profile of an unreachable board covers is told with the file, which the next command needs."""
+    found = api.profile(small_search.BOARD, supernet=str(mine))
+    assert found.supernet == str(mine.resolve())
+    assert found.resolutions == (32, 40)
+
+
 def test_the_table_of_a_space_of_ones_own_is_written_and_read(mine: Path) -> None:
     """Padding is a column where a layer needs it; the table covers the space again when it is read."""
     path = table_path(find_deployment(find_device(small_search.BOARD)))

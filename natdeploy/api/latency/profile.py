@@ -120,7 +120,7 @@ def profile(
     return ProfileResult(
         table=place.path,
         content=table,
-        supernet=space.name,
+        supernet=space.source,
         resolutions=covered,
         range_ms=_predict_range(space.with_resolutions(covered), table) if covered else None,
         seconds=seconds,

@@ -103,7 +103,7 @@ class ProfileResult(Result):
     Args:
         table: Its file.
         content: The table.
-        supernet: Search space that was to be covered.
+        supernet: Name or file of the search space that was to be covered.
         resolutions: Resolutions of the space that the table covers.
         range_ms: Predicted latency of the smallest and of the largest architecture at these resolutions; None where
             none is covered.
