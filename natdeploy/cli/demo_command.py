@@ -41,8 +41,7 @@ def show(result: DemoResult) -> None:
     target_ms = result.search.chosen.target_ms["host"]
     print_line(
         f"target {milliseconds(target_ms)}: chosen subnet predicted {milliseconds(latency.predicted)}, "
-        f"measured {milliseconds(latency.measured)}{search_command.describe_level(latency)}; "
-        f"without the target {milliseconds(result.untargeted_ms)} measured"
+        f"measured {milliseconds(latency.measured)}; without the target {milliseconds(result.untargeted_ms)} measured"
     )
     print_line(f"subnet:   {result.search.subnet}")
     for exported in result.exports.exports:

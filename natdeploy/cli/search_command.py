@@ -255,19 +255,18 @@ def _show_choice(choice: Choice, result: SearchResult) -> None:
         note = f"; its {compared} was compared with the target" if compared else ""
         print_line(
             f"  {device}: predicted {milliseconds(latency.predicted)}{_mark(latency)}, "
-            f"upper bound {milliseconds(latency.upper)}, measured {milliseconds(latency.measured)}"
-            f"{describe_level(latency)}{note}"
+            f"upper bound {milliseconds(latency.upper)}, measured {milliseconds(latency.measured)}{note}"
         )
+        if latency.measured is not None:
+            print_line(f"    {describe_level(latency)}")
     print_line(f"  {choice.subnet}")
 
 
 def describe_level(latency: DeviceLatency) -> str:
     """Return what a measured latency was before it was levelled."""
-    if latency.measured is None:
-        return ""
     if latency.level is None:
-        return " (no level is known)"
-    return f" (levelled; {milliseconds(latency.raw)} at level {latency.level:.2f})"
+        return "not levelled: the speed of the device when its table was made is not known"
+    return f"levelled: it ran {milliseconds(latency.raw)}, at {latency.level:.2f} of the speed when its table was made"
 
 
 def _source(choice: Choice) -> str:
