@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import click
 
+from natdeploy.cli.command import find_unknown_variables
 from natdeploy.cli.config import default_map
 from natdeploy.cli.group import COMMANDS, cli
 from natdeploy.cli.memory import keep_freed_memory
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
+    _warn_of_unknown_variables()
     try:
         defaults = default_map(COMMANDS)
         code = cli.main(args=list(arguments), prog_name="natdeploy", standalone_mode=False, default_map=defaults)
@@ -48,6 +50,13 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(failure, as_json="--json" in arguments)
     # A command returns None, or the exit code of an Exit that it raised.
     return code or 0
+
+
+def _warn_of_unknown_variables() -> None:
+    for name, hint in find_unknown_variables(COMMANDS).items():
+        said = f"natdeploy: warning: the environment variable {name} is unknown{f'; {hint}' if hint else ''}"
+        with contextlib.suppress(OSError):
+            click.echo(said, err=True)
 
 
 def _open_standard_streams() -> None:

@@ -9,6 +9,7 @@ import click
 
 from natdeploy import api
 from natdeploy.cli import options
+from natdeploy.cli.command import Command
 from natdeploy.cli.pretrain_command import show
 from natdeploy.cli.training_options import add_recipe_options, read_recipe
 from natdeploy.cli.units import parse_resolutions
@@ -21,7 +22,7 @@ _PLAIN = ("data", "output", "weights", "threads")
 _SETTINGS = ("epochs", "samples", "seed")
 
 
-@click.command("adapt")
+@click.command("adapt", cls=Command)
 @click.option("--data", default=None, help="Folder of images, digits, or the name of a published data set.")
 @click.option("--supernet", default="starter", help="Search space: a name or a TOML file.")
 @click.option(

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from natdeploy.cli import export_command, options, profile_command, search_command
+from natdeploy.cli.command import Command
 from natdeploy.cli.output import milliseconds, print_line
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, DemoResult
 
 
-@click.command("demo")
+@click.command("demo", cls=Command)
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("demo"), help="Folder for the results.")
 @options.seed_option
 @options.json_option

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from natdeploy.cli import options
+from natdeploy.cli.command import Command
 from natdeploy.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from natdeploy.api import DeviceTable
 
 
-@click.command("devices")
+@click.command("devices", cls=Command)
 @click.option("--check", is_flag=True, help="Try to reach every device that has an address.")
 @options.json_option
 def command(check: bool, json: bool) -> None:  # noqa: FBT001

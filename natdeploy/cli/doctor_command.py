@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from natdeploy.cli import options
+from natdeploy.cli.command import Command
 from natdeploy.cli.output import print_json, print_line, print_table
 from natdeploy.version import __version__
 
 
-@click.command("doctor")
+@click.command("doctor", cls=Command)
 @options.json_option
 def command(json: bool) -> None:  # noqa: FBT001
     """Show what is installed, missing and broken; exit code 1 if something is broken."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from natdeploy.cli import options
+from natdeploy.cli.command import Command
 from natdeploy.cli.output import milliseconds, print_line
 from natdeploy.cli.units import parse_batch
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from natdeploy.api.exporting.results import Parity
 
 
-@click.command("export")
+@click.command("export", cls=Command)
 @click.argument("subnet", type=click.Path(path_type=Path))
 @click.option("-f", "--format", multiple=True, default=("onnx",), help="onnx, tflite or tensorrt; repeatable.")
 @options.device_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from natdeploy.cli import options
+from natdeploy.cli.command import Command
 from natdeploy.cli.output import print_line
 from natdeploy.cli.units import parse_latency_limits
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from natdeploy.api import Context, ExtractResult
 
 
-@click.command("extract")
+@click.command("extract", cls=Command)
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--row", type=click.IntRange(min=0), default=None, help="Row of the run's archive.csv or front.csv.")
 @click.option("--target-latency", multiple=True, help="Latency limit, such as 20ms or DEVICE=20ms; instead of --row.")

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from natdeploy.cli import options
+from natdeploy.cli.command import Command
 from natdeploy.cli.output import print_line, print_table
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, InspectResult, SubnetSource
 
 
-@click.command("inspect")
+@click.command("inspect", cls=Command)
 @click.argument("subnet", type=click.Path(path_type=Path))
 @options.subnet_options
 @options.own_weights_option

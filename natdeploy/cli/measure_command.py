@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from natdeploy.cli import options
+from natdeploy.cli.command import Command
 from natdeploy.cli.output import milliseconds, print_line
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, MeasureResult, SubnetSource, TableSelector
 
 
-@click.command("measure")
+@click.command("measure", cls=Command)
 @click.argument("subnet", metavar="SUBNET|FILE", type=click.Path(path_type=Path))
 @options.device_option
 @click.option("--runtime", default=None, help="Runtime.  [default: the file's, or the device's]")

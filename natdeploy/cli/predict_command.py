@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from natdeploy.cli import options
+from natdeploy.cli.command import Command
 from natdeploy.cli.output import milliseconds, print_line
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, PredictResult, SubnetSource, TableSelector
 
 
-@click.command("predict")
+@click.command("predict", cls=Command)
 @click.argument("subnet", type=click.Path(path_type=Path))
 @options.device_option
 @options.table_options

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from natdeploy import api
 from natdeploy.cli import options
+from natdeploy.cli.command import Command
 from natdeploy.cli.output import print_line
 from natdeploy.cli.training_options import add_recipe_options, read_recipe
 from natdeploy.cli.units import parse_resolutions
@@ -27,7 +28,7 @@ _WITH_LABELS = {
 }
 
 
-@click.command("pretrain")
+@click.command("pretrain", cls=Command)
 @click.option("--data", default=None, help="Folder of images, digits, or the name of a published data set.")
 @click.option("--supernet", default="starter", help="Search space: a name or a TOML file.")
 @click.option(

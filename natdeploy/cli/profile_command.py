@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from natdeploy.cli import options
+from natdeploy.cli.command import Command
 from natdeploy.cli.output import print_line
 from natdeploy.cli.table_text import describe_errors
 from natdeploy.cli.units import parse_budget_s, parse_resolutions
@@ -23,7 +24,7 @@ _DEFAULT_SPACE = "starter"
 _FLAGS = ("fresh", "recheck", "measured_only")
 
 
-@click.command("profile")
+@click.command("profile", cls=Command)
 @click.option(
     "-d",
     "--device",

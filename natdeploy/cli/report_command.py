@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from natdeploy.cli import options
+from natdeploy.cli.command import Command
 from natdeploy.cli.search_command import show
 
 if TYPE_CHECKING:
     from natdeploy.api import Context, SearchResult
 
 
-@click.command("report")
+@click.command("report", cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
 @options.json_option
 def command(run: Path, json: bool) -> None:  # noqa: FBT001

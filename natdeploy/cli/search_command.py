@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from natdeploy.cli import options
+from natdeploy.cli.command import Command
 from natdeploy.cli.output import milliseconds, print_line, print_table
 from natdeploy.cli.training_options import NAMES, add_preset_recipe_options
 from natdeploy.cli.units import (
@@ -38,7 +39,7 @@ _WITH_FROM = {
 _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_PRESET_VALUES} - {"predictor"}
 
 
-@click.command("search")
+@click.command("search", cls=Command)
 @click.option(
     "--data", default="digits", help="Data set: digits, the name of a published data set, or a folder of images."
 )

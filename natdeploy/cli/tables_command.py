@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from natdeploy.cli import options
+from natdeploy.cli.command import Group
 from natdeploy.cli.output import print_json, print_line, print_table
 from natdeploy.cli.table_text import print_header
 from natdeploy.cli.tables_making import calibrate_command, fit_command, import_command
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-@click.group("tables")
+@click.group("tables", cls=Group)
 def command() -> None:
     """Work with latency tables."""
 

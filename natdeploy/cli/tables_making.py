@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from natdeploy.cli import options
+from natdeploy.cli.command import Command
 from natdeploy.cli.table_text import print_header
 from natdeploy.cli.units import parse_resolutions
 
@@ -37,7 +38,7 @@ def _output_options(command: options.Command) -> options.Command:
     return fresh_option(options.output_option(call))
 
 
-@click.command("import", short_help="Import a table of once-for-all or NSGANetV2.")
+@click.command("import", cls=Command, short_help="Import a table of once-for-all or NSGANetV2.")
 @click.argument("source", metavar="PATH", type=click.Path(path_type=Path))
 @click.option("--format", required=True, help="ofa (a folder of YAML files) or nsganet (one file).")
 @click.option("-d", "--device", required=True, help="Device that the table is of.")
@@ -59,7 +60,7 @@ def import_command(source: Path, json: bool, **how: Any) -> None:  # noqa: FBT00
     options.run_command(work, print_header, as_json=json)
 
 
-@click.command("fit", short_help="Fit a table to whole networks that were measured.")
+@click.command("fit", cls=Command, short_help="Fit a table to whole networks that were measured.")
 @_measurements
 @options.device_option
 @_supernet
@@ -86,7 +87,7 @@ def fit_command(
     options.run_command(work, print_header, as_json=json)
 
 
-@click.command("calibrate", short_help="Correct another device's table by networks measured on this one.")
+@click.command("calibrate", cls=Command, short_help="Correct another device's table by networks measured on this one.")
 @click.option("--from", "source", required=True, help="Table to correct: a file, or a device.")
 @_measurements
 @options.device_option

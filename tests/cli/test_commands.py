@@ -4,9 +4,11 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from natdeploy import api, cli
@@ -255,6 +257,64 @@ def test_options_are_called_alike_everywhere(
     assert cli.run(["search"]) == 5
     assert cli.run(["export", "08011001440551052208877"]) == 2
     assert "'tflit'" in capsys.readouterr().err
+
+
+def test_a_misspelt_variable_is_not_ignored(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable of the command that names none of its options is refused; another unknown one is warned about."""
+    monkeypatch.setenv("NATDEPLOY_PREDICT_DEVCIE", "host")
+    assert cli.run(["predict", "subnet.json"]) == 2
+    said = capsys.readouterr().err
+    assert "NATDEPLOY_PREDICT_DEVCIE: natdeploy predict has no option 'devcie'; did you mean 'device'?" in said
+    monkeypatch.setenv("NATDEPLOY_HOEM", "here")
+    assert cli.run(["tables", "list"]) == 0
+    said = capsys.readouterr().err
+    assert "NATDEPLOY_HOEM is unknown; did you mean 'natdeploy_home'?" in said
+    assert "PREDICT" not in said
+    monkeypatch.setenv("NATDEPLOY_TABLES_LIST_JSN", "1")
+    assert cli.run(["tables", "list"]) == 2
+
+
+def list_commands(group: click.Group, ctx: click.Context) -> Iterator[click.Command]:
+    """Return every command, those of groups too."""
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        assert command is not None
+        yield from list_commands(command, ctx) if isinstance(command, click.Group) else [command]
+
+
+def test_no_option_of_any_command_takes_an_empty_value(folder: Path) -> None:
+    """An empty text is refused with the name of the option or argument, wherever it comes from."""
+    tried = 0
+    for command in list_commands(cli.cli, click.Context(cli.cli)):
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and (parameter.is_flag or parameter.count):
+                continue
+            given = [""] if isinstance(parameter, click.Argument) else [parameter.opts[-1], ""]
+            with pytest.raises(click.BadParameter, match="it is empty") as refused:
+                command.make_context("x", given)
+            assert refused.value.param is parameter
+            tried += 1
+    assert tried > 100
+
+
+def test_an_empty_value_in_the_settings_file_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A path that is empty in natdeploy.toml is not the current folder either."""
+    (folder / "natdeploy.toml").write_text('[adapt]\noutput = ""\n')
+    assert cli.run(["adapt", "--data", "digits"]) == 2
+    assert "Invalid value for '-o' / '--output': it is empty" in capsys.readouterr().err
+
+
+def test_an_option_that_takes_one_value_is_not_given_twice(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second value never replaces the first one in silence; repeatable options and flags may be repeated."""
+    assert cli.run(["extract", "x.json", "--supernet", "starter", "-o", "a", "--output", "b"]) == 2
+    assert "'--output': it is given 2 times, but takes one value" in capsys.readouterr().err
+    assert cli.run(["adapt", "--sandwich", "--no-sandwich", "--data", "digits", "-o", "a"]) == 2
+    assert "it is given 2 times" in capsys.readouterr().err
+    assert cli.run(["devices", "--json", "--json"]) == 0
+    assert cli.run(["export", "nowhere.json", "--format", "onnx", "--format", "tflite"]) == 2
+    assert "nowhere.json: no such file" in capsys.readouterr().err
 
 
 def test_unknown_table_in_the_settings_file_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
