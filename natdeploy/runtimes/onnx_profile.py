@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,17 @@ def read_profile(graph_nodes: Sequence[Any], events: Sequence[dict[str, Any]]) -
         InputError: There are no operator times, or some are missing or belong to unknown operators.
     """
     times = _collect_durations(events)
-    unknown = set(times) - {node.name for node in graph_nodes}
-    timed = [node for node in graph_nodes if node.name in times]
+    names = _name_nodes(graph_nodes, times)
+    unknown = set(times) - set(names)
+    timed = [(name, node) for name, node in zip(names, graph_nodes, strict=True) if name in times]
     counts = {len(durations) for durations in times.values()}
     if unknown or len(counts) != 1:
         found = f"unknown operators {sorted(unknown)[:3]}, run counts {sorted(counts)}"
         msg = f"the runtime's profile does not fit its graph: {found}"
         raise InputError(msg)
     nodes = tuple(
-        Node(name=node.name, op=node.op_type, consumers=consumers)
-        for node, consumers in zip(timed, _find_consumers(timed), strict=True)
+        Node(name=name, op=node.op_type, consumers=consumers)
+        for (name, node), consumers in zip(timed, _find_consumers([node for _, node in timed]), strict=True)
     )
     columns = np.array([times[node.name] for node in nodes], dtype=np.float64)
     return ModelProfile(nodes=nodes, times_us=columns.T, with_overhead=True)
@@ -48,6 +49,21 @@ def _collect_durations(events: Sequence[dict[str, Any]]) -> dict[str, list[float
         if event["cat"] == "Node" and event["name"].endswith(_EVENT_SUFFIX):
             times[event["name"].removesuffix(_EVENT_SUFFIX)].append(event["dur"])
     return times
+
+
+def _name_nodes(graph_nodes: Sequence[Any], times: Mapping[str, Any]) -> list[str]:
+    """Return the name that the profiler gives to each node.
+
+    Before version 1.30, the runtime leaves the operators without a name into which it breaks up others, such as
+    HardSwish. Its profiler calls them by operator and number. Both lists have them in the order in which they run.
+    """
+    known = {node.name for node in graph_nodes}
+    numbered: dict[str, list[str]] = defaultdict(list)
+    for name in times:
+        if name not in known:
+            numbered[name.rpartition("_")[0]].append(name)
+    waiting = {op: iter(names) for op, names in numbered.items()}
+    return [node.name or next(waiting.get(node.op_type, iter(())), "") for node in graph_nodes]
 
 
 def _find_consumers(nodes: Sequence[Any]) -> list[tuple[int, ...]]:

@@ -67,6 +67,24 @@ def test_a_profile_of_another_graph_is_refused():
         read_profile(GRAPH[:2], [event(node.name, 1) for node in GRAPH])
 
 
+def test_operators_without_a_name_are_known_by_their_order():
+    """Older runtimes name neither half of a HardSwish in the graph; the profiler numbers them, in the same order."""
+    graph = [
+        GraphNode("/a/Conv", "Conv", ["x"], ["c"]),
+        GraphNode("", "HardSigmoid", ["c"], ["s"]),
+        GraphNode("", "Mul", ["c", "s"], ["m"]),
+        GraphNode("", "HardSigmoid", ["m"], ["t"]),
+        GraphNode("", "Mul", ["m", "t"], ["y"]),
+    ]
+    names = ["/a/Conv", "HardSigmoid_200", "Mul_201", "HardSigmoid_202", "Mul_203"]
+    profile = read_profile(graph, [event(name, number) for number, name in enumerate(names)])
+    assert [node.name for node in profile.nodes] == names
+    assert profile.nodes[2].consumers == (3, 4)
+    assert profile.times_us.tolist() == [[0, 1, 2, 3, 4]]
+    with pytest.raises(InputError, match="unknown operators"):
+        read_profile(graph[:3], [event(name, 1) for name in names])
+
+
 def test_a_profile_without_operators_or_with_gaps_is_refused():
     """No times, or not one for each operator and run, are not a profile."""
     with pytest.raises(InputError, match="does not fit"):
