@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -147,8 +147,14 @@ def test_an_interruption_leaves_no_agent(how: signal.Signals, tmp_path: Path, ho
     )
     try:
         assert wait_until(lambda: bool(find_agents(temporary)))
-        time.sleep(0.2)
+        agents = find_agents(temporary)
+        # The agent stands still until the signal is there, so that it cannot be ready before.
+        for agent in agents:
+            os.kill(agent, signal.SIGSTOP)
         process.send_signal(how)
+        for agent in agents:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(agent, signal.SIGCONT)
         assert process.wait() != 0
     finally:
         process.kill()
