@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
+from natdeploy.core.checked import check_fields
 from natdeploy.core.device import PRECISIONS
+from natdeploy.core.ranges import Positive
 from natdeploy.errors import InputError, require_known
 
 SUFFIXES: Mapping[str, str] = MappingProxyType({"onnx": ".onnx", "tflite": ".tflite", "tensorrt": ".engine"})
@@ -42,17 +44,15 @@ class ExportOptions:
     calibration: str | None = None
     normalize_inside: bool = False
     softmax_inside: bool = False
-    batch: int | Literal["dynamic"] = 1
+    batch: Positive | Literal["dynamic"] = 1
     opset: int | None = None
     int8_input: bool = False
     device: str = "host"
     no_build: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require_known("precision", self.precision, PRECISIONS)
-        if not (self.batch >= 1 if isinstance(self.batch, int) else self.batch == "dynamic"):
-            msg = f"batch is {self.batch!r}: it must be a number of images, 1 or more, or 'dynamic'"
-            raise InputError(msg)
         for name in ("calibration", "int8_input"):
             if getattr(self, name) and self.precision != "int8":
                 msg = f"{format_option(name)} goes with --precision int8, not {self.precision}"

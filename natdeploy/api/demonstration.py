@@ -19,7 +19,9 @@ from natdeploy.api.results import Result, jsonable
 from natdeploy.api.searching.presets import find_preset
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.run import search
+from natdeploy.core.checked import checked
 from natdeploy.core.genotype import sample_initial
+from natdeploy.core.ranges import Seed
 from natdeploy.io.spaces import find_space
 from natdeploy.search.problem import SearchGoal
 
@@ -59,7 +61,8 @@ class DemoResult(Result):
         }
 
 
-def demo(output: Path, *, seed: int = 0, context: Context | None = None) -> DemoResult:
+@checked
+def demo(output: Path, *, seed: Seed = 0, context: Context | None = None) -> DemoResult:
     """Run every step, and write all results into the folder `output`.
 
     The latency limit is the median predicted latency of the first archive, so that it excludes half of it.

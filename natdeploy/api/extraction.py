@@ -12,6 +12,8 @@ from natdeploy.api.context import Context
 from natdeploy.api.results import Result
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.subnets import load_subnet
+from natdeploy.core.checked import checked
+from natdeploy.core.ranges import NonNegative, Positive
 from natdeploy.errors import InputError
 from natdeploy.files import keep_former, require_apart
 from natdeploy.io.runs import RunFolder
@@ -42,14 +44,15 @@ class ExtractResult(Result):
     validation_top1: float | None
 
 
+@checked
 def extract(
     architecture: str | Path,
     *,
     supernet: str,
     weights: Path | str | None = None,
     width: float | None = None,
-    classes: int | None = None,
-    data: str | None = None,
+    classes: Positive | None = None,
+    data: str | Path | None = None,
     output: Path | None = None,
     context: Context | None = None,
 ) -> ExtractResult:
@@ -110,10 +113,11 @@ def extract(
     return _make_result(write_network(network, subnet, _make_room(output, context.reporter)), top1)
 
 
+@checked
 def extract_from_run(
     run: Path,
     *,
-    row: int | None = None,
+    row: NonNegative | None = None,
     latency_limits_ms: Mapping[str, float] | None = None,
     output: Path | None = None,
     context: Context | None = None,
@@ -210,10 +214,11 @@ def _make_result(subnet: Subnet, top1: float | None) -> ExtractResult:
     )
 
 
+@checked
 def extract_network(
     network: SubnetSource,
     *,
-    data: str | None = None,
+    data: str | Path | None = None,
     output: Path | None = None,
     context: Context | None = None,
 ) -> ExtractResult:

@@ -6,12 +6,14 @@ import numpy as np
 
 from natdeploy.core import genotype
 from natdeploy.core.architecture import Architecture, largest, smallest
+from natdeploy.core.checked import checked
 from natdeploy.core.space import SearchSpace
 from natdeploy.io.spaces import SpaceSelector, find_space
 
 __all__ = ["Architecture", "SearchSpace", "SpaceSelector", "find_space", "largest", "sample", "smallest"]
 
 
+@checked
 def sample(space: SearchSpace, count: int, rng: np.random.Generator) -> list[Architecture]:
     """Draw architectures: the depth of each stage uniformly, then the choices of each of its layers uniformly.
 

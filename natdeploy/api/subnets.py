@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from natdeploy.api.context import Context
 from natdeploy.api.results import Result
+from natdeploy.core.checked import checked
 from natdeploy.core.genotype import encode
 from natdeploy.core.latency import describe_layer
 from natdeploy.core.layers import layer_names
+from natdeploy.core.ranges import Seed
 from natdeploy.io.encodings import to_encoding
 from natdeploy.io.subnets import Subnet, SubnetSource
 
@@ -54,6 +56,7 @@ class InspectResult(Result):
     metrics: Mapping[str, Any]
 
 
+@checked
 def inspect(
     subnet: str | Path | SubnetSource,
 ) -> InspectResult:
@@ -99,10 +102,11 @@ def inspect(
     )
 
 
+@checked
 def load_subnet(
     subnet: str | Path | SubnetSource,
     *,
-    seed: int = 0,
+    seed: Seed = 0,
     context: Context | None = None,
 ) -> tuple[Subnet, Network]:
     """Return a subnet and its network, a plain `torch.nn.Module` in evaluation mode.

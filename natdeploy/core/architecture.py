@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from natdeploy.core.checked import checked
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 
@@ -93,11 +94,13 @@ def uniform(
     )
 
 
+@checked
 def smallest(space: SearchSpace) -> Architecture:
     """Return the smallest architecture of `space`."""
     return _take_ends(space, 0)
 
 
+@checked
 def largest(space: SearchSpace) -> Architecture:
     """Return the largest architecture of `space`."""
     return _take_ends(space, -1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from natdeploy.errors import InputError, require_known
+from natdeploy.core.checked import check_fields
+from natdeploy.core.ranges import Positive
+from natdeploy.errors import require_known
 
 RUNTIMES = ("onnxruntime", "litert", "tensorrt")
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -136,19 +138,15 @@ class TableSelector:
 
     runtime: str | None = None
     precision: str | None = None
-    batch: int | None = None
-    threads: int | None = None
+    batch: Positive | None = None
+    threads: Positive | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.runtime is not None:
             require_known("runtime", self.runtime, RUNTIMES)
         if self.precision is not None:
             require_known("precision", self.precision, PRECISIONS)
-        for name in ("batch", "threads"):
-            number = getattr(self, name)
-            if number is not None and number < 1:
-                msg = f"{name} is {number}: it must be at least 1"
-                raise InputError(msg)
 
     @property
     def given(self) -> Mapping[str, str | int]:

@@ -10,12 +10,13 @@ from natdeploy.io.published_sets import PUBLISHED
 DIGITS = "digits"
 
 
-def resolve_dataset(data: str) -> str:
+def resolve_dataset(data: str | Path) -> str:
     """Return the name of a known data set, or a folder's absolute path, which is valid in any current folder.
 
     Raises:
         InputError: `data` is neither a known name nor a folder. The hint names the most similar name.
     """
+    data = str(data)
     if data == DIGITS or data in PUBLISHED:
         return data
     if not data:

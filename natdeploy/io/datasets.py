@@ -40,7 +40,7 @@ _NAMED = 5
 
 
 def load_task(
-    data: str,
+    data: str | Path,
     size: int,
     *,
     reporter: Reporter | None = None,
@@ -140,14 +140,14 @@ def _warn_of_missing(classes: Sequence[str], name: str, split: ImageSet, reporte
         reporter.warn(f"the {name} split has no image of {shown}")
 
 
-def load_classes(data: str, *, reporter: Reporter | None = None) -> tuple[str, ...]:
+def load_classes(data: str | Path, *, reporter: Reporter | None = None) -> tuple[str, ...]:
     """Return the names of the classes without reading image files.
 
     Raises:
         InputError: As for `load_task`, except for unreadable images.
         OutputError: The folder for data sets cannot be written.
     """
-    return tuple(_open(data, 1, reporter, download=True).classes)
+    return tuple(_open(resolve_dataset(data), 1, reporter, download=True).classes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, slots=True)
@@ -160,7 +160,6 @@ class _Source:
 
 
 def _open(data: str, size: int, reporter: Reporter | None, *, download: bool) -> _Source:
-    resolve_dataset(data)
     if data == DIGITS:
         return _open_digits()
     if data in PUBLISHED:

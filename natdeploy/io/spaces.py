@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from natdeploy.core.architecture import Architecture, check_member
+from natdeploy.core.checked import check_fields
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError, did_you_mean
 from natdeploy.io.space_files import SUFFIX, compute_space_hash, read_space_file
@@ -105,11 +106,17 @@ class SpaceSelector:
         supernet: Name of the supernet, or the TOML file of a space.
         resolutions: Input sizes in pixels; None for those of the space.
         width: The only width; None for all widths of the space.
+
+    Raises:
+        InputError: A value has the wrong type.
     """
 
     supernet: str
     resolutions: tuple[int, ...] | None = None
     width: float | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def resolve_space(supernet: str | SpaceSelector) -> SearchSpace:

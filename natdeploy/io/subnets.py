@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from natdeploy.core.architecture import Architecture, check_member, largest, smallest
+from natdeploy.core.checked import check_fields
 from natdeploy.core.layers import Layer, walk
+from natdeploy.core.ranges import Positive
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.files import read_text, write_text
@@ -144,14 +146,20 @@ class SubnetSource:
         width: Width multiplier of an architecture whose file has none.
         classes: Number of classes of a bare architecture.
         weights: File with the weights of a bare architecture or a `net.config`.
+
+    Raises:
+        InputError: A value has the wrong type.
     """
 
     source: str | Path
     _: dataclasses.KW_ONLY
     supernet: str | None = None
     width: float | None = None
-    classes: int | None = None
+    classes: Positive | None = None
     weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @classmethod
     def of(cls, subnet: str | Path | SubnetSource) -> SubnetSource:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from natdeploy.core.checked import check_fields
 from natdeploy.core.cost import CostArray
 from natdeploy.core.genotype import Population, decode
 from natdeploy.core.latency import ESTIMATED, LatencyTable
@@ -59,8 +60,12 @@ class SearchGoal:
     tasks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in self.limits:
             require_known("limit", name, LIMITS)
+        if {} in self.latency_limits_ms:
+            msg = "latency-limits-ms has an empty limit: name its devices, or leave it out"
+            raise InputError(msg)
         milliseconds = [
             (f"latency on {device}", ms) for limit in self.latency_limits_ms for device, ms in limit.items()
         ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated
 
-from natdeploy.core.ranges import NonNegative, Positive, Range, Share, check_ranges
+from natdeploy.core.checked import check_fields
+from natdeploy.core.ranges import NonNegative, Positive, Range, Share
 from natdeploy.errors import require_known
 
 AUTO = "auto"
@@ -49,7 +50,7 @@ class EvolutionSettings:
         require_known("algorithm", self.algorithm, ALGORITHMS)
         require_known("crossover", self.crossover, CROSSOVERS)
         require_known("mutation", self.mutation, MUTATIONS)
-        check_ranges(self)
+        check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,4 +90,4 @@ class SearchSettings:
     def __post_init__(self) -> None:
         require_known("predictor", self.predictor, PREDICTORS)
         require_known("start", self.start, STARTS)
-        check_ranges(self)
+        check_fields(self)

@@ -7,7 +7,9 @@ import dataclasses
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from natdeploy.core.checked import check_fields
 from natdeploy.core.genotype import Population, repair, sample_initial
+from natdeploy.core.ranges import Positive, Weight
 from natdeploy.search.evolution import evolve
 from natdeploy.search.local_search import Accuracy, Gains, LocalSearch, Values
 from natdeploy.search.problem import SearchProblem
@@ -35,17 +37,23 @@ class SurrogateSettings:
         parents: Number of these best architectures. Each differs from all that are better.
         proposals: Proposals for each step of a local search.
         gain_noise: Standard deviation of the noise on the gains, relative to that of the gains.
+
+    Raises:
+        InputError: A number is out of range.
     """
 
     evolution: EvolutionSettings = dataclasses.field(
         default_factory=lambda: EvolutionSettings(population=100, generations=30)
     )
-    starts: int = 3
-    predictions: int = 32_000
-    children: int = 30
-    parents: int = 10
-    proposals: int = 12
-    gain_noise: float = 0.12
+    starts: Positive = 3
+    predictions: Positive = 32_000
+    children: Positive = 30
+    parents: Positive = 10
+    proposals: Positive = 12
+    gain_noise: Weight = 0.12
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

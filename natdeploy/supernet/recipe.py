@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated
 
-from natdeploy.core.ranges import Decay, NonNegative, Positive, Range, Share, Weight, check_ranges
+from natdeploy.core.checked import check_fields
+from natdeploy.core.ranges import Decay, NonNegative, Positive, Range, Share, Weight
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,4 +52,4 @@ class Recipe:
     ema_decay: Decay = 0.0
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_fields(self)

@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from natdeploy.core.ranges import Decay, NonNegative, Positive, Share, Weight, check_ranges
+from natdeploy.core.checked import check_fields
+from natdeploy.core.ranges import Decay, NonNegative, Positive, Share, Weight
 from natdeploy.errors import InputError
 
 
@@ -33,7 +34,7 @@ class Numbers:
 )
 def test_numbers_in_range_are_accepted(values: dict[str, object]) -> None:
     """Both bounds count, whole numbers are numbers, and numpy's too; fields without a range are not looked at."""
-    check_ranges(Numbers(**values))  # type: ignore[arg-type]
+    check_fields(Numbers(**values))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -53,5 +54,5 @@ def test_numbers_in_range_are_accepted(values: dict[str, object]) -> None:
 def test_what_is_out_of_range_is_refused(values: dict[str, object], said: str) -> None:
     """The message names the field as options do, the value and the range."""
     with pytest.raises(InputError) as refused:
-        check_ranges(Numbers(**values))  # type: ignore[arg-type]
+        check_fields(Numbers(**values))  # type: ignore[arg-type]
     assert said in str(refused.value)

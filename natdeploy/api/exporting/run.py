@@ -14,7 +14,9 @@ from natdeploy.api.latency.levels import PATIENCE_S, time_files
 from natdeploy.api.latency.timers import open_timer
 from natdeploy.api.results import jsonable
 from natdeploy.api.subnets import load_subnet
+from natdeploy.core.checked import checked
 from natdeploy.core.device import TableSelector, find_deployment
+from natdeploy.core.ranges import Seed
 from natdeploy.errors import InputError, NatdeployError
 from natdeploy.export.options import SUFFIXES, ExportOptions, require_format, require_taken
 from natdeploy.files import require_apart
@@ -28,20 +30,21 @@ if TYPE_CHECKING:
 Writer = Callable[[ExportJob, Path], "Exported"]
 
 
+@checked
 def export(
     subnet: str | Path | SubnetSource,
-    formats: Sequence[str] = ("onnx",),
+    formats: str | Sequence[str] = ("onnx",),
     *,
     options: ExportOptions | None = None,
     output: Path | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     context: Context | None = None,
 ) -> ExportResult:
     """Export a subnet, and check each file against the torch network on images of its task.
 
     Args:
         subnet: The subnet.
-        formats: Formats to write.
+        formats: A format, or several.
         options: How they are written. None: fp32, one image per call.
         output: File or folder. None: beside the subnet.
         seed: Seed for the weights of a bare architecture and for the choice of images.
@@ -53,7 +56,11 @@ def export(
         MissingRuntimeError: A package that a format needs is not installed.
         OutputError: A file cannot be written.
     """
-    context, options, names = context or Context(), options or ExportOptions(), tuple(dict.fromkeys(formats))
+    context, options = context or Context(), options or ExportOptions()
+    names = (formats,) if isinstance(formats, str) else tuple(dict.fromkeys(formats))
+    if not names:
+        msg = f"no format is given (known: {', '.join(SUFFIXES)})"
+        raise InputError(msg)
     for name in names:
         require_format(name)
         require_taken(name, options)

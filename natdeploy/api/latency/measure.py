@@ -10,7 +10,9 @@ from natdeploy.api.context import Context
 from natdeploy.api.latency.levels import time_files, time_networks
 from natdeploy.api.latency.results import MeasureResult
 from natdeploy.api.latency.timers import TENSORRT, open_timer
+from natdeploy.core.checked import checked
 from natdeploy.core.device import DEFAULT_TABLE, Device, TableSelector, find_deployment
+from natdeploy.core.ranges import Seed
 from natdeploy.errors import InputError
 from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import SubnetSource
@@ -23,12 +25,13 @@ _ENGINE_SUFFIX = ".engine"
 _RUNTIMES = {".onnx": ("onnxruntime", "tensorrt"), ".tflite": ("litert",), _ENGINE_SUFFIX: (TENSORRT,)}
 
 
+@checked
 def measure(
     subject: str | Path | SubnetSource,
     device: str = "host",
     *,
     selector: TableSelector = DEFAULT_TABLE,
-    seed: int = 0,
+    seed: Seed = 0,
     context: Context | None = None,
 ) -> MeasureResult:
     """Run a whole network, given as a subnet or as an exported file, and return its latency.

@@ -10,6 +10,7 @@ from typing import Any
 
 from natdeploy.api.context import Context
 from natdeploy.api.latency.results import ProfileResult
+from natdeploy.core.checked import checked
 from natdeploy.errors import InputError, NatdeployError
 from natdeploy.io.devices import find_device
 from natdeploy.ports import Clock, Reporter
@@ -46,6 +47,7 @@ class ProfilesResult:
         return {"ok": not self.failures, "profiles": [result.to_json() for result in self.profiles]}
 
 
+@checked
 def profile_devices(
     devices: Sequence[str], work: Callable[[str, Context], ProfileResult], *, context: Context | None = None
 ) -> ProfilesResult:

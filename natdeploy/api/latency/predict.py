@@ -7,6 +7,7 @@ from pathlib import Path
 from natdeploy.api.context import Context
 from natdeploy.api.latency.lookup import is_this_machine, make_host_fingerprint, warn_of_estimates
 from natdeploy.api.latency.results import PredictResult
+from natdeploy.core.checked import checked
 from natdeploy.core.device import DEFAULT_TABLE, TableSelector
 from natdeploy.errors import CoverageError
 from natdeploy.io.devices import find_device
@@ -14,6 +15,7 @@ from natdeploy.io.subnets import SubnetSource
 from natdeploy.io.table_store import choose_table
 
 
+@checked
 def predict(
     subnet: str | Path | SubnetSource,
     device: str = "host",

@@ -11,9 +11,11 @@ from natdeploy.api.context import Context
 from natdeploy.api.latency.results import ProfileResult
 from natdeploy.api.latency.timers import make_timing_exporter, open_timer
 from natdeploy.core.architecture import largest, smallest
+from natdeploy.core.checked import check_fields, checked
 from natdeploy.core.device import DEFAULT_TABLE, Deployment, Device, TableSelector, find_deployment
 from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, MEASURED, LatencyTable
 from natdeploy.core.layers import walk
+from natdeploy.core.ranges import AboveZero, Seed
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import DeviceUnreachableError, InputError
 from natdeploy.files import require_writable
@@ -39,17 +41,24 @@ class ProfileOptions:
         recheck: Validate the table by whole networks again, even if it lacks nothing.
         measured_only: Never estimate.
         budget_s: Seconds that measuring may take; None for as long as it needs.
+
+    Raises:
+        InputError: A value has the wrong type, or the budget is not above 0.
     """
 
     fresh: bool = False
     recheck: bool = False
     measured_only: bool = False
-    budget_s: float | None = None
+    budget_s: AboveZero | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 DEFAULT_OPTIONS = ProfileOptions()
 
 
+@checked
 def profile(
     device: str = "host",
     *,
@@ -57,7 +66,7 @@ def profile(
     selector: TableSelector = DEFAULT_TABLE,
     options: ProfileOptions = DEFAULT_OPTIONS,
     output: Path | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     context: Context | None = None,
 ) -> ProfileResult:
     """Build the latency table of a device, or add to it what it lacks for a search space.

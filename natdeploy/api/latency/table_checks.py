@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 from natdeploy.api.latency.results import CheckResult, TableResult
+from natdeploy.core.checked import checked
 from natdeploy.core.device import DEFAULT_TABLE, TableSelector
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
@@ -33,6 +34,7 @@ _ROW_ERRORS = {
 }
 
 
+@checked
 def check_table(
     table: str | Path,
     *,
@@ -62,6 +64,7 @@ def check_table(
     return CheckResult(table=path, findings=tuple(findings))
 
 
+@checked
 def show_table(table: str | Path, *, selector: TableSelector = DEFAULT_TABLE, rows: bool = False) -> TableResult:
     """Return a latency table.
 

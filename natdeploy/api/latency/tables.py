@@ -8,6 +8,7 @@ from pathlib import Path
 from natdeploy.api.context import Context
 from natdeploy.api.latency.results import TableResult
 from natdeploy.api.latency.table_checks import locate_table, read_tables_of_others
+from natdeploy.core.checked import check_fields, checked
 from natdeploy.core.device import DEFAULT_TABLE, Deployment, TableSelector, find_deployment
 from natdeploy.core.latency import ESTIMATED, LatencyTable
 from natdeploy.core.space import SearchSpace
@@ -35,10 +36,14 @@ class TableOutput:
     path: Path | None = None
     fresh: bool = False
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 OWN_TABLE = TableOutput()
 
 
+@checked
 def import_table(
     source: Path,
     *,
@@ -83,6 +88,7 @@ def import_table(
     return _store(table, foreign.resolutions, output, context)
 
 
+@checked
 def fit_table(
     measurements: Path,
     *,
@@ -125,6 +131,7 @@ def fit_table(
     return _store(table, space.resolutions, output, context)
 
 
+@checked
 def calibrate_table(
     measurements: Path,
     *,

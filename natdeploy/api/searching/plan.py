@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from natdeploy.api.searching.presets import Preset
-from natdeploy.core.ranges import NonNegative, Positive, check_ranges
+from natdeploy.core.checked import check_fields
+from natdeploy.core.ranges import NonNegative, Positive
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.io.run_config import parse_config
@@ -48,7 +49,7 @@ class SearchPlan:
     space_sha256: str = ""
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_fields(self)
 
     @property
     def space(self) -> SearchSpace:

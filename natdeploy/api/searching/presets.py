@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from natdeploy.core.ranges import NonNegative, Positive, check_ranges
+from natdeploy.core.checked import check_fields, checked
+from natdeploy.core.ranges import NonNegative, Positive
 from natdeploy.errors import InputError, require_known
 from natdeploy.search.settings import EvolutionSettings, SearchSettings
 from natdeploy.supernet.recipe import Recipe
@@ -48,7 +49,7 @@ class Preset:
     search: SearchSettings
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_fields(self)
         if self.recipe.ema_decay:
             msg = (
                 f"ema-decay is {self.recipe.ema_decay}: a search evaluates the weights that it trains, so it must be 0"
@@ -171,6 +172,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 )
 
 
+@checked
 def find_preset(name: str, changes: Mapping[str, Any] = MappingProxyType({})) -> Preset:
     """Return the preset called `name`, with some values replaced by their own names, at any depth.
 

@@ -15,6 +15,7 @@ from natdeploy.api.searching.problem import build_problem, write_tables
 from natdeploy.api.searching.report import Summary
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.selection import Archive, Selector
+from natdeploy.core.checked import checked
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError
 from natdeploy.io.devices import find_device
@@ -24,6 +25,7 @@ from natdeploy.search.ranking import rank_feasible
 from natdeploy.supernet.threads import use_threads
 
 
+@checked
 def search_from(
     run: Path,
     *,

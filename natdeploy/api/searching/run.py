@@ -12,6 +12,8 @@ from natdeploy.api.searching.presets import Preset, find_preset
 from natdeploy.api.searching.problem import build_problem, read_problem, write_tables
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.training.initial_weights import find_initial_weights
+from natdeploy.core.checked import checked
+from natdeploy.core.ranges import Seed, Threads
 from natdeploy.errors import InputError
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.devices import find_device
@@ -27,15 +29,16 @@ if TYPE_CHECKING:
 _LOST = "nothing is lost"
 
 
+@checked
 def search(
     *,
-    data: str = "digits",
+    data: str | Path = "digits",
     supernet: str | SpaceSelector = "starter",
     weights: Path | str | None = None,
     goal: SearchGoal = LATENCY_HERE,
     preset: str | Preset = "quick",
-    seed: int = 0,
-    threads: int | None = None,
+    seed: Seed = 0,
+    threads: Threads | None = None,
     output: Path | None = None,
     context: Context | None = None,
 ) -> SearchResult:
@@ -102,6 +105,7 @@ def search(
         return _run(run, plan, problem, task, context)
 
 
+@checked
 def resume(path: Path, *, context: Context | None = None) -> SearchResult:
     """Resume an interrupted search. It ends with the same result as without the interruption.
 
@@ -122,6 +126,7 @@ def resume(path: Path, *, context: Context | None = None) -> SearchResult:
         return _run(run, plan, problem, task, context)
 
 
+@checked
 def report(path: Path, *, context: Context | None = None) -> SearchResult:
     """Write the files of a finished run again: archive, front, choices and report.
 

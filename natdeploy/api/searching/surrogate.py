@@ -16,7 +16,9 @@ from natdeploy.api.searching.problem import build_problem, write_tables
 from natdeploy.api.searching.report import Summary
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.selection import Archive, Selector, Values
+from natdeploy.core.checked import checked
 from natdeploy.core.genotype import Population, decode, sample_initial
+from natdeploy.core.ranges import Positive, Seed
 from natdeploy.errors import InputError, require_known
 from natdeploy.io.runs import RunFolder, default_run_path, require_new_run
 from natdeploy.io.spaces import SpaceSelector, find_space, resolve_space
@@ -34,15 +36,16 @@ __all__ = ["SurrogateSearch", "SurrogateSettings", "search_without_training"]
 _ONLY = ""
 
 
+@checked
 def search_without_training(
     accuracy: Path | Mapping[str, Path],
     *,
     supernet: str | SpaceSelector,
     goal: SearchGoal = LATENCY_HERE,
-    classes: int = DEFAULT_CLASSES,
+    classes: Positive = DEFAULT_CLASSES,
     predictor: str = AUTO,
     settings: SurrogateSettings | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     output: Path | None = None,
     context: Context | None = None,
 ) -> SearchResult:

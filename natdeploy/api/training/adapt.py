@@ -10,6 +10,8 @@ from natdeploy.api.training.plan import TrainingMode, TrainingPlan
 from natdeploy.api.training.results import TrainingResult
 from natdeploy.api.training.resuming import resume_training
 from natdeploy.api.training.settings import ADAPTATION, TrainingSettings
+from natdeploy.core.checked import checked
+from natdeploy.core.ranges import Threads
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.populations import read_population
 from natdeploy.io.runs import require_new_run
@@ -20,15 +22,16 @@ from natdeploy.supernet.threads import choose_threads
 _MODE = TrainingMode(command="adapt", stage="adaptation", holds_out_validation=True)
 
 
+@checked
 def adapt(
     *,
-    data: str,
+    data: str | Path,
     output: Path,
     supernet: str | SpaceSelector = "starter",
     weights: Path | str | None = None,
     population: Path | None = None,
     settings: TrainingSettings = ADAPTATION,
-    threads: int | None = None,
+    threads: Threads | None = None,
     context: Context | None = None,
 ) -> TrainingResult:
     """Train a supernet on a task, starting from weights, as the adaptation steps of a search do.
@@ -79,6 +82,7 @@ def adapt(
         return start(output, plan, _MODE, group=group, context=context)
 
 
+@checked
 def resume_adaptation(path: Path, *, context: Context | None = None) -> TrainingResult:
     """Resume an adaptation that was interrupted. It ends in the same weights as without the interruption.
 

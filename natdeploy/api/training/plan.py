@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from natdeploy.api.training.settings import TrainingSettings
-from natdeploy.core.ranges import Positive, check_ranges
+from natdeploy.core.checked import check_fields
+from natdeploy.core.ranges import Positive
 from natdeploy.core.space import SearchSpace
 from natdeploy.io.spaces import find_recorded_space
 
@@ -47,7 +48,7 @@ class TrainingPlan:
     population: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_fields(self)
 
     @property
     def space(self) -> SearchSpace:

@@ -10,6 +10,8 @@ from natdeploy.api.training.plan import TrainingMode, TrainingPlan
 from natdeploy.api.training.results import TrainingResult
 from natdeploy.api.training.resuming import resume_training
 from natdeploy.api.training.settings import DISTILLATION, PRETRAINING, TrainingSettings
+from natdeploy.core.checked import checked
+from natdeploy.core.ranges import Threads
 from natdeploy.errors import InputError
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.pretrained_networks import find_pretrained_network
@@ -21,15 +23,16 @@ from natdeploy.supernet.threads import choose_threads
 _MODE = TrainingMode(command="pretrain", stage="pretraining", holds_out_validation=False)
 
 
+@checked
 def pretrain(
     *,
-    data: str,
+    data: str | Path,
     output: Path,
     supernet: str | SpaceSelector = "starter",
     weights: Path | str | None = None,
     original: str = "",
     settings: TrainingSettings | None = None,
-    threads: int | None = None,
+    threads: Threads | None = None,
     context: Context | None = None,
 ) -> TrainingResult:
     """Train a supernet from random weights, or continue from given ones, and test it.
@@ -91,6 +94,7 @@ def pretrain(
         return start(output, plan, _MODE, group=group, context=context)
 
 
+@checked
 def resume_pretraining(path: Path, *, context: Context | None = None) -> TrainingResult:
     """Resume pretraining that was interrupted. It ends in the same weights as without the interruption.
 
@@ -101,7 +105,7 @@ def resume_pretraining(path: Path, *, context: Context | None = None) -> Trainin
     return resume_training(path, _MODE, context)
 
 
-def _resolve_pictures(data: str) -> str:
+def _resolve_pictures(data: str | Path) -> str:
     if not Path(data).is_dir():
         msg = f"--data {data}: no such folder; a pretrained network is distilled on a folder of pictures"
         raise InputError(msg)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from natdeploy.core.ranges import NonNegative, Positive, check_ranges
+from natdeploy.core.checked import check_fields
+from natdeploy.core.ranges import NonNegative, Positive
 from natdeploy.supernet.recipe import Recipe
 
 __all__ = ["ADAPTATION", "DISTILLATION", "PRETRAINING", "Recipe", "TrainingSettings"]
@@ -33,7 +34,7 @@ class TrainingSettings:
     seed: NonNegative = 0
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_fields(self)
 
 
 ADAPTATION = TrainingSettings(epochs=20, recipe=Recipe(lr=0.1))
