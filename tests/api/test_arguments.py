@@ -14,6 +14,7 @@ from natdeploy.supernet.threads import use_threads
 
 # They take no argument but flags, or a name that is looked up.
 _PLAIN = {"devices", "tables", "doctor", "jsonable", "find_space"}
+_TEXTS: Any = {"host": "20ms"}
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (lambda: api.inspect(5), "subnet is 5: it must be a text or a path or a SubnetSource"),
         (lambda: api.largest("starter"), "space is 'starter': it must be a SearchSpace"),
         (lambda: api.find_preset("quick", {"initial": "many"}), "initial is 'many': it must be a whole number"),
-        (lambda: api.SearchGoal(latency_limits_ms=({"host": "20ms"},)), "mappings of texts to numbers"),
+        (lambda: api.SearchGoal(latency_limits_ms=(_TEXTS,)), "mappings of texts to numbers"),
         (lambda: api.SearchGoal(latency_limits_ms={"host": 20}), "mappings of texts to numbers"),
         (lambda: api.SearchGoal(latency_limits_ms=({},)), "latency-limits-ms has an empty limit"),
         (lambda: api.SearchGoal(devices="host"), "it must be a list of texts, such as ('host',)"),
