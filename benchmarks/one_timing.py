@@ -39,6 +39,7 @@ from natdeploy.core import genotype
 from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import SearchSpace
+from natdeploy.errors import TargetUnreachableError
 from natdeploy.io.devices import find_device
 from natdeploy.io.runs import RunFolder
 from natdeploy.io.spaces import SpaceSelector, find_space
@@ -209,7 +210,7 @@ def search(path: Path, *, seed: int) -> Path:
 def count_choices(folder: Path, *, searches: int, count: int) -> None:
     """Print how many choices keep the 90 % bound when they are measured later."""
     make_table(find_place("starter")[0], "onnxruntime")
-    kept, measured_kept, total = 0, 0, 0
+    kept, measured_kept, total, refused = 0, 0, 0, 0
     print(f"\n{'target':>10}{'predicted':>10}{'bound':>10}{'in search':>10}{'later':>10}{'level':>8}")
     for seed in range(searches):
         run = search(folder / f"run-{seed}", seed=seed)
@@ -217,7 +218,12 @@ def count_choices(folder: Path, *, searches: int, count: int) -> None:
         for number, target_ms in enumerate(list_targets(run, -(-count // searches))):
             goal = SearchGoal(devices=("host",), latency_limits_ms=({"host": target_ms},))
             output = folder / f"choice-{seed}-{number}"
-            choice = api.search_from(run, goal=goal, output=output, context=Context(reporter=LOUD)).chosen
+            try:
+                choice = api.search_from(run, goal=goal, output=output, context=Context(reporter=LOUD)).chosen
+            except TargetUnreachableError as error:
+                refused += 1
+                LOUD.info(error.message)
+                continue
             told = choice.latency_ms["host"]
             if choice.genotype in seen or told.measured is None or told.upper is None:
                 continue
@@ -228,7 +234,8 @@ def count_choices(folder: Path, *, searches: int, count: int) -> None:
             measured_kept += told.measured <= told.upper
             figures = (target_ms, told.predicted, told.upper, told.measured, later["levelled_ms"])
             print("".join(f"{value:10.4f}" for value in figures) + f"{later['level']:8.3f}", flush=True)
-    print(f"of {total} choices {kept} keep the bound later, {measured_kept} in the search", flush=True)
+    told = f"{refused} targets were refused, because no network met them when it was measured"
+    print(f"of {total} choices {kept} keep the bound later, {measured_kept} in the search; {told}", flush=True)
 
 
 def list_targets(run: Path, count: int) -> Iterable[float]:
