@@ -11,6 +11,7 @@ from typing import Any
 
 from natdeploy.export.parity import Accuracy, Parity
 from natdeploy.export.pre_post_processing import PIXEL_RANGE
+from natdeploy.files import parse_json
 from natdeploy.version import __version__
 
 FORMAT = "natdeploy.manifest/1"
@@ -124,7 +125,7 @@ def _describes_another(manifest: Path, artifact: Path) -> bool:
 
 def _read(manifest: Path) -> dict[str, Any]:
     try:
-        content = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = parse_json(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

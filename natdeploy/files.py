@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from natdeploy.errors import InputError, NatdeployError, OutputError
 
@@ -102,14 +104,41 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_text(source: Path) -> str:
-    """Read a UTF-8 text file.
+def parse_json(text: str) -> Any:  # noqa: ANN401
+    """Parse JSON.
 
     Raises:
-        InputError: The file is missing, unreadable or not UTF-8.
+        ValueError: The text is not JSON, holds `NaN` or `Infinity`, or repeats a key of an object.
+        RecursionError: It is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_make_object)
+
+
+def _refuse_constant(name: str) -> None:
+    msg = f"{name} is not a number of JSON"
+    raise ValueError(msg)
+
+
+def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        msg = f"key {next(name for name in names if names.count(name) > 1)!r} is repeated"
+        raise ValueError(msg)
+    return made
+
+
+def read_text(source: Path) -> str:
+    """Read a UTF-8 text file. A byte order mark at its beginning, which some editors write, is left out.
+
+    Raises:
+        InputError: The file is missing, a folder, unreadable or not UTF-8.
     """
     try:
-        return Path(source).read_text(encoding="utf-8")
+        return Path(source).read_text(encoding="utf-8-sig")
+    except IsADirectoryError as error:
+        msg = f"{source}: is a folder, not a file"
+        raise InputError(msg) from error
     except FileNotFoundError as error:
         msg = f"{source}: no such file"
         raise InputError(msg) from error

@@ -111,7 +111,7 @@ def test_text_comes_back(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("absent", "no such file"), ("folder", "cannot be read: Is a directory"), ("binary", "not a UTF-8 text file")],
+    [("absent", "no such file"), ("folder", "is a folder, not a file"), ("binary", "not a UTF-8 text file")],
 )
 def test_what_cannot_be_read_is_an_input_error(tmp_path, name, reason):
     """A missing file, a folder and a binary file are refused with name and reason."""

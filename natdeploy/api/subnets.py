@@ -16,6 +16,7 @@ from natdeploy.core.layers import layer_names
 from natdeploy.core.ranges import Seed
 from natdeploy.io.encodings import to_encoding
 from natdeploy.io.subnets import Subnet, SubnetSource
+from natdeploy.io.weight_files import require_weight_file
 
 if TYPE_CHECKING:
     from natdeploy.supernet.network import Network
@@ -63,12 +64,14 @@ def inspect(
     """Return the layers of a subnet and their costs.
 
     Raises:
-        InputError: The subnet is not valid, or the given weights do not fit it. The message lists names that are
-            unexpected or missing.
+        InputError: The subnet is not valid, its own weight file does not begin like one, or the given weights do not
+            fit it. The message lists names that are unexpected or missing.
     """
     source = SubnetSource.of(subnet)
     read = source.read()
     layers, space, architecture = read.layers, read.space, read.architecture
+    if source.weights is None and read.weights is not None:
+        require_weight_file(read.weights)
     if source.weights is not None:
         from natdeploy.supernet.checkpoints import load_network_weights
         from natdeploy.supernet.network import build_network

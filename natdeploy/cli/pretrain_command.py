@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,8 @@ def _replace_defaults(ctx: click.Context, values: Mapping[str, Any], settings: T
 
 def show(result: TrainingResult) -> None:
     """Print training for people."""
-    print_line(f"{result.epochs} epochs, {result.seconds:.0f} s; run: {result.run}")
+    epochs = "1 epoch" if result.epochs == 1 else f"{result.epochs} epochs"
+    print_line(f"{epochs}, {result.seconds:.0f} s; run: {result.run}")
     random = result.random_top1
     spread = f", {len(random)} random ones {min(random):.4f} to {max(random):.4f}" if random else ""
     what = (
@@ -111,4 +113,14 @@ def show(result: TrainingResult) -> None:
     )
     print_line(f"{what}: largest subnet {result.largest_top1:.4f}, smallest {result.smallest_top1:.4f}{spread}")
     print_line(f"weights: {result.weights}")
-    print_line(f"next: natdeploy search --data FOLDER --weights {result.weights}")
+    print_line(f"next: {_next_command(result)}")
+
+
+def _next_command(result: TrainingResult) -> str:
+    """Return the search that starts from the weights. Pictures without classes are no data to search on."""
+    here = Path.cwd()
+    folder = Path(result.data)
+    near = str(folder.relative_to(here)) if folder.is_relative_to(here) else result.data
+    data = "FOLDER" if result.top1_source == "agreement" else shlex.quote(near)
+    space = "" if result.supernet == "starter" else f" --supernet {shlex.quote(result.supernet)}"
+    return f"natdeploy search --data {data}{space} --weights {shlex.quote(str(result.weights))}"

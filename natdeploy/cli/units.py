@@ -11,6 +11,7 @@ from typing import Literal
 import click
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>ns|us|µs|ms|s)")
+_DECIMAL_COMMA = re.compile(r"\d+,\d+(ns|us|µs|ms|s)")
 _SPAN = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>s|m|h)")
 _COUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>[kMG]?)")
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+) ?(?P<unit>[kMG]i?B)")
@@ -28,6 +29,10 @@ def parse_duration_ms(text: str) -> float:
         click.BadParameter: The text is not a duration, has no unit or is not positive.
     """
     parts = _DURATION.fullmatch(text.strip())
+    if _DECIMAL_COMMA.fullmatch(text.strip()):
+        point = text.strip().replace(",", ".")
+        msg = f"{text!r} has a comma: the decimal separator is a point, as in {point}, and each of several has a unit"
+        raise click.BadParameter(msg)
     if parts is None:
         bare = re.fullmatch(r"\d+(\.\d+)?", text.strip())
         why = f"has no unit: write {text.strip()}ms" if bare else "is not a duration such as 20ms, 0.5s or 800us"
@@ -60,7 +65,7 @@ def parse_latency_limits(values: tuple[str, ...], devices: tuple[str, ...]) -> t
         click.BadParameter: A value is not valid, or a limit lacks its device.
     """
     named = [value for value in values if "=" in value]
-    plain = [part for value in values if "=" not in value for part in value.split(",")]
+    plain = [part for value in values if "=" not in value for part in _split_limits(value)]
     if named and plain:
         msg = f"{plain[0]!r} has no device, but {named[0]!r} has one: give every limit a device"
         raise click.BadParameter(msg)
@@ -88,10 +93,18 @@ def parse_resolutions(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(part) for part in parts)
 
 
+def _split_limits(value: str) -> list[str]:
+    """Split limits at their commas; not at a comma within a number, which is refused as one."""
+    return [value] if _DECIMAL_COMMA.fullmatch(value.strip()) else value.split(",")
+
+
 def _parse_device_limits(values: list[str]) -> dict[str, float]:
     limits_ms: dict[str, float] = {}
     for value in values:
         device, _, duration = value.partition("=")
+        if not device.strip():
+            msg = f"{value!r} names no device: write DEVICE{value.strip()}"
+            raise click.BadParameter(msg)
         if device in limits_ms:
             msg = f"two targets for device {device!r}"
             raise click.BadParameter(msg)

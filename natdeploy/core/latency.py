@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
@@ -193,8 +194,8 @@ class LatencyTable:
         return layer.op == CLASSIFIER and self._classifier_ms(layer) is not None
 
     def find_missing(self, layers: Iterable[Layer]) -> list[Layer]:
-        """Return those of `layers` that the table does not cover, in order."""
-        return [layer for layer in layers if not self.covers(layer)]
+        """Return those of `layers` that the table does not cover, in order, each once."""
+        return [layer for layer in dict.fromkeys(layers) if not self.covers(layer)]
 
     def find_covered_resolutions(self, space: SearchSpace, classes: int) -> tuple[int, ...]:
         """Return the resolutions of `space` whose layers are all covered, at every width."""
@@ -241,7 +242,7 @@ class LatencyTable:
         """
         missing = self.find_missing(list_layers(space, [classes]))
         if missing:
-            raise _not_covered(self.deployment, missing)
+            raise _not_covered(self.deployment, missing, space)
         array = compile_cost(space, classes, self.layer_ms)
         correction = self.latency_correction
         if correction is None:
@@ -324,10 +325,18 @@ def describe_layer(layer: Layer) -> str:
     return ", ".join(parts)
 
 
-def _not_covered(deployment: Deployment, missing: Sequence[Layer]) -> CoverageError:
+def describe_profile(device: str, space: SearchSpace | None = None) -> str:
+    """Return the hint that names the command which adds rows to a table: those of `space` at its resolutions."""
+    start = f"add them with: natdeploy profile --device {device}"
+    if space is None:
+        return f"{start}, and the --supernet and --resolutions of the network"
+    sizes = ",".join(map(str, space.resolutions))
+    return f"{start} --supernet {shlex.quote(space.source or space.name)} --resolutions {sizes}"
+
+
+def _not_covered(deployment: Deployment, missing: Sequence[Layer], space: SearchSpace | None = None) -> CoverageError:
     shown = "; ".join(describe_layer(layer) for layer in missing[:_NAMED])
     more = f"; and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
     rows = "row" if len(missing) == 1 else "rows"
     msg = f"the latency table of {deployment} lacks {len(missing)} {rows}: {shown}{more}"
-    hint = f"add them with: natdeploy profile --device {deployment.device} --supernet NAME --resolutions R"
-    return CoverageError(msg, hint=hint)
+    return CoverageError(msg, hint=describe_profile(deployment.device, space))

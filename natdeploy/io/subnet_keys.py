@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from natdeploy.core.layers import BLOCK, CLASSIFIER, OPS, POOLING, STEM, Layer
 from natdeploy.core.space import BN_EPS
 from natdeploy.errors import InputError
+from natdeploy.files import parse_json
 
 FORMAT = "natdeploy.subnet/1"
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -91,11 +92,6 @@ class SubnetFile(_Strict):
     provenance: dict[str, Any] = {}
 
 
-def _refuse_constant(name: str) -> None:
-    msg = f"{name} is not a number of JSON"
-    raise ValueError(msg)
-
-
 def parse_object(text: str) -> dict[str, Any]:
     """Return the JSON object that is written in `text`.
 
@@ -103,7 +99,7 @@ def parse_object(text: str) -> dict[str, Any]:
         InputError: The text is no JSON, or no object.
     """
     try:
-        content = json.loads(text, parse_constant=_refuse_constant)
+        content = parse_json(text)
     except (ValueError, RecursionError) as error:
         msg = f"not valid JSON: {error}"
         raise InputError(msg) from error

@@ -38,6 +38,7 @@ from natdeploy.io.subnet_keys import (
 )
 
 DEFAULT_CLASSES = 1000
+EXPORTED = (".onnx", ".tflite", ".engine")
 _Number = TypeVar("_Number", int, float)
 Space = str | SearchSpace | None
 # Words for two architectures of a space that is named.
@@ -203,6 +204,7 @@ def _read(source: str | Path, *, supernet: Space, width: float | None, classes: 
         return _end_of(supernet, str(source), width, classes)
     if re.fullmatch(r"\d+", str(source)) and not os.path.exists(source):  # noqa: PTH110 (any length of string)
         return _bare(from_encoding(str(source)), supernet, classes, str(source))
+    _require_subnet_file(path)
     text = read_text(path).strip()
     try:
         if re.fullmatch(r"\d+", text):
@@ -211,6 +213,16 @@ def _read(source: str | Path, *, supernet: Space, width: float | None, classes: 
     except InputError as error:
         prefix = "" if str(path) in error.message else f"{path}: "
         raise InputError(prefix + error.message, hint=error.hint) from error
+
+
+def _require_subnet_file(path: Path) -> None:
+    """Refuse what is often given in place of a subnet file: the run that it is in, and a file exported from it."""
+    if os.path.isfile(path / "run.toml"):  # noqa: PTH113 (any length of string)
+        msg = f"{path}: is a run folder, not a subnet"
+        raise InputError(msg, hint=f"name the run's choice: {path / 'subnet.json'}")
+    if path.suffix in EXPORTED:
+        msg = f"{path}: is an exported file, not a subnet"
+        raise InputError(msg, hint="natdeploy measure times it; other commands take the subnet.json it was made of")
 
 
 def _end_of(supernet: Space, end: str, width: float | None, classes: int | None) -> Subnet:
@@ -278,6 +290,9 @@ def _from_content(
         return _from_file(content, path)
     if "blocks" in content:
         return _from_net_config(read_net_config(content), supernet, classes, str(path))
+    if "architecture" in content or "layers" in content:
+        msg = f"format is missing: a subnet file has the key format with the value {FORMAT!r}"
+        raise InputError(msg)
     known = {key: content[key] for key in ArchitectureKeys.model_fields if key in content}
     odd = sorted(set(content) - set(known))
     if odd:

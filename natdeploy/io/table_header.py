@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyCorrection, LatencyTable, Validation
@@ -41,6 +42,15 @@ class _CalibrationKeys(BaseModel):
     upper_ratio: _Ratio
     coverage: _Share
     networks: int = Field(ge=1)
+
+    @field_validator("upper_ratio")
+    @classmethod
+    def _is_above_the_lower_one(cls, value: float, info: ValidationInfo) -> float:
+        lower = info.data.get("lower_ratio", value)
+        if value < lower:
+            kind, reason = "interval", "is {value}, below lower_ratio, which is {lower}"
+            raise PydanticCustomError(kind, reason, {"value": value, "lower": lower})
+        return value
 
 
 class _HeaderKeys(BaseModel):
@@ -110,6 +120,7 @@ def read_header(lines: Sequence[str], source: str) -> LatencyTable:
 
 def _load_yaml(text: str, source: str) -> dict[str, Any]:
     try:
+        _require_distinct_keys(yaml.compose(text, Loader=yaml.SafeLoader), source)
         keys = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -120,6 +131,17 @@ def _load_yaml(text: str, source: str) -> dict[str, Any]:
         msg = f"{source}, line 1: not a latency table: it does not begin with '# format: {FORMAT}'"
         raise InputError(msg)
     return keys
+
+
+def _require_distinct_keys(node: yaml.Node | None, source: str) -> None:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    seen = set()
+    for key, inner in pairs:
+        if key.value in seen:
+            msg = f"{source}, line {key.start_mark.line + 1}: header key {key.value!r} is repeated"
+            raise InputError(msg)
+        seen.add(key.value)
+        _require_distinct_keys(inner, source)
 
 
 def _check_format(keys: dict[str, Any], source: str) -> None:

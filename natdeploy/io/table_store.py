@@ -41,10 +41,26 @@ class StoredTable:
             InputError: The file is not a valid table, or its header names another deployment than its folder and name.
         """
         table = read_table(self.path)
-        if table.deployment != self.deployment:
-            msg = f"{self.path}: the header says {table.deployment}, the file's folder and name say {self.deployment}"
+        contradiction = find_contradiction(self.path, table.deployment)
+        if contradiction is not None:
+            msg = f"{self.path}: {contradiction}"
             raise InputError(msg)
         return table
+
+
+def find_contradiction(path: Path, deployment: Deployment) -> str | None:
+    """Return how the deployment in a table's header contradicts the name of its file; None if it does not.
+
+    A file whose name is not that of a stored table says nothing. Its folder only counts among stored tables.
+    """
+    named = _read_name(path)
+    if named is None:
+        return None
+    if path.parent.parent.name != FOLDER:
+        named = dataclasses.replace(named, device=deployment.device)
+    if named == deployment:
+        return None
+    return f"the header says {deployment}, the file's folder and name say {named}"
 
 
 def table_path(deployment: Deployment) -> Path:
@@ -90,17 +106,23 @@ def choose_table(device: Device, selector: TableSelector = DEFAULT_TABLE) -> Sto
 
 def _tables_in(folder: Path, *, packaged: bool) -> Iterator[StoredTable]:
     for path in sorted(folder.glob("*/*.csv")):
-        parts = _FILE_NAME.fullmatch(path.name)
-        if parts is None:
-            continue
-        deployment = Deployment(
-            device=path.parent.name,
-            runtime=parts["runtime"],
-            precision=parts["precision"],
-            batch=int(parts["batch"]),
-            threads=int(parts["threads"]),
-        )
-        yield StoredTable(path=path, deployment=deployment, packaged=packaged)
+        deployment = _read_name(path)
+        if deployment is not None:
+            yield StoredTable(path=path, deployment=deployment, packaged=packaged)
+
+
+def _read_name(path: Path) -> Deployment | None:
+    """Return the deployment that the folder and the name of a stored table say."""
+    parts = _FILE_NAME.fullmatch(path.name)
+    if parts is None:
+        return None
+    return Deployment(
+        device=path.parent.name,
+        runtime=parts["runtime"],
+        precision=parts["precision"],
+        batch=int(parts["batch"]),
+        threads=int(parts["threads"]),
+    )
 
 
 def resolve_table_file(output: Path | None, deployment: Deployment) -> Path:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 import numpy as np
 
 from natdeploy.core.latency import LatencyStats
 from natdeploy.errors import InputError
+from natdeploy.files import parse_json
 
 NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
 _PRINTED = 1e-5
@@ -96,15 +95,10 @@ def load_json(text: str, source: str) -> object:
     """Parse JSON.
 
     Raises:
-        InputError: The text is not JSON, or holds `NaN` or `Infinity`.
+        InputError: The text is not JSON, holds `NaN` or `Infinity`, or repeats a key of an object.
     """
-
-    def refuse(constant: str) -> NoReturn:
-        msg = f"{constant} is not a JSON number"
-        raise ValueError(msg)
-
     try:
-        return json.loads(text, parse_constant=refuse)
+        return parse_json(text)
     except (ValueError, RecursionError) as error:
         msg = f"{source}: not valid JSON, or incomplete: {error}"
         raise InputError(msg) from error

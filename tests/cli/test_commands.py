@@ -12,6 +12,7 @@ import click
 import pytest
 
 from natdeploy import api, cli
+from natdeploy.core.latency import LatencyCorrection
 from natdeploy.io.spaces import find_space
 from natdeploy.io.tables import write_table
 from natdeploy.testing.tables import HOST, made_up_table
@@ -149,6 +150,42 @@ def test_bad_table_file(old: str, new: str, said: str, folder: Path, capsys: pyt
     captured = capsys.readouterr()
     assert str(path) in captured.err
     assert said in captured.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("upper_ratio: 1.1", "upper_ratio: 0.5", "'calibration.upper_ratio': is 0.5, below lower_ratio, which is 0.9"),
+        ("device: host", "device: host\n# device: host", "line 3: header key 'device' is repeated"),
+    ],
+)
+def test_bad_table_header(old: str, new: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An interval that is upside down and a repeated key are refused when the table is read, and by its check."""
+    interval = LatencyCorrection(
+        alpha_ms=0.0, beta=1.0, gamma_ms=0.0, lower_ratio=0.9, upper_ratio=1.1, coverage=0.9, networks=20
+    )
+    path = resolve_table_file(folder)
+    write_table(
+        path, dataclasses.replace(made_up_table(find_space("starter")), latency_correction=interval), fresh=True
+    )
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    write_subnet(folder, ARCHITECTURE)
+    for arguments in (["predict", "subnet.json"], ["tables", "check", "host"]):
+        assert cli.run(arguments) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_the_hint_of_a_missing_row_is_a_command_that_adds_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Off the resolutions of the space, each missing row is named once, and the hint says which to profile."""
+    resolve_table_file(folder)
+    write_subnet(folder, {**ARCHITECTURE, "r": 41})
+    assert cli.run(["predict", "subnet.json", "--supernet", "starter"]) == 2
+    said = capsys.readouterr().err
+    assert "natdeploy profile --device host --supernet starter --resolutions 41" in said
+    rows = said.split(" rows: ")[1].split("; and ")[0].splitlines()[0].split("; ")
+    assert len(rows) == len(set(rows))
 
 
 def test_missing_row_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -253,6 +253,23 @@ def test_check_of_a_good_table(run):
     assert run("check host")[:2] == (0, f"{path}: no findings\n")
 
 
+def test_check_finds_a_header_that_contradicts_the_name(run):
+    """A table under the name of another deployment is an error for `check` and `show`, as it is for `predict`."""
+    path = table_path(HOST)
+    write_table(path, made_up_table(SPACE))
+    path.write_text(path.read_text().replace(f"threads: {HOST.threads}", f"threads: {HOST.threads + 1}", 1))
+    code, out, _ = run("check host")
+    assert code == 1
+    assert "other-deployment" in out
+    for command in ("show host", f"show {path}"):
+        code, _, err = run(command)
+        assert code == 2
+        assert "the file's folder and name say" in err
+    elsewhere = path.with_name("mine.csv")
+    path.rename(elsewhere)
+    assert run(f"check {elsewhere}")[0] == 0
+
+
 def test_check_reports_every_bad_row_by_line(run, tmp_path):
     """Zero, negative, NaN, repeated and damaged rows are all named at once, and the exit code is 1."""
     path = tmp_path / "bad.csv"

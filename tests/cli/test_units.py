@@ -83,6 +83,9 @@ def test_targets(values, devices, expected):
         (("board=",), ("host",), "is not a duration"),
         (("board=15ms,20ms",), ("host",), "is not a duration"),
         (("15ms,",), ("host",), "is not a duration"),
+        (("0,25ms",), ("host",), "the decimal separator is a point, as in 0.25ms"),
+        (("board=0,25ms",), ("host",), "the decimal separator is a point, as in 0.25ms"),
+        (("=0.2ms",), ("host",), "'=0.2ms' names no device: write DEVICE=0.2ms"),
     ],
 )
 def test_other_targets_are_refused(values, devices, reason):

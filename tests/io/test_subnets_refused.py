@@ -137,6 +137,8 @@ def test_a_truncated_file_is_refused(tmp_path):
         (b"\x00\xff\xfe" * 10, "not a UTF-8 text file"),
         (b"not JSON", "not valid JSON"),
         (b"[" * 100_000, "not valid JSON"),
+        (b'{"w": 1.0, "w": 1.2}', "not valid JSON: key 'w' is repeated"),
+        (b'{"architecture": {"w": 1.0}}', "format is missing: a subnet file has the key format"),
         (b'{"w": NaN}', "not valid JSON: NaN is not a number of JSON"),
         (b'{"w": Infinity}', "not valid JSON"),
         (b'{"w": 1' + b"0" * 5000 + b"}", "not valid JSON"),
@@ -153,13 +155,33 @@ def test_what_is_no_subnet_is_refused(tmp_path, raw, message):
 
 
 @pytest.mark.parametrize(
-    ("source", "message"), [("absent.json", "absent.json: no such file"), (".", "Is a directory"), ("x" * 5000, "xxx")]
+    ("source", "message"),
+    [("absent.json", "absent.json: no such file"), (".", "is a folder, not a file"), ("x" * 5000, "xxx")],
 )
 def test_a_source_that_cannot_be_read_is_refused(tmp_path, monkeypatch, source, message):
     """A missing file, a folder and too long a name are refused with name and reason."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
         read_subnet(source)
+
+
+def test_what_is_often_given_in_place_of_a_subnet_is_named(tmp_path):
+    """A run folder and an exported file are refused with what to give instead."""
+    (tmp_path / "run.toml").touch()
+    with pytest.raises(InputError, match="is a run folder, not a subnet") as told:
+        read_subnet(tmp_path)
+    assert told.value.hint == f"name the run's choice: {tmp_path / 'subnet.json'}"
+    for suffix in (".onnx", ".tflite", ".engine"):
+        with pytest.raises(InputError, match="is an exported file, not a subnet"):
+            read_subnet(tmp_path / f"subnet{suffix}")
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path):
+    """An editor's mark at the beginning of a file changes nothing."""
+    path = write(tmp_path, own_file())
+    plain = read_subnet(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_subnet(path) == plain
 
 
 def test_errors_of_a_net_config_name_file_and_key(tmp_path):

@@ -67,6 +67,8 @@ def measure(
     else:
         read = source.read()
         layers = read.layers
+        if read.weights is not None:
+            context.reporter.info(f"{read.weights} is not read: latency does not depend on weights")
     deployment = find_deployment(described, selector)
     if layers is not None:
         timed = time_networks(deployment, [layers], seed=seed, context=context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from natdeploy.api.context import Context
@@ -9,6 +10,7 @@ from natdeploy.api.latency.lookup import is_this_machine, make_host_fingerprint,
 from natdeploy.api.latency.results import PredictResult
 from natdeploy.core.checked import checked
 from natdeploy.core.device import DEFAULT_TABLE, TableSelector
+from natdeploy.core.latency import describe_profile
 from natdeploy.errors import CoverageError
 from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import SubnetSource
@@ -46,7 +48,11 @@ def predict(
         prediction = table.predict(read.layers)
     except CoverageError as error:
         msg = f"{stored.path}: {error.message}"
-        raise CoverageError(msg, hint=error.hint) from error
+        if read.space is None:
+            hint = "the network is in no search space that could be profiled; time it with: natdeploy measure"
+        else:
+            hint = describe_profile(device, dataclasses.replace(read.space, resolutions=(read.resolution,)))
+        raise CoverageError(msg, hint=hint) from error
     return PredictResult(
         device=device,
         runtime=table.deployment.runtime,

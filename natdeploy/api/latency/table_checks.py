@@ -23,7 +23,7 @@ from natdeploy.errors import InputError
 from natdeploy.io.devices import find_device, load_devices
 from natdeploy.io.measurements import read_measurements
 from natdeploy.io.spaces import SpaceSelector, resolve_space, shipped_spaces
-from natdeploy.io.table_store import choose_table, list_tables
+from natdeploy.io.table_store import choose_table, find_contradiction, list_tables
 from natdeploy.io.tables import RowError, read_table, scan_table
 
 _ROW_ERRORS = {
@@ -57,7 +57,12 @@ def check_table(
     """
     path = locate_table(table, selector)
     content, errors = scan_table(path)
-    findings = [*_report_row_errors(errors), *_find_missing(content, supernet, resolutions), *check_rows(content)]
+    findings = [
+        *_find_contradiction(path, content),
+        *_report_row_errors(errors),
+        *_find_missing(content, supernet, resolutions),
+        *check_rows(content),
+    ]
     findings += find_copied_rows(content, read_tables_of_others(content.deployment.device))
     if measurements is not None:
         findings += _check_measurements(content, supernet, measurements)
@@ -78,6 +83,10 @@ def show_table(table: str | Path, *, selector: TableSelector = DEFAULT_TABLE, ro
     """
     path = locate_table(table, selector)
     content = read_table(path)
+    contradiction = find_contradiction(path, content.deployment)
+    if contradiction is not None:
+        msg = f"{path}: {contradiction}"
+        raise InputError(msg)
     sizes = sorted({resolution for _, _, resolution in find_probable_places(content, shipped_spaces())})
     return TableResult(table=path, content=content, resolutions=tuple(sizes), with_rows=rows)
 
@@ -108,6 +117,13 @@ def read_tables_of_others(device: str) -> dict[str, LatencyTable]:
             with contextlib.suppress(InputError):
                 found[str(stored.deployment)] = scan_table(stored.path)[0]
     return found
+
+
+def _find_contradiction(path: Path, content: LatencyTable) -> list[TableFinding]:
+    contradiction = find_contradiction(path, content.deployment)
+    if contradiction is None:
+        return []
+    return [TableFinding(code="other-deployment", severity=ERROR, explanation=contradiction)]
 
 
 def _report_row_errors(errors: list[RowError]) -> list[TableFinding]:

@@ -15,6 +15,8 @@ class TrainingResult(Result):
     Args:
         run: Run folder.
         weights: Weight file, which `--weights` accepts.
+        supernet: Name of the search space, or the absolute path of its file.
+        data: Name of the data set, or its absolute folder.
         epochs: Number of epochs trained.
         seconds: Time that the epochs took.
         top1_source: Split on which the following accuracies were measured: `test` or `validation`. Or `agreement`: they
@@ -26,6 +28,8 @@ class TrainingResult(Result):
 
     run: Path
     weights: Path
+    supernet: str
+    data: str
     epochs: int
     seconds: float
     top1_source: str

@@ -153,6 +153,8 @@ class _Training:
         result = TrainingResult(
             run=self.folder.path,
             weights=weights,
+            supernet=self.plan.supernet,
+            data=self.plan.data,
             epochs=self.plan.settings.epochs,
             seconds=round(float(sum(seconds.values())), 1),
             top1_source=self.mode.split if self.original is None else "agreement",
