@@ -16,6 +16,7 @@ from natdeploy.core.device import PRECISIONS, Device, Roofline, RooflineFigures
 from natdeploy.errors import InputError, did_you_mean
 from natdeploy.files import read_text
 from natdeploy.io.home import home_folder
+from natdeploy.io.validation import find_fault
 
 USER_FILE = "devices.toml"
 MAX_OPSET = 40
@@ -168,9 +169,8 @@ def _device(source: str, name: str, keys: Mapping[str, Any]) -> Device:
     try:
         model = _DeviceKeys.model_validate(dict(keys))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        msg = f"{source}: device {name!r}, key {key!r}: {first['msg']}"
+        fault = find_fault(error, keys)
+        msg = f"{source}: device {name!r}, key {fault.key!r}: {fault.reason}"
         raise InputError(msg) from error
     values = model.model_dump(exclude={"roofline", "missing_operators", "slow_precisions"})
     return Device(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from natdeploy.errors import InputError
+from natdeploy.io.validation import find_fault
 
 Plan = TypeVar("Plan")
 
@@ -36,11 +37,9 @@ def parse_config(plan: type[Plan], values: Callable[[], Mapping[str, Any]], sour
         msg = f"{start}: [{error.args[0]}] is missing"
         raise InputError(msg, hint=_HINT) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
-        msg = f"{start}: {place + ': ' if place else ''}{reason}"
-        raise InputError(msg, hint=_HINT if first["type"] == "missing" else None) from error
+        fault = find_fault(error, given)
+        msg = f"{start}: {fault}"
+        raise InputError(msg, hint=_HINT if fault.kind == "missing" else None) from error
     for key in _unknown_keys(found, given):
         msg = f"{start}: unknown key {key}"
         raise InputError(msg, hint=_HINT)

@@ -22,6 +22,7 @@ from natdeploy.core.space import (
 )
 from natdeploy.errors import InputError, did_you_mean
 from natdeploy.files import read_text
+from natdeploy.io.validation import find_fault
 
 SUFFIX = ".toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -129,15 +130,10 @@ def parse_space(content: object, *, name: str, source: str, place: str) -> Searc
     try:
         return _Space.model_validate(content).to_space(name, source)
     except ValidationError as error:
-        # A misspelt key is also a missing one: what is there helps more than what is not.
-        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        key, hint = _name_key(first["loc"]), None
-        reason = first["msg"][0].lower() + first["msg"][1:]
-        if first["type"] == "extra_forbidden":
-            reason, hint = "unknown key", did_you_mean(str(first["loc"][-1]), _find_keys(first["loc"]))
-        elif first["type"] != "missing":
-            reason = f"{reason} (it is {str(first['input'])[:60]})"
-        msg = f"{place}: {key}: {reason}" if key else f"{place}: {reason}"
+        fault = find_fault(error, content)
+        unknown = fault.kind == "extra_forbidden"
+        hint = did_you_mean(str(fault.parts[-1]), _find_keys(fault.parts)) if unknown else None
+        msg = f"{place}: {fault}"
         raise InputError(msg, hint=hint) from error
     except InputError as error:
         msg = f"{place}: {error.message.removeprefix(f'space {name}: ')}"
@@ -183,10 +179,6 @@ def _to_lists(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, Mapping):
         return {key: _to_lists(inner) for key, inner in value.items()}
     return [_to_lists(inner) for inner in value] if isinstance(value, tuple | list) else value
-
-
-def _name_key(parts: Sequence[int | str]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
 
 
 def _find_keys(parts: Sequence[int | str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,8 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from natdeploy.core.layers import BLOCK, CLASSIFIER, OPS, POOLING, STEM, Layer
 from natdeploy.core.space import BN_EPS
-from natdeploy.errors import InputError
+from natdeploy.errors import InputError, did_you_mean
 from natdeploy.files import parse_json
+from natdeploy.io.validation import find_fault
 
 FORMAT = "natdeploy.subnet/1"
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -118,11 +118,10 @@ def validate(model: type[_Model], content: Mapping[str, Any]) -> _Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        given = "" if first["type"] == "missing" else f" (it is {json.dumps(first['input'], default=str)[:60]})"
-        msg = f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}{given}"
-        raise InputError(msg) from error
+        fault = find_fault(error, content)
+        known = list(model.model_fields) if len(fault.parts) == 1 else []
+        hint = did_you_mean(str(fault.parts[0]), known) if fault.kind == "extra_forbidden" and known else None
+        raise InputError(str(fault), hint=hint) from error
 
 
 def read_layers(keys: Sequence[LayerKeys]) -> tuple[Layer, ...]:

@@ -343,8 +343,8 @@ def _read_network(file: SubnetFile, path: Path) -> Subnet:
         layers = read_layers(file.layers)
         return Subnet(own_layers=layers, classes=layers[-1].out_channels)
     if file.supernet is None or file.architecture is None:
-        key, kind = ("supernet", "valid string") if file.supernet is None else ("architecture", "valid dictionary")
-        msg = f"{key}: should be a {kind} in a file without layers"
+        key, kind = ("supernet", "text") if file.supernet is None else ("architecture", "a table of keys")
+        msg = f"{key}: must be {kind} in a file without layers"
         raise InputError(msg)
     if file.space is not None:
         source = str(path.resolve())

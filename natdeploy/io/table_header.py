@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyCorrection, LatencyTable, Validation
 from natdeploy.errors import InputError
+from natdeploy.io.validation import find_fault
 
 FORMAT = "natdeploy.latency-table/1"
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -111,9 +112,8 @@ def read_header(lines: Sequence[str], source: str) -> LatencyTable:
     try:
         header = _HeaderKeys.model_validate(keys)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        msg = f"{source}, line {_line_of(text, first['loc'])}: header key {key!r}: {first['msg']}"
+        fault = find_fault(error, keys)
+        msg = f"{source}, line {_line_of(text, fault.parts)}: header key {fault.key!r}: {fault.reason}"
         raise InputError(msg) from error
     return _table(header)
 

@@ -194,14 +194,14 @@ def test_networks_of_no_space_are_taken_out_of_no_supernet(proxyless: Path) -> N
     [
         (lambda content: content["layers"][1].update(in_channels=16), r"layers\[1\]: takes 16 channels of size"),
         (lambda content: content["layers"].pop(), "layers: are stem, final_expand, pooling and blocks, not a stem"),
-        (lambda content: content["layers"][0].update(op="convolution"), r"layers\.0\.op: input should be 'stem'"),
+        (lambda content: content["layers"][0].update(op="convolution"), r"layers\[0\]\.op: must be 'stem'"),
         (lambda content: content["layers"].insert(1, content["layers"][0]), "layers: are stem, stem, "),
         (lambda content: content["layers"][2].update(skip=True), r"layers\[2\]: has a skip connection, but its output"),
         (lambda content: content["layers"][2].update(kernel=4), r"layers\[2\]: its kernel is 4, not an odd number"),
         (lambda content: content["layers"][2].pop("mid_channels"), r"layers\[2\]: a block needs mid_channels"),
-        (lambda content: content["layers"][2].update(colour=1), r"layers\.2\.colour: "),
+        (lambda content: content["layers"][2].update(colour=1), r"layers\[2\]\.colour: unknown key"),
         (lambda content: content.update(supernet="nat"), "supernet: a file with layers of its own has none"),
-        (lambda content: content.pop("layers"), "supernet: should be a valid string in a file without layers"),
+        (lambda content: content.pop("layers"), "supernet: must be text in a file without layers"),
     ],
 )
 def test_layers_that_make_no_network_are_refused(proxyless: Path, change, reason: str) -> None:

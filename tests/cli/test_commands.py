@@ -106,7 +106,7 @@ def test_bad_usage(arguments: str, code: int, said: str, folder: Path, capsys: p
     [
         ('{"format": "natdeploy.subnet/1", "supernet": "sta', "not valid JSON"),
         ("[1, 2]", "a subnet is a JSON object"),
-        ({**ARCHITECTURE, "r": "32"}, "r.constrained-int: input should be a valid integer"),
+        ({**ARCHITECTURE, "r": "32"}, "r: must be a whole number"),
         ({**ARCHITECTURE, "ks": [3] * 9}, "ks lists 9 layers"),
         ({**ARCHITECTURE, "ks": [3] * 9 + [9]}, "ks[9] is 9"),
         ({**ARCHITECTURE, "w": 0.7}, "width 0.7"),

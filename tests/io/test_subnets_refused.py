@@ -40,19 +40,19 @@ def own_file(**changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"r": 31}, r"r\..*greater than or equal to 32.*31"),
-        ({"r": "224"}, r"r\..*valid integer"),
-        ({"r": [224, 192]}, r"r\."),
-        ({"r": None}, r"r\."),
-        ({"w": "1.0"}, r"w: .*valid number"),
-        ({"w": -1}, r"w: .*greater than 0"),
+        ({"r": 31}, r"r: must be at least 32 .*31"),
+        ({"r": "224"}, r"r: must be a whole number"),
+        ({"r": [224, 192]}, "r: must be a whole number"),
+        ({"r": None}, "r: must be a whole number"),
+        ({"w": "1.0"}, r"w: must be a number"),
+        ({"w": -1}, r"w: must be above 0"),
         ({"w": 1.1}, "width 1.1"),
         ({"w": True}, "w: "),
-        ({"d": 4}, "d: .*valid list"),
+        ({"d": 4}, "d: must be a list"),
         ({"d": [2, 3, 3, 3, 5]}, "ks lists 15 layers"),
-        ({"d": [2, 3, 3, 3, 0]}, r"d\.4: "),
+        ({"d": [2, 3, 3, 3, 0]}, r"d\[4\]: "),
         ({"d": []}, "d: "),
-        ({"ks": [3.5] * 15}, r"ks\.0: .*valid integer.*3\.5"),
+        ({"ks": [3.5] * 15}, r"ks\[0\]: must be a whole number .*3\.5"),
         ({"ks": [9] * 15}, r"ks\[0\] is 9, space nat allows \[3, 5, 7\]"),
         ({"e": [5] * 15}, r"e\[0\] is 5"),
         ({"e": [3] * 14}, "e lists 14 layers"),
@@ -70,7 +70,7 @@ def test_a_missing_key_is_named(tmp_path, key):
     """A bare architecture without one of its keys is refused with file and key."""
     bare = M1.to_json()
     del bare[key]
-    with pytest.raises(InputError, match=rf"subnet\.json: {key}: field required"):
+    with pytest.raises(InputError, match=rf"subnet\.json: {key}: is missing"):
         read_subnet(write(tmp_path, bare))
 
 
@@ -80,19 +80,19 @@ def test_a_missing_key_is_named(tmp_path, key):
         ({"format": "natdeploy.subnet/2"}, "format: .*natdeploy.subnet/1"),
         ({"format": 1}, "format: "),
         ({"supernet": "startr"}, "unknown supernet 'startr'"),
-        ({"supernet": None}, "supernet: .*valid string"),
+        ({"supernet": None}, "supernet: must be text"),
         ({"supernet": "nat"}, "width 0.5 is not in space nat"),
         ({"architecture": None}, "architecture: "),
-        ({"architecture": {}}, r"architecture\.\w+.*: field required"),
+        ({"architecture": {}}, r"architecture\.\w+.*: is missing"),
         ({"architecture": M1.to_json()}, "width 1 is not in space starter"),
-        ({"weights": 5}, "weights: .*valid string"),
+        ({"weights": 5}, "weights: must be text"),
         ({"weights": "absent.safetensors"}, r"weights: .*absent\.safetensors: no such file"),
         ({"weights": "n" * 5000}, "weights: .*no such file"),
         ({"weights": ""}, "weights: .*no such file"),
         ({"task": []}, "task: "),
         ({"task": {**TASK, "mean": [0.5]}}, r"task\.mean: "),
-        ({"task": {**TASK, "std": [0.5, 0.5, 0]}}, r"task\.std\.2: .*greater than or equal to 0\.001"),
-        ({"task": {**TASK, "mean": [127.5, 127.5, 127.5]}}, r"task\.mean\.0: .*less than or equal to 1"),
+        ({"task": {**TASK, "std": [0.5, 0.5, 0]}}, r"task\.std\[2\]: .*at least 0\.001"),
+        ({"task": {**TASK, "mean": [127.5, 127.5, 127.5]}}, r"task\.mean\[0\]: must be at most 1"),
         ({"task": {**TASK, "classes": ["0", "1", "0"]}}, r"task\.classes: .*'0' is listed twice"),
         ({"task": {**TASK, "classes": ["one"]}}, r"task\.classes: "),
         ({"task": {**TASK, "more": 1}}, r"task\.more: "),
@@ -114,7 +114,7 @@ def test_a_missing_key_of_a_natdeploy_file_is_named(tmp_path, key):
     """A natdeploy file without one of its keys is refused with file and key."""
     content = own_file()
     del content[key]
-    with pytest.raises(InputError, match=rf"subnet\.json: {key}: field required"):
+    with pytest.raises(InputError, match=rf"subnet\.json: {key}: is missing"):
         read_subnet(write(tmp_path, content))
 
 
@@ -143,7 +143,7 @@ def test_a_truncated_file_is_refused(tmp_path):
         (b'{"w": Infinity}', "not valid JSON"),
         (b'{"w": 1' + b"0" * 5000 + b"}", "not valid JSON"),
         (b'{"w": 1e999, "r": 224, "d": [1], "e": [1], "ks": [1]}', "w: .*finite number"),
-        (b"{}", "field required"),
+        (b"{}", "is missing"),
     ],
 )
 def test_what_is_no_subnet_is_refused(tmp_path, raw, message):
