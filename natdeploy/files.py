@@ -94,6 +94,18 @@ def require_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
             raise InputError(msg, hint="choose another --output")
 
 
+def require_file(path: Path) -> None:
+    """Check that `path` is a file.
+
+    Raises:
+        InputError: It is missing, or is something else.
+    """
+    if not path.is_file():
+        other = "is a folder, not a file" if path.is_dir() else "is not a file"
+        msg = f"{path}: {other if path.exists() else 'no such file'}"
+        raise InputError(msg)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` (UTF-8) to `path` atomically.
 

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from natdeploy.files import require_file
 from natdeploy.ports import Transport
-from natdeploy.runtimes.model_input import require_file
 
 _REMOVE_S = 60.0
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from natdeploy.errors import InputError, OutputError
-from natdeploy.files import atomic_path, read_text, write_text, writing
+from natdeploy.files import atomic_path, parse_json, read_text, require_file, write_text, writing
+from natdeploy.supernet.accuracy_file import read_perceptron
+from natdeploy.supernet.checkpoints import read_state
 from tests.support.disks import full_disk, names
 
 
@@ -119,3 +121,21 @@ def test_what_cannot_be_read_is_an_input_error(tmp_path, name, reason):
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=f"{name}: .*{reason}"):
         read_text(tmp_path / name)
+
+
+def test_a_folder_is_not_a_file(tmp_path):
+    """What must be a file is refused with what it is instead, by every reader of weights and accuracies too."""
+    folder, absent = tmp_path / "folder", tmp_path / "absent"
+    folder.mkdir()
+    for read in (require_file, read_text, read_state, read_perceptron):
+        with pytest.raises(InputError, match="folder: is a folder, not a file"):
+            read(folder)
+        with pytest.raises(InputError, match="absent: no such file"):
+            read(absent)
+
+
+def test_a_repeated_key_of_an_object_is_refused():
+    """Neither of two values is dropped, however deep they are."""
+    assert parse_json('{"a": {"b": 1}, "b": [1]}') == {"a": {"b": 1}, "b": [1]}
+    with pytest.raises(ValueError, match="key 'b' is repeated"):
+        parse_json('{"a": [{"b": 1, "b": 1}]}')

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
-from natdeploy.files import read_text, write_text
+from natdeploy.files import read_text, require_file, write_text
 from natdeploy.io.downloads import download
 from natdeploy.io.home import home_folder
 from natdeploy.io.spaces import find_space
@@ -108,9 +108,7 @@ def find_weights(space: SearchSpace, name: str, reporter: Reporter | None = None
     if name == PACKAGED and not path.is_file():
         msg = f"no weights are packaged for supernet {space.name}"
         raise InputError(msg, hint=f"pass a file with --weights{', or --weights released' * has_released(space)}")
-    if not path.is_file():
-        msg = f"{path}: no such file"
-        raise InputError(msg)
+    require_file(path)
     from natdeploy.supernet.checkpoints import read_state
 
     read_state(path)

@@ -82,17 +82,6 @@ def read_model_input(path: Path, shape: Sequence[object]) -> ModelInput:
     raise InputError(msg)
 
 
-def require_file(path: Path) -> None:
-    """Check that `path` is a file.
-
-    Raises:
-        InputError: It is missing, or is something else.
-    """
-    if not path.is_file():
-        msg = f"{path}: is not a file" if path.exists() else f"{path}: no such file"
-        raise InputError(msg)
-
-
 def require_threads(threads: int) -> None:
     """Check that a number of threads is at least 1.
 

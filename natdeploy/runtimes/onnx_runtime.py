@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.errors import InputError, MissingRuntimeError
+from natdeploy.files import require_file
 from natdeploy.ports import Images
 from natdeploy.runtimes import agent
-from natdeploy.runtimes.model_input import read_model_input, require_file, require_threads
+from natdeploy.runtimes.model_input import read_model_input, require_threads
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, SessionOptions

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from natdeploy.errors import InputError
+from natdeploy.files import require_file
 from natdeploy.ports import Images
 from natdeploy.runtimes.gpu_memory import Memory, TorchMemory, Values
-from natdeploy.runtimes.model_input import ModelInput, read_model_input, require_file, require_threads
+from natdeploy.runtimes.model_input import ModelInput, read_model_input, require_threads
 from natdeploy.runtimes.tensorrt_package import Log, get_version, import_tensorrt
 
 

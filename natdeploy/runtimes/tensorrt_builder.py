@@ -11,8 +11,7 @@ from typing import Any
 
 from natdeploy.core.device import PRECISIONS
 from natdeploy.errors import InputError, MissingRuntimeError
-from natdeploy.files import writing
-from natdeploy.runtimes.model_input import require_file
+from natdeploy.files import require_file, writing
 from natdeploy.runtimes.tensorrt_package import INSTALL, Log, get_version, import_tensorrt
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.errors import NoOutputsError
-from natdeploy.files import writing
+from natdeploy.files import require_file, writing
 from natdeploy.ports import Images
-from natdeploy.runtimes.model_input import ModelInput, require_file, require_threads
+from natdeploy.runtimes.model_input import ModelInput, require_threads
 from natdeploy.runtimes.trtexec import format_version, gives_outputs, make_output_arguments
 from natdeploy.runtimes.trtexec_files import read_outputs
 from natdeploy.runtimes.trtexec_program import TrtexecProgram

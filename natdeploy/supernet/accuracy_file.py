@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.errors import InputError
+from natdeploy.files import require_file
 
 _NAME = re.compile(r"(?P<place>\d+)\.(?P<kind>weight|bias)")
 
@@ -19,9 +20,7 @@ def read_perceptron(path: Path) -> list[tuple[NDArray[np.float32], NDArray[np.fl
     Raises:
         InputError: The file is missing or damaged, or holds something else.
     """
-    if not path.is_file():
-        msg = f"{path}: no such file"
-        raise InputError(msg)
+    require_file(path)
     from natdeploy.supernet.checkpoints import read_state
 
     layers: dict[int, dict[str, NDArray[np.float32]]] = {}

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from natdeploy.errors import InputError
-from natdeploy.files import atomic_path
+from natdeploy.files import atomic_path, require_file
 
 _NAMED = 5
 _PARALLEL = "module."
@@ -37,9 +37,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         InputError: The file is missing or damaged, or contains something other than tensors.
     """
     path = Path(path)
-    if not path.is_file():
-        msg = f"{path}: no such file"
-        raise InputError(msg)
+    require_file(path)
     if path.suffix == ".safetensors":
         try:
             return load_file(path)

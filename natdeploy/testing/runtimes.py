@@ -106,7 +106,7 @@ class RuntimeContract:
         """A missing file and a folder are refused, and the error names them."""
         with pytest.raises(InputError, match=rf"missing\{runtime.suffix}: no such file"):
             runtime.open(tmp_path / f"missing{runtime.suffix}", threads=1)
-        with pytest.raises(InputError, match="is not a file"):
+        with pytest.raises(InputError, match="is a folder, not a file"):
             runtime.open(tmp_path, threads=1)
 
     def test_no_threads_is_refused(self, runtime: Runtime, model: Path) -> None:

@@ -14,9 +14,9 @@ from natdeploy.core.checked import checked
 from natdeploy.core.device import DEFAULT_TABLE, Device, TableSelector, find_deployment
 from natdeploy.core.ranges import Seed
 from natdeploy.errors import InputError
+from natdeploy.files import require_file
 from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import SubnetSource
-from natdeploy.runtimes.model_input import require_file
 
 if TYPE_CHECKING:
     from natdeploy.ports import ModelTimer
