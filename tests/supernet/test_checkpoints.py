@@ -355,7 +355,7 @@ def test_what_is_no_weight_file_is_refused(tmp_path, name):
     with pytest.raises(InputError, match=f"{name}: no such file"):
         read_state(tmp_path / name)
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="folder: is a folder, not a file"):
         read_state(tmp_path / "folder")
     (tmp_path / name).write_text("not weights at all\n")
     with pytest.raises(InputError, match=f"{name}: not a"):
