@@ -111,10 +111,11 @@ def test_what_does_not_fit_together_is_refused(capsys: pytest.CaptureFixture[str
     for option in (["--cutmix", "0.5"], ["--weights", "w.safetensors"], ["--largest-only-epochs", "1"]):
         assert cli.run([*base, *option]) == 2
         assert f"so {option[0]} cannot be used with it" in capsys.readouterr().err
-    assert cli.run([*base, "--data", "digits"]) == 2
+    at = base.index("pictures")
+    assert cli.run([*base[:at], "digits", *base[at + 1 :]]) == 2
     assert "distilled on a folder of pictures" in capsys.readouterr().err
     Path("few").mkdir()
     Image.new("RGB", (8, 8)).save("few/one.png")
-    assert cli.run([*base, "--data", "few"]) == 2
+    assert cli.run([*base[:at], "few", *base[at + 1 :]]) == 2
     assert "holds 1 pictures; distillation needs 20 at least" in capsys.readouterr().err
     assert not Path("run").exists()
