@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from natdeploy.core.operators import ModelProfile
-from natdeploy.core.timed import Disturbance, Timed
+from natdeploy.core.timed import Disturbance, Timed, find_worst
 from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, NatdeployError, NoOutputsError
 from natdeploy.ports import Finished, Transport
 from natdeploy.profilers.remote_file_cache import RemoteFileCache
-from natdeploy.profilers.timing import Timing, compute_lost_share, summarize
+from natdeploy.profilers.timing import Timing, compute_lost_share, join_processes, summarize
 from natdeploy.runtimes import agent, machine_identity, processor_load
+from natdeploy.runtimes.agent import Rounds
 from natdeploy.runtimes.onnx_profile import read_profile
 
 _TIMING = Timing()
@@ -42,7 +43,7 @@ class AgentTimer:
     """Times model files by the agent; implements `natdeploy.ports.ModelTimer`.
 
     For every job the agent runs in a new process that loads nothing but numpy and the runtime. This process waits
-    meanwhile. The statistics are computed here.
+    meanwhile. The rounds of a timing are shared by several such processes. The statistics are computed here.
 
     Args:
         transport: Connection to the device, which may be this machine.
@@ -98,13 +99,18 @@ class AgentTimer:
 
     def time(self, paths: Sequence[Path], *, seed: int) -> Timed:
         """Return the latency of each model file; all files are timed interleaved."""
-        job = {"command": "time", "timing": dataclasses.asdict(self.timing), "seed": seed}
-        *answers, end = self._ask_about(paths, job)
-        models = [agent.Rounds([np.array(times) for times in answer["rounds"]], answer["lost"]) for answer in answers]
+        timing = self.timing.share()
+        parts, disturbances = [], []
+        for number in range(self.timing.processes):
+            job = {"command": "time", "timing": dataclasses.asdict(timing), "seed": seed + number}
+            *answers, end = self._ask_about(paths, job)
+            parts.append([_make_rounds(answer) for answer in answers])
+            disturbances.append(end["disturbance"] and Disturbance(**end["disturbance"], lost=None))
+        models = join_processes(parts)
+        worst = find_worst(disturbances)
         return Timed(
             stats=tuple(summarize(models, self.timing)),
-            disturbance=end["disturbance"]
-            and Disturbance(**end["disturbance"], lost=compute_lost_share(models, self.timing)),
+            disturbance=worst and dataclasses.replace(worst, lost=compute_lost_share(models, self.timing)),
         )
 
     def operators(self, paths: Sequence[Path], *, seed: int) -> list[ModelProfile]:
@@ -194,6 +200,10 @@ def _answers(done: Finished) -> list[dict[str, Any]]:
     """Return the answers; a line that is cut short is no answer."""
     lines = done.stdout.split("\n")[:-1]
     return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def _make_rounds(answer: Mapping[str, Any]) -> Rounds:
+    return Rounds([np.array(times) for times in answer["rounds"]], answer["lost"])
 
 
 def _profile(answer: Mapping[str, Any]) -> ModelProfile:

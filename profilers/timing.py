@@ -12,6 +12,8 @@ of the machine in this round, which all models share. Both are found by median p
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 import warnings
 from collections.abc import Sequence
 
@@ -40,6 +42,8 @@ class Timing:
         tolerance: Largest relative difference of the medians of the fastest rounds; a model that exceeds it, or has
             fewer quiet rounds, gets more.
         max_rounds: Maximum number of rounds.
+        processes: Number of processes that share the rounds. Where a process happens to get its memory changes the
+            latency of a model by some percent for as long as the process lives.
         settle_s: Seconds of each model in a round that do not count: its data come back into the caches.
         round_s: Seconds of each model in a round that count; a short run is repeated to fill them.
         min_runs: Minimum runs in a round.
@@ -53,6 +57,7 @@ class Timing:
     quiet_lost: float = 0.01
     tolerance: float = 0.02
     max_rounds: int = 40
+    processes: int = 3
     settle_s: float = 0.01
     round_s: float = 0.01
     min_runs: int = 2
@@ -66,6 +71,13 @@ class Timing:
         """Return settings with about `effort` times the rounds, and at least `quiet_rounds` of them."""
         rounds = max(self.quiet_rounds, round(self.rounds * effort))
         return dataclasses.replace(self, rounds=rounds, max_rounds=max(rounds, round(self.max_rounds * effort)))
+
+    def share(self) -> Timing:
+        """Return the settings of one of the processes."""
+        rounds, most, quiet = (
+            max(1, math.ceil(number / self.processes)) for number in (self.rounds, self.max_rounds, self.quiet_rounds)
+        )
+        return dataclasses.replace(self, rounds=rounds, max_rounds=most, quiet_rounds=quiet, processes=1)
 
 
 def choose_timing(runtime: str) -> Timing:
@@ -100,13 +112,31 @@ def summarize(models: Sequence[Rounds], timing: Timing) -> list[LatencyStats]:
     ]
 
 
+def join_processes(parts: Sequence[Sequence[Rounds]]) -> list[Rounds]:
+    """Return the rounds of each model in all processes, one process after the other.
+
+    In each process some models were timed in more rounds than others. The rounds that others lack are empty, so that
+    rounds of one number are those of one time.
+    """
+    joined: list[Rounds] = []
+    for of_model in zip(*parts, strict=True):
+        times: list[Times] = []
+        lost: list[float | None] = []
+        for own, part in zip(of_model, parts, strict=True):
+            missing = max(len(rounds.times_s) for rounds in part) - len(own.times_s)
+            times += [*own.times_s, *itertools.repeat(np.empty(0), missing)]
+            lost += [*own.lost, *itertools.repeat(None, missing)]
+        joined.append(Rounds(times, lost))
+    return joined
+
+
 def find_counted_rounds(rounds: Rounds, timing: Timing) -> list[int]:
     """Return the numbers of the rounds that count: the quiet ones, or the least disturbed ones if these are too few."""
-    lost = [share or 0.0 for share in rounds.lost]
-    quiet = [number for number, share in enumerate(lost) if share <= timing.quiet_lost]
+    lost = {number: rounds.lost[number] or 0.0 for number, times in enumerate(rounds.times_s) if times.size}
+    quiet = [number for number, share in lost.items() if share <= timing.quiet_lost]
     if len(quiet) >= timing.quiet_rounds:
         return quiet
-    return sorted(sorted(range(len(lost)), key=lambda number: lost[number])[: timing.quiet_rounds])
+    return sorted(sorted(lost, key=lambda number: lost[number])[: timing.quiet_rounds])
 
 
 def compute_lost_share(models: Sequence[Rounds], timing: Timing) -> float | None:

@@ -27,7 +27,7 @@ from natdeploy.testing.choices import with_choices
 from natdeploy.testing.fakes import RecordingReporter
 from tests.support.host_timer import host_timer
 
-TIMING = Timing(rounds=10, max_rounds=14, settle_s=0.002, round_s=0.002)
+TIMING = Timing(rounds=10, max_rounds=14, processes=1, settle_s=0.002, round_s=0.002)
 SPACE = with_choices(
     dataclasses.replace(find_space("starter"), name="tiny", resolutions=(32, 48)),
     kernels=(3,),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from natdeploy.errors import InputError
-from natdeploy.profilers.timing import Timing, compute_lost_share, find_counted_rounds, summarize
+from natdeploy.profilers.timing import Timing, compute_lost_share, find_counted_rounds, join_processes, summarize
 from natdeploy.runtimes.agent import Rounds, interleave
 from natdeploy.runtimes.processor_load import Snapshot
 from natdeploy.testing.fakes import FakeClock
@@ -158,6 +158,32 @@ def test_rounds_that_lost_time_do_not_count_where_there_are_others():
     assert find_counted_rounds(every, timing) == [1, 2]
     assert compute_lost_share([every], timing) == pytest.approx(0.15)
     assert compute_lost_share([rounds_of(0.001, 0.001)], timing) is None
+
+
+def test_rounds_of_several_processes_are_joined():
+    """A model whose memory is badly placed in one of three processes keeps the latency of the other two.
+
+    The third process times on one model alone; its further rounds are those of no other one.
+    """
+    slow, fast = (0.0012, 0.001), (0.002, 0.002)
+    parts = [[rounds_of(*[0.001] * 4), rounds_of(*fast * 2)] for _ in range(2)]
+    parts.append([rounds_of(*[slow[0]] * 4), rounds_of(*fast * 3)])
+    joined = join_processes(parts)
+    assert [len(rounds.times_s) for rounds in joined] == [4 + 4 + 6] * 2
+    assert [rounds.times_s[-1].size for rounds in joined] == [0, 3]
+    timing = make_timing(quiet_rounds=4)
+    assert len(find_counted_rounds(joined[0], timing)) == 12
+    first, second = summarize(joined, timing)
+    assert first.median_ms == pytest.approx(1, rel=0.1)
+    assert second.median_ms == pytest.approx(2, rel=0.1)
+    assert (first.runs, second.runs) == (36, 42)
+
+
+def test_processes_share_the_rounds():
+    """Each process makes its part of the rounds, at least one."""
+    share = Timing(rounds=24, max_rounds=40, quiet_rounds=4, processes=3).share()
+    assert (share.rounds, share.max_rounds, share.quiet_rounds, share.processes) == (8, 14, 2, 1)
+    assert Timing(rounds=1, quiet_rounds=1, max_rounds=0, processes=3).share().max_rounds == 1
 
 
 def test_a_disturbed_call_gets_rounds_until_enough_are_quiet():

@@ -11,7 +11,15 @@ from natdeploy.profilers.timing import Timing
 from natdeploy.runtimes.connection import Connection, LocalLink
 
 SHORT = Timing(
-    warmup_runs=2, warmup_s=0.0, rounds=6, quiet_rounds=4, max_rounds=6, settle_s=0.0, round_s=0.0, min_runs=2
+    warmup_runs=2,
+    warmup_s=0.0,
+    rounds=6,
+    quiet_rounds=4,
+    max_rounds=6,
+    processes=1,
+    settle_s=0.0,
+    round_s=0.0,
+    min_runs=2,
 )
 
 

@@ -30,7 +30,9 @@ from tests.support.waiting import wait_until
 
 STARTER = find_space("starter")
 REFERENCE_MS = 0.5
-QUICK = Timing(warmup_runs=1, warmup_s=0.0, rounds=4, quiet_rounds=2, max_rounds=4, settle_s=0.0, round_s=0.0)
+QUICK = Timing(
+    warmup_runs=1, warmup_s=0.0, rounds=4, quiet_rounds=2, max_rounds=4, settle_s=0.0, round_s=0.0, processes=2
+)
 NETWORK = walk(STARTER, smallest(STARTER), 10)
 
 
