@@ -146,6 +146,8 @@ def test_an_interruption_leaves_no_agent(how: signal.Signals, tmp_path: Path, ho
         env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # Of a job in the background, a shell makes the tests ignore it, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     try:
         assert wait_until(lambda: bool(find_agents(temporary)))
