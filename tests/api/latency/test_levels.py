@@ -132,6 +132,15 @@ def test_measuring_a_file_loads_no_runtime_here(tmp_path: Path, home: Path) -> N
     assert done.stdout.strip() == "[] True True"
 
 
+# A shell makes a job in the background ignore this signal. If the tests are one, so would their children.
+INTERRUPTIBLE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from natdeploy.cli import main
+sys.exit(main())
+"""
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interruption_leaves_no_agent(how: signal.Signals, tmp_path: Path, home: Path) -> None:
     """However the command ends, the agent ends too, and its folder is removed."""
@@ -142,12 +151,10 @@ def test_an_interruption_leaves_no_agent(how: signal.Signals, tmp_path: Path, ho
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-m", "natdeploy", "measure", str(path)],
+        [sys.executable, "-c", INTERRUPTIBLE, "measure", str(path)],
         env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # Of a job in the background, a shell makes the tests ignore it, and so would their children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     try:
         assert wait_until(lambda: bool(find_agents(temporary)))
