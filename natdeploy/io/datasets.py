@@ -34,6 +34,7 @@ _SPLIT_SEED = 0
 _MEMORY_SHARE = 0.4
 _LARGE = 5_000
 _LEAST_PICTURES = 20
+_HELD_OUT_SHARE = 0.05
 _HELD_OUT_PICTURES = 1_000
 # Maximum number of classes that a warning names.
 _NAMED = 5
@@ -120,7 +121,7 @@ def load_pictures(
         raise InputError(msg)
     everything = _make_set_maker(size, View())(paths, [0] * len(paths))
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(paths))
-    held_out = min(len(paths) // _LEAST_PICTURES, _HELD_OUT_PICTURES)
+    held_out = min(int(len(paths) * _HELD_OUT_SHARE), _HELD_OUT_PICTURES)
     if reporter is not None:
         reporter.info(f"{folder}: {len(paths)} pictures, whose folders are no labels; {held_out} are held out")
     room = int(available_bytes() * _MEMORY_SHARE) if memory_bytes is None else memory_bytes

@@ -23,7 +23,7 @@ from natdeploy.supernet.training import ElasticTrainer
 class DistillationTrainer(ElasticTrainer):
     """Trains a supernet of one width so that every subnet computes what `original` computes.
 
-    In each step one of the subnets is the largest or the smallest in turns, if the recipe has a sandwich.
+    If the recipe has a sandwich, one subnet of each step is the largest or the smallest, at random.
 
     Args:
         original: Elastic network whose largest architecture is the pretrained network. It is not trained.

@@ -77,7 +77,8 @@ def pretrain(
             if weights is None
             else group.main_process_first(lambda: require_weights(space, weights, reporter=reporter))
         )
-        network = find_pretrained_network(original, reporter) if original else None
+        # One process alone downloads.
+        network = group.main_process_first(lambda: find_pretrained_network(original, reporter)) if original else None
         plan = TrainingPlan(
             supernet=space.source,
             space_sha256=compute_space_hash(space),
