@@ -56,7 +56,7 @@ def extract(
     output: Path | None = None,
     context: Context | None = None,
 ) -> ExtractResult:
-    """Extract a subnet from the weights of a supernet.
+    """Extract a subnet from the weights of a supernet. Its task is that of the weights, if their file names one.
 
     Args:
         architecture: The architecture, in any layout that `read_subnet` knows.
@@ -78,39 +78,21 @@ def extract(
     chosen = read.require_member()[1]
     space = resolve_space(SpaceSelector(supernet, width=chosen.width))
     # Bad names are refused before this is imported, since torch takes seconds.
-    from natdeploy.api.training.initial_weights import require_weights
-    from natdeploy.io.datasets import load_task
+    from natdeploy.api.supernet_files import SupernetFile
     from natdeploy.io.subnet_weights import write_network
-    from natdeploy.supernet.checkpoints import count_classes
-    from natdeploy.supernet.evaluation import SubnetEvaluator
-    from natdeploy.supernet.supernet import Supernet
 
-    file = require_weights(space, weights, reporter=context.reporter).files[0]
-    count = classes or count_classes(file.path)
-    model = Supernet(space, count)
-    if not model.load_weights(file.path, file.width):
-        msg = f"{file.path}: its classifier does not have {count} outputs"
-        raise InputError(msg)
-    task = load_task(data, chosen.resolution, reporter=context.reporter) if data else None
-    if task is not None and len(task.classes) != count:
-        msg = f"{data}: has {len(task.classes)} classes, the weights are for {count}"
-        raise InputError(msg, hint="adapt the supernet to the data first: natdeploy adapt")
-    if task is None:
-        context.reporter.warn("without --data, the BatchNorm statistics are those of the supernet, not of this subnet")
-        network, top1 = model.engine(chosen.width).extract(chosen).eval(), None
-    else:
-        with use_threads():
-            evaluator = SubnetEvaluator(model, task)
-            network, top1 = evaluator.extract(chosen), evaluator.top1(chosen)
+    file = SupernetFile.open(space, weights, classes=classes, reporter=context.reporter)
+    taken = file.take(chosen, data or None)
+    top1 = taken.validation_top1
     subnet = Subnet(
         space=space,
         architecture=chosen,
-        classes=network.classes,
-        task=task.describe() if task else None,
+        classes=taken.network.classes,
+        task=taken.task,
         metrics={} if top1 is None else {"validation_top1": top1},
         provenance={"supernet_weights": file.path.name, "natdeploy": __version__},
     )
-    return _make_result(write_network(network, subnet, _make_room(output, context.reporter)), top1)
+    return _make_result(write_network(taken.network, subnet, _make_room(output, context.reporter)), top1)
 
 
 @checked

@@ -16,6 +16,7 @@ from natdeploy.core.layers import layer_names
 from natdeploy.core.ranges import Seed
 from natdeploy.io.encodings import to_encoding
 from natdeploy.io.subnets import Subnet, SubnetSource
+from natdeploy.io.supernet_weights import find_packaged_task
 from natdeploy.io.weight_files import require_weight_file
 
 if TYPE_CHECKING:
@@ -127,7 +128,23 @@ def load_subnet(
     read = SubnetSource.of(subnet).read()
     network = build_network(read.layers, dropout=read.dropout)
     if read.weights is None:
-        context.reporter.warn(f"{read.source} has no weights and gets random ones: good to measure, useless to deploy")
+        context.reporter.warn(explain_random_weights(read))
         return read, randomize_weights(network, seed)
     load_network_weights(network, read.weights)
     return read, network
+
+
+def explain_random_weights(subnet: Subnet) -> str:
+    """Return the message for a bare architecture. It names the command that gives it weights, if there is one.
+
+    Raises:
+        InputError: Weights are packaged for its space, and their file is damaged.
+    """
+    msg = f"{subnet.source} has no weights and gets random ones: good to measure, useless to deploy"
+    task = None if subnet.space is None else find_packaged_task(subnet.space)
+    if subnet.space is None or task is None:
+        return msg
+    return (
+        f"{msg}; natdeploy extract {subnet.source} --supernet {subnet.space.name} gives it the weights of a classifier "
+        f"for {task['dataset']}"
+    )

@@ -19,6 +19,8 @@ from natdeploy.io.image_folders import list_classes, list_images
 if TYPE_CHECKING:
     from torch import Tensor
 
+IMAGENET = "imagenet"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Part:
@@ -257,7 +259,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             content="oxford-iiit-pet/ with images/ and annotations/",
             opener=_open_pets,
         ),
-        "imagenet": PublishedSet(
+        IMAGENET: PublishedSet(
             title="ImageNet (ILSVRC 2012)",
             classes=1_000,
             train=1_281_167,

@@ -44,7 +44,9 @@ class ArchitectureKeys(_Strict):
     wid: None = None
 
 
-class _Task(_Strict):
+class TaskKeys(_Strict):
+    """The keys of a task, in subnet files and in the metadata of a supernet's weights."""
+
     dataset: str
     classes: Annotated[list[str], Field(min_length=2), AfterValidator(_distinct)]
     # Statistics of pixels between 0 and 1. A deviation of 1/255 scales them to 0 to 255.
@@ -86,7 +88,7 @@ class SubnetFile(_Strict):
     space: dict[str, Any] | None = None
     layers: Annotated[list[LayerKeys], Field(min_length=3)] | None = None
     weights: str | None
-    task: _Task | None
+    task: TaskKeys | None
     network: _Network = _Network()
     metrics: dict[str, Any] = {}
     provenance: dict[str, Any] = {}

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
@@ -14,9 +15,13 @@ from natdeploy.files import read_text, require_file, write_text
 from natdeploy.io.downloads import download
 from natdeploy.io.home import home_folder
 from natdeploy.io.spaces import find_space
+from natdeploy.io.subnet_keys import TaskKeys, parse_object, validate
+from natdeploy.io.weight_files import read_metadata
 from natdeploy.ports import Reporter
 
 PACKAGED, RELEASED = WORDS = ("packaged", "released")
+# The key of a weight file's metadata under which the task of its classifier is described, as in a subnet file.
+TASK = "task"
 FOLDER = "weights"
 # mit-han-lab/once-for-all downloads them from here. No checksums were published.
 RELEASED_ADDRESS = "https://raw.githubusercontent.com/han-cai/files/master/ofa/ofa_nets/"
@@ -83,6 +88,31 @@ def packaged_folder() -> Path:
 def has_packaged(space: SearchSpace) -> bool:
     """Tell whether natdeploy packages weights for a supernet."""
     return _make_packaged_path(space).is_file()
+
+
+def read_task(path: Path) -> dict[str, Any] | None:
+    """Return the task of the classifier in a supernet's weight file, as a subnet file describes it; None if unknown.
+
+    Raises:
+        InputError: The file is damaged, or the description is not valid. The message names the key.
+    """
+    text = read_metadata(path).get(TASK)
+    if text is None:
+        return None
+    try:
+        return validate(TaskKeys, parse_object(text)).model_dump()
+    except InputError as error:
+        msg = f"{path}: the task in its metadata: {error.message}"
+        raise InputError(msg) from error
+
+
+def find_packaged_task(space: SearchSpace) -> dict[str, Any] | None:
+    """Return the task of the weights packaged for a supernet; None if there are none, or they have no task.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    return read_task(_make_packaged_path(space)) if has_packaged(space) else None
 
 
 def has_released(space: SearchSpace) -> bool:

@@ -1,8 +1,10 @@
-"""Tells by its first bytes whether a file can hold weights, without importing torch."""
+"""Reads the beginning of weight files, without importing torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
 
 from natdeploy.errors import InputError
 
@@ -31,3 +33,19 @@ def require_weight_file(path: Path) -> None:
     if not start.startswith(_TORCH):
         msg = f"{path}: is neither a safetensors file nor a torch checkpoint"
         raise InputError(msg)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the metadata of a weight file. A torch checkpoint has none.
+
+    Raises:
+        InputError: A safetensors file cannot be read, or is damaged.
+    """
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="np") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        msg = f"{path}: not a readable safetensors file: {error}"
+        raise InputError(msg) from error

@@ -21,6 +21,7 @@ from natdeploy.errors import InputError
 from natdeploy.files import atomic_path, require_file
 
 _NAMED = 5
+_HALF = (torch.float16, torch.bfloat16)
 _PARALLEL = "module."
 # Exceptions of torch's reader on a damaged file. With weights_only, no code of the file has run by then.
 _DAMAGED = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AssertionError, struct.error)
@@ -31,7 +32,7 @@ _TOPS = {"stem": "first_conv", "final_expand": "final_expand_layer", "feature_mi
 def read_state(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a `.safetensors` file or a torch checkpoint, without executing anything in it.
 
-    A checkpoint may contain its tensors directly or under `state_dict`.
+    A checkpoint may contain its tensors directly or under `state_dict`. Weights in 16 bits become float32.
 
     Raises:
         InputError: The file is missing or damaged, or contains something other than tensors.
@@ -40,7 +41,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     require_file(path)
     if path.suffix == ".safetensors":
         try:
-            return load_file(path)
+            return _widen(load_file(path))
         except (SafetensorError, OSError) as error:
             msg = f"{path}: not a readable safetensors file: {error}"
             raise InputError(msg) from error
@@ -51,7 +52,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
     ):
         msg = f"{path}: not a checkpoint: expected a mapping of names to tensors"
         raise InputError(msg)
-    return dict(content)
+    return _widen(content)
+
+
+def _widen(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.float() if tensor.dtype in _HALF else tensor for name, tensor in state.items()}
 
 
 def write_state(path: Path, state: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 
 import pytest
 import torch
@@ -9,7 +10,14 @@ import torch
 from natdeploy.errors import InputError
 from natdeploy.io import supernet_weights
 from natdeploy.io.spaces import find_space
-from natdeploy.io.supernet_weights import find_weights, has_packaged, has_released, packaged_folder
+from natdeploy.io.supernet_weights import (
+    find_packaged_task,
+    find_weights,
+    has_packaged,
+    has_released,
+    packaged_folder,
+    read_task,
+)
 from natdeploy.supernet.checkpoints import write_state
 from natdeploy.testing.fakes import RecordingReporter
 from tests.support.http_server import SilentHandler, served
@@ -66,6 +74,21 @@ def test_packaged_weights_are_found_by_their_supernet(packaged):
     with pytest.raises(InputError, match="no weights are packaged for supernet nat") as refused:
         find_weights(NAT, "packaged")
     assert "--weights released" in str(refused.value.hint)
+
+
+def test_the_task_of_the_classifier_comes_with_the_file(packaged):
+    """It is described as in a subnet file; a file without has none, and a wrong description is told by its key."""
+    path, state = packaged / "starter.safetensors", {"a": torch.ones(3)}
+    assert (read_task(path), find_packaged_task(STARTER), find_packaged_task(NAT)) == (None, None, None)
+    task = {"dataset": "shapes", "classes": ["round", "square"], "mean": [0.5] * 3, "std": [0.2] * 3}
+    write_state(path, state, {"task": json.dumps(task)})
+    assert find_packaged_task(STARTER) == task
+    write_state(path, state, {"task": json.dumps({**task, "std": [0.2] * 2})})
+    with pytest.raises(InputError, match=r"starter\.safetensors: the task in its metadata: std"):
+        read_task(path)
+    write_state(path, state, {"task": "[1"})
+    with pytest.raises(InputError, match=r"starter\.safetensors: the task in its metadata: not valid JSON"):
+        read_task(path)
 
 
 def test_a_file_of_the_users_own_is_checked_and_becomes_absolute(packaged, monkeypatch):

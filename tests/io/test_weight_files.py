@@ -10,7 +10,7 @@ from natdeploy.core.architecture import smallest
 from natdeploy.errors import InputError
 from natdeploy.io.spaces import find_space
 from natdeploy.io.subnets import Subnet, write_subnet
-from natdeploy.io.weight_files import require_weight_file
+from natdeploy.io.weight_files import read_metadata, require_weight_file
 from natdeploy.supernet.checkpoints import write_state
 
 STATE = {"a": torch.zeros(2)}
@@ -37,3 +37,15 @@ def test_other_files_are_refused(tmp_path, content):
         InputError, match=rf"{re.escape(str(path))}: is neither a safetensors file nor a torch checkpoint"
     ):
         api.inspect(tmp_path / "subnet.json")
+
+
+def test_metadata_are_read_without_the_tensors(tmp_path):
+    """They come back as written; a file without has none, a torch checkpoint neither, and a damaged file is named."""
+    write_state(tmp_path / "a.safetensors", STATE, {"task": "text"})
+    write_state(tmp_path / "b.safetensors", STATE)
+    torch.save(STATE, tmp_path / "c.pth")
+    found = [read_metadata(tmp_path / name) for name in ("a.safetensors", "b.safetensors", "c.pth")]
+    assert found == [{"task": "text"}, {}, {}]
+    (tmp_path / "a.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"a\.safetensors: not a readable safetensors file"):
+        read_metadata(tmp_path / "a.safetensors")

@@ -253,6 +253,21 @@ def test_values_that_are_not_finite_are_named(tmp_path):
             Supernet(STARTER, 10).load_weights(tmp_path / "w.safetensors")
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_weights_in_16_bits_become_float32(tmp_path, kind):
+    """A file in 16 bits, of either format, loads as the rounded float32 weights; counters stay integers."""
+    state = {name: tensor.to(kind) if tensor.ndim else tensor for name, tensor in engine_state().items()}
+    write_state(tmp_path / "w.safetensors", state)
+    torch.save(state, tmp_path / "w.pth")
+    for name in ("w.safetensors", "w.pth"):
+        read = read_state(tmp_path / name)
+        assert {tensor.dtype for tensor in read.values()} == {torch.float32, torch.int64}
+        supernet = Supernet(STARTER, 10)
+        assert supernet.load_weights(tmp_path / name)
+        loaded = supernet.engine(0.5).state_dict()
+        assert all(torch.equal(loaded[key], tensor.to(loaded[key].dtype)) for key, tensor in state.items())
+
+
 def test_another_count_of_classes_leaves_the_classifier(tmp_path):
     """Weights for other classes load but for the classifier, and the caller is told."""
     write_state(tmp_path / "w.safetensors", engine_state(classes=12))

@@ -10,6 +10,7 @@ from natdeploy.api.context import Context
 from natdeploy.api.latency.levels import time_files, time_networks
 from natdeploy.api.latency.results import MeasureResult
 from natdeploy.api.latency.timers import TENSORRT, open_timer
+from natdeploy.api.subnets import explain_random_weights
 from natdeploy.core.checked import checked
 from natdeploy.core.device import DEFAULT_TABLE, Device, TableSelector, find_deployment
 from natdeploy.core.ranges import Seed
@@ -69,6 +70,8 @@ def measure(
         layers = read.layers
         if read.weights is not None:
             context.reporter.info(f"{read.weights} is not read: latency does not depend on weights")
+        else:
+            context.reporter.info(explain_random_weights(read))
     deployment = find_deployment(described, selector)
     if layers is not None:
         timed = time_networks(deployment, [layers], seed=seed, context=context)

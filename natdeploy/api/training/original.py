@@ -15,6 +15,7 @@ from natdeploy.core.architecture import largest
 from natdeploy.errors import InputError
 from natdeploy.io.datasets import load_pictures
 from natdeploy.io.pretrained_networks import find_pretrained_network
+from natdeploy.io.published_sets import IMAGENET
 from natdeploy.ports import Reporter
 from natdeploy.supernet.checkpoints import read_state
 from natdeploy.supernet.data import ImageSet, Task
@@ -76,6 +77,11 @@ class Original:
         names: Sequence[str] = MobileNet_V2_Weights.DEFAULT.meta["categories"]
         # Two names of ImageNet belong to two classes each.
         return tuple(name if names.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(names))
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set that the network was trained on; that of its file if it is not ImageNet."""
+        return IMAGENET if len(self.classes) == _IMAGENET_CLASSES else Path(self.source).stem
 
     def load_pictures(self, plan: TrainingPlan, reporter: Reporter) -> Task:
         """Return the pictures of a run; the labels of those that are held out are what the network says of them.

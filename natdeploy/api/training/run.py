@@ -20,6 +20,7 @@ from natdeploy.core.genotype import decode, sample
 from natdeploy.io.datasets import load_task
 from natdeploy.io.run_config import parse_config
 from natdeploy.io.runs import RunFolder
+from natdeploy.io.supernet_weights import TASK
 from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.data import Task, concatenate
 from natdeploy.supernet.distillation import DistillationTrainer
@@ -194,4 +195,5 @@ class _Training:
         kept = {name: value for name, value in settings.items() if name not in {"data", "threads"}}
         kept |= {"weights": Path(self.plan.weights).name, "population": len(self.plan.population)}
         data = Path(self.task.name).name
-        return {"training": json.dumps(kept), "data": data, "classes": str(len(self.task.classes))}
+        task = {**self.task.describe(), "dataset": data if self.original is None else self.original.dataset}
+        return {"training": json.dumps(kept), "data": data, TASK: json.dumps(task)}

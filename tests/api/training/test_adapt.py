@@ -78,6 +78,10 @@ def test_adaptation_leaves_weights_that_a_search_begins_with(folder: Path) -> No
     assert len(result.random_top1) == 1
     settings = tomllib.loads((result.run / "run.toml").read_text())["adapt"]
     assert (settings["weights"], settings["population"]) == (str(folder / "w.safetensors"), [])
+    bare = api.extract(written_row(folder), supernet="starter", weights=result.weights, output=Path("bare.json"))
+    task = api.load_subnet(bare.subnet)[0].task
+    assert task is not None
+    assert (task["dataset"], task["classes"]) == ("images", ["blue", "green", "red"])
     extracted = api.extract(written_row(folder), supernet="starter", weights=result.weights, data="images")
     assert extracted.validation_top1 is not None
 

@@ -14,6 +14,7 @@ from natdeploy.io import supernet_weights
 from natdeploy.io.spaces import find_space
 from natdeploy.supernet.checkpoints import read_state, write_state
 from natdeploy.supernet.supernet import Supernet
+from natdeploy.testing.fakes import RecordingReporter
 from tests.support.small_search import EFFORT, prepare, small_search
 from tests.support.supernets import scramble
 
@@ -102,3 +103,35 @@ def test_a_subnet_is_extracted_from_packaged_weights(packaged: Path, capsys: pyt
     packaged.unlink()
     assert cli.run(["extract", "largest.json", "--supernet", "starter"]) == 2
     assert "no weights are packaged for supernet starter" in capsys.readouterr().err
+
+
+def test_a_classifier_with_a_task_is_ready_to_deploy(packaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bare architecture stays random, but is told the command that gives it the packaged classifier with its task."""
+    task = {"dataset": "shapes", "classes": [f"shape {n}" for n in range(12)], "mean": [0.5] * 3, "std": [0.2] * 3}
+    write_state(packaged, made(classes=12).state_dict(), {"task": json.dumps(task)})
+    reporter = RecordingReporter()
+    source = api.SubnetSource("smallest", supernet="starter")
+    assert api.load_subnet(source, context=api.Context(reporter=reporter))[0].task is None
+    told = reporter.said[-1]
+    assert "random ones: good to measure, useless to deploy; natdeploy extract smallest --supernet starter " in told
+    assert "of a classifier for shapes" in told
+    assert cli.run(["extract", "smallest", "--supernet", "starter", "-o", "out.json"]) == 0
+    subnet, network = api.load_subnet("out.json")
+    assert (subnet.task, network.classes) == (task, 12)
+    write_state(packaged, made(classes=11).state_dict(), {"task": json.dumps(task)})
+    assert cli.run(["extract", "smallest", "--supernet", "starter", "-o", "out.json"]) == 2
+    assert "its task has 12 classes, its classifier 11" in capsys.readouterr().err
+
+
+def test_images_of_the_task_are_normalized_as_the_weights_were_trained(packaged: Path) -> None:
+    """A subnet extracted with data has the normalization of the weights; data of other classes are refused by name."""
+    digits = {"dataset": "mnist", "classes": [str(n) for n in range(10)], "mean": [0.4] * 3, "std": [0.3] * 3}
+    write_state(packaged, made(classes=10).state_dict(), {"task": json.dumps(digits)})
+    extracted = api.extract("smallest", supernet="starter", data="digits", output=Path("out.json"))
+    task = api.load_subnet(extracted.subnet)[0].task
+    assert task == {**digits, "dataset": "digits"}
+    assert extracted.validation_top1 is not None
+    other = {**digits, "classes": [f"number {n}" for n in range(10)]}
+    write_state(packaged, made(classes=10).state_dict(), {"task": json.dumps(other)})
+    with pytest.raises(InputError, match="digits: has a class '0' where the weights have 'number 0'"):
+        api.extract("smallest", supernet="starter", data="digits")

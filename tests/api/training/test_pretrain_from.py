@@ -12,6 +12,7 @@ from torchvision.models import MobileNetV2
 from natdeploy import api, cli
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
+from natdeploy.io.supernet_weights import read_task
 from natdeploy.supernet.checkpoints import read_state
 from natdeploy.supernet.supernet import Supernet
 
@@ -68,6 +69,12 @@ def test_a_supernet_is_made_of_a_network(folder: Path, capsys: pytest.CaptureFix
     space = api.find_space("small.toml")
     assert isinstance(space, SearchSpace)
     assert Supernet(space, 6).load_weights(folder / "run" / "supernet.safetensors")
+    assert read_task(folder / "run" / "supernet.safetensors") == {
+        "dataset": "network",
+        "classes": list("012345"),
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+    }
     settings = (folder / "run" / "run.toml").read_text()
     assert f'original = "{folder / "network.pth"}"' in settings
     assert "lr = 0.02" in settings
