@@ -13,7 +13,7 @@ from natdeploy.api.results import Result
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.subnets import load_subnet
 from natdeploy.core.checked import checked
-from natdeploy.core.ranges import NonNegative, Positive
+from natdeploy.core.ranges import NonNegative, Positive, Resolution
 from natdeploy.errors import InputError
 from natdeploy.files import keep_former, require_apart
 from natdeploy.io.runs import RunFolder
@@ -51,6 +51,7 @@ def extract(
     supernet: str,
     weights: Path | str | None = None,
     width: float | None = None,
+    resolution: Resolution | None = None,
     classes: Positive | None = None,
     data: str | Path | None = None,
     output: Path | None = None,
@@ -63,6 +64,7 @@ def extract(
         supernet: Search space of the weights.
         weights: A file, or `released`; the packaged weights of the supernet if None.
         width: Width of an architecture whose file has none.
+        resolution: Height and width of the input images of an architecture whose file does not state them.
         classes: Outputs of the classifier; as many as the weight file has if None.
         data: Data set whose train images give new BatchNorm statistics. If None, those of the supernet are kept.
         output: File to write; `subnet.json` if None.
@@ -74,7 +76,7 @@ def extract(
     """
     context = context or Context()
     _require_apart(output, architecture, *([weights] if weights else []))
-    read = read_subnet(architecture, supernet=supernet, width=width)
+    read = read_subnet(architecture, supernet=supernet, width=width, resolution=resolution)
     chosen = read.require_member()[1]
     space = resolve_space(SpaceSelector(supernet, width=chosen.width))
     # Bad names are refused before this is imported, since torch takes seconds.

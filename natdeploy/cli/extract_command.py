@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     help="Weights: a file, or `released` for those that OFA published.  [default: the supernet's packaged weights]",
 )
 @options.width_option
+@options.resolution_option
 @options.classes_option
 @click.option("--data", default=None, help="Data set for the subnet's BatchNorm statistics.")
 @options.output_option
@@ -65,7 +66,7 @@ def command(source: Path, row: int | None, target_latency: tuple[str, ...], **va
                 source, row=row, latency_limits_ms=limits_ms, output=values["output"], context=context
             )
         place = {"data": values["data"], "output": values["output"], "context": context}
-        completion = {name: values[name] for name in ("weights", "width", "classes")}
+        completion = {name: values[name] for name in ("weights", "width", "resolution", "classes")}
         if values["supernet"] is not None:
             return api.extract(source, supernet=values["supernet"], **completion, **place)
         return api.extract_network(api.SubnetSource(source, **completion), **place)

@@ -20,6 +20,12 @@ json_option = click.option("--json", is_flag=True, help="Print one JSON document
 seed_option = click.option("--seed", type=click.IntRange(min=0, max=2**32 - 1), default=0, help="Random seed.")
 device_option = click.option("-d", "--device", default="host", help="Device; `natdeploy devices` lists them.")
 width_option = click.option("--width", type=float, default=None, help="Width multiplier of the supernet.")
+resolution_option = click.option(
+    "--resolution",
+    type=click.IntRange(min=32, max=4096),
+    default=None,
+    help="Input size in pixels, if the file of the subnet does not state it.",
+)
 classes_option = click.option(
     "--classes",
     type=click.IntRange(min=2, max=100_000),
@@ -90,7 +96,8 @@ def subnet_options(command: Command) -> Command:
     def with_source(*, subnet: Path, supernet: str | None, **values: Any) -> Any:  # noqa: ANN401
         from natdeploy import api
 
-        completion = {name: values.pop(name) for name in ("weights", "width", "classes") if name in values}
+        names = ("weights", "width", "resolution", "classes")
+        completion = {name: values.pop(name) for name in names if name in values}
         return command(subnet=api.SubnetSource(subnet, supernet=supernet, **completion), **values)
 
     options = [
@@ -100,6 +107,7 @@ def subnet_options(command: Command) -> Command:
             help="Space of a bare architecture: a name or a TOML file.  [default: the one that contains it]",
         ),
         width_option,
+        resolution_option,
         classes_option,
     ]
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), with_source)

@@ -36,6 +36,7 @@ class Range:
 
 NonNegative = Annotated[int, Range()]
 Positive = Annotated[int, Range(low=1)]
+Resolution = Annotated[int, Range(low=32, high=4096)]
 Threads = Annotated[int, Range(low=1, high=256)]
 Seed = Annotated[int, Range(high=2**32 - 1)]
 AboveZero = Annotated[float, Range(open_low=True)]

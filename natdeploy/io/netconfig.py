@@ -12,7 +12,8 @@ from natdeploy.core.space import ACTIVATIONS, BN_EPS, SearchSpace
 from natdeploy.errors import InputError, require_known
 from natdeploy.io.spaces import find_space
 
-_DEFAULT_RESOLUTION = 224
+# The key of the input size in files of the NAT authors, of MCUNet, and of Once-for-All's run.config.
+_SIZE_KEYS = ("img_size", "resolution", "image_size")
 # The space whose architectures the NAT authors and OFA write as a net.config.
 _SPACE = "nat"
 
@@ -41,15 +42,18 @@ class NetConfig:
         return self.layers[-1].out_channels
 
 
-def read_net_config(content: Mapping[str, Any]) -> NetConfig:
+def read_net_config(content: Mapping[str, Any], resolution: int | None = None) -> NetConfig:
     """Read the parsed JSON of a `net.config`.
+
+    Args:
+        content: The JSON object.
+        resolution: Height and width of the input images, for a file that does not state them.
 
     Raises:
         InputError: A key is missing or of the wrong type, or a layer does not fit the one before it. The message names
-            the key.
+            the key. Or neither the file nor `resolution` says how large the images are.
     """
-    resolution = _get(content, "img_size", int) if "img_size" in content else _DEFAULT_RESOLUTION
-    _require_within("img_size", resolution, 32, 4096)
+    resolution = _read_resolution(content, resolution)
     classifier = _get(content, "classifier", Mapping)
     dropout = _get(classifier, "dropout_rate", int | float, "classifier")
     _require_within("classifier.dropout_rate", dropout, 0, 1)
@@ -65,6 +69,20 @@ def read_net_config(content: Mapping[str, Any]) -> NetConfig:
                 activation=activation,
             )
     return NetConfig(layers=layers, dropout=float(dropout))
+
+
+def _read_resolution(content: Mapping[str, Any], given: int | None) -> int:
+    sizes = {key: _get(content, key, int) for key in _SIZE_KEYS if key in content}
+    for key, size in sizes.items():
+        _require_within(key, size, 32, 4096)
+    if len(set(sizes.values())) > 1:
+        msg = "the file states several input sizes: " + ", ".join(f"{key} {size}" for key, size in sizes.items())
+        raise InputError(msg)
+    size = next(iter(sizes.values()), given)
+    if size is None:
+        msg = "img_size is missing: the network does not state the size of its input images"
+        raise InputError(msg, hint="pass it with --resolution; Once-for-All has it in run.config, as image_size")
+    return size
 
 
 def _read_layers(content: Mapping[str, Any], resolution: int) -> tuple[Layer, ...]:

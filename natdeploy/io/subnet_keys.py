@@ -37,7 +37,7 @@ class ArchitectureKeys(_Strict):
     """The keys of an architecture, in subnet files and in bare ones."""
 
     w: Annotated[float, Field(gt=0)] | None = None
-    r: Annotated[int, Field(ge=32, le=4096)] | Annotated[list[int], Field(min_length=1, max_length=1)]
+    r: Annotated[int, Field(ge=32, le=4096)] | Annotated[list[int], Field(min_length=1, max_length=1)] | None = None
     d: _Ints
     e: Annotated[list[Annotated[int, Field(ge=1)] | Annotated[float, Field(ge=1)]], Field(min_length=1)]
     ks: _Ints

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from natdeploy.core.architecture import Architecture, check_member, largest, smallest
 from natdeploy.core.checked import check_fields
 from natdeploy.core.layers import Layer, walk
-from natdeploy.core.ranges import Positive
+from natdeploy.core.ranges import Positive, Resolution
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.files import read_text, write_text
@@ -113,8 +113,23 @@ class Subnet:
         return self.space, self.architecture
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Completion:
+    """What is given for an architecture that does not state it; see `read_subnet`."""
+
+    supernet: Space = None
+    width: float | None = None
+    resolution: int | None = None
+    classes: int | None = None
+
+
 def read_subnet(
-    source: str | Path, *, supernet: str | None = None, width: float | None = None, classes: int | None = None
+    source: str | Path,
+    *,
+    supernet: str | None = None,
+    width: float | None = None,
+    resolution: int | None = None,
+    classes: int | None = None,
 ) -> Subnet:
     """Read a subnet or a bare architecture.
 
@@ -122,15 +137,19 @@ def read_subnet(
         source: A file, a 23-character encoding, or `smallest` or `largest` of the space that is named.
         supernet: Name or file of the search space of a bare architecture. None: the one that contains it.
         width: Width multiplier of an architecture whose file has none.
+        resolution: Height and width of the input images of a network whose file does not state them.
         classes: Number of classes of a bare architecture.
 
     Raises:
-        InputError: The file is unreadable, truncated or of the wrong type, the width is unknown, or the architecture is
-            not in the space. The message states file, key and reason.
+        InputError: The file is unreadable, truncated or of the wrong type, the width or the resolution is unknown, or
+            the architecture is not in the space. The message states file, key and reason.
     """
-    read = _read(source, supernet=supernet, width=width, classes=classes)
+    read = _read(source, _Completion(supernet=supernet, width=width, resolution=resolution, classes=classes))
     if width is not None and read.architecture is not None and not math.isclose(width, read.architecture.width):
         msg = f"{source}: the architecture has width {read.architecture.width:g}, not {width:g}"
+        raise InputError(msg)
+    if resolution not in (None, read.resolution):
+        msg = f"{source}: the network has resolution {read.resolution}, not {resolution}"
         raise InputError(msg)
     return read
 
@@ -145,6 +164,7 @@ class SubnetSource:
         source: A file, a 23-character encoding, or `smallest` or `largest` of the space that is named.
         supernet: Name or file of the search space of a bare architecture. None: the one that contains it.
         width: Width multiplier of an architecture whose file has none.
+        resolution: Height and width of the input images of a network whose file does not state them.
         classes: Number of classes of a bare architecture.
         weights: File with the weights of a bare architecture or a `net.config`.
 
@@ -156,6 +176,7 @@ class SubnetSource:
     _: dataclasses.KW_ONLY
     supernet: str | None = None
     width: float | None = None
+    resolution: Resolution | None = None
     classes: Positive | None = None
     weights: Path | None = None
 
@@ -175,7 +196,8 @@ class SubnetSource:
     @property
     def completed(self) -> bool:
         """Whether any value besides the source is given."""
-        return (self.supernet, self.width, self.classes, self.weights) != (None, None, None, None)
+        given = (self.supernet, self.width, self.resolution, self.classes, self.weights)
+        return any(value is not None for value in given)
 
     def read(self) -> Subnet:
         """Read the subnet.
@@ -184,7 +206,13 @@ class SubnetSource:
             InputError: The subnet is not valid. Or its classifier has weights for another number of classes. Or weights
                 are given although the subnet has its own.
         """
-        read = read_subnet(self.source, supernet=self.supernet, width=self.width, classes=self.classes)
+        read = read_subnet(
+            self.source,
+            supernet=self.supernet,
+            width=self.width,
+            resolution=self.resolution,
+            classes=self.classes,
+        )
         if self.weights is not None:
             if read.weights is not None:
                 msg = f"{read.source}: it has its own weights, {read.weights}: other weights cannot be given"
@@ -198,18 +226,18 @@ class SubnetSource:
         return dataclasses.replace(read, classes=self.classes)
 
 
-def _read(source: str | Path, *, supernet: Space, width: float | None, classes: int | None) -> Subnet:
+def _read(source: str | Path, given: _Completion) -> Subnet:
     path = Path(source)
     if str(source) in _ENDS and not path.exists():
-        return _end_of(supernet, str(source), width, classes)
+        return _end_of(str(source), given)
     if re.fullmatch(r"\d+", str(source)) and not os.path.exists(source):  # noqa: PTH110 (any length of string)
-        return _bare(from_encoding(str(source)), supernet, classes, str(source))
+        return _bare(from_encoding(str(source)), given, str(source))
     _require_subnet_file(path)
     text = read_text(path).strip()
     try:
         if re.fullmatch(r"\d+", text):
-            return _bare(from_encoding(text), supernet, classes, str(path))
-        return _from_content(parse_object(text), path, supernet=supernet, width=width, classes=classes)
+            return _bare(from_encoding(text), given, str(path))
+        return _from_content(parse_object(text), path, given)
     except InputError as error:
         prefix = "" if str(path) in error.message else f"{path}: "
         raise InputError(prefix + error.message, hint=error.hint) from error
@@ -225,14 +253,16 @@ def _require_subnet_file(path: Path) -> None:
         raise InputError(msg, hint="natdeploy measure times it; other commands take the subnet.json it was made of")
 
 
-def _end_of(supernet: Space, end: str, width: float | None, classes: int | None) -> Subnet:
-    if supernet is None:
+def _end_of(end: str, given: _Completion) -> Subnet:
+    if given.supernet is None:
         msg = f"{end}: no file has this name, and no supernet is named whose {end} architecture it could be"
         raise InputError(msg, hint="name the supernet with --supernet")
-    space = _find(supernet)
-    widths = space.widths if width is None else (space.widths[space.width_index(width)],)
+    space = _find(given.supernet)
+    widths = space.widths if given.width is None else (space.widths[space.width_index(given.width)],)
     architecture = _ENDS[end](dataclasses.replace(space, widths=widths))
-    return Subnet(space=space, architecture=architecture, classes=classes or DEFAULT_CLASSES, source=end)
+    if given.resolution is not None:
+        architecture = dataclasses.replace(architecture, resolution=given.resolution)
+    return Subnet(space=space, architecture=architecture, classes=given.classes or DEFAULT_CLASSES, source=end)
 
 
 def read_architecture(text: str, space: SearchSpace, *, classes: int | None = None) -> Subnet:
@@ -243,10 +273,11 @@ def read_architecture(text: str, space: SearchSpace, *, classes: int | None = No
     Raises:
         InputError: As for `read_subnet`, or the text has another space.
     """
+    given = _Completion(supernet=space, classes=classes)
     if re.fullmatch(r"\d+", text):
-        read = _bare(from_encoding(text), space, classes, text)
+        read = _bare(from_encoding(text), given, text)
     else:
-        read = _from_content(parse_object(text), Path(), supernet=space, width=None, classes=classes)
+        read = _from_content(parse_object(text), Path(), given)
     check_member(space, read.require_member()[1])
     return read
 
@@ -283,13 +314,11 @@ def _network_key(subnet: Subnet) -> dict[str, Any]:
     return {"network": kept} if kept else {}
 
 
-def _from_content(
-    content: dict[str, Any], path: Path, *, supernet: Space, width: float | None, classes: int | None
-) -> Subnet:
+def _from_content(content: dict[str, Any], path: Path, given: _Completion) -> Subnet:
     if "format" in content:
         return _from_file(content, path)
     if "blocks" in content:
-        return _from_net_config(read_net_config(content), supernet, classes, str(path))
+        return _from_net_config(read_net_config(content, given.resolution), given, str(path))
     if "architecture" in content or "layers" in content:
         msg = f"format is missing: a subnet file has the key format with the value {FORMAT!r}"
         raise InputError(msg)
@@ -298,18 +327,19 @@ def _from_content(
     if odd:
         msg = f"not a subnet: unknown key {odd[0]!r}"
         raise InputError(msg)
-    architecture = _architecture(validate(ArchitectureKeys, known), supernet=supernet, width=width)
-    return _bare(architecture, supernet, classes, str(path))
+    return _bare(_architecture(validate(ArchitectureKeys, known), given), given, str(path))
 
 
-def _from_net_config(config: NetConfig, supernet: Space, classes: int | None, source: str) -> Subnet:
+def _from_net_config(config: NetConfig, given: _Completion, source: str) -> Subnet:
+    classes = given.classes or config.classes
     if config.architecture is not None:
-        found = _bare(config.architecture, supernet or config.space, classes or config.classes, source)
+        completed = dataclasses.replace(given, supernet=given.supernet or config.space, classes=classes)
+        found = _bare(config.architecture, completed, source)
         return dataclasses.replace(found, activation=config.activation, dropout=config.dropout)
-    if supernet is not None:
-        msg = f"the network is in no search space, so not in {_find(supernet).name}"
+    if given.supernet is not None:
+        msg = f"the network is in no search space, so not in {_find(given.supernet).name}"
         raise InputError(msg)
-    return Subnet(own_layers=config.layers, classes=classes or config.classes, dropout=config.dropout, source=source)
+    return Subnet(own_layers=config.layers, classes=classes, dropout=config.dropout, source=source)
 
 
 def _from_file(content: dict[str, Any], path: Path) -> Subnet:
@@ -351,7 +381,7 @@ def _read_network(file: SubnetFile, path: Path) -> Subnet:
         space = parse_space(file.space, name=file.supernet, source=source, place="space")
     else:
         space = find_space(file.supernet)
-    architecture = _architecture(file.architecture, supernet=space, width=None)
+    architecture = _architecture(file.architecture, _Completion(supernet=space))
     check_member(space, architecture)
     return Subnet(space=space, architecture=architecture, classes=DEFAULT_CLASSES)
 
@@ -360,17 +390,21 @@ def _find(supernet: str | SearchSpace) -> SearchSpace:
     return supernet if isinstance(supernet, SearchSpace) else find_space(supernet)
 
 
-def _architecture(model: ArchitectureKeys, *, supernet: Space, width: float | None) -> Architecture:
-    known = model.w if model.w is not None else width
-    if known is None and supernet is not None and len(_find(supernet).widths) == 1:
-        known = _find(supernet).widths[0]
-    if known is None:
+def _architecture(model: ArchitectureKeys, given: _Completion) -> Architecture:
+    width = model.w if model.w is not None else given.width
+    if width is None and given.supernet is not None and len(_find(given.supernet).widths) == 1:
+        width = _find(given.supernet).widths[0]
+    if width is None:
         msg = "w is missing: the architecture does not state its width"
         raise InputError(msg, hint="pass it with --width, or name a supernet with a single width with --supernet")
+    resolution = model.r[0] if isinstance(model.r, list) else model.r or given.resolution
+    if resolution is None:
+        msg = "r is missing: the architecture does not state the size of its input images"
+        raise InputError(msg, hint="pass it with --resolution")
     kernels, expand_ratios = (_active(values, model.d) for values in (model.ks, model.e))
     return Architecture(
-        resolution=model.r[0] if isinstance(model.r, list) else model.r,
-        width=known,
+        resolution=resolution,
+        width=width,
         depths=tuple(model.d),
         kernels=kernels,
         expand_ratios=expand_ratios,
@@ -385,7 +419,7 @@ def _active(values: list[_Number], depths: list[int]) -> tuple[_Number, ...]:
     return tuple(value for place, value in enumerate(values) if place % 4 < depths[place // 4])
 
 
-def _bare(architecture: Architecture, supernet: Space, classes: int | None, source: str) -> Subnet:
-    space = _find(supernet) if supernet else find_space_of(architecture)
+def _bare(architecture: Architecture, given: _Completion, source: str) -> Subnet:
+    space = _find(given.supernet) if given.supernet else find_space_of(architecture)
     check_member(space, architecture)
-    return Subnet(space=space, architecture=architecture, classes=classes or DEFAULT_CLASSES, source=source)
+    return Subnet(space=space, architecture=architecture, classes=given.classes or DEFAULT_CLASSES, source=source)

@@ -33,12 +33,29 @@ def test_mish_and_dropout_are_read(content):
     assert (read.activation, read.dropout) == ("mish", 0.2)
 
 
-def test_a_missing_size_is_224(content):
-    """Files without `img_size` are of 224 pixels; others may have any size of at least 32."""
-    content.pop("img_size", None)
-    assert read_net_config(content).architecture.resolution == 224
-    content["img_size"] = 233
-    assert read_net_config(content).architecture.resolution == 233
+def test_a_missing_size_is_never_guessed(content):
+    """A file without an input size is refused unless the size is given; the hint says where once-for-all has it."""
+    del content["img_size"]
+    with pytest.raises(InputError, match="^img_size is missing: the network does not state the size") as caught:
+        read_net_config(content)
+    assert "--resolution" in caught.value.hint
+    assert "run.config" in caught.value.hint
+    assert read_net_config(content, 233).architecture.resolution == 233
+
+
+@pytest.mark.parametrize("key", ["img_size", "resolution", "image_size"])
+def test_the_size_is_read_under_every_name_in_use(content, key):
+    """The NAT authors write `img_size`, MCUNet `resolution`, once-for-all's run.config `image_size`."""
+    del content["img_size"]
+    content[key] = 160
+    assert read_net_config(content).architecture.resolution == 160
+
+
+def test_sizes_that_contradict_each_other_are_refused(content):
+    """A file with two different sizes is refused with both."""
+    content.update(img_size=224, resolution=160)
+    with pytest.raises(InputError, match="several input sizes: img_size 224, resolution 160"):
+        read_net_config(content)
 
 
 def test_channels_inside_may_be_given(content):

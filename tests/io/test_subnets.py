@@ -122,6 +122,33 @@ def test_a_width_that_contradicts_the_file_is_refused(tmp_path):
         read_subnet(path, width=1.2)
 
 
+def test_a_missing_resolution_is_never_guessed(tmp_path):
+    """Neither a net.config nor a bare architecture without an input size is read until the size is given."""
+    config = net_config(M1)
+    del config["img_size"]
+    bare = {key: value for key, value in M1.to_json().items() if key != "r"}
+    for content, name in ((config, "net.config"), (bare, "bare.json")):
+        path = write(tmp_path, content, name)
+        with pytest.raises(InputError, match=f"{name}: (img_size|r) is missing") as caught:
+            read_subnet(path)
+        assert "--resolution" in caught.value.hint
+        assert SubnetSource(path, resolution=160).read().resolution == 160
+
+
+@pytest.mark.parametrize("content", [M1.to_json(), net_config(M1)])
+def test_a_resolution_that_contradicts_the_file_is_refused(tmp_path, content):
+    """`--resolution` beside a network that states another one is an error, not a silent choice."""
+    path = write(tmp_path, content)
+    assert read_subnet(path, resolution=M1.resolution).resolution == M1.resolution
+    with pytest.raises(InputError, match=f"has resolution {M1.resolution}, not 160"):
+        read_subnet(path, resolution=160)
+
+
+def test_the_ends_of_a_space_are_of_the_given_resolution():
+    """`largest` and `smallest` take the resolution that is given."""
+    assert read_subnet("largest", supernet="starter", resolution=48).resolution == 48
+
+
 def test_a_missing_width_is_never_guessed(tmp_path):
     """Without w the width must be given, or a supernet of one width; a supernet of two does not help."""
     bare = from_encoding(PUBLISHED[7].encoding).to_json()
