@@ -36,7 +36,7 @@ def test_mish_and_dropout_are_read(content):
 def test_a_missing_size_is_never_guessed(content):
     """A file without an input size is refused unless the size is given; the hint says where once-for-all has it."""
     del content["img_size"]
-    with pytest.raises(InputError, match="^img_size is missing: the network does not state the size") as caught:
+    with pytest.raises(InputError, match=r"^img_size is missing: the network does not state the size") as caught:
         read_net_config(content)
     assert "--resolution" in caught.value.hint
     assert "run.config" in caught.value.hint

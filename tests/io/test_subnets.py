@@ -129,7 +129,7 @@ def test_a_missing_resolution_is_never_guessed(tmp_path):
     bare = {key: value for key, value in M1.to_json().items() if key != "r"}
     for content, name in ((config, "net.config"), (bare, "bare.json")):
         path = write(tmp_path, content, name)
-        with pytest.raises(InputError, match=f"{name}: (img_size|r) is missing") as caught:
+        with pytest.raises(InputError, match=rf"{name}: (img_size|r) is missing") as caught:
             read_subnet(path)
         assert "--resolution" in caught.value.hint
         assert SubnetSource(path, resolution=160).read().resolution == 160
