@@ -16,6 +16,7 @@ from natdeploy.core.checked import checked
 from natdeploy.core.ranges import NonNegative, Positive, Resolution
 from natdeploy.errors import InputError
 from natdeploy.files import keep_former, require_apart
+from natdeploy.io.run_config import move_data
 from natdeploy.io.runs import RunFolder
 from natdeploy.io.spaces import SpaceSelector, resolve_space
 from natdeploy.io.subnets import Subnet, SubnetSource, read_subnet
@@ -104,6 +105,7 @@ def extract_from_run(
     row: NonNegative | None = None,
     latency_limits_ms: Mapping[str, float] | None = None,
     output: Path | None = None,
+    data: str | Path | None = None,
     context: Context | None = None,
 ) -> ExtractResult:
     """Extract any architecture in the archive of a finished run, without another search or training.
@@ -114,10 +116,11 @@ def extract_from_run(
         latency_limits_ms: Latency limits in milliseconds, by device, instead of a row. Without either, the most
             accurate architecture is extracted.
         output: File to write; `subnet.json` if None.
+        data: Folder where the images of the run are now. None: they are where they were.
         context: Reporter and clock.
 
     Raises:
-        InputError: The run is not finished, or has no such row.
+        InputError: The run is not finished, has no such row, or its images have changed.
         TargetUnreachableError: No architecture of the archive keeps the limits.
         OutputError: The subnet cannot be written.
     """
@@ -128,7 +131,7 @@ def extract_from_run(
 
     context = context or Context()
     folder = RunFolder.open(run)
-    plan = SearchPlan.from_config(folder.config, str(run / "run.toml"))
+    plan = move_data(SearchPlan.from_config(folder.config, str(run / "run.toml")), data)
     archive = read_archive(folder, plan)
     evaluator = load_evaluator(folder, plan, context)
     problem = read_problem(folder, plan.goal, plan.space, len(evaluator.task.classes))

@@ -17,7 +17,7 @@ from natdeploy.cli.units import parse_resolutions
 if TYPE_CHECKING:
     from natdeploy.api import Context, TrainingResult
 
-_WITH_RESUME = {"resume", "json"}
+_WITH_RESUME = {"resume", "data", "json"}
 _PLAIN = ("data", "output", "weights", "threads")
 _SETTINGS = ("epochs", "samples", "seed")
 
@@ -60,7 +60,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
 
     def work(context: Context) -> TrainingResult:
         if values["resume"] is not None:
-            return api.resume_adaptation(values["resume"], context=context)
+            return api.resume_adaptation(values["resume"], data=options.find_given(ctx, "data"), context=context)
         return api.adapt(
             **{name: values[name] for name in _PLAIN},
             supernet=api.SpaceSelector(values["supernet"], resolutions, values["width"]),

@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 @options.width_option
 @options.resolution_option
 @options.classes_option
-@click.option("--data", default=None, help="Data set for the subnet's BatchNorm statistics.")
+@click.option(
+    "--data",
+    default=None,
+    help="Data set for the subnet's BatchNorm statistics; of a run, the folder to which its images have moved.",
+)
 @options.output_option
 @options.json_option
 def command(source: Path, row: int | None, target_latency: tuple[str, ...], **values: Any) -> None:  # noqa: ANN401
@@ -63,7 +67,12 @@ def command(source: Path, row: int | None, target_latency: tuple[str, ...], **va
         if source.is_dir():
             limits_ms = wanted[0] if wanted else None
             return api.extract_from_run(
-                source, row=row, latency_limits_ms=limits_ms, output=values["output"], context=context
+                source,
+                row=row,
+                latency_limits_ms=limits_ms,
+                output=values["output"],
+                data=values["data"],
+                context=context,
             )
         place = {"data": values["data"], "output": values["output"], "context": context}
         completion = {name: values[name] for name in ("weights", "width", "resolution", "classes")}

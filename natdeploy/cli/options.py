@@ -41,6 +41,14 @@ own_weights_option = click.option(
 training_threads_option = click.option(
     "--threads", type=click.IntRange(min=1, max=256), default=None, help="Threads for training.  [default: all cores]"
 )
+
+
+def find_given(ctx: click.Context, name: str) -> Any:  # noqa: ANN401
+    """Return the value of an option if it is on the command line; None otherwise."""
+    given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    return ctx.params[name] if given else None
+
+
 resume_option = click.option(
     "--resume", type=click.Path(path_type=Path), default=None, help="Run folder of an interrupted run to resume."
 )

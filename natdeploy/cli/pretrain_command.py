@@ -21,7 +21,7 @@ from natdeploy.cli.units import parse_resolutions
 if TYPE_CHECKING:
     from natdeploy.api import Context, TrainingResult, TrainingSettings
 
-_WITH_RESUME = {"resume", "json"}
+_WITH_RESUME = {"resume", "data", "json"}
 _PLAIN = ("data", "output", "original", "weights", "threads")
 _SETTINGS = ("epochs", "largest_only_epochs", "samples", "seed")
 _WITH_LABELS = {
@@ -79,7 +79,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
 
     def work(context: Context) -> TrainingResult:
         if values["resume"] is not None:
-            return api.resume_pretraining(values["resume"], context=context)
+            return api.resume_pretraining(values["resume"], data=options.find_given(ctx, "data"), context=context)
         settings = {name: values[name] for name in _SETTINGS}
         return api.pretrain(
             **{name: values[name] for name in _PLAIN},

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 @click.command("report", cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", default=None, help="Folder to which the images of the run have moved.")
 @options.json_option
-def command(run: Path, json: bool) -> None:  # noqa: FBT001
+def command(run: Path, data: str | None, json: bool) -> None:  # noqa: FBT001
     """Write the report and the other results of a finished RUN again."""
 
     def work(context: Context) -> SearchResult:
         from natdeploy import api
 
-        return api.report(run, context=context)
+        return api.report(run, data=data, context=context)
 
     options.run_command(work, show, as_json=json)

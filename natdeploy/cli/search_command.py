@@ -31,9 +31,9 @@ _LIMITED = {"madds": parse_count, "params": parse_count, "size": parse_size}
 _LATENCY = "latency:"
 # The format that each runtime reads.
 _FORMATS = {"onnxruntime": "onnx", "litert": "tflite", "tensorrt": "tensorrt"}
-_WITH_RESUME = {"resume", "json"}
+_WITH_RESUME = {"resume", "data", "json"}
 _WITH_FROM = {
-    *("from", "device", "target_latency", "objectives", "prefer", "output", "json"),
+    *("from", "data", "device", "target_latency", "objectives", "prefer", "output", "json"),
     *(f"max_{name}" for name in _LIMITED),
 }
 _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_PRESET_VALUES} - {"predictor"}
@@ -41,7 +41,10 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_PRESET
 
 @click.command("search", cls=Command)
 @click.option(
-    "--data", default="digits", help="Data set: digits, the name of a published data set, or a folder of images."
+    "--data",
+    default="digits",
+    help="Data set: digits, the name of a published data set, or a folder of images. With --resume or --from, the "
+    "folder to which the images of the run have moved.",
 )
 @click.option("--supernet", default="starter", help="Supernet to adapt and search: a space's name or TOML file.")
 @click.option(
@@ -128,12 +131,13 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     limits = {name: _LIMITED[name](text) for name, text in given.items() if text is not None}
     accuracy = parse_accuracies(tuple(values["accuracy"]))
     _refuse_contradictions(ctx, values)
+    moved = options.find_given(ctx, "data")
 
     def work(context: Context) -> SearchResult:
         from natdeploy import api
 
         if values["resume"] is not None:
-            return api.resume(values["resume"], context=context)
+            return api.resume(values["resume"], data=moved, context=context)
         # Latency limits and objectives name their devices. This machine counts besides them only if it is named too.
         used = devices or (() if any(limits_ms) or objectives else ("host",))
         goal = api.SearchGoal(
@@ -145,7 +149,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
             tasks=tuple(accuracy) if isinstance(accuracy, dict) else (),
         )
         if values["from"] is not None:
-            return api.search_from(values["from"], goal=goal, output=values["output"], context=context)
+            return api.search_from(values["from"], goal=goal, output=values["output"], data=moved, context=context)
         common = {"goal": goal, "seed": values["seed"], "output": values["output"], "context": context}
         common["supernet"] = api.SpaceSelector(values["supernet"], resolutions, values["width"])
         if accuracy is not None:

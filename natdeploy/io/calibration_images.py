@@ -11,8 +11,8 @@ from torch import Tensor
 
 from natdeploy.errors import InputError
 from natdeploy.io.datasets import load_task
-from natdeploy.io.image_files import View, read_square
-from natdeploy.io.image_folders import list_all_images
+from natdeploy.io.image_files import SquareReader, find_levels
+from natdeploy.io.image_folders import list_all_images, name_split
 from natdeploy.io.published_sets import PUBLISHED
 from natdeploy.supernet.data import Interpolation
 
@@ -35,7 +35,7 @@ def load_calibration_images(data: str, size: int, *, count: int, rng: np.random.
 
     Args:
         data: Name of a data set, whose train images are read, or a folder. If the folder contains a folder
-            `train`, its images are read. Images of any size are cropped to a square and resized.
+            of train images, such as `train`, they are read. Images of any size are cropped to a square and resized.
         size: Height and width to which images of a folder are resized, in pixels.
         count: Maximum number of images.
         rng: Chooses the images.
@@ -52,7 +52,9 @@ def load_calibration_images(data: str, size: int, *, count: int, rng: np.random.
         what = "is not a folder of images" if folder.exists() else "no such folder, nor a known data set"
         msg = f"--calibration {data}: {what}"
         raise InputError(msg)
-    paths = list_all_images(folder / "train" if (folder / "train").is_dir() else folder)
+    train = [below for below in sorted(folder.iterdir()) if below.is_dir() and name_split(below.name) == "train"]
+    paths = list_all_images(train[0] if len(train) == 1 else folder)
     chosen_paths = [paths[place] for place in rng.permutation(len(paths))[:count]]
-    squares = [read_square(path, size=size, view=View()) for path in chosen_paths]
+    reader = SquareReader(size=size, levels=find_levels(paths))
+    squares = [reader(path) for path in chosen_paths]
     return CalibrationImages(pixels=torch.from_numpy(np.stack(squares).transpose(0, 3, 1, 2)), interpolation="bilinear")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from natdeploy.errors import InputError, did_you_mean
+from natdeploy.io.foreign_layouts import describe_file
 from natdeploy.io.published_sets import PUBLISHED
 
 DIGITS = "digits"
@@ -23,6 +24,10 @@ def resolve_dataset(data: str | Path) -> str:
         msg = "the data set has no name"
         raise InputError(msg)
     if not Path(data).is_dir():
+        layout = describe_file(Path(data)) if Path(data).is_file() else None
+        if layout is not None:
+            msg = f"--data {data}: is a file, not a folder of images"
+            raise InputError(msg, hint=layout)
         known = [DIGITS, *PUBLISHED]
         msg = f"unknown data set {data!r}: it is neither a folder nor a known name (known: {', '.join(known)})"
         raise InputError(msg, hint=did_you_mean(data, known))

@@ -147,9 +147,9 @@ def _make_folders_opener(*splits: str) -> Opener:
     return open_set
 
 
-_CROPPED = View(crop=0.875)
-_SQUEEZED = View(crop=None, interpolation="bicubic")
-_WHOLE = View(interpolation="bicubic")
+_CROPPED = View(crop=0.875, upright=False)
+_SQUEEZED = View(crop=None, interpolation="bicubic", upright=False)
+_WHOLE = View(interpolation="bicubic", upright=False)
 
 PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
     {
@@ -264,7 +264,7 @@ PUBLISHED: Mapping[str, PublishedSet] = MappingProxyType(
             classes=1_000,
             train=1_281_167,
             test=50_000,
-            view=View(crop=0.875, interpolation="bicubic"),
+            view=View(crop=0.875, interpolation="bicubic", upright=False),
             source="https://image-net.org/challenges/LSVRC/2012/2012-downloads.php",
             content="train/ and val/, each with a folder for each class",
             downloads=False,

@@ -4,16 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from natdeploy.errors import InputError
+from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.validation import find_fault
 
 Plan = TypeVar("Plan")
 
 _HINT = "runs of an earlier natdeploy cannot be resumed: start a new one"
+
+
+def move_data(plan: Plan, data: str | Path | None) -> Plan:
+    """Return the plan of a run whose images are in another folder by now.
+
+    Args:
+        plan: Plan with a field `data`.
+        data: The folder. None: it is where it was.
+
+    Raises:
+        InputError: There is no such folder, or the run is on a known data set.
+    """
+    if data is None:
+        return plan
+    before, now = str(plan.data), resolve_dataset(data)  # type: ignore[attr-defined]
+    if not (Path(before).is_absolute() and Path(now).is_absolute()):
+        msg = f"--data {data}: the run is on {before}; only a folder that has moved can be named again"
+        raise InputError(msg)
+    return dataclasses.replace(plan, data=now)  # type: ignore[type-var]
 
 
 def parse_config(plan: type[Plan], values: Callable[[], Mapping[str, Any]], source: str, work: str) -> Plan:

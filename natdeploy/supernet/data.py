@@ -16,6 +16,7 @@ from natdeploy.errors import InputError
 from natdeploy.supernet import images as storage
 from natdeploy.supernet.accelerator import CPU, to_device
 from natdeploy.supernet.distributed import ProcessGroup
+from natdeploy.supernet.image_record import ImageRecord
 from natdeploy.supernet.images import Images
 from natdeploy.supernet.recipe import Recipe
 
@@ -75,6 +76,7 @@ class Task:
         validation: Images that guide the search. None of them is in `train` or `test`.
         test: Images for the final accuracy. They are read once, at the end.
         interpolation: How images are resized.
+        records: The images of a folder, for a run to remember. Empty for a known data set.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Task:
     validation: ImageSet
     test: ImageSet
     interpolation: Interpolation = "bilinear"
+    records: tuple[ImageRecord, ...] = ()
 
     def __post_init__(self) -> None:
         for split in ("train", "validation", "test"):

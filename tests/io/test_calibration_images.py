@@ -43,9 +43,10 @@ def test_folder_of_any_images_does(tmp_path):
     assert 200 in read.pixels.amax(dim=(1, 2, 3))
 
 
-def test_train_folder_is_preferred(tmp_path):
+@pytest.mark.parametrize("train", ["train", "Training", "training_set"])
+def test_train_folder_is_preferred(tmp_path, train):
     """Where a folder holds train and test images, those to train on are taken."""
-    save(tmp_path / "train" / "a" / "1.png", colour=(255, 255, 255))
+    save(tmp_path / train / "a" / "1.png", colour=(255, 255, 255))
     save(tmp_path / "test" / "a" / "1.png", colour=(0, 0, 0))
     read = load_calibration_images(str(tmp_path), 8, count=10, rng=rng())
     assert (len(read.pixels), int(read.pixels.min())) == (1, 255)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from natdeploy.errors import InputError
-from natdeploy.io import datasets
+from natdeploy.io import image_inspection, image_sources
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.datasets import load_classes, load_task
 from natdeploy.testing.fakes import RecordingReporter, Step
@@ -105,9 +105,9 @@ def test_validation_images_of_large_sets_are_capped(tmp_path, monkeypatch):
     """Of more train images than four times the cap, validation takes the cap, of each class its share."""
     make_folder(tmp_path, {"cat": 12, "dog": 24}, "train")
     make_folder(tmp_path, {"cat": 2, "dog": 2}, "test")
-    assert datasets._VALIDATION_IMAGES == 10_000
+    assert image_sources._VALIDATION_IMAGES == 10_000
     assert torch.bincount(load_task(str(tmp_path), 16).validation.labels).tolist() == [3, 6]
-    monkeypatch.setattr(datasets, "_VALIDATION_IMAGES", 6)
+    monkeypatch.setattr(image_sources, "_VALIDATION_IMAGES", 6)
     task = load_task(str(tmp_path), 16)
     assert torch.bincount(task.validation.labels).tolist() == [2, 4]
     assert torch.bincount(task.train.labels).tolist() == [10, 20]
@@ -199,8 +199,8 @@ def test_fewer_than_two_classes_are_refused(tmp_path, counts):
 
 def test_an_unknown_name_is_refused(tmp_path):
     """What is neither a known name nor a folder is refused with the known ones."""
-    (tmp_path / "file.zip").touch()
-    for data in ("digit", str(tmp_path / "absent"), str(tmp_path / "file.zip")):
+    (tmp_path / "file").touch()
+    for data in ("digit", str(tmp_path / "absent"), str(tmp_path / "file")):
         with pytest.raises(InputError, match=r"unknown data set .*known: digits"):
             load_task(data, 16)
 
@@ -319,7 +319,7 @@ def test_the_reading_of_many_images_is_told(tmp_path, monkeypatch):
     reporter = RecordingReporter()
     load_task(str(tmp_path), 16, reporter=reporter)
     assert not reporter.steps
-    monkeypatch.setattr(datasets, "_LARGE", 30)
+    monkeypatch.setattr(image_inspection, "_MANY", 30)
     load_task(str(tmp_path), 16, reporter=reporter)
     assert reporter.steps[-1] == Step(stage="reading images", done=30, total=30, detail="")
     counts = [step.done for step in reporter.steps]

@@ -1,6 +1,9 @@
 """Image files as squares: modes, views, damage and odd names."""
 
 import contextlib
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +11,8 @@ from PIL import Image
 from torchvision import transforms
 
 from natdeploy.errors import InputError
-from natdeploy.io.image_files import View, read_square
+from natdeploy.io.image_files import SquareReader, View, find_levels
+from natdeploy.io.published_sets import PUBLISHED
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
@@ -30,7 +34,7 @@ def test_views_are_those_of_torchvision(picture, size, mode, crop):
     resized = {None: (size, size), 1.0: size, 0.875: {20: 23, 33: 38}[size]}[crop]
     steps = transforms.Compose([transforms.Resize(resized, interpolation), transforms.CenterCrop(size)])
     expected = np.asarray(steps(Image.open(picture).convert("RGB")))
-    assert np.array_equal(read_square(picture, size=size, view=View(crop=crop, interpolation=mode)), expected)
+    assert np.array_equal(SquareReader(size=size, view=View(crop=crop, interpolation=mode))(picture), expected)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I;16B"])
@@ -47,7 +51,7 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
         image = image.convert("RGB").convert(mode)
     suffix = {"YCbCr": "jpg", "I;16": "png"}.get(mode, "tif")
     image.save(tmp_path / f"image.{suffix}", **({"quality": 100} if suffix == "jpg" else {}))
-    pixels = read_square(str(tmp_path / f"image.{suffix}"), size=20, view=View())
+    pixels = SquareReader(size=20)(str(tmp_path / f"image.{suffix}"))
     assert pixels.shape == (20, 20, 3)
     assert pixels[:, :9].max() <= 2
     assert pixels[:, 11:].min() >= 253
@@ -56,8 +60,47 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
 def test_printers_colours_are_turned_round(tmp_path):
     """A CMYK photograph comes out in its own colours, not in their negative."""
     Image.new("RGB", (16, 16), (200, 40, 90)).convert("CMYK").save(tmp_path / "print.jpg", quality=100)
-    pixels = read_square(str(tmp_path / "print.jpg"), size=16, view=View())
+    pixels = SquareReader(size=16)(str(tmp_path / "print.jpg"))
     assert np.abs(pixels.astype(int) - (200, 40, 90)).max() <= 4
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", [1, 2, 3, 6, 8])
+def test_orientation_of_the_camera_is_followed(tmp_path, suffix, orientation):
+    """An image that is stored turned or mirrored comes out upright; without `upright` it stays as it is stored."""
+    stored = Image.fromarray(PICTURE).resize((90, 60), Image.Resampling.BICUBIC)
+    stored.save(tmp_path / f"plain.{suffix}")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"turned.{suffix}"
+    stored.save(path, exif=exif)
+    turn = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 6: "ROTATE_270", 8: "ROTATE_90"}.get(orientation)
+    upright = Image.open(tmp_path / f"plain.{suffix}").convert("RGB")
+    if turn is not None:
+        upright = upright.transpose(Image.Transpose[turn])
+    upright.save(tmp_path / "expected.png")
+    expected = SquareReader(size=60)(str(tmp_path / "expected.png"))
+    assert np.array_equal(SquareReader(size=60)(str(path)), expected)
+
+
+def test_published_views_leave_images_as_they_are_stored(tmp_path):
+    """The notes of a camera do not change what published accuracies were measured on."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(PICTURE).resize((90, 60)).save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(PICTURE).resize((90, 60)).save(tmp_path / "plain.png")
+    turned, plain = (
+        SquareReader(size=60, view=View(upright=False))(str(tmp_path / f"{name}.png")) for name in ("turned", "plain")
+    )
+    assert np.array_equal(turned, plain)
+    assert not any(published.view.upright for published in PUBLISHED.values())
+
+
+def test_damaged_notes_of_a_camera_do_no_harm(tmp_path):
+    """An image with orientation marks that cannot be read is taken as it is stored."""
+    path = tmp_path / "notes.jpg"
+    Image.new("RGB", (16, 16), (200, 40, 90)).save(path, exif=b"Exif\0\0broken notes")
+    assert SquareReader(size=16)(str(path)).shape == (16, 16, 3)
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
@@ -68,7 +111,7 @@ def test_of_an_animation_the_first_frame_is_taken(tmp_path, suffix):
     frames[0].save(path, save_all=True, append_images=frames[1:], **({"lossless": True} if suffix == "webp" else {}))
     with Image.open(path) as moving:
         assert moving.n_frames == 3
-    assert np.unique(read_square(str(path), size=10, view=View())).tolist() == [40]
+    assert np.unique(SquareReader(size=10)(str(path))).tolist() == [40]
 
 
 @pytest.mark.parametrize("name", ["two words.png", "größe ñ 猫.png", 'it\'s "quoted" & $HOME.png', "-rf.png"])
@@ -76,10 +119,10 @@ def test_names_may_hold_anything(tmp_path, name):
     """Spaces, quotes and letters of any script are read, and named rightly where the file is damaged."""
     path = tmp_path / name
     Image.new("RGB", (8, 8), (70, 70, 70)).save(path)
-    assert np.unique(read_square(str(path), size=8, view=View())).tolist() == [70]
+    assert np.unique(SquareReader(size=8)(str(path))).tolist() == [70]
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(InputError) as caught:
-        read_square(str(path), size=8, view=View())
+        SquareReader(size=8)(str(path))
     assert caught.value.message.startswith(f"{path}: not a readable image: ")
 
 
@@ -87,7 +130,7 @@ def test_a_text_that_is_called_an_image_is_refused(tmp_path):
     """The reason is what the file holds."""
     (tmp_path / "notes.png").write_text("not an image")
     with pytest.raises(InputError, match=r"notes\.png: not a readable image: its content is not in a known"):
-        read_square(str(tmp_path / "notes.png"), size=8, view=View())
+        SquareReader(size=8)(str(tmp_path / "notes.png"))
 
 
 def test_a_truncated_image_is_refused(tmp_path):
@@ -96,25 +139,25 @@ def test_a_truncated_image_is_refused(tmp_path):
     Image.fromarray(PICTURE).resize((300, 200)).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match=r"cut\.jpg: not a readable image: .*truncated"):
-        read_square(str(path), size=8, view=View())
+        SquareReader(size=8)(str(path))
 
 
 def test_a_broken_link_is_named_as_one(tmp_path):
     """The reason is where the link leads."""
     (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
     with pytest.raises(InputError, match=r"link\.png: .* it is a link to .*gone\.png, which does not exist"):
-        read_square(str(tmp_path / "link.png"), size=8, view=View())
+        SquareReader(size=8)(str(tmp_path / "link.png"))
 
 
 def test_a_file_without_permission_is_named(tmp_path, monkeypatch):
     """The reason is the system's."""
 
     def refuse(path):
-        raise PermissionError(13, "Permission denied", path)
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Image, "open", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(InputError, match=r"secret\.png: not a readable image: Permission denied$"):
-        read_square(str(tmp_path / "secret.png"), size=8, view=View())
+        SquareReader(size=8)(str(tmp_path / "secret.png"))
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
@@ -122,15 +165,103 @@ def test_pixels_without_a_range_are_refused(tmp_path, mode):
     """What cannot be mapped to 8 bits is refused with what to do."""
     Image.new(mode, (8, 8), 100_000).save(tmp_path / "wide.tif")
     with pytest.raises(InputError, match=r"wide\.tif: .* no fixed range; convert it"):
-        read_square(str(tmp_path / "wide.tif"), size=8, view=View())
+        SquareReader(size=8)(str(tmp_path / "wide.tif"))
 
 
 def test_an_enormous_image_is_refused(tmp_path, monkeypatch):
     """An image whose pixels would fill the memory is refused before they are unpacked."""
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
-    Image.new("RGB", (100, 100)).save(tmp_path / "bomb.png")
-    with pytest.raises(InputError, match=r"bomb\.png: not a readable image: .*exceeds limit"):
-        read_square(str(tmp_path / "bomb.png"), size=8, view=View())
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)
+    Image.new("1", (2_000, 2_000)).save(tmp_path / "bomb.png")
+    with pytest.raises(InputError, match=r"bomb\.png: not a readable image: it has more than the 2 megapixels"):
+        SquareReader(size=8)(str(tmp_path / "bomb.png"))
+
+
+def test_large_photographs_are_read_without_a_word(tmp_path):
+    """Of images so large that Pillow warns, nothing is printed: no warning, and no path of a library."""
+    paths = [tmp_path / f"large.{suffix}" for suffix in ("png", "jpg", "tif")]
+    for path in paths:
+        Image.new("L", (40, 40)).save(path)
+    code = (
+        "import sys; from PIL import Image; Image.MAX_IMAGE_PIXELS = 1000; "
+        "from natdeploy.io.image_files import SquareReader; "
+        "print([SquareReader(size=8)(path).shape for path in sys.argv[1:]])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, check=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == (str([(8, 8, 3)] * 3), "")
+
+
+def shades(path, values, dtype="<u2"):
+    """Write a grey image of 16 bits that consists of stripes of some values."""
+    Image.fromarray(np.repeat(np.array(values, dtype=dtype), 8).reshape(1, -1).repeat(8, axis=0)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(2830, 3010), (0, 1023), (0, 4095), (30_000, 33_000), (65_000, 65_535)], ids=str
+)
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bits_are_scaled_by_the_range_that_the_set_uses(tmp_path, low, high, suffix):
+    """The smallest value of the sample becomes black and the largest white, wherever in the 16 bits they lie."""
+    middle = (low + high) // 2
+    for number, values in enumerate([(low, middle), (middle, high)]):
+        shades(tmp_path / f"{number}.{suffix}", values)
+    paths = [str(tmp_path / f"{number}.{suffix}") for number in range(2)]
+    levels = find_levels(paths)
+    assert levels == (low, high)
+    read = [SquareReader(size=8, levels=levels)(path) for path in paths]
+    assert (read[0].min(), read[1].max()) == (0, 255)
+    assert abs(int(read[0].max()) - 127) <= 1
+
+
+@pytest.mark.parametrize("values", [(0, 65_535), (100, 60_000), (5, 5)])
+def test_16_bits_that_are_used_are_kept(tmp_path, values):
+    """Of images that use most of their range, or one value alone, the upper eight bits are taken."""
+    shades(tmp_path / "1.png", values)
+    assert find_levels([str(tmp_path / "1.png")]) == (0, 65_535)
+
+
+def test_values_beyond_the_levels_are_clipped(tmp_path):
+    """A brighter image than those that set the levels is white, and does not become dark again."""
+    shades(tmp_path / "1.png", (100, 5000))
+    assert np.unique(SquareReader(size=16, levels=(200, 1000))(str(tmp_path / "1.png")))[[0, -1]].tolist() == [0, 255]
+
+
+def test_levels_are_not_asked_of_damaged_or_plain_images(tmp_path):
+    """Images of 8 bits and files that are no images have no say."""
+    Image.new("L", (8, 8), 7).save(tmp_path / "plain.png")
+    (tmp_path / "broken.png").write_text("not an image")
+    shades(tmp_path / "wide.png", (100, 300))
+    assert find_levels([str(path) for path in tmp_path.iterdir()]) == (100, 300)
+
+
+def draw_alpha(mode, colour):
+    """Return an image of one colour whose left half is transparent."""
+    alpha = Image.new("L", (20, 20), 255)
+    alpha.paste(0, (0, 0, 10, 20))
+    image = Image.new("RGB", (20, 20), (colour,) * 3)
+    image.putalpha(alpha)
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize("colour", [0, 255])
+@pytest.mark.parametrize(("mode", "suffix"), [("RGBA", "png"), ("RGBA", "webp"), ("LA", "png"), ("RGBA", "tif")])
+def test_a_shape_in_the_transparency_alone_can_be_seen(tmp_path, mode, suffix, colour):
+    """Black and white shapes stand out from the ground that transparency is put on."""
+    draw_alpha(mode, colour).save(tmp_path / f"icon.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
+    pixels = SquareReader(size=20)(str(tmp_path / f"icon.{suffix}"))
+    assert np.unique(pixels[:, :10]).tolist() == [128]
+    assert np.unique(pixels[:, 10:]).tolist() == [colour]
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+def test_a_transparent_colour_of_a_palette_becomes_the_ground(tmp_path, suffix):
+    """What a palette marks as transparent is not drawn in the colour that happens to be there."""
+    image = Image.new("P", (20, 20), 1)
+    image.putpalette([200, 0, 0, 0, 0, 200] + [0] * 762)
+    image.paste(0, (0, 0, 10, 20))
+    image.save(tmp_path / f"icon.{suffix}", transparency=0)
+    pixels = SquareReader(size=20)(str(tmp_path / f"icon.{suffix}"))
+    assert np.unique(pixels[:, :10]).tolist() == [128]
+    assert pixels[5, 15].tolist() == [0, 0, 200]
 
 
 @pytest.mark.slow
@@ -148,4 +279,4 @@ def test_damage_of_any_kind_is_read_or_refused(tmp_path, suffix):
         raw[where] = rng.integers(0, 256, 4)
         path.write_bytes(raw[: rng.integers(8, len(raw) + 1)].tobytes() if rng.random() < 0.3 else raw.tobytes())
         with contextlib.suppress(InputError):
-            assert read_square(str(path), size=8, view=View()).shape == (8, 8, 3)
+            assert SquareReader(size=8)(str(path)).shape == (8, 8, 3)

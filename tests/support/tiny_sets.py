@@ -14,8 +14,7 @@ import scipy.io
 from PIL import Image
 from torchvision import datasets
 
-from natdeploy.io import dataset_download, published_sets
-from natdeploy.io import datasets as loading
+from natdeploy.io import dataset_download, image_sources, published_sets
 
 CLASSES = ("ant", "bee", "cat")
 PER_CLASS = 8
@@ -193,7 +192,7 @@ def expect_tiny(name, patch):
     classes = published.classes if name == "flowers102" else len(CLASSES)
     tiny = dataclasses.replace(published, classes=classes, train=PER_CLASS * len(CLASSES), test=TESTED * len(CLASSES))
     sets = MappingProxyType({**published_sets.PUBLISHED, name: tiny})
-    for module in (published_sets, dataset_download, loading):
+    for module in (published_sets, dataset_download, image_sources):
         patch.setattr(module, "PUBLISHED", sets)
 
 

@@ -33,7 +33,8 @@ _CHECK, _CALIBRATION, _VALIDATION, _STATISTICS = range(4)
 class ExportImages:
     """Images of the subnet's task if they can be read, otherwise seeded noise.
 
-    All images have the form that the exported file takes: normalized, or pixels if the file normalizes them.
+    All images have the form that the exported file takes: normalized, or pixels if the file normalizes them. The ranges
+    of int8 are never computed from noise for a subnet that has a task.
 
     Args:
         subnet: The subnet.
@@ -126,6 +127,10 @@ class ExportImages:
                 raise InputError(msg)
         except NatdeployError as error:
             reason = error.message
+            if self._options.precision == "int8" and self._options.calibration is None:
+                msg = f"{self._subnet.source}: the images of its task, which int8 needs, cannot be read: {reason}"
+                hint = "give others with --calibration FOLDER, or bring the data set back to its place"
+                raise InputError(msg, hint=hint) from error
             self._reporter.warn(
                 f"the images of the task cannot be read ({reason}): checked on {self._replacement} instead"
             )

@@ -17,7 +17,7 @@ from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.api.training.progress import StepProgress
 from natdeploy.core.genotype import decode
 from natdeploy.errors import InputError
-from natdeploy.io.datasets import load_task
+from natdeploy.io.run_images import load_run_task
 from natdeploy.io.runs import RunFolder, require_checkpoint
 from natdeploy.io.spaces import find_space
 from natdeploy.io.subnet_weights import write_network
@@ -99,11 +99,11 @@ def load_evaluator(run: RunFolder, plan: SearchPlan, context: Context) -> Subnet
     """Return the evaluator of a run's supernet, trained as far as its checkpoint.
 
     Raises:
-        InputError: There is no checkpoint, or it is damaged.
+        InputError: There is no checkpoint, it is damaged, or images have changed since the run began.
     """
     from natdeploy.api.searching.trainer import build_supernet
 
     require_checkpoint(run)
-    task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
+    task = load_run_task(run, plan.data, plan.resolutions[-1], context.reporter)
     evaluator, _ = build_supernet(plan, run, task)
     return evaluator

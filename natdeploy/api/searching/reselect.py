@@ -19,6 +19,7 @@ from natdeploy.core.checked import checked
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError
 from natdeploy.io.devices import find_device
+from natdeploy.io.run_config import move_data
 from natdeploy.io.runs import RunFolder, default_run_path, require_new_run
 from natdeploy.search.problem import LATENCY_HERE, SearchGoal, SearchProblem
 from natdeploy.search.ranking import rank_feasible
@@ -31,6 +32,7 @@ def search_from(
     *,
     goal: SearchGoal = LATENCY_HERE,
     output: Path | None = None,
+    data: str | Path | None = None,
     context: Context | None = None,
 ) -> SearchResult:
     """Select from the archive of a finished run for other devices or limits. Nothing is trained.
@@ -43,10 +45,11 @@ def search_from(
         goal: Objectives, limits and preference, as in `search`.
         output: Folder of the new run. If None, it is `runs/<UTC time>-s<seed>`, and the first choice is also written as
             `./subnet.json`.
+        data: Folder where the images of the run are now. None: they are where they were.
         context: Reporter and clock.
 
     Raises:
-        InputError: A name or a file is not valid, or the run is not finished.
+        InputError: A name or a file is not valid, the run is not finished, or its images have changed.
         CoverageError: The latency tables cover no architecture of the archive.
         TargetUnreachableError: No architecture of the archive keeps the limits.
         OutputError: A file cannot be written.
@@ -54,17 +57,17 @@ def search_from(
     context = context or Context()
     started_s = context.clock.seconds()
     source = RunFolder.open(run)
-    plan = SearchPlan.from_config(source.config, str(run / "run.toml"))
+    plan = move_data(SearchPlan.from_config(source.config, str(run / "run.toml")), data)
     if output is not None:
         require_new_run(output, resumable=False)
     for device in goal.all_devices:
         find_device(device)
     # A bad run or name is refused before this is imported, since torch takes seconds.
     from natdeploy.api.searching.archive import TrainedSubnets, load_evaluator, read_archive
-    from natdeploy.io.datasets import load_classes
+    from natdeploy.io.run_images import load_run_classes
 
     archive = read_archive(source, plan)
-    classes = len(load_classes(plan.data, reporter=context.reporter))
+    classes = len(load_run_classes(source, plan.data, context.reporter))
     problem = build_problem(goal, plan.space, classes, seed=plan.seed, context=context)
     path, config = output or default_run_path(context.clock.now(), plan.seed), _make_config(problem, plan, run)
     selector = Selector(

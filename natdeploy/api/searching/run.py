@@ -17,6 +17,7 @@ from natdeploy.core.ranges import Seed, Threads
 from natdeploy.errors import InputError
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.devices import find_device
+from natdeploy.io.run_config import move_data
 from natdeploy.io.runs import RunFolder, default_run_path, require_checkpoint, require_new_run
 from natdeploy.io.space_files import compute_space_hash
 from natdeploy.io.spaces import SpaceSelector, resolve_space
@@ -79,6 +80,7 @@ def search(
     initial_weights = find_initial_weights(space, weights, reporter=context.reporter)
     # Bad names are refused before this is imported, since torch takes seconds.
     from natdeploy.io.datasets import load_classes, load_task
+    from natdeploy.io.image_records import write_image_records
 
     classes = len(load_classes(data, reporter=context.reporter))
     problem = build_problem(goal, space, classes, seed=seed, context=context)
@@ -101,25 +103,34 @@ def search(
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), plan.to_config())
     with run.resumable("search", _LOST):
         write_tables(run, problem)
+        write_image_records(run.path, task.records)
         run.start()
         return _run(run, plan, problem, task, context)
 
 
 @checked
-def resume(path: Path, *, context: Context | None = None) -> SearchResult:
+def resume(path: Path, *, data: str | Path | None = None, context: Context | None = None) -> SearchResult:
     """Resume an interrupted search. It ends with the same result as without the interruption.
 
+    Args:
+        path: Run folder.
+        data: Folder where the images of the run are now. None: they are where they were.
+        context: Reporter and clock.
+
     Raises:
-        InputError: `path` is not a run folder, or a file in it is damaged.
+        InputError: `path` is not a run folder, a file in it is damaged, or images have changed since the run began.
         TargetUnreachableError: No architecture keeps the limits.
         OutputError: A file cannot be written.
     """
     context = context or Context()
     run = RunFolder.open(path)
-    plan = SearchPlan.from_config(run.config, str(path / "run.toml"))
-    from natdeploy.io.datasets import load_task
+    plan = move_data(SearchPlan.from_config(run.config, str(path / "run.toml")), data)
+    from natdeploy.io.run_images import load_run_task
 
-    task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
+    task = load_run_task(run, plan.data, plan.resolutions[-1], context.reporter)
+    if data is not None:
+        run = RunFolder(path, plan.to_config())
+        run.start()
     problem = read_problem(run, plan.goal, plan.space, len(task.classes))
     warn_of_estimates(problem.tables.values(), context.reporter)
     with run.resumable("search", _LOST):
@@ -127,11 +138,16 @@ def resume(path: Path, *, context: Context | None = None) -> SearchResult:
 
 
 @checked
-def report(path: Path, *, context: Context | None = None) -> SearchResult:
+def report(path: Path, *, data: str | Path | None = None, context: Context | None = None) -> SearchResult:
     """Write the files of a finished run again: archive, front, choices and report.
 
+    Args:
+        path: Run folder.
+        data: As for `resume`.
+        context: Reporter and clock.
+
     Raises:
-        InputError: `path` is not a run folder, or the search in it has not ended.
+        InputError: `path` is not a run folder, the search in it has not ended, or its images have changed.
     """
     run = RunFolder.open(path)
     SearchPlan.from_config(run.config, str(path / "run.toml"))
@@ -139,7 +155,7 @@ def report(path: Path, *, context: Context | None = None) -> SearchResult:
         msg = f"{path}: the search has not ended"
         raise InputError(msg, hint=f"continue it with: natdeploy search --resume {path}")
     require_checkpoint(run)
-    return resume(path, context=context)
+    return resume(path, data=data, context=context)
 
 
 def _run(run: RunFolder, plan: SearchPlan, problem: SearchProblem, task: Task, context: Context) -> SearchResult:

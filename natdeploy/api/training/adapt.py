@@ -83,11 +83,16 @@ def adapt(
 
 
 @checked
-def resume_adaptation(path: Path, *, context: Context | None = None) -> TrainingResult:
+def resume_adaptation(path: Path, *, data: str | Path | None = None, context: Context | None = None) -> TrainingResult:
     """Resume an adaptation that was interrupted. It ends in the same weights as without the interruption.
 
+    Args:
+        path: Folder of the run.
+        data: Folder where its images are now. None: they are where they were.
+        context: Reporter and clock.
+
     Raises:
-        InputError: `path` is not the folder of such a run, or a file in it is damaged.
+        InputError: `path` is not the folder of such a run, a file in it is damaged, or its images have changed.
         OutputError: Something cannot be written.
     """
-    return resume_training(path, _MODE, context)
+    return resume_training(path, _MODE, data, context)

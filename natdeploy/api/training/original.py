@@ -20,6 +20,7 @@ from natdeploy.ports import Reporter
 from natdeploy.supernet.checkpoints import read_state
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.elastic import ElasticNetwork
+from natdeploy.supernet.image_record import ImageRecord
 from natdeploy.supernet.importance import order_channels
 from natdeploy.supernet.pretrained import Layout, count_outputs, find_layout, load_pretrained
 from natdeploy.supernet.supernet import Supernet
@@ -83,16 +84,28 @@ class Original:
         """Name of the data set that the network was trained on; that of its file if it is not ImageNet."""
         return IMAGENET if len(self.classes) == _IMAGENET_CLASSES else Path(self.source).stem
 
-    def load_pictures(self, plan: TrainingPlan, reporter: Reporter) -> Task:
+    def load_pictures(
+        self, plan: TrainingPlan, reporter: Reporter, recorded: Sequence[ImageRecord] | None = None
+    ) -> Task:
         """Return the pictures of a run; the labels of those that are held out are what the network says of them.
 
+        Args:
+            plan: Settings of the run.
+            reporter: Receives the number of pictures, and the reading of many.
+            recorded: Pictures of a run that goes on.
+
         Raises:
-            InputError: There are too few pictures, or one cannot be read.
+            InputError: There are too few pictures, one cannot be read, or recorded ones have changed.
         """
         normalization = (self.layout.mean, self.layout.std)
         size = plan.resolutions[-1]
         task = load_pictures(
-            Path(plan.data), size, classes=self.classes, normalization=normalization, reporter=reporter
+            Path(plan.data),
+            size,
+            classes=self.classes,
+            normalization=normalization,
+            reporter=reporter,
+            recorded=recorded,
         )
         network = self.make_network(plan)
         top = largest(plan.space)

@@ -10,11 +10,17 @@ from natdeploy.api.training.results import TrainingResult
 from natdeploy.io.runs import RunFolder
 
 
-def resume_training(path: Path, mode: TrainingMode, context: Context | None) -> TrainingResult:
+def resume_training(path: Path, mode: TrainingMode, data: str | Path | None, context: Context | None) -> TrainingResult:
     """Resume training that was interrupted. It ends in the same weights as without the interruption.
 
+    Args:
+        path: Folder of the run.
+        mode: What it does.
+        data: Folder where its images are now. None: they are where they were.
+        context: Reporter and clock.
+
     Raises:
-        InputError: `path` is not the folder of such a run, or a file in it is damaged.
+        InputError: `path` is not the folder of such a run, a file in it is damaged, or its images have changed.
         OutputError: Something cannot be written.
     """
     RunFolder.open(path)
@@ -23,4 +29,4 @@ def resume_training(path: Path, mode: TrainingMode, context: Context | None) -> 
     from natdeploy.supernet.distributed import join_process_group
 
     with join_process_group() as group:
-        return resume(path, mode, group=group, context=context or Context())
+        return resume(path, mode, data, group=group, context=context or Context())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from natdeploy.api.training.results import TrainingResult
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import decode, sample
 from natdeploy.io.datasets import load_task
-from natdeploy.io.run_config import parse_config
+from natdeploy.io.image_records import write_image_records
+from natdeploy.io.run_config import move_data, parse_config
+from natdeploy.io.run_images import find_recorded
 from natdeploy.io.runs import RunFolder
 from natdeploy.io.supernet_weights import TASK
 from natdeploy.supernet.checkpoints import write_state
@@ -26,6 +29,7 @@ from natdeploy.supernet.data import Task, concatenate
 from natdeploy.supernet.distillation import DistillationTrainer
 from natdeploy.supernet.distributed import ProcessGroup
 from natdeploy.supernet.evaluation import SubnetEvaluator
+from natdeploy.supernet.image_record import ImageRecord
 from natdeploy.supernet.memory import translate_oom
 from natdeploy.supernet.supernet import Supernet
 from natdeploy.supernet.threads import use_threads
@@ -54,22 +58,32 @@ def start(
     with run.resumable(mode.command, _LOST):
         group.barrier()
         if group.is_main:
+            write_image_records(run.path, task.records)
             run.start()
         return training.run()
 
 
-def resume(path: Path, mode: TrainingMode, *, group: ProcessGroup, context: Context) -> TrainingResult:
+def resume(
+    path: Path, mode: TrainingMode, data: str | Path | None, *, group: ProcessGroup, context: Context
+) -> TrainingResult:
     """Resume training that was interrupted. It ends in the same weights as without the interruption.
 
     Raises:
-        InputError: `path` is not the folder of such a run, or a file in it is damaged.
+        InputError: `path` is not the folder of such a run, a file in it is damaged, or its images have changed.
         OutputError: Something cannot be written.
     """
     context = silence_unless_main(group, context)
     run = RunFolder.open(path)
     plan = parse_config(TrainingPlan, lambda: run.config[mode.command], str(path / "run.toml"), mode.stage)
+    plan = move_data(plan, data)
     original = Original.open(plan, str(path / "run.toml"), context.reporter) if plan.original else None
-    task = _load_task(plan, original, group, context)
+    recorded = find_recorded(run, plan.data, context.reporter)
+    task = _load_task(plan, original, group, context, recorded)
+    if data is not None:
+        run = RunFolder(path, {mode.command: dataclasses.asdict(plan)})
+        group.barrier()
+        if group.is_main:
+            run.start()
     training = _Training(folder=run, plan=plan, mode=mode, original=original, task=task, group=group, context=context)
     with run.resumable(mode.command, _LOST):
         return training.run()
@@ -80,10 +94,18 @@ def silence_unless_main(group: ProcessGroup, context: Context) -> Context:
     return context if group.is_main else dataclasses.replace(context, reporter=SilentReporter())
 
 
-def _load_task(plan: TrainingPlan, original: Original | None, group: ProcessGroup, context: Context) -> Task:
+def _load_task(
+    plan: TrainingPlan,
+    original: Original | None,
+    group: ProcessGroup,
+    context: Context,
+    recorded: Sequence[ImageRecord] | None = None,
+) -> Task:
     if original is not None:
-        return original.load_pictures(plan, context.reporter)
-    return group.main_process_first(lambda: load_task(plan.data, plan.resolutions[-1], reporter=context.reporter))
+        return original.load_pictures(plan, context.reporter, recorded)
+    return group.main_process_first(
+        lambda: load_task(plan.data, plan.resolutions[-1], reporter=context.reporter, recorded=recorded)
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -127,15 +127,39 @@ def test_one_image_does_not_check_a_file(tmp_path):
 
 
 def test_without_images_noise_is_used_and_said(digits_subnet, tmp_path):
-    """Where the images of the task cannot be read, noise checks and calibrates, which is said; no hits are counted."""
-    task = {**json.loads(digits_subnet.read_text())["task"], "dataset": str(tmp_path / "gone")}
-    subnet = changed(digits_subnet, tmp_path, task=task, weights=None)
+    """A subnet without a task is checked and calibrated with noise, which is said; no hits are counted."""
+    subnet = changed(digits_subnet, tmp_path, task=None, weights=None)
     exported, said = export(subnet, tmp_path, precision="int8")
     manifest = json.loads(exported.manifest.read_text())
-    assert any("cannot be read" in line and "checked on seeded noise" in line for line in said)
+    assert any("checked on seeded noise" in line for line in said)
     assert any("int8 ranges are computed from seeded noise" in line for line in said)
     assert (manifest["calibration"]["source"], manifest["parity"]["checked_on"]) == ("noise", "noise")
     assert exported.accuracy is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"dataset": "/gone"}, "unknown data set '/gone'"),
+        ({"classes": [f"class {number}" for number in range(10)]}, "its classes are not the classes of the subnet"),
+        ({"dataset": "food101"}, "Food-101 is not in"),
+    ],
+    ids=["moved", "other classes", "not downloaded"],
+)
+def test_int8_needs_images_of_the_task(digits_subnet, tmp_path, monkeypatch, changes, reason):
+    """A task whose images cannot be read is not quantized from noise; other images do, and fp32 needs none."""
+    monkeypatch.setenv("NATDEPLOY_DATA", str(tmp_path / "data"))
+    task = {**json.loads(digits_subnet.read_text())["task"], **changes}
+    subnet = changed(digits_subnet, tmp_path, task=task)
+    with pytest.raises(InputError, match="images of its task, which int8 needs, cannot be read") as caught:
+        export(subnet, tmp_path, precision="int8")
+    assert reason in caught.value.message
+    assert "--calibration FOLDER" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+    for precision, calibration in (("int8", "digits"), ("fp32", None)):
+        options = api.ExportOptions(precision=precision, calibration=calibration)
+        images = ExportImages(read_subnet(subnet), options=options, seed=0, reporter=RecordingReporter())
+        assert images.checked_on == ("noise" if calibration is None else "calibration images")
 
 
 def test_images_of_other_classes_are_not_those_of_the_task(digits_subnet, tmp_path):

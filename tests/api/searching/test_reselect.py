@@ -135,6 +135,6 @@ def test_the_command(finished: api.SearchResult, folder: Path, capsys: pytest.Ca
     assert cli.run([*command, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["chosen"]["target_ms"] == {OTHER: 2.0}
-    for option in (["--data", "digits"], ["--seed", "1"], ["--adapt-epochs", "1"], ["--from-scratch"]):
+    for option in (["--preset", "best"], ["--seed", "1"], ["--adapt-epochs", "1"], ["--from-scratch"]):
         assert cli.run([*command, *option]) == 2
         assert f"--from selects without training, so {option[0]} cannot be used with it" in capsys.readouterr().err

@@ -95,17 +95,48 @@ def written_row(folder: Path) -> Path:
 
 def test_adaptation_that_was_interrupted_resumes_to_the_same_weights(folder: Path) -> None:
     """A run stopped after its first epoch and resumed ends in equal weights, even when what it began with is gone."""
-
-    def stop_after_first(step: Step) -> None:
-        if step.stage == "adaptation" and step.detail.startswith("epoch 1 of 2, loss"):
-            raise KeyboardInterrupt
-
     with pytest.raises(InterruptedWorkError, match="interrupted") as stopped:
         adapt("stopped", context=api.Context(reporter=RecordingReporter(stop_after_first)))
     assert "natdeploy adapt --resume stopped" in str(stopped.value.hint)
     whole = adapt("whole")
     (folder / "w.safetensors").unlink()
     assert same(api.resume_adaptation(Path("stopped")), whole)
+
+
+def stop_after_first(step: Step) -> None:
+    """Interrupt the work after its first epoch."""
+    if step.stage == "adaptation" and step.detail.startswith("epoch 1 of 2, loss"):
+        raise KeyboardInterrupt
+
+
+def test_a_folder_that_grew_and_moved_does_not_change_a_run(folder: Path) -> None:
+    """A resumed run keeps its images and splits; new images are told, and the folder can be named again."""
+    whole = adapt("whole")
+    with pytest.raises(InterruptedWorkError):
+        adapt("stopped", context=api.Context(reporter=RecordingReporter(stop_after_first)))
+    for name in ("red", "green", "blue"):
+        for number in range(5):
+            Image.new("RGB", (32, 32), (number, 7, 9)).save(folder / "images" / name / f"0-{number}.png")
+    (folder / "images").rename(folder / "elsewhere")
+    with pytest.raises(InputError, match="the folder with the images of the run is not there") as caught:
+        api.resume_adaptation(Path("stopped"))
+    assert caught.value.hint == "if it has moved, name it with --data FOLDER"
+    reporter = RecordingReporter()
+    resumed = api.resume_adaptation(Path("stopped"), data="elsewhere", context=api.Context(reporter=reporter))
+    assert same(resumed, whole)
+    assert any("15 images are new (" in told and "not used" in told for told in reporter.warnings)
+    assert cli.run(["adapt", "--resume", "stopped"]) == 0
+
+
+def test_an_image_that_changed_ends_a_resumed_run(folder: Path) -> None:
+    """An image with other content of the same size is refused by name."""
+    with pytest.raises(InterruptedWorkError):
+        adapt("stopped", context=api.Context(reporter=RecordingReporter(stop_after_first)))
+    path = folder / "images" / "red" / "0.png"
+    other = (folder / "images" / "red" / "1.png").read_bytes()
+    path.write_bytes(path.read_bytes()[:1] + other[1:])
+    with pytest.raises(InputError, match=r"not the images that the run began with: 1 image has changed \(red/0\.png\)"):
+        api.resume_adaptation(Path("stopped"))
 
 
 def test_a_population_decides_what_is_trained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +194,7 @@ def test_an_interruption_before_the_first_epoch_says_how_to_go_on(
         assert cli.run(["adapt", *OPTIONS, "--epochs", "1", "-o", "run"]) == 130
     said = capsys.readouterr().err
     assert "go on with: natdeploy adapt --resume run" in said
-    assert "images: 3 classes; 24 train, 6 validation, 6 test images" in said
+    assert "images: 36 images of 3 classes (" in said
     assert cli.run(["adapt", "--resume", "run"]) == 0
 
 

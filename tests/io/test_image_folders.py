@@ -1,0 +1,297 @@
+"""Folders of images: which folders are splits and classes, and what is passed over."""
+
+import os
+
+import pytest
+from PIL import Image
+
+from natdeploy.errors import InputError
+from natdeploy.io.datasets import load_task
+from natdeploy.io.image_files import SUFFIXES
+from natdeploy.io.image_folders import name_split
+from natdeploy.testing.fakes import RecordingReporter
+
+FORMATS = {".jfif": "JPEG", ".jpe": "JPEG"}
+
+
+def save(path, grey=100):
+    """Write an image of one grey."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (16, 16), (grey,) * 3).save(path, format=FORMATS.get(path.suffix))
+
+
+def make_classes(root, count, names=("cat", "dog"), first=0):
+    """Write so many images of each class, all of different greys from `first` on."""
+    for place, name in enumerate(names):
+        for number in range(count):
+            save(root / name / f"{number}.png", first + 40 * place + number)
+
+
+def load(folder):
+    """Load a task, and return it with what was told."""
+    reporter = RecordingReporter()
+    return load_task(str(folder), 16, reporter=reporter), reporter
+
+
+def sizes(task):
+    """Return the number of images of each split."""
+    return len(task.train), len(task.validation), len(task.test)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("Train", "Test"),
+        ("training_set", "test_set"),
+        ("TRAIN", "testing"),
+        ("train_images", "test-data"),
+        ("train2017", "test2017"),
+        ("Training", "TestSet"),
+    ],
+)
+def test_splits_are_known_by_name(tmp_path, train, test):
+    """Folders with the usual names of splits, in any case, are splits and no classes, and are told."""
+    make_classes(tmp_path / train, 8)
+    make_classes(tmp_path / test, 3, first=100)
+    task, reporter = load(tmp_path)
+    assert task.classes == ("cat", "dog")
+    assert sizes(task) == (12, 4, 6)
+    assert reporter.said == [
+        f"{tmp_path}: 22 images of 2 classes (cat, dog): "
+        f"12 train ({train}/), 4 validation (split off), 6 test ({test}/)"
+    ]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "Val_set"])
+def test_validation_folders_validate(tmp_path, name):
+    """A validation split that is there is used, and nothing is split off from the train images for it."""
+    make_classes(tmp_path / "train", 8)
+    make_classes(tmp_path / name, 2, first=100)
+    make_classes(tmp_path / "test", 3, first=200)
+    task, reporter = load(tmp_path)
+    assert sizes(task) == (16, 4, 6)
+    assert sorted(task.validation.to_tensor()[:, 0, 0, 0].tolist()) == [100, 101, 140, 141]
+    assert f"16 train (train/), 4 validation ({name}/), 6 test (test/)" in reporter.said[0]
+
+
+@pytest.mark.parametrize(("train", "validation"), [("train", "val"), ("training", "validation")])
+def test_test_images_are_split_off_where_they_lack(tmp_path, train, validation):
+    """Beside train and validation images alone, a fifth of the train images tests."""
+    make_classes(tmp_path / train, 10)
+    make_classes(tmp_path / validation, 2, first=100)
+    task, reporter = load(tmp_path)
+    assert sizes(task) == (16, 4, 4)
+    assert max(task.test.to_tensor()[:, 0, 0, 0].tolist()) < 100
+    assert f"4 validation ({validation}/), 4 test (split off)" in reporter.said[0]
+
+
+def test_names_that_are_no_splits(tmp_path):
+    """Classes whose names only begin like a split are classes."""
+    assert [name_split(name) for name in ("trains", "tester", "valve", "contest", "cat", "テスト")] == [None] * 6
+    make_classes(tmp_path, 4, names=("trains", "valve"))
+    assert load(tmp_path)[0].classes == ("trains", "valve")
+
+
+@pytest.mark.parametrize(
+    ("folders", "said"),
+    [
+        (("cat", "dog", "test"), r"test/ could be a split or a class: it lies beside cat/, dog/"),
+        (("bus", "car", "train"), r"train/ could be a split or a class: it lies beside bus/, car/"),
+        (("cat", "dog", "valid"), r"valid/ could be a split or a class: it lies beside cat/, dog/"),
+        (("cat", "Test", "val"), r"Test/ could be a split or a class: it lies beside cat/"),
+        (("test", "val"), r"holds test/, val/, but no folder of train images"),
+        (("train", "Train", "test"), r"Train/ and train/ could both be the train split"),
+        (("train", "val", "valid"), r"val/ and valid/ could both be the validation split"),
+    ],
+)
+def test_what_could_be_a_split_or_a_class_is_refused(tmp_path, folders, said):
+    """The message names the folders, and the hint the layout that is meant."""
+    for name in folders:
+        make_classes(tmp_path / name, 3)
+    with pytest.raises(InputError, match=said) as caught:
+        load(tmp_path)
+    assert "FOLDER/train/CLASS/IMAGE" in caught.value.hint
+
+
+def test_splits_within_classes_are_refused(tmp_path):
+    """Train and test images of a class are not mixed."""
+    for name in ("cat", "dog"):
+        make_classes(tmp_path / name, 4, names=("train", "test"))
+    with pytest.raises(InputError, match=r"the splits lie within the classes, as in cat/"):
+        load(tmp_path)
+
+
+def test_folders_beside_the_splits_are_told(tmp_path):
+    """Images that belong to no split are not used, and counted."""
+    make_classes(tmp_path / "training_set", 8)
+    make_classes(tmp_path / "test_set", 3)
+    make_classes(tmp_path, 2, names=("single_prediction",))
+    task, reporter = load(tmp_path)
+    assert task.classes == ("cat", "dog")
+    assert reporter.warnings[0] == (
+        f"{tmp_path}: not used: 2 images in single_prediction/, beside the folders of the splits"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        (".ipynb_checkpoints", "which is hidden"),
+        ("__MACOSX", "which is made by a program"),
+        ("@eaDir", "which is made by a program"),
+    ],
+)
+def test_folders_of_programs_are_passed_over(tmp_path, place, why):
+    """Copies that programs make are no images of the set and no class, wherever they lie; they are counted."""
+    make_classes(tmp_path, 5)
+    save(tmp_path / "cat" / place / "0-checkpoint.png")
+    save(tmp_path / place / "cat" / "0.png")
+    task, reporter = load(tmp_path)
+    assert task.classes == ("cat", "dog")
+    assert sum(sizes(task)) == 10
+    assert reporter.warnings[0] == f"{tmp_path}: not used: 2 images in {place}/, {why}"
+
+
+def test_thumbnails_are_no_images_of_a_class(tmp_path):
+    """Small copies below a class are passed over; a class may be called thumbs."""
+    make_classes(tmp_path, 5, names=("fingers", "thumbs"))
+    save(tmp_path / "thumbs" / "Thumbnails" / "0.png")
+    task, reporter = load(tmp_path)
+    assert task.classes == ("fingers", "thumbs")
+    assert sum(sizes(task)) == 10
+    assert "1 image in Thumbnails/" in reporter.warnings[0]
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".JFIF", ".jpe", ".pgm", ".avif"])
+def test_rarer_suffixes_are_read(tmp_path, suffix):
+    """Images under the rarer suffixes of known formats are used."""
+    if suffix == ".avif":
+        assert suffix in SUFFIXES
+    make_classes(tmp_path, 4)
+    image = Image.new("L", (16, 16), 200)
+    image.save(tmp_path / "cat" / f"more{suffix}", format=FORMATS.get(suffix.lower()))
+    task, reporter = load(tmp_path)
+    assert sum(sizes(task)) == 9
+    assert "9 images of 2 classes" in reporter.said[0]
+
+
+def test_what_is_not_read_is_told_by_suffix(tmp_path):
+    """Pictures of an unknown kind are warned about with what to do; other files are told."""
+    make_classes(tmp_path, 4)
+    for name in ("1.HEIC", "2.heic", "3.dng", "notes.txt", "labels.json", "unnamed", "._0.png"):
+        (tmp_path / "dog" / name).touch()
+    save(tmp_path / "loose.png")
+    task, reporter = load(tmp_path)
+    assert sum(sizes(task)) == 8
+    assert reporter.said[1] == (
+        f"{tmp_path}: not read, because they are no images: 1 .json, 1 .txt, 1 hidden, 1 without a suffix"
+    )
+    assert reporter.warnings == [
+        f"{tmp_path}: not used: 1 image in {tmp_path.name}/ itself, in no folder of a class",
+        f"{tmp_path}: pictures of a kind that is not read: 1 .dng, 2 .heic; convert them to .jpg or .png",
+    ]
+
+
+def test_a_class_of_unread_pictures_says_so(tmp_path):
+    """A class that holds pictures of a phone alone is not said to be empty."""
+    make_classes(tmp_path, 4)
+    (tmp_path / "eel").mkdir()
+    (tmp_path / "eel" / "IMG_1.HEIC").touch()
+    with pytest.raises(InputError, match=r"eel: holds no image .*, but 1 \.heic, which are not read") as caught:
+        load(tmp_path)
+    assert caught.value.hint == "convert them to .jpg or .png"
+
+
+@pytest.mark.parametrize("place", ["cat/more", "cat/more/deeper", "cat"])
+def test_folders_that_are_links_are_followed(tmp_path, place):
+    """Images of a linked folder count, at the class and below it."""
+    make_classes(tmp_path / "set", 4, names=("dog", "eel"))
+    make_classes(tmp_path / "store", 5, names=("pictures",), first=100)
+    link = tmp_path / "set" / place
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(tmp_path / "store" / "pictures", target_is_directory=True)
+    assert sum(sizes(load(tmp_path / "set")[0])) == 13
+
+
+def test_links_in_a_circle_end(tmp_path):
+    """A link to a folder around it is followed once; nothing is counted twice."""
+    make_classes(tmp_path, 4)
+    (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat", target_is_directory=True)
+    (tmp_path / "dog" / "up").symlink_to(tmp_path / "dog", target_is_directory=True)
+    task, reporter = load(tmp_path)
+    assert sum(sizes(task)) == 8
+    assert "a link to a folder that is read already" in reporter.warnings[0]
+
+
+@pytest.mark.parametrize("place", ["eel", "cat/more"])
+def test_a_link_to_a_folder_that_is_gone_is_named(tmp_path, place):
+    """A class or a part of one whose link leads nowhere is an error, not a class less."""
+    make_classes(tmp_path, 4)
+    (tmp_path / place).symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=rf"{place}: .*it is a link to .*gone, which does not exist"):
+        load(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    """A pipe that is named like an image is passed over."""
+    make_classes(tmp_path, 4)
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    task, reporter = load(tmp_path)
+    assert sum(sizes(task)) == 8
+    assert "1 pipes and devices" in reporter.said[1]
+
+
+@pytest.mark.parametrize(
+    ("folders", "files", "hint"),
+    [
+        (("JPEGImages", "Annotations", "ImageSets"), (), "Pascal VOC or COCO"),
+        (("images", "annotations"), (), "Pascal VOC or COCO"),
+        (("images", "labels"), (), "YOLO, or of segmentation"),
+        (("imgs", "masks"), (), "YOLO, or of segmentation"),
+        (("images",), ("labels.csv",), "labels are read from folders, not from tables"),
+        ((), ("cats.zip",), "unpack the archive"),
+        ((), ("train-00000.parquet",), "packed images are not read"),
+        ((), ("cat.0.jpg", "dog.0.jpg"), "move each image into the folder of its class"),
+    ],
+)
+def test_other_layouts_are_told_apart(tmp_path, folders, files, hint):
+    """A data set of another kind is refused with what it looks like, and the layout that is read."""
+    for name in folders:
+        save(tmp_path / name / "1.png")
+        save(tmp_path / name / "2.png")
+    for name in files:
+        (tmp_path / name).touch()
+    with pytest.raises(InputError) as caught:
+        load(tmp_path)
+    assert hint in caught.value.hint
+    assert "FOLDER/CLASS/IMAGE" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("cats.zip", "unpack"), ("cats.tar.gz", "unpack"), ("labels.csv", "from tables"), ("a.parquet", "packed images")],
+)
+def test_files_that_are_no_folders_are_told_apart(tmp_path, name, hint):
+    """An archive or a table that is given as the data set is refused with what to do."""
+    (tmp_path / name).touch()
+    with pytest.raises(InputError, match="is a file, not a folder of images") as caught:
+        load(tmp_path / name)
+    assert hint in caught.value.hint
+
+
+def test_a_data_set_one_folder_further_down_is_suggested(tmp_path):
+    """Archives often unpack into a folder of their own."""
+    make_classes(tmp_path / "flowers", 4)
+    make_classes(tmp_path / "__MACOSX", 4)
+    with pytest.raises(InputError, match="contains 1") as caught:
+        load(tmp_path)
+    assert caught.value.hint == f"did you mean {tmp_path / 'flowers'}?"
+
+
+def test_classes_whose_names_differ_in_case_are_compared(tmp_path):
+    """A test class that is written otherwise than its train class is refused with the nearest name."""
+    make_classes(tmp_path / "train", 4)
+    make_classes(tmp_path / "test", 4, names=("Cat", "dog"))
+    with pytest.raises(InputError, match="class 'Cat' has no train images") as caught:
+        load(tmp_path)
+    assert caught.value.hint == "did you mean 'cat'?"
