@@ -23,10 +23,10 @@ from natdeploy.profilers.timing import Timing, compute_lost_share, join_processe
 from natdeploy.runtimes import agent, machine_identity, processor_load
 from natdeploy.runtimes.agent import Rounds
 from natdeploy.runtimes.onnx_profile import read_profile
+from natdeploy.runtimes.program_failure import find_failure, make_failure_error
 
 _TIMING = Timing()
 _INFO_S = 120.0
-_KILLED = 137
 _NO_COMMAND = 127
 _LEAST_PROFILE_RUNS = 8
 _SUFFIXES = {"onnxruntime": ".onnx", "litert": ".tflite", "tensorrt": ".engine"}
@@ -160,7 +160,7 @@ class AgentTimer:
         """
         stdin = json.dumps({**job, "runtime": self.runtime, "threads": self.threads}).encode()
         done = self.transport.run([self.python, self._program], timeout_s=timeout_s, stdin=stdin)
-        if done.exit_code == _NO_COMMAND:
+        if done.exit_code == _NO_COMMAND and find_failure(done.stderr, 0) is None:
             msg = f"{self.transport.name}: there is no {self.python}"
             raise MissingRuntimeError(msg, hint=f"on {self.transport.name}: sudo apt install python3 python3-pip")
         answers = _answers(done)
@@ -176,7 +176,9 @@ class AgentTimer:
         if answer["error"] == agent.NO_PACKAGE:
             package = _INSTALL[answer["package"]]
             msg = f"{self.transport.name}: {package} cannot be used there: {message}"
-            return MissingRuntimeError(msg, hint=f"on {self.transport.name}: {self.python} -m pip install {package}")
+            broken = find_failure(message, 0)
+            hint = broken.hint if broken else f"on {self.transport.name}: {self.python} -m pip install {package}"
+            return MissingRuntimeError(msg, hint=hint)
         if answer["error"] == agent.NO_SPACE:
             return self.transport.make_write_error(message, "the results of a measurement")
         if answer["error"] == agent.NO_GPU:
@@ -186,14 +188,17 @@ class AgentTimer:
         return InputError(f"{source}: not a model that {self.runtime} on {self.transport.name} takes: {reason}")
 
     def _broken(self, done: Finished) -> NatdeployError:
-        told = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.exit_code}"]
-        if done.exit_code == _KILLED:
-            msg = f"{self.transport.name}: the measurement was killed there, most likely for lack of memory"
-            return DeviceUnreachableError(msg, hint="end other programs on the device")
         if "future feature annotations" in done.stderr:
             msg = f"{self.transport.name}: its {self.python} is too old"
             return MissingRuntimeError(msg, hint="Python 3.8 or newer is needed; name it as `python` in devices.toml")
-        return DeviceUnreachableError(f"{self.transport.name}: the measurement ended without a result: {told[0]}")
+        failure = make_failure_error(
+            f"{self.transport.name}, the measurement by {self.python}",
+            done.stderr,
+            done.exit_code,
+            program=self.python,
+            otherwise=DeviceUnreachableError,
+        )
+        return failure or DeviceUnreachableError(f"{self.transport.name}: the measurement ended without a result")
 
 
 def _answers(done: Finished) -> list[dict[str, Any]]:

@@ -95,7 +95,12 @@ class BenchmarkModelTimer:
         pinned = ["taskset", self._mask] if self._mask else []
         command = [*pinned, self._found, *make_timing_arguments(graph, self._run)]
         done = self.transport.run(command, timeout_s=_RUN_S)
-        return read_stats(done.stdout + done.stderr, source=f"benchmark_model on {self.transport.name}")
+        return read_stats(
+            done.stdout + done.stderr,
+            source=f"benchmark_model on {self.transport.name}",
+            exit_code=done.exit_code,
+            program=self._found,
+        )
 
     @property
     def _run(self) -> BenchmarkRun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from natdeploy.errors import DeviceUnreachableError, InputError, NatdeployError
@@ -15,14 +16,24 @@ BASE = "/data/local/tmp/natdeploy"
 _LIST_S = 20.0
 _RESTART = "restart the adb server: run `adb kill-server`, then try again"
 _PHONE = "unlock the phone, turn on USB debugging in its developer options, and check what `adb devices` lists"
-_STATES = {
-    "unauthorized": "the phone does not trust this machine yet: confirm the USB debugging prompt on its screen",
-    "offline": "the phone does not answer: unplug it and plug it in again",
-}
-_LOST = re.compile(
-    r"^(?:adb: )?(?:error: )(?:device .*(?:not found|offline|unauthorized)|no devices|closed|protocol fault).*",
-    re.MULTILINE,
+_TRUST = "the phone does not trust this machine yet: confirm the USB debugging prompt on its screen"
+_NO_PERMISSION = r"no permissions|insufficient permissions"
+_NOT_ALLOWED = "this machine does not let your user open the phone's USB port"
+_UDEV = (
+    "sudo apt install android-sdk-platform-tools-common; sudo usermod -aG plugdev $USER; then log out and in, run "
+    "`adb kill-server`, and plug the phone in again"
 )
+# What adb says of a phone, as a state or in an error; reason, where adb's words need one, and hint.
+_TROUBLES = (
+    (_NO_PERMISSION, _NOT_ALLOWED, _UDEV),
+    (r"unauthorized|authorizing|failed to authenticate", _TRUST, _PHONE),
+    (r"offline", "the phone does not answer: unplug it and plug it in again", _PHONE),
+    (r"not found|no devices|more than one device", "the phone is not connected any more", _PHONE),
+    (r"connect to daemon|daemon not running|start daemon|server .*doesn't match", "", _RESTART),
+    (r"closed|protocol fault|connect failed|timeout expired|still connecting|connection reset|^device\b", "", _PHONE),
+)
+# Errors of adb begin so. Those about a file that it copies are not about the phone.
+_ERROR = re.compile(r"^(?:adb: (?:error: )?|error: |\* )(?!failed to copy|cannot stat|remote)(.+)$", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,10 +65,13 @@ class AdbLink:
 
     def interpret_failure(self, exit_code: int, stderr: str) -> NatdeployError | None:
         """Return the error if adb itself failed, None otherwise."""
-        told = _LOST.search(stderr)
-        if exit_code == 0 or told is None:
-            return None
-        return DeviceUnreachableError(f"the connection to {self.serial} was cut: {told[0]}", hint=_PHONE)
+        for told in _ERROR.finditer(stderr) if exit_code != 0 else ():
+            trouble = _find_trouble(told[1])
+            if trouble is not None:
+                reason, hint = trouble
+                said = told[0].strip() + (f" ({reason})" if reason else "")
+                return DeviceUnreachableError(f"the connection to {self.serial} was cut: {said}", hint=hint)
+        return None
 
     def close(self) -> None:
         """Do nothing: the adb server keeps running."""
@@ -78,6 +92,7 @@ def find_serial(wanted: str) -> str:
         InputError: `wanted` is `any`, but several devices are connected. The message lists them.
     """
     states = _list_devices()
+    _require_permission(states, wanted)
     if wanted == ANY:
         if len(states) > 1:
             msg = f"several Android devices are connected: {', '.join(states)}"
@@ -87,9 +102,26 @@ def find_serial(wanted: str) -> str:
         msg = f"no device {wanted} is connected; adb lists: {', '.join(states)}"
         raise DeviceUnreachableError(msg if states else "no Android device is connected", hint=_PHONE)
     if states[wanted] != "device":
-        msg = f"{wanted} cannot be used: {_STATES.get(states[wanted], f'adb reports its state as {states[wanted]!r}')}"
-        raise DeviceUnreachableError(msg, hint=_PHONE)
+        reason, hint = _find_trouble(states[wanted]) or ("", _PHONE)
+        msg = f"{wanted} cannot be used: {reason or f'adb reports its state as {states[wanted]!r}'}"
+        raise DeviceUnreachableError(msg, hint=hint)
     return wanted
+
+
+def _require_permission(states: Mapping[str, str], wanted: str) -> None:
+    """Check that the phone is not one that this machine keeps from its user: adb lists it, often without its serial."""
+    usable = [serial for serial, state in states.items() if state == "device"]
+    if wanted in usable or (wanted == ANY and usable):
+        return
+    refused = next((state for state in states.values() if re.search(_NO_PERMISSION, state)), None)
+    if refused is not None:
+        msg = f"adb lists a phone that cannot be used: {_NOT_ALLOWED} (adb says: {refused})"
+        raise DeviceUnreachableError(msg, hint=_UDEV)
+
+
+def _find_trouble(told: str) -> tuple[str, str] | None:
+    """Return reason and hint for what adb says of a phone, or None if it says nothing of the phone."""
+    return next(((reason, hint) for pattern, reason, hint in _TROUBLES if re.search(pattern, told)), None)
 
 
 def _list_devices() -> dict[str, str]:

@@ -6,7 +6,8 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from natdeploy.errors import InputError
+from natdeploy.errors import InputError, MissingRuntimeError, NatdeployError
+from natdeploy.runtimes.program_failure import find_failure, make_failure_error
 from natdeploy.runtimes.tool_output import NUMBER, RunStats
 
 _PREFIX = re.compile(
@@ -22,6 +23,7 @@ _OLD_TIMINGS = re.compile(
     rf"Average inference timings in us: Warmup: ({NUMBER}), Init: ({NUMBER}), Inference: ({NUMBER})"
 )
 _TIMINGS_START = re.compile(r"(?:Average i|I)nference timings in us:")
+_OF_2018 = re.compile(r"\bno stats: ")
 _IGNORED = re.compile(r"Unconsumed cmdline flags: *(\S.*)")
 _FAILED = re.compile(r"(?i)^(?:error\b|failed\b|could not\b|benchmarking failed|.*: not found$|.*no such file)")
 _SAME = 1e-5
@@ -78,14 +80,19 @@ def make_timing_arguments(graph: str, run: BenchmarkRun) -> list[str]:
     ]
 
 
-def read_stats(text: str, *, source: str = "benchmark_model") -> RunStats:
+def read_stats(
+    text: str, *, source: str = "benchmark_model", exit_code: int = 0, program: str = "benchmark_model"
+) -> RunStats:
     """Read the statistics of the runs from what one call of benchmark_model printed.
 
     Args:
         text: Stdout and stderr of the program, or its lines in an Android device's log.
         source: Name of the text, for messages.
+        exit_code: Exit code of the program.
+        program: Path of the program on the device, for hints.
 
     Raises:
+        MissingRuntimeError: The program cannot run on the device, or is too old for the model.
         InputError: The program failed, did not finish or ignored an option. Or the text holds the output of several
             calls, or contradictory figures.
     """
@@ -93,7 +100,7 @@ def read_stats(text: str, *, source: str = "benchmark_model") -> RunStats:
     _refuse_ignored(lines, source)
     closing = [place for place, line in enumerate(lines) if _TIMINGS_START.match(line)]
     if not closing:
-        raise _make_no_result_error(lines, source)
+        raise _make_no_result_error(lines, source, exit_code, program)
     if len(closing) > 1:
         msg = f"{source}, line {closing[1] + 1}: this text holds the output of more than one call"
         raise InputError(msg, hint="clear the device's log before the call, or use the program's own output")
@@ -108,16 +115,23 @@ def _refuse_ignored(lines: Sequence[str], source: str) -> None:
             raise InputError(msg, hint="use a newer benchmark_model")
 
 
-def _make_no_result_error(lines: Sequence[str], source: str) -> InputError:
+def _make_no_result_error(lines: Sequence[str], source: str, exit_code: int, program: str) -> NatdeployError:
+    text = "\n".join(lines)
     told = next((line.strip() for line in lines if _FAILED.match(line.strip())), None)
-    if told:
+    if told and find_failure(text, exit_code) is None:
         return InputError(f"{source}: benchmark_model failed: {told}")
+    failure = make_failure_error(source, text, exit_code, program=program, otherwise=InputError)
+    if failure is not None:
+        return failure
     msg = f"{source}: there is no line 'Inference timings in us: ..': benchmark_model did not finish"
     return InputError(msg, hint="check that the output is complete and that the program was not killed")
 
 
 def _read_mean_us(line: str, place: str) -> float:
     """Return the mean of the runs, which is the last figure on the line of timings."""
+    if _OF_2018.search(line):
+        msg = f"{place}: this benchmark_model is of 2018: it passes over options that it does not know, without a word"
+        raise MissingRuntimeError(msg, hint="use a newer benchmark_model")
     found = _TIMINGS.fullmatch(line.strip()) or _OLD_TIMINGS.fullmatch(line.strip())
     if found is None:
         msg = f"{place}: the line of timings is cut short or in an unknown format: {line.strip()[:200]!r}"

@@ -46,7 +46,19 @@ _JOB = (
 _KILL = 'if [ -s "$1" ]; then read -r pid < "$1"; kill -KILL "-$pid" 2>/dev/null || kill -KILL "$pid"; fi'
 _WRITE = 'cat >"$1" && wc -c <"$1"'
 _READ = 'wc -c <"$1" >&2 && cat -- "$1"'
-_FIND = 'for name in "$@"; do command -v "$name" && exit 0; done; exit 1'
+# A file that may not be executed is found too: running it tells why.
+_FIND = (
+    'for name in "$@"; do command -v "$name" && exit 0; done; '
+    'for name in "$@"; do case "$name" in */*) [ -f "$name" ] && echo "$name" && exit 0;; esac; done; exit 1'
+)
+# What a login shell prints before it runs a command comes before this line, on stdout and on stderr.
+_BEGIN = "natdeploy-begin"
+_SAY_BEGIN = f"echo {_BEGIN}; echo {_BEGIN} >&2; "
+_NO_FOLDER = 73
+_LOGIN_HINT = (
+    "a start-up file of the shell there, such as ~/.bashrc, must not wait, end or start another shell "
+    "unless it is interactive"
+)
 
 
 class Link(Protocol):
@@ -130,15 +142,12 @@ class Connection:
         pid_file = f"{self._folder}/{next(self._numbers)}.pid"
         self._require_keeper()
         try:
-            done = self._call(
-                self._link.make_command(_make_shell_line(_JOB, self._folder, pid_file, *command)), timeout_s, stdin
-            )
+            done = self._run_line(timeout_s, stdin, _JOB, self._folder, pid_file, *command)
         except subprocess.TimeoutExpired as error:
             self._kill(pid_file)
             msg = f"{self._name}: {command[0]} did not finish within {timeout_s:g} s and was killed"
             raise DeviceUnreachableError(msg) from error
-        self._require_success(done.exit_code, done.stderr)
-        return done
+        return _decode(done)
 
     def send(self, source: Path, remote_path: str) -> None:
         """Copy a file to the path `remote_path` on the device.
@@ -166,12 +175,11 @@ class Connection:
         """
         self._require_keeper()
         try:
-            done = self._start(self._link.make_command(_make_shell_line(_READ, remote_path)), SEND_S, b"")
+            done = self._run_line(SEND_S, b"", _READ, remote_path)
         except subprocess.TimeoutExpired as error:
             msg = f"{self._name}: {remote_path} was not received within {SEND_S:g} s"
             raise DeviceUnreachableError(msg) from error
         stderr = done.stderr.decode(errors="replace")
-        self._require_success(done.returncode, stderr)
         if done.returncode != 0 or str(len(done.stdout)) not in stderr.split():
             told = stderr.strip().splitlines() or ["it was received incompletely"]
             msg = f"{self._name}: {remote_path} cannot be read: {told[-1]}"
@@ -231,24 +239,29 @@ class Connection:
             raise make_not_installed_error(arguments[0]) from error
 
     def _read_folder(self, patience_s: float) -> str:
-        """Wait for the keeper to print its folder, which may come after a greeting of the device."""
+        """Wait for the keeper to print its folder, which may come after what the login shell prints."""
         timer = threading.Timer(patience_s, self._keeper.kill)
         timer.start()
+        greeting = ""
         try:
             for line in self._keeper_output:
-                text = line.decode(errors="replace").strip()
-                if text.startswith(_MARK):
-                    return text.removeprefix(_MARK)
+                text = line.decode(errors="replace")
+                if _MARK in text:
+                    return text.partition(_MARK)[2].strip()
+                greeting += text
         finally:
             timer.cancel()
         exit_code = self._keeper.wait()
         self._keeper_input.close()
         self._keeper_output.close()
         if exit_code == -signal.SIGKILL:
-            msg = f"{self._name}: no answer within {patience_s:g} s"
-            raise DeviceUnreachableError(msg)
+            printed = f"; its login shell printed {_shorten(greeting)}" if greeting.strip() else ""
+            msg = f"{self._name}: no answer within {patience_s:g} s{printed}"
+            raise DeviceUnreachableError(msg, hint=_LOGIN_HINT if printed else None)
         stderr = self._read_stderr()
         failure = self._link.interpret_failure(exit_code, stderr)
+        if failure is None and exit_code != _NO_FOLDER:
+            failure = _make_login_error(greeting + stderr)
         raise self._name_device(failure) if failure else self._make_no_folder_error(stderr)
 
     def _make_no_folder_error(self, stderr: str) -> NatdeployError:
@@ -278,7 +291,7 @@ class Connection:
     def _push(self, arguments: list[str]) -> Finished:
         self._require_keeper()
         try:
-            done = self._call(arguments, SEND_S, b"")
+            done = _decode(self._start(arguments, SEND_S, b""))
         except subprocess.TimeoutExpired as error:
             msg = f"{self._name}: a file was not sent within {SEND_S:g} s"
             raise DeviceUnreachableError(msg) from error
@@ -287,12 +300,21 @@ class Connection:
 
     def _kill(self, pid_file: str) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._call(self._link.make_command(_make_shell_line(_KILL, pid_file)), CLOSE_S, b"")
+            self._start(self._link.make_command(_make_shell_line(_KILL, pid_file)), CLOSE_S, b"")
 
-    def _call(self, arguments: Sequence[str], timeout_s: float, stdin: bytes) -> Finished:
-        done = self._start(arguments, timeout_s, stdin)
-        stdout, stderr = (part.decode(errors="replace") for part in (done.stdout, done.stderr))
-        return Finished(exit_code=done.returncode, stdout=stdout, stderr=stderr)
+    def _run_line(
+        self, timeout_s: float, stdin: bytes, script: str, *arguments: str
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a shell script on the device, and return its output without what the login shell printed before it."""
+        line = _make_shell_line(_SAY_BEGIN + script, *arguments)
+        done = self._start(self._link.make_command(line), timeout_s, stdin)
+        (begun, stdout), (_, stderr) = (_strip_greeting(part) for part in (done.stdout, done.stderr))
+        self._require_success(done.returncode, stderr.decode(errors="replace"))
+        if not begun:
+            if self._keeper.poll() is not None or done.returncode < 0:
+                raise self._name_device(DeviceUnreachableError("the connection was cut"))
+            raise self._name_device(_make_login_error((stdout + stderr).decode(errors="replace")))
+        return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr)
 
     @staticmethod
     def _start(arguments: Sequence[str], timeout_s: float, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
@@ -327,6 +349,26 @@ class LocalLink:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def _strip_greeting(output: bytes) -> tuple[bool, bytes]:
+    """Return whether a command has begun, and what it printed: the rest of `output` after the line that says so."""
+    _, begun, rest = output.partition(f"{_BEGIN}\n".encode())
+    return (True, rest) if begun else (False, output)
+
+
+def _decode(done: subprocess.CompletedProcess[bytes]) -> Finished:
+    stdout, stderr = (part.decode(errors="replace") for part in (done.stdout, done.stderr))
+    return Finished(exit_code=done.returncode, stdout=stdout, stderr=stderr)
+
+
+def _make_login_error(printed: str) -> DeviceUnreachableError:
+    told = f"it printed {_shorten(printed)}" if printed.strip() else "it printed nothing"
+    return DeviceUnreachableError(f"its login shell does not run commands: {told}", hint=_LOGIN_HINT)
+
+
+def _shorten(text: str) -> str:
+    return repr(" ".join(text.split())[:200])
 
 
 def _make_shell_line(script: str, *arguments: str) -> str:

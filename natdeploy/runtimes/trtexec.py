@@ -12,6 +12,7 @@ import re
 
 from natdeploy.core.device import PRECISIONS
 from natdeploy.errors import InputError
+from natdeploy.runtimes.trtexec_log import OTHER_TRTEXEC
 
 Version = tuple[int, int, int]
 _OPTION = re.compile(r"^[ \t]{1,4}(--[A-Za-z]\w*)(?=[=\s,]|$)", re.MULTILINE)
@@ -29,7 +30,6 @@ _ESSENTIAL = (
     "--exportProfile",
 )
 _NEW_DEFAULTS = "--includeDataTransfers"
-_OTHER_TRTEXEC = "use the trtexec of TensorRT 8.0 to 11; on a Jetson it is /usr/src/tensorrt/bin/trtexec"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +56,7 @@ class TrtexecFlags:
         if missing:
             what = "lists no options" if not known else f"does not list {', '.join(missing)}"
             msg = f"trtexec --help: not the help of a usable trtexec: it {what}"
-            raise InputError(msg, hint=_OTHER_TRTEXEC)
+            raise InputError(msg, hint=OTHER_TRTEXEC)
         return cls(known=known, version=find_version(text))
 
     def find_first(self, *flags: str) -> str | None:
@@ -275,4 +275,4 @@ def _make_verbosity_arguments(flags: TrtexecFlags) -> list[str]:
 
 
 def _make_cannot_error(flags: TrtexecFlags, what: str, *wanted: str) -> InputError:
-    return InputError(f"{flags} cannot {what}: it has no {' and no '.join(wanted)}", hint=_OTHER_TRTEXEC)
+    return InputError(f"{flags} cannot {what}: it has no {' and no '.join(wanted)}", hint=OTHER_TRTEXEC)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 
-from natdeploy.errors import InputError
+from natdeploy.errors import InputError, MissingRuntimeError, NatdeployError
+from natdeploy.runtimes.program_failure import find_failure, make_failure_error
 
 _VERDICT = re.compile(r"^&&&& (RUNNING|PASSED|FAILED|WAIVED) TensorRT\.trtexec \[TensorRT v[0-9]{4,6}\]", re.MULTILINE)
 _PREFIX = re.compile(r"^\[[^\]]+\] (?:\[TRT\] )?\[([VIWEF])\] ?(?:\[TRT\] ?)?")
 _OLD_ERROR = re.compile(r"^\[TensorRT\] ERROR: ")
 _REBUILD = "build the engine on the device itself, with its own TensorRT"
 _MEMORY = "close other programs on the device, including a desktop; or use a smaller workspace or network"
-_KILLED_CODES = {134: "it was aborted", 137: "it was killed, most likely for lack of memory", 139: "it crashed"}
+# Some versions crash on the engine of another one.
+_CRASHED = (134, 139)
+_UNTAGGED = re.compile(r"^&&&& PASSED TensorRT\.trtexec(?! \[)", re.MULTILINE)
+OTHER_TRTEXEC = "use the trtexec of TensorRT 8.0 to 11; on a Jetson it is /usr/src/tensorrt/bin/trtexec"
 # Reason and hint for each known text in the output. Earlier entries are closer to the cause than later ones.
 _KNOWN = (
     (r"Unknown option: (\S+)", "this trtexec has no option {0}", "use only options that its --help lists"),
@@ -49,7 +53,7 @@ _KNOWN = (
 )
 
 
-def require_success(text: str, *, source: str = "trtexec log", exit_code: int = 0) -> None:
+def require_success(text: str, *, source: str = "trtexec log", exit_code: int = 0, program: str = "trtexec") -> None:
     """Check that trtexec succeeded.
 
     It succeeded if its last verdict is PASSED, its exit code is 0 and no line is an error. Some versions print PASSED
@@ -59,16 +63,24 @@ def require_success(text: str, *, source: str = "trtexec log", exit_code: int = 
         text: Stdout and stderr of trtexec.
         source: Name of the text, used in messages.
         exit_code: Exit code of trtexec.
+        program: Path of trtexec on the device, used in hints.
 
     Raises:
+        MissingRuntimeError: trtexec cannot run on the device, or is of a TensorRT that natdeploy does not know.
         InputError: trtexec failed or did not finish. The message has the reason if the text states it.
     """
     verdicts = _VERDICT.findall(text)
     lines = text.splitlines()
     errors = [number for number, line in enumerate(lines) if _is_error(line)]
     if errors or exit_code != 0 or "FAILED" in verdicts[-1:]:
-        raise _make_failure_error(lines, errors, source, exit_code)
+        raise _make_error(lines, errors, source, exit_code, program)
+    if _UNTAGGED.search(text):
+        msg = f"{source}: trtexec is of TensorRT 7 or older: its PASSED line names no version"
+        raise MissingRuntimeError(msg, hint=OTHER_TRTEXEC)
     if verdicts[-1:] != ["PASSED"]:
+        failure = make_failure_error(source, text, exit_code, program=program, otherwise=InputError)
+        if failure is not None:
+            raise failure
         msg = f"{source}: trtexec did not finish: the output does not end with a '&&&& PASSED' line"
         raise InputError(msg, hint="check that the output is complete, and that the device has enough free memory")
 
@@ -94,15 +106,17 @@ def find_reason(text: str) -> tuple[int, str, str] | None:
     return None
 
 
-def _make_failure_error(lines: list[str], errors: list[int], source: str, exit_code: int) -> InputError:
+def _make_error(lines: list[str], errors: list[int], source: str, exit_code: int, program: str) -> NatdeployError:
+    text = "\n".join(_PREFIX.sub("", line) for line in lines if not _is_warning(line))
+    general = find_failure(text, exit_code, program)
     known = find_reason("\n".join(lines))
-    if known is not None:
+    if known is not None and (general is None or general.starts):
         number, reason, hint = known
         return InputError(f"{source}, line {number}: trtexec failed: {reason}", hint=hint)
-    if errors:
+    if errors and (general is None or general.starts):
         shown = _OLD_ERROR.sub("", _PREFIX.sub("", lines[errors[0]]))
         return InputError(f"{source}, line {errors[0] + 1}: trtexec failed: {shown}")
-    if exit_code in _KILLED_CODES:
-        hint = _MEMORY if exit_code == 137 else _REBUILD
-        return InputError(f"{source}: trtexec did not finish: {_KILLED_CODES[exit_code]}", hint=hint)
-    return InputError(f"{source}: trtexec failed with exit code {exit_code}, without an error line")
+    failure = make_failure_error(source, text, exit_code, program=program, otherwise=InputError)
+    if failure is not None and exit_code in _CRASHED:
+        return InputError(failure.message, hint=_REBUILD)
+    return failure or InputError(f"{source}: trtexec failed and says no more than: {lines[-1]}")

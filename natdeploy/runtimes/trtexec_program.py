@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.ports import Transport
 from natdeploy.runtimes.connection import find_program
+from natdeploy.runtimes.program_failure import make_failure_error
 from natdeploy.runtimes.trtexec import TrtexecFlags, Version, format_version, make_build_arguments
-from natdeploy.runtimes.trtexec_log import require_success
+from natdeploy.runtimes.trtexec_log import OTHER_TRTEXEC, require_success
 
 PLACES = ("trtexec", "/usr/src/tensorrt/bin/trtexec")
 HELP_S, RUN_S, BUILD_S = 120.0, 600.0, 3600.0
@@ -62,18 +63,27 @@ class TrtexecProgram:
     def flags(self) -> TrtexecFlags:
         """The options that it supports."""
         done = self.transport.run([self.resolved_path, "--help"], timeout_s=HELP_S)
-        return TrtexecFlags.from_help(done.stdout + done.stderr)
+        text = done.stdout + done.stderr
+        try:
+            return TrtexecFlags.from_help(text)
+        except InputError:
+            failure = make_failure_error(
+                self._source, text, done.exit_code, program=self.resolved_path, otherwise=InputError
+            )
+            if failure is None:
+                raise
+            raise failure from None
 
     @functools.cached_property
     def version(self) -> Version:
         """Version of TensorRT.
 
         Raises:
-            InputError: The help of trtexec does not state it.
+            MissingRuntimeError: The help of trtexec does not state it, so it is too old.
         """
         if self.flags.version is None:
-            msg = f"{self.transport.name}: trtexec --help does not state the version of TensorRT"
-            raise InputError(msg)
+            msg = f"{self._source}: its help does not state the version of TensorRT: it is of TensorRT 7 or older"
+            raise MissingRuntimeError(msg, hint=OTHER_TRTEXEC)
         return self.flags.version
 
     def run(self, arguments: Sequence[str], *, timeout_s: float = RUN_S) -> str:
@@ -82,13 +92,14 @@ class TrtexecProgram:
         Raises:
             DeviceUnreachableError: The connection is lost, or trtexec did not end in time.
             InputError: trtexec failed. The message says why.
+            MissingRuntimeError: trtexec cannot run on the device. The message says why.
             OutputError: The device has no space left.
         """
         done = self.transport.run([self.resolved_path, *arguments], timeout_s=timeout_s)
         text = done.stdout + done.stderr
         if _NO_SPACE in text or (_NOT_SAVED.search(text) and self._is_full()):
             raise self.transport.make_write_error(_NO_SPACE, "what trtexec writes")
-        require_success(text, source=f"trtexec on {self.transport.name}", exit_code=done.exit_code)
+        require_success(text, source=self._source, exit_code=done.exit_code, program=self.resolved_path)
         return text
 
     def read(self, name: str) -> str:
@@ -137,6 +148,10 @@ class TrtexecProgram:
         if kept:
             self.transport.run(["sh", "-c", _KEEP_CACHE, *kept], timeout_s=RUN_S)
         return text
+
+    @property
+    def _source(self) -> str:
+        return f"trtexec on {self.transport.name}"
 
     def _is_full(self) -> bool:
         fields = self.transport.run(["sh", "-c", _FREE], timeout_s=RUN_S).stdout.split()

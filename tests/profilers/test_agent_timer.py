@@ -226,7 +226,7 @@ def test_a_measurement_that_is_killed_is_no_latency(here, models, tmp_path):
     """What was printed before the agent was killed is not taken for the whole result."""
     dying = tmp_path / "python3"
     write_program(dying, "#!/bin/sh\necho '{\"rounds\": [[0.001]]}'\nkill -9 $$\n")
-    with pytest.raises(DeviceUnreachableError, match=r"killed there, most likely for lack of memory"):
+    with pytest.raises(DeviceUnreachableError, match=r"it was killed, most likely for lack of memory"):
         timer_on(here, python=str(dying)).time(models, seed=0)
 
 
@@ -261,3 +261,33 @@ def test_a_board_with_litert_is_timed(here, tmp_path):
     assert 0 < small.median_ms < large.median_ms
     assert timer.version() == LitertRuntime().version()
     assert not timer.times_operators
+
+
+@pytest.mark.parametrize(
+    ("script", "reason", "hint"),
+    [
+        ("kill -ILL $$", "instructions that the processor does not have", "OPENBLAS_CORETYPE=ARMV8"),
+        ("echo 'libpython3.8.so.1.0: cannot open shared object file' >&2; exit 127", r"libpython3\.8", "ldconfig"),
+        ("echo 'something new' >&2; exit 3", "exit code 3: 'something new'", "by hand"),
+    ],
+)
+def test_a_python_that_cannot_run_says_why(here, tmp_path, script, reason, hint):
+    """The cause is read as for every other program of a device."""
+    write_program(tmp_path / "python3", f"#!/bin/sh\n{script}\n")
+    with pytest.raises((MissingRuntimeError, DeviceUnreachableError), match=reason) as caught:
+        timer_on(here, python=str(tmp_path / "python3")).version()
+    assert hint in str(caught.value.hint)
+
+
+def test_a_package_whose_library_is_missing_is_not_installed_again(here, tmp_path):
+    """A package that is there and cannot load a library gets the hint of the library, not of pip."""
+    (tmp_path / "onnxruntime").mkdir()
+    told = "raise ImportError('libopenblas.so.0: cannot open shared object file: No such file or directory')"
+    (tmp_path / "onnxruntime" / "__init__.py").write_text(told, encoding="utf-8")
+    python = tmp_path / "python3"
+    write_program(
+        python, f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(tmp_path))} exec {shlex.quote(sys.executable)} "$@"\n'
+    )
+    with pytest.raises(MissingRuntimeError, match="onnxruntime cannot be used there: libopenblas") as caught:
+        timer_on(here, python=str(python)).version()
+    assert "brings libopenblas.so.0" in str(caught.value.hint)

@@ -76,3 +76,15 @@ def test_a_phone_without_benchmark_model_says_where_to_get_it(phone):
         with pytest.raises(MissingRuntimeError, match="there is no benchmark_model") as caught:
             timer.version()
     assert "adb push benchmark_model /data/local/tmp/benchmark_model" in str(caught.value.hint)
+
+
+def test_a_benchmark_model_that_may_not_be_executed_says_so(phone, tmp_path):
+    """A file that was pushed without its mode is found, and the error says how to make it executable."""
+    (phone / "benchmark_model").write_text("#!/bin/sh\n", encoding="utf-8")
+    model = tmp_path / "a.tflite"
+    model.write_bytes(b"\0\0\0\0TFL3")
+    with Connection("phone", AdbLink(serial="SERIAL1")) as connection:
+        timer = BenchmarkModelTimer(transport=connection, threads=1)
+        with pytest.raises(MissingRuntimeError, match=r"may not be executed: '.*Permission denied'") as caught:
+            timer.time([model], seed=0)
+    assert "chmod +x" in str(caught.value.hint)

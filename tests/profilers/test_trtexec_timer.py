@@ -21,6 +21,7 @@ from natdeploy.runtimes.ssh import SshLink
 from natdeploy.testing.timers import ModelTimerContract
 from tests.support.ssh_server import ADDRESS, ssh_server, write_program
 from tests.support.stand_ins import write_stand_in
+from tests.support.tool_outputs import HELP_8_0
 
 pytestmark = pytest.mark.device
 SPACE = find_space("starter")
@@ -117,3 +118,31 @@ def test_a_failed_build_tells_trtexecs_reason(tmp_path, files):
         timer = TrtexecTimer(transport=connection, precision="fp16", program=str(tmp_path / "trtexec"))
         with pytest.raises(InputError, match=r"trtexec on jetson, line 1: .*no operator HardSwish"):
             timer.time([path], seed=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "reason"),
+    [
+        ("error while loading shared libraries: libnvinfer.so.8: cannot open shared object file", 127, "libnvinfer"),
+        ("NvMapMemAllocInternalTagged: /dev/nvmap: Permission denied", 1, "may not use the GPU"),
+        ("Illegal instruction", 132, "instructions"),
+    ],
+)
+def test_a_trtexec_that_cannot_even_print_its_help_says_why(tmp_path, text, code, reason):
+    """The cause is named where the options of trtexec are read, before anything is built."""
+    write_program(tmp_path / "trtexec", f"#!/bin/sh\necho '{text}' >&2\nexit {code}\n")
+    with Connection("jetson", LocalLink()) as connection:
+        timer = TrtexecTimer(transport=connection, precision="fp16", program=str(tmp_path / "trtexec"))
+        with pytest.raises(MissingRuntimeError, match=f"trtexec on jetson: it cannot run: .*{reason}"):
+            timer.version()
+
+
+def test_trtexec_of_tensorrt_7_is_refused_by_name(tmp_path):
+    """Its help names no version."""
+    untagged = HELP_8_0.replace("[TensorRT v8001] ", "")
+    (tmp_path / "help").write_text(untagged, encoding="utf-8")
+    write_program(tmp_path / "trtexec", f"#!/bin/sh\ncat {tmp_path / 'help'}\n")
+    with Connection("jetson", LocalLink()) as connection:
+        timer = TrtexecTimer(transport=connection, precision="fp16", program=str(tmp_path / "trtexec"))
+        with pytest.raises(MissingRuntimeError, match="TensorRT 7 or older"):
+            timer.version()

@@ -13,7 +13,7 @@ from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeE
 from natdeploy.runtimes.adb import AdbLink, find_serial
 from natdeploy.runtimes.connection import Connection
 from natdeploy.testing.transports import TransportContract
-from tests.support.ssh_server import free_port
+from tests.support.ssh_server import free_port, write_program
 from tests.support.stand_ins import write_adb_stand_in
 
 pytestmark = pytest.mark.device
@@ -80,6 +80,69 @@ def test_a_phone_that_does_not_let_adb_in_says_why(monkeypatch, tmp_path, state,
     listing(monkeypatch, tmp_path, f"SERIAL1\\t{state}")
     with pytest.raises(DeviceUnreachableError, match=said):
         find_serial("SERIAL1")
+
+
+@pytest.mark.parametrize(
+    "listed", ["SERIAL1\\tno permissions (user in plugdev group)", "????????????\\tno permissions"]
+)
+@pytest.mark.parametrize("wanted", ["any", "SERIAL1"])
+def test_a_phone_whose_port_may_not_be_opened_names_udev(monkeypatch, tmp_path, listed, wanted):
+    """Without udev rules the phone is there, under its serial or without one; the hint says how to get the rules."""
+    listing(monkeypatch, tmp_path, listed)
+    with pytest.raises(DeviceUnreachableError, match="does not let your user open the phone's USB port") as caught:
+        find_serial(wanted)
+    assert "plugdev" in str(caught.value.hint)
+
+
+LOST = [
+    ("adb: device unauthorized.", "confirm the USB debugging prompt"),
+    ("adb: device 'SERIAL1' not found", "not connected any more"),
+    ("error: device 'SERIAL1' not found", "not connected any more"),
+    ("adb: no devices/emulators found", "not connected any more"),
+    ("adb: device offline", "plug it in again"),
+    ("error: device unauthorized.\nThis adb server's $ADB_VENDOR_KEYS is not set", "confirm the USB debugging"),
+    ("error: insufficient permissions for device: user in plugdev group; are your udev rules wrong?", "USB port"),
+    ("adb: error: failed to get feature set: device 'SERIAL1' not found", "not connected any more"),
+    ("error: closed", "error: closed"),
+    ("error: protocol fault (couldn't read status): Connection reset by peer", "protocol fault"),
+    ("* cannot connect to daemon at tcp:5037: Connection refused", "cannot connect to daemon"),
+]
+
+
+def use_phone(calls: int) -> None:
+    """Connect to the phone, and run some commands there."""
+    with Connection("phone", AdbLink(serial="SERIAL1")) as connection:
+        for _ in range(calls):
+            connection.run(["true"], timeout_s=9)
+
+
+@pytest.mark.parametrize(("said", "told"), LOST)
+@pytest.mark.parametrize("calls", [0, 3])
+def test_a_phone_that_leaves_is_named_in_the_words_of_every_adb(monkeypatch, tmp_path, said, told, calls):
+    """Old and new versions of adb say it differently, at once or midway; the phone is what failed, not the program."""
+    write_adb_stand_in(tmp_path / "adb.real", tmp_path, "SERIAL1\\tdevice")
+    (tmp_path / "said").write_text(said + "\n", encoding="utf-8")
+    write_program(
+        tmp_path / "adb",
+        f"""#!/bin/sh
+n=$(cat {tmp_path}/n 2>/dev/null || echo 0); echo $((n + 1)) >{tmp_path}/n
+[ $n -lt {calls} ] && exec {tmp_path}/adb.real "$@"
+cat {tmp_path}/said >&2; exit 1
+""",
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(DeviceUnreachableError, match="the connection to SERIAL1 was cut") as caught:
+        use_phone(calls)
+    assert told in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "said", ["adb: error: failed to copy 'a' to 'b': remote No space left on device", "error: bad model"]
+)
+def test_an_error_of_a_file_or_a_program_is_not_a_lost_phone(said):
+    """What is not about the phone stays the error of what was run."""
+    assert AdbLink(serial="SERIAL1").interpret_failure(1, said) is None
 
 
 def test_of_several_phones_one_must_be_named(monkeypatch, tmp_path):
