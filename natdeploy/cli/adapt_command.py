@@ -24,7 +24,11 @@ _SETTINGS = ("epochs", "samples", "seed")
 
 @click.command("adapt", cls=Command)
 @click.option("--data", default=None, help="Folder of images, digits, or the name of a published data set.")
-@click.option("--supernet", default="starter", help="Search space: a name or a TOML file.")
+@click.option(
+    "--supernet",
+    default=None,
+    help="Search space: a name or a TOML file.  [default: lite for images of more than 64 pixels, else starter]",
+)
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),

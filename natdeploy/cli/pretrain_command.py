@@ -122,5 +122,5 @@ def _next_command(result: TrainingResult) -> str:
     folder = Path(result.data)
     near = str(folder.relative_to(here)) if folder.is_relative_to(here) else result.data
     data = "FOLDER" if result.top1_source == "agreement" else shlex.quote(near)
-    space = "" if result.supernet == "starter" else f" --supernet {shlex.quote(result.supernet)}"
-    return f"natdeploy search --data {data}{space} --weights {shlex.quote(str(result.weights))}"
+    space = shlex.quote(result.supernet)
+    return f"natdeploy search --data {data} --supernet {space} --weights {shlex.quote(str(result.weights))}"

@@ -46,7 +46,12 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_PRESET
     help="Data set: digits, the name of a published data set, or a folder of images. With --resume or --from, the "
     "folder to which the images of the run have moved.",
 )
-@click.option("--supernet", default="starter", help="Supernet to adapt and search: a space's name or TOML file.")
+@click.option(
+    "--supernet",
+    default=None,
+    help="Supernet to adapt and search: a space's name or TOML file.  "
+    "[default: lite for images of more than 64 pixels, else starter]",
+)
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
@@ -88,7 +93,12 @@ _OF_TRAINING = {"data", "weights", "from_scratch", "preset", "threads", *_PRESET
     help="Preference among the networks that keep all limits: accuracy, trade-off, or weights of objectives such as "
     "top1=2,madds=1.",
 )
-@click.option("--preset", default="quick", help="How thoroughly to train and search: quick, paper, released or best.")
+@click.option(
+    "--preset",
+    default=None,
+    help="How thoroughly to train and search: quick, photos, paper, released or best.  "
+    "[default: photos for a supernet of more than 64 pixels, else quick]",
+)
 @click.option(
     "--warmup-epochs", type=int, default=None, help="Epochs of training before the search.  [default: the preset's]"
 )
@@ -159,7 +169,8 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
         return api.search(
             data=values["data"],
             weights="random" if values["from_scratch"] else values["weights"],
-            preset=api.find_preset(values["preset"], changes),
+            preset=values["preset"],
+            changes=changes,
             threads=values["threads"],
             **common,
         )

@@ -103,7 +103,7 @@ class SpaceSelector:
     """Selects a search space, or a part of it. Functions that take one also take the name of a supernet alone.
 
     Args:
-        supernet: Name of the supernet, or the TOML file of a space.
+        supernet: Name of the supernet, or the TOML file of a space; None for the one that fits the images.
         resolutions: Input sizes in pixels; None for those of the space.
         width: The only width; None for all widths of the space.
 
@@ -111,7 +111,7 @@ class SpaceSelector:
         InputError: A value has the wrong type.
     """
 
-    supernet: str
+    supernet: str | None = None
     resolutions: tuple[int, ...] | None = None
     width: float | None = None
 
@@ -123,9 +123,12 @@ def resolve_space(supernet: str | SpaceSelector) -> SearchSpace:
     """Return the search space that a supernet's name or a selector stands for.
 
     Raises:
-        InputError: The supernet or the width is unknown, or a resolution is out of range.
+        InputError: The supernet is unknown or not named, the width is unknown, or a resolution is out of range.
     """
     selector = SpaceSelector(supernet) if isinstance(supernet, str) else supernet
+    if selector.supernet is None:
+        msg = "no supernet is named"
+        raise InputError(msg)
     space = find_space(selector.supernet)
     if selector.width is not None:
         space = dataclasses.replace(space, widths=(space.widths[space.width_index(selector.width)],))

@@ -183,7 +183,7 @@ def calibrate_table(
 def _read_measurements(path: Path, supernet: str | SpaceSelector) -> tuple[list[Measurement], SearchSpace]:
     """Return the measured networks, and their space with the selected resolutions or with the measured ones."""
     selector = SpaceSelector(supernet) if isinstance(supernet, str) else supernet
-    measured = read_measurements(path, resolve_space(selector.supernet))
+    measured = read_measurements(path, resolve_space(dataclasses.replace(selector, resolutions=None, width=None)))
     covered = dataclasses.replace(selector, resolutions=selector.resolutions or list_resolutions(measured))
     return measured, resolve_space(covered)
 

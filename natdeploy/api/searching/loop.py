@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from natdeploy.api.context import Context
 from natdeploy.api.searching.archive import TrainedSubnets
+from natdeploy.api.searching.duration import estimate_duration_s, format_duration, measure_pace
 from natdeploy.api.searching.evaluations import Evaluations
 from natdeploy.api.searching.finish import finish, write_archive
 from natdeploy.api.searching.plan import SearchPlan
@@ -55,6 +56,7 @@ class SearchLoop:
 
     def run(self) -> None:
         """Run the search to its end."""
+        self._tell_duration()
         preset = self.plan.preset
         warmup = self.plan.first_epochs
         self._train(warmup, "warm-up", None)
@@ -94,6 +96,13 @@ class SearchLoop:
         result = finish(selector, writer, write_archive(selector), summary, alias)
         self.run_folder.record("finished", {"at": self.context.clock.now().isoformat()})
         return result
+
+    def _tell_duration(self) -> None:
+        """Tell how long the search will take, unless it has begun before."""
+        if self.trainer.done or self.run_folder.events("evaluated"):
+            return
+        pace = measure_pace(self.plan, self.evaluator.supernet, self.evaluator.task, self.context.clock)
+        self.context.reporter.info(format_duration(*estimate_duration_s(self.plan, self.evaluator.task, pace)))
 
     def _train(self, until: int, stage: str, population: Population | None) -> None:
         for _ in train_epochs(self.trainer, until, population, stage=stage, context=self.context):

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from natdeploy.api.default_supernet import SMALL_SIDE
 from natdeploy.core.checked import check_fields, checked
 from natdeploy.core.ranges import NonNegative, Positive
+from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError, require_known
 from natdeploy.search.settings import EvolutionSettings, SearchSettings
 from natdeploy.supernet.recipe import Recipe
@@ -73,6 +75,31 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                     batch_size=32,
                     min_steps_per_epoch=20,
                     lr=0.05,
+                    subnets=1,
+                    distillation=False,
+                ),
+                search=SearchSettings(
+                    initial=30,
+                    iterations=3,
+                    candidates=10,
+                    ensemble_size=100,
+                    evolution=EvolutionSettings(population=60, generations=40),
+                    adaptation_parents=20,
+                ),
+            ),
+            # For photographs, on two cores: 1,000 of them take less than an hour, half of it for evaluations.
+            Preset(
+                name="photos",
+                warmup_epochs=20,
+                scratch_epochs=150,
+                largest_only_epochs=50,
+                adapt_epochs=8,
+                recalibration_images=512,
+                recipe=Recipe(
+                    batch_size=32,
+                    min_steps_per_epoch=20,
+                    lr=0.02,
+                    lr_warmup_epochs=1,
                     subnets=1,
                     distillation=False,
                 ),
@@ -172,15 +199,25 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 )
 
 
+def choose_preset(space: SearchSpace) -> str:
+    """Return the name of the preset of a search that names none: what training costs depends on the input sizes."""
+    return "quick" if space.resolutions[-1] <= SMALL_SIDE else "photos"
+
+
 @checked
-def find_preset(name: str, changes: Mapping[str, Any] = MappingProxyType({})) -> Preset:
-    """Return the preset called `name`, with some values replaced by their own names, at any depth.
+def find_preset(preset: str | Preset, changes: Mapping[str, Any] = MappingProxyType({})) -> Preset:
+    """Return a preset with some values replaced by their own names, at any depth.
+
+    Args:
+        preset: Name of a preset, or a preset.
+        changes: The new values.
 
     Raises:
         InputError: A name is unknown (the hint names the nearest), or a value is out of range.
     """
-    require_known("preset", name, PRESETS)
-    preset = PRESETS[name]
+    if isinstance(preset, str):
+        require_known("preset", preset, PRESETS)
+        preset = PRESETS[preset]
     for changed in changes:
         require_known("value of a preset", changed, _list_value_names(preset))
     # A user who gives the epochs of the warm-up means them, whatever the weights are.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from natdeploy.api.context import Context
+from natdeploy.api.default_supernet import choose_space
 from natdeploy.api.latency.lookup import warn_of_estimates
 from natdeploy.api.searching.plan import SearchPlan
-from natdeploy.api.searching.presets import Preset, find_preset
+from natdeploy.api.searching.presets import Preset, choose_preset, find_preset
 from natdeploy.api.searching.problem import build_problem, read_problem, write_tables
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.training.initial_weights import find_initial_weights
@@ -20,7 +23,7 @@ from natdeploy.io.devices import find_device
 from natdeploy.io.run_config import move_data
 from natdeploy.io.runs import RunFolder, default_run_path, require_checkpoint, require_new_run
 from natdeploy.io.space_files import compute_space_hash
-from natdeploy.io.spaces import SpaceSelector, resolve_space
+from natdeploy.io.spaces import SpaceSelector
 from natdeploy.search.problem import LATENCY_HERE, SearchGoal, SearchProblem
 from natdeploy.supernet.threads import choose_threads, use_threads
 
@@ -34,10 +37,11 @@ _LOST = "nothing is lost"
 def search(
     *,
     data: str | Path = "digits",
-    supernet: str | SpaceSelector = "starter",
+    supernet: str | SpaceSelector | None = None,
     weights: Path | str | None = None,
     goal: SearchGoal = LATENCY_HERE,
-    preset: str | Preset = "quick",
+    preset: str | Preset | None = None,
+    changes: Mapping[str, Any] = MappingProxyType({}),
     seed: Seed = 0,
     threads: Threads | None = None,
     output: Path | None = None,
@@ -47,12 +51,14 @@ def search(
 
     Args:
         data: Name or folder of the data set.
-        supernet: Search space, whole or in part.
+        supernet: Search space, whole or in part. If None, `lite` for photographs, and `starter` for smaller images.
         weights: Initial weights of the supernet: a file, `packaged`, `released` or `random`. If None, the packaged
             weights of the supernet, or random ones if there are none.
         goal: Objectives, limits and preference. By default the latency of this machine is an objective, and nothing is
             limited.
-        preset: How thoroughly to train and search: the name of a preset, or what `find_preset` returned.
+        preset: How thoroughly to train and search: the name of a preset, or what `find_preset` returned. If None,
+            `photos` for a supernet of more than 64 pixels, else `quick`.
+        changes: Values that replace those of the preset, as for `find_preset`.
         seed: Seed of everything random.
         threads: Number of threads for training.
         output: Run folder. If None, it is `runs/<UTC time>-s<seed>`, and the first choice is also written as
@@ -67,12 +73,14 @@ def search(
         OutputError: A file cannot be written.
     """
     context = context or Context()
-    space = resolve_space(supernet)
+    dataset = resolve_dataset(data)
+    space, reason = choose_space(supernet, dataset)
     if goal.tasks:
         msg = f"a search with training has one data set, and no tasks such as {goal.tasks[0]!r}"
         raise InputError(msg)
-    preset = find_preset(preset) if isinstance(preset, str) else preset
-    dataset = resolve_dataset(data)
+    preset = find_preset(preset or choose_preset(space), changes)
+    if reason:
+        context.reporter.info(reason)
     if output is not None:
         require_new_run(output)
     for device in goal.all_devices:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from natdeploy.api.context import Context
+from natdeploy.api.default_supernet import choose_space
 from natdeploy.api.searching.accuracy_models import Accuracies, AccuracySource, read_source
 from natdeploy.api.searching.finish import Top1, finish, write_front
 from natdeploy.api.searching.problem import build_problem, write_tables
@@ -21,7 +22,7 @@ from natdeploy.core.genotype import Population, decode, sample_initial
 from natdeploy.core.ranges import Positive, Seed
 from natdeploy.errors import InputError, require_known
 from natdeploy.io.runs import RunFolder, default_run_path, require_new_run
-from natdeploy.io.spaces import SpaceSelector, find_space, resolve_space
+from natdeploy.io.spaces import SpaceSelector, find_space
 from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, write_subnet
 from natdeploy.search.hypervolume import EXACT_OBJECTIVES, hypervolume, reference_point
 from natdeploy.search.objectives import LATENCY, TOP1, read_tasks
@@ -40,7 +41,7 @@ _ONLY = ""
 def search_without_training(
     accuracy: Path | Mapping[str, Path],
     *,
-    supernet: str | SpaceSelector,
+    supernet: str | SpaceSelector | None = None,
     goal: SearchGoal = LATENCY_HERE,
     classes: Positive = DEFAULT_CLASSES,
     predictor: str = AUTO,
@@ -54,7 +55,8 @@ def search_without_training(
     Args:
         accuracy: OFA's pretrained predictor, or a CSV of architectures with measured top-1. Several tasks are a mapping
             of their names to such files: the accuracy of each task is an objective, and the mean counts in selections.
-        supernet: Search space, whole or in part. Without selected resolutions, those that the file covers are searched.
+        supernet: Search space, whole or in part; `starter` if None. Without selected resolutions, those that the file
+            covers are searched.
         goal: Objectives, limits and preference. Without objectives, every task and every latency is one. Its tasks may
             be left out; if it has any, they are the names in `accuracy`.
         classes: Outputs of the classifier.
@@ -79,7 +81,7 @@ def search_without_training(
     files = accuracy if isinstance(accuracy, Mapping) else {_ONLY: accuracy}
     tasks = read_tasks(goal.objectives, files)
     goal = _complete(goal, tuple(task for task in files if task != _ONLY))
-    space = resolve_space(supernet)
+    space, _ = choose_space(supernet)
     if output is not None:
         require_new_run(output, resumable=False)
     unused = [task for task in files if task not in tasks]
@@ -89,7 +91,7 @@ def search_without_training(
         task: read_source(files[task], space, predictor=predictor, seed=seed, reporter=context.reporter)
         for task in tasks
     }
-    if isinstance(supernet, str) or supernet.resolutions is None:
+    if not isinstance(supernet, SpaceSelector) or supernet.resolutions is None:
         space = space.with_resolutions(next(iter(sources.values())).resolutions)
     for source in sources.values():
         space = source.restrict(space, context.reporter)

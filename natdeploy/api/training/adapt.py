@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from natdeploy.api.context import Context
+from natdeploy.api.default_supernet import choose_space
 from natdeploy.api.training.initial_weights import require_weights
 from natdeploy.api.training.plan import TrainingMode, TrainingPlan
 from natdeploy.api.training.results import TrainingResult
@@ -16,7 +17,7 @@ from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.populations import read_population
 from natdeploy.io.runs import require_new_run
 from natdeploy.io.space_files import compute_space_hash
-from natdeploy.io.spaces import SpaceSelector, resolve_space
+from natdeploy.io.spaces import SpaceSelector
 from natdeploy.supernet.threads import choose_threads
 
 _MODE = TrainingMode(command="adapt", stage="adaptation", holds_out_validation=True)
@@ -27,7 +28,7 @@ def adapt(
     *,
     data: str | Path,
     output: Path,
-    supernet: str | SpaceSelector = "starter",
+    supernet: str | SpaceSelector | None = None,
     weights: Path | str | None = None,
     population: Path | None = None,
     settings: TrainingSettings = ADAPTATION,
@@ -41,7 +42,7 @@ def adapt(
     Args:
         data: Name or folder of the data set.
         output: Folder of the run. `supernet.safetensors` is written there.
-        supernet: Search space, whole or in part.
+        supernet: Search space, whole or in part. If None, `lite` for photographs, and `starter` for smaller images.
         weights: A file, `packaged` or `released`; the packaged weights if None.
         population: CSV file of architectures, such as a run's `archive.csv`. Subnets are drawn from the marginals of
             their genes, or uniformly if None.
@@ -56,8 +57,8 @@ def adapt(
         OutputError: Something cannot be written.
     """
     context = context or Context()
-    space = resolve_space(supernet)
     dataset = resolve_dataset(data)
+    space, reason = choose_space(supernet, dataset)
     require_new_run(output)
     rows = [] if population is None else read_population(population, space).tolist()
     # Torch takes seconds to import, so bad names are refused first.
@@ -66,6 +67,8 @@ def adapt(
 
     with join_process_group() as group:
         reporter = silence_unless_main(group, context).reporter
+        if reason:
+            reporter.info(reason)
         initial_weights = group.main_process_first(lambda: require_weights(space, weights, reporter=reporter))
         plan = TrainingPlan(
             supernet=space.source,
