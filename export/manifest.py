@@ -27,6 +27,7 @@ class Description:
         mean: Mean of each input channel, for normalization; None without a task.
         std: Standard deviation of each input channel; None without a task.
         labels: Name of each class, in the order of the logits; None if unknown.
+        levels: Values of 16-bit grey images that become 0 and 255; None if they are the whole range.
         checked_on: Images of the parity check: `task images`, `calibration images` or `noise`.
         random_weights: Whether the network has random weights, which are good to measure and useless to deploy.
         normalize_inside: Whether the file takes pixels between 0 and 255 and normalizes them itself.
@@ -37,6 +38,7 @@ class Description:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     labels: tuple[str, ...] | None = None
+    levels: tuple[int, ...] | None = None
     checked_on: str = "noise"
     random_weights: bool = False
     normalize_inside: bool = False
@@ -90,6 +92,7 @@ def format_manifest(
         "mean": description.mean,
         "std": description.std,
         "labels": description.labels,
+        "levels": description.levels,
         "normalize_inside": description.normalize_inside,
         "softmax_inside": description.softmax_inside,
         "input": {**written["input"], "range": PIXEL_RANGE if description.normalize_inside else None},

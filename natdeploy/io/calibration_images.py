@@ -30,7 +30,9 @@ class CalibrationImages:
     interpolation: Interpolation
 
 
-def load_calibration_images(data: str, size: int, *, count: int, rng: np.random.Generator) -> CalibrationImages:
+def load_calibration_images(
+    data: str, size: int, *, count: int, rng: np.random.Generator, levels: tuple[int, int] | None = None
+) -> CalibrationImages:
     """Read `count` random images, or all if there are fewer.
 
     Args:
@@ -39,6 +41,7 @@ def load_calibration_images(data: str, size: int, *, count: int, rng: np.random.
         size: Height and width to which images of a folder are resized, in pixels.
         count: Maximum number of images.
         rng: Chooses the images.
+        levels: Values of 16-bit images that become 0 and 255. None: those that the images of the folder use.
 
     Raises:
         InputError: There is no such data set or folder, it contains no image, or an image cannot be read.
@@ -55,6 +58,6 @@ def load_calibration_images(data: str, size: int, *, count: int, rng: np.random.
     train = [below for below in sorted(folder.iterdir()) if below.is_dir() and name_split(below.name) == "train"]
     paths = list_all_images(train[0] if len(train) == 1 else folder)
     chosen_paths = [paths[place] for place in rng.permutation(len(paths))[:count]]
-    reader = SquareReader(size=size, levels=find_levels(paths))
+    reader = SquareReader(size=size, levels=levels or find_levels(paths))
     squares = [reader(path) for path in chosen_paths]
     return CalibrationImages(pixels=torch.from_numpy(np.stack(squares).transpose(0, 3, 1, 2)), interpolation="bilinear")

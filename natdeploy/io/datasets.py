@@ -13,8 +13,9 @@ import numpy as np
 
 from natdeploy.errors import InputError
 from natdeploy.io.dataset_names import resolve_dataset
+from natdeploy.io.image_files import FULL_LEVELS
 from natdeploy.io.image_folders import list_all_images
-from natdeploy.io.image_inspection import ImageInspection
+from natdeploy.io.image_inspection import ImageInspection, digest_listing
 from natdeploy.io.image_records import require_digests, require_recorded
 from natdeploy.io.image_sources import make_sets, name_some, open_recorded, open_source, tell_passed_over
 from natdeploy.io.image_walk import ImageWalk
@@ -89,6 +90,8 @@ def load_task(
         test=splits["test"],
         interpolation=source.interpolation,
         records=records,
+        images_digest=digest_listing(Path(name), source.splits) if Path(name).is_absolute() else "",
+        levels=None if source.levels == FULL_LEVELS else source.levels,
     )
 
 

@@ -185,6 +185,21 @@ class ImageInspection:
             raise InputError(msg, hint="replace or remove them")
 
 
+def digest_listing(folder: Path, splits: Mapping[str, ImageSet]) -> str:
+    """Return a digest of the names and sizes of the images of a folder, in whatever split they are."""
+    paths = sorted(path for split in splits.values() for path, _ in _list_paths(split))
+    lines = [f"{Path(path).relative_to(folder).as_posix()}\0{_find_size(path)}\n" for path in paths]
+    return _digest("".join(lines).encode(errors="surrogateescape")).hex()
+
+
+def _find_size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        # The image cannot be read either, which is an error of its own.
+        return 0
+
+
 def _digest(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
 

@@ -52,6 +52,8 @@ class TaskKeys(_Strict):
     # Statistics of pixels between 0 and 1. A deviation of 1/255 scales them to 0 to 255.
     mean: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=3, max_length=3)]
     std: Annotated[list[Annotated[float, Field(ge=1e-3, le=1)]], Field(min_length=3, max_length=3)]
+    images: str | None = None
+    levels: Annotated[list[Annotated[int, Field(ge=0, le=0xFFFF)]], Field(min_length=2, max_length=2)] | None = None
 
 
 class _Network(_Strict):

@@ -354,7 +354,7 @@ def _from_file(content: dict[str, Any], path: Path) -> Subnet:
         network,
         classes=len(file.task.classes) if file.task else file.network.classes or classes,
         weights=weights,
-        task=file.task.model_dump() if file.task else None,
+        task=file.task.model_dump(exclude_none=True) if file.task else None,
         activation=file.network.activation,
         dropout=file.network.dropout,
         metrics=file.metrics,

@@ -100,7 +100,7 @@ def read_task(path: Path) -> dict[str, Any] | None:
     if text is None:
         return None
     try:
-        return validate(TaskKeys, parse_object(text)).model_dump()
+        return validate(TaskKeys, parse_object(text)).model_dump(exclude_none=True)
     except InputError as error:
         msg = f"{path}: the task in its metadata: {error.message}"
         raise InputError(msg) from error

@@ -77,6 +77,8 @@ class Task:
         test: Images for the final accuracy. They are read once, at the end.
         interpolation: How images are resized.
         records: The images of a folder, for a run to remember. Empty for a known data set.
+        images_digest: Digest of the names and sizes of the images of a folder. Empty for a known data set.
+        levels: Values of 16-bit images that became 0 and 255. None: the upper eight bits were kept, if there were 16.
     """
 
     name: str
@@ -89,6 +91,8 @@ class Task:
     test: ImageSet
     interpolation: Interpolation = "bilinear"
     records: tuple[ImageRecord, ...] = ()
+    images_digest: str = ""
+    levels: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for split in ("train", "validation", "test"):
@@ -114,6 +118,8 @@ class Task:
             "classes": list(self.classes),
             "mean": list(self.mean),
             "std": list(self.std),
+            **({"images": self.images_digest} if self.images_digest else {}),
+            **({"levels": list(self.levels)} if self.levels is not None else {}),
         }
 
 

@@ -164,6 +164,8 @@ def test_the_description_is_what_an_app_needs(task):
         "mean": [0.4, 0.5, 0.6],
         "std": [0.2, 0.25, 0.5],
     }
+    wide = dataclasses.replace(task, images_digest="0011", levels=(2830, 3010)).describe()
+    assert wide == {**task.describe(), "images": "0011", "levels": [2830, 3010]}
 
 
 def test_a_subset_takes_images_and_labels_together():

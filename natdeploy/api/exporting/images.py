@@ -135,6 +135,11 @@ class ExportImages:
                 f"the images of the task cannot be read ({reason}): checked on {self._replacement} instead"
             )
             return None
+        if self._options.precision == "int8" and described.get("images", task.images_digest) != task.images_digest:
+            self._reporter.warn(
+                f"{described['dataset']}: its images have changed since the subnet was trained, so its splits differ, "
+                "and top-1 may be measured on images that were trained on"
+            )
         return dataclasses.replace(task, mean=tuple(described["mean"]), std=tuple(described["std"]))
 
     @property
@@ -142,7 +147,10 @@ class ExportImages:
         return "seeded noise" if self._options.calibration is None else "the images of --calibration"
 
     def _read(self, data: str, count: int, purpose: int) -> Images:
-        read = load_calibration_images(data, self._size, count=count, rng=self._rng(purpose))
+        levels = (self._subnet.task or {}).get("levels")
+        read = load_calibration_images(
+            data, self._size, count=count, rng=self._rng(purpose), levels=None if levels is None else tuple(levels)
+        )
         if purpose == _CHECK and len(read.pixels) < _LEAST_CHECKED:
             msg = (
                 f"--calibration {data}: holds one image, but the file is also checked on these images, which takes two"

@@ -48,11 +48,13 @@ def describe_subnet(job: ExportJob) -> Description:
 
     task = job.subnet.task or {}
     mean, std, labels = (tuple(task[key]) if key in task else None for key in ("mean", "std", "classes"))
+    levels = task.get("levels")
     return Description(
         subnet=_describe_network(job.subnet),
         mean=mean,
         std=std,
         labels=labels,
+        levels=None if levels is None else tuple(levels),
         checked_on=job.images.checked_on,
         random_weights=job.subnet.weights is None,
         normalize_inside=job.options.normalize_inside,

@@ -162,6 +162,50 @@ def test_int8_needs_images_of_the_task(digits_subnet, tmp_path, monkeypatch, cha
         assert images.checked_on == ("noise" if calibration is None else "calibration images")
 
 
+def make_wide_task(folder, subnet):
+    """Write a folder of 16-bit images of ten classes that use the values 2830 to 3010, and return the task."""
+    rng = np.random.default_rng(0)
+    for name in "0123456789":
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            pixels = rng.integers(2830, 3011, (32, 32)).astype(np.uint16)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return {**json.loads(subnet.read_text())["task"], **load_task(folder, 32).describe()}
+
+
+def test_levels_of_16_bit_images_go_with_the_subnet(digits_subnet, tmp_path):
+    """The range of the train images is in the subnet and the manifest, and other images are scaled by it."""
+    task = make_wide_task(tmp_path / "task", digits_subnet)
+    assert task["levels"] == [2830, 3010]
+    (tmp_path / "other").mkdir()
+    for number, value in enumerate((2830, 2920)):
+        Image.fromarray(np.full((32, 32), value, np.uint16)).save(tmp_path / "other" / f"{number}.png")
+    subnet = read_subnet(changed(digits_subnet, tmp_path, task=task))
+    options = api.ExportOptions(precision="int8", calibration=str(tmp_path / "other"))
+    images = ExportImages(subnet, options=options, seed=0, reporter=RecordingReporter())
+    pixels = images.calibration().images[:, 0, 0, 0] * task["std"][0] + task["mean"][0]
+    assert sorted((pixels * 255).round().tolist()) == [0, 128]
+    exported, _ = export(subnet.source, tmp_path, calibration=None)
+    assert json.loads(exported.manifest.read_text())["levels"] == [2830, 3010]
+
+
+@pytest.mark.parametrize("change", ["grown", "replaced", "unchanged"])
+def test_a_task_that_changed_since_the_training_is_told(digits_subnet, tmp_path, change):
+    """Splits that are drawn anew may test on images that were trained on; of the same images nothing is said."""
+    task = make_wide_task(tmp_path / "task", digits_subnet)
+    place = tmp_path / "task" / "3" / "0.png"
+    if change == "grown":
+        Image.fromarray(np.full((32, 32), 2900, np.uint16)).save(place.with_name("9.png"))
+    if change == "replaced":
+        place.unlink()
+        Image.fromarray(np.full((48, 48), 2900, np.uint16)).save(place)
+    reporter = RecordingReporter()
+    subnet = read_subnet(changed(digits_subnet, tmp_path, task=task))
+    ExportImages(subnet, options=api.ExportOptions(precision="int8"), seed=0, reporter=reporter)
+    told = [line for line in reporter.warnings if "its images have changed since the subnet was trained" in line]
+    assert len(told) == (change != "unchanged")
+
+
 def test_images_of_other_classes_are_not_those_of_the_task(digits_subnet, tmp_path):
     """A data set of the same name with other classes is not used: its labels would count for nothing."""
     task = {**json.loads(digits_subnet.read_text())["task"], "classes": [f"class {number}" for number in range(10)]}
