@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyStats
 from natdeploy.core.layers import Layer
 from natdeploy.errors import InputError
@@ -13,6 +15,18 @@ from natdeploy.journal import Journal
 from natdeploy.profilers.sessions import MeasurementSession
 
 _START, _ROWS, _END = "start", "rows", "end"
+
+
+def read_journaled_fingerprint(path: Path, deployment: Deployment) -> str | None:
+    """Return the fingerprint of the machine whose unfinished profile is in a journal, or None if there is none.
+
+    Raises:
+        InputError: The file is no journal.
+    """
+    events = Journal(path).events
+    key, prefix = str(events[0].get("key", "")) if events else "", f"{deployment}; "
+    unfinished = bool(events) and events[-1].get("kind") != _END
+    return key.removeprefix(prefix) if unfinished and key.startswith(prefix) else None
 
 
 class RowJournal:

@@ -9,6 +9,8 @@ from natdeploy.core.checked import check_fields
 from natdeploy.core.ranges import Positive
 from natdeploy.errors import require_known
 
+# The device that is this machine, whichever that is.
+HOST = "host"
 RUNTIMES = ("onnxruntime", "litert", "tensorrt")
 PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -56,6 +58,8 @@ class Device:
         name: Name that commands use.
         kind: `mobile-cpu`, `jetson-gpu`, `server-cpu` or `server-gpu`.
         chip: Processor.
+        models: What such a device calls itself, one of these; empty if that is not known. `*` stands for the rest of a
+            word.
         memory_gb: Memory, in 10^9 bytes.
         runtime: Default runtime, one of `RUNTIMES`.
         precision: Default precision, one of `PRECISIONS`.
@@ -86,6 +90,7 @@ class Device:
     port: int | None = None
     program: str | None = None
     python: str | None = None
+    models: tuple[str, ...] = ()
     tensorrt: str | None = None
     max_opset: int | None = None
     missing_operators: tuple[str, ...] = ()

@@ -61,6 +61,7 @@ class _DeviceKeys(BaseModel):
 
     kind: Literal["mobile-cpu", "jetson-gpu", "server-cpu", "server-gpu"]
     chip: str = Field(min_length=1)
+    models: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
     memory_gb: _Positive | None = None
     runtime: Literal["onnxruntime", "litert", "tensorrt"]
     precision: _Precision
@@ -162,7 +163,11 @@ def _completed(path: Path, name: str, keys: dict[str, Any], shipped: Mapping[str
     if "like" in keys and model not in shipped:
         msg = f"{path}: device {name!r}, key 'like': {model!r} is not a shipped device (known: {', '.join(shipped)})"
         raise InputError(msg, hint=did_you_mean(model, shipped))
-    return {**shipped.get(model, {}), **{key: value for key, value in keys.items() if key != "like"}}
+    taken = dict(shipped.get(model, {}))
+    if "like" in keys or "chip" in keys:
+        # It is another device, which does not call itself as the shipped one does.
+        taken.pop("models", None)
+    return {**taken, **{key: value for key, value in keys.items() if key != "like"}}
 
 
 def _device(source: str, name: str, keys: Mapping[str, Any]) -> Device:
@@ -172,10 +177,11 @@ def _device(source: str, name: str, keys: Mapping[str, Any]) -> Device:
         fault = find_fault(error, keys)
         msg = f"{source}: device {name!r}, key {fault.key!r}: {fault.reason}"
         raise InputError(msg) from error
-    values = model.model_dump(exclude={"roofline", "missing_operators", "slow_precisions"})
+    values = model.model_dump(exclude={"roofline", "models", "missing_operators", "slow_precisions"})
     return Device(
         name=name,
         **values,
+        models=tuple(model.models),
         missing_operators=tuple(model.missing_operators),
         slow_precisions=tuple(model.slow_precisions),
         roofline=model.roofline.make_roofline() if model.roofline else None,

@@ -99,6 +99,16 @@ def test_a_device_may_begin_from_a_shipped_one(home):
     assert shipped.address is None
 
 
+def test_only_the_shipped_device_calls_itself_so(home):
+    """A device that is like a shipped one, or has another chip, has other models; the user may name them."""
+    (home / USER_FILE).write_text(
+        '[my-pi]\nlike = "raspberry-pi-5"\n[pixel-8]\nchip = "another"\n[pixel-4]\naddress = "any"\n'
+        '[my-phone]\nlike = "pixel-8"\nmodels = ["CPH*"]\n'
+    )
+    found = {name: find_device(name).models for name in ("my-pi", "pixel-8", "pixel-4", "my-phone")}
+    assert found == {"my-pi": (), "pixel-8": (), "pixel-4": ("Pixel 4", "Pixel 4 XL"), "my-phone": ("CPH*",)}
+
+
 def test_a_device_like_an_unknown_one_is_refused_with_the_nearest(home):
     """A misspelt `like` is answered by the device that was meant; devices of the user are not meant."""
     (home / USER_FILE).write_text('[my-pi]\nlike = "rasberry-pi-5"\n')

@@ -12,7 +12,8 @@ from natdeploy.api.latency.results import ProfileResult
 from natdeploy.api.latency.timers import make_timing_exporter, open_timer
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.checked import check_fields, checked
-from natdeploy.core.device import DEFAULT_TABLE, Deployment, Device, TableSelector, find_deployment
+from natdeploy.core.device import DEFAULT_TABLE, HOST, Deployment, Device, TableSelector, find_deployment
+from natdeploy.core.device_identity import are_same_machine, describe_machine
 from natdeploy.core.latency import CLASSIFIER_COUNTS, ESTIMATED, MEASURED, LatencyTable
 from natdeploy.core.layers import walk
 from natdeploy.core.ranges import AboveZero, Seed
@@ -121,7 +122,7 @@ def profile(
             )
             table = _measure(space, deployment, setup, place, options)
     if table != place.existing or place.source != place.path:
-        _write(place.path, table, fresh=options.fresh, reporter=context.reporter)
+        _write(place, table, fresh=options.fresh, reporter=context.reporter)
     place.journal.unlink(missing_ok=True)
     covered = table.find_covered_resolutions(space, max(CLASSIFIER_COUNTS))
     seconds = round(context.clock.seconds() - started, 3)
@@ -197,6 +198,8 @@ def _measure(
 ) -> LatencyTable:
     from natdeploy.profilers.table_building import profile_device
 
+    fingerprint = setup.timer.fingerprint()
+    _require_own_table(place, deployment, fingerprint, fresh=options.fresh)
     existing = place.existing
     if place.packaged and existing is not None and existing.provenance == ESTIMATED:
         existing = None
@@ -232,11 +235,36 @@ def _estimate(
     return estimate_table(space, device, deployment, existing, clock=context.clock)
 
 
-def _write(path: Path, table: LatencyTable, *, fresh: bool, reporter: Reporter) -> None:
-    if fresh and path.exists():
-        reporter.info(f"the table that was there is kept: {replace_table(path, table, fresh=True)}")
+def _require_own_table(place: _Place, deployment: Deployment, fingerprint: str, *, fresh: bool) -> None:
+    """Check that what was measured on another machine is not replaced; `host` is whichever machine this is.
+
+    Raises:
+        InputError: The table, or the journal of an unfinished profile, is of another machine.
+    """
+    from natdeploy.profilers.row_journal import read_journaled_fingerprint
+
+    if fresh or deployment.device == HOST:
+        return
+    known = {place.journal: read_journaled_fingerprint(place.journal, deployment)}
+    if place.existing is not None and place.source == place.path:
+        known[place.path] = place.existing.fingerprint
+    for path, other in known.items():
+        if other is not None and not are_same_machine(other, fingerprint):
+            what = f"it was measured on another machine ({describe_machine(other)})"
+            msg = f"{path}: {what} than the one that answers as {deployment.device} ({describe_machine(fingerprint)})"
+            hint = (
+                f'describe this one under a name of its own in devices.toml (like = "{deployment.device}"); or replace '
+                "the other's table by --fresh, which keeps it as .bak"
+            )
+            raise InputError(msg, hint=hint)
+
+
+def _write(place: _Place, table: LatencyTable, *, fresh: bool, reporter: Reporter) -> None:
+    replaced = place.existing is not None and place.existing.fingerprint != table.fingerprint
+    if (fresh or replaced) and place.path.exists():
+        reporter.info(f"the table that was there is kept: {replace_table(place.path, table, fresh=fresh)}")
     else:
-        write_table(path, table, fresh=fresh)
+        write_table(place.path, table, fresh=fresh)
 
 
 def _warn_of_time(seconds: float, budget_s: float | None, reporter: Reporter) -> None:

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from natdeploy.api.context import Context
-from natdeploy.core.device import Deployment, Device
+from natdeploy.core.device import HOST, Deployment, Device
+from natdeploy.core.device_identity import find_mismatch
 from natdeploy.errors import InputError, MissingRuntimeError
 from natdeploy.io.locks import lock_device
 
 if TYPE_CHECKING:
     from natdeploy.export.formats import Format
-    from natdeploy.ports import Exporter, ModelTimer, Runtime
+    from natdeploy.ports import Exporter, ModelTimer, Reporter, Runtime
     from natdeploy.runtimes.connection import Connection
 
 TENSORRT = "tensorrt"
@@ -42,7 +43,9 @@ def open_timer(
     """
     by_package = engines and device.transport == "local" and not has_trtexec(device)
     with lock_device(device, patience_s=patience_s), context.connections.open(device) as connection:
-        yield _make_timer(connection, device, deployment, by_package=by_package)
+        timer = _make_timer(connection, device, deployment, by_package=by_package)
+        _warn_of_mismatch(device, timer, context.reporter)
+        yield timer
 
 
 def make_timing_exporter(device: Device, deployment: Deployment) -> Exporter:
@@ -78,6 +81,18 @@ def has_trtexec(device: Device) -> bool:
 
     own = device.program if device.runtime == TENSORRT else None
     return any(shutil.which(place) for place in ([own] if own else PLACES))
+
+
+def _warn_of_mismatch(device: Device, timer: ModelTimer, reporter: Reporter) -> None:
+    """Warn if what answers is another device than the one that is described."""
+    if device.name == HOST:
+        return
+    mismatch = find_mismatch(device, timer.fingerprint())
+    if mismatch is not None:
+        reporter.warn(
+            f"what answers as {device.name} is another device: {mismatch}. Its latencies are not those of "
+            f"{device.name}; describe it under a name of its own in devices.toml"
+        )
 
 
 def _make_timer(connection: Connection, device: Device, deployment: Deployment, *, by_package: bool) -> ModelTimer:
