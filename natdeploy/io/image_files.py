@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import logging
 import math
 import struct
 import warnings
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageOps, features
 
 from natdeploy.errors import InputError
+from natdeploy.io.image_content import describe_damage, drop_text
 
 if TYPE_CHECKING:
     from natdeploy.supernet.data import Interpolation
@@ -39,8 +41,10 @@ _ORIENTATION = 0x0112
 # Errors that Pillow's readers raise on damaged files. UnidentifiedImageError is an OSError.
 _DAMAGE = (OSError, ValueError, SyntaxError, LookupError, EOFError, TypeError, struct.error, zlib.error)
 
-# Pillow warns of photographs of more than 89 megapixels, with the path of its own file. Twice as many are refused.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Pillow warns of photographs of more than 89 megapixels and of damaged EXIF, with the path of its own file. Neither
+# does harm, and what cannot be read is an error with the reason.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,16 +92,24 @@ class SquareReader:
             InputError: As for a call.
         """
         try:
-            with Image.open(io.BytesIO(content)) as handle:
-                image = _to_rgb(_turn_upright(handle) if self.view.upright else handle, self.levels)
+            image = self._decode(content)
         except Image.DecompressionBombError as error:
             limit = f"{2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000} megapixels"
             msg = f"{path}: not a readable image: it has more than the {limit} that are read; make it smaller"
             raise InputError(msg) from error
         except _DAMAGE as error:
-            msg = f"{path}: not a readable image: {_describe_damage(error)}"
+            msg = f"{path}: not a readable image: {describe_damage(error, content)}"
             raise InputError(msg) from error
         return np.asarray(_make_square(image, self.size, self.view))
+
+    def _decode(self, content: bytes) -> Image.Image:
+        try:
+            opened = Image.open(io.BytesIO(content))
+        except ValueError:
+            # Pillow refuses a PNG file with more than a megabyte of text or colour profile, which is not needed here.
+            opened = Image.open(io.BytesIO(drop_text(content)))
+        with opened as handle:
+            return _to_rgb(_turn_upright(handle) if self.view.upright else handle, self.levels)
 
 
 def read_file(path: str) -> bytes:
@@ -177,9 +189,3 @@ def _make_grey(values: np.ndarray, levels: tuple[int, int]) -> Pixels:
     scaled = (np.clip(values, low, high).astype(np.float32) - low) * (255 / (high - low))
     grey: Pixels = scaled.round().astype(np.uint8)
     return grey
-
-
-def _describe_damage(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "its content is not in a known image format"
-    return str(error) or type(error).__name__

@@ -147,6 +147,8 @@ def _refuse_splits_in_classes(folder: Path, names: Sequence[str]) -> None:
 def _find_inner(root: Path, names: Sequence[str]) -> str | None:
     """Return a hint if the data set is one folder further down, as unpacked archives have it."""
     inner = [root / name for name in names if sum(below.is_dir() for below in scan_folder(root / name)) > 1]
+    if inner and name_split(root.name):
+        return f"move what {inner[0]} holds one level up"
     return f"did you mean {inner[0]}?" if inner else None
 
 

@@ -18,7 +18,7 @@ from natdeploy.io.dataset_names import DIGITS
 from natdeploy.io.image_files import FULL_LEVELS, SquareReader, find_levels
 from natdeploy.io.image_folders import find_splits, list_classes, list_images
 from natdeploy.io.image_records import require_recorded
-from natdeploy.io.image_walk import ImageWalk
+from natdeploy.io.image_walk import ImageWalk, count_images
 from natdeploy.io.published_sets import PUBLISHED
 from natdeploy.machine import usable_cores
 from natdeploy.ports import Reporter
@@ -168,7 +168,11 @@ def make_sets(
 
 
 def _check_classes(folder: Path, classes: list[str], walk: ImageWalk) -> list[str]:
-    unknown = sorted(set(list_classes(folder, walk)) - set(classes))
+    if not walk.list_folders(folder) and count_images(folder):
+        msg = f"{folder}: holds images, but no folders of classes, so their labels are not known"
+        hint = f"move each image into the folder of its class; or move {folder.name}/ away, then others are split off"
+        raise InputError(msg, hint=hint)
+    unknown = sorted(set(list_classes(folder)) - set(classes))
     if unknown:
         msg = f"{folder}: class {unknown[0]!r} has no train images"
         raise InputError(msg, hint=did_you_mean(unknown[0], classes))

@@ -1,6 +1,7 @@
 """Image files as squares: modes, views, damage and odd names."""
 
 import contextlib
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -176,18 +177,24 @@ def test_an_enormous_image_is_refused(tmp_path, monkeypatch):
         SquareReader(size=8)(str(tmp_path / "bomb.png"))
 
 
-def test_large_photographs_are_read_without_a_word(tmp_path):
-    """Of images so large that Pillow warns, nothing is printed: no warning, and no path of a library."""
+# An orientation, and a name of the camera's maker that ends behind the end of the file.
+BROKEN_EXIF = b"Exif\0\0II*\0\x08\0\0\0\x03\0" + struct.pack("<HHIIHHII", 0x0112, 3, 1, 1, 0x010F, 2, 5000, 900)
+
+
+def test_images_that_pillow_warns_of_are_read_without_a_word(tmp_path):
+    """Of images so large that Pillow warns, or with damaged EXIF, nothing is printed, and no path of a library."""
     paths = [tmp_path / f"large.{suffix}" for suffix in ("png", "jpg", "tif")]
     for path in paths:
         Image.new("L", (40, 40)).save(path)
+    paths.append(tmp_path / "notes.jpg")
+    Image.new("L", (16, 16)).save(paths[-1], exif=BROKEN_EXIF)
     code = (
         "import sys; from PIL import Image; Image.MAX_IMAGE_PIXELS = 1000; "
-        "from natdeploy.io.image_files import SquareReader; "
-        "print([SquareReader(size=8)(path).shape for path in sys.argv[1:]])"
+        "from natdeploy.io.image_files import SquareReader, read_file; "
+        "print([SquareReader(size=8)._decode(read_file(path)).mode for path in sys.argv[1:]])"
     )
     done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, check=True, text=True)
-    assert (done.stdout.strip(), done.stderr) == (str([(8, 8, 3)] * 3), "")
+    assert (done.stdout.strip(), done.stderr) == (str(["RGB"] * 4), "")
 
 
 def shades(path, values, dtype="<u2"):

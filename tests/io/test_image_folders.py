@@ -288,6 +288,25 @@ def test_a_data_set_one_folder_further_down_is_suggested(tmp_path):
     assert caught.value.hint == f"did you mean {tmp_path / 'flowers'}?"
 
 
+def test_splits_that_were_packed_twice_are_told(tmp_path):
+    """A split that holds nothing but a folder of its own name is refused with what to move."""
+    make_classes(tmp_path / "train" / "train", 4)
+    make_classes(tmp_path / "test" / "test", 4)
+    with pytest.raises(InputError, match=r"train: it must contain a folder .*, but contains 1") as caught:
+        load(tmp_path)
+    assert caught.value.hint == f"move what {tmp_path / 'train' / 'train'} holds one level up"
+
+
+@pytest.mark.parametrize("name", ["test", "val"])
+def test_images_without_labels_are_no_split(tmp_path, name):
+    """A split whose images lie in no folder of a class, as in competitions, is refused with what to do."""
+    make_classes(tmp_path / "train", 4)
+    save(tmp_path / name / "1.png")
+    with pytest.raises(InputError, match=rf"{name}: holds images, but no folders of classes") as caught:
+        load(tmp_path)
+    assert f"move {name}/ away, then others are split off" in caught.value.hint
+
+
 def test_classes_whose_names_differ_in_case_are_compared(tmp_path):
     """A test class that is written otherwise than its train class is refused with the nearest name."""
     make_classes(tmp_path / "train", 4)
