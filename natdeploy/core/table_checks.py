@@ -32,6 +32,7 @@ _FLAT = 0.2
 _WORK_RATIO = 1.4
 _PROBABLE_SHARE = 0.5
 _CLASSES = 10
+_SHOWN = 3
 _ONLY_DEPTH = "kernels, expand ratios and resolution hardly matter there, but depth does"
 
 
@@ -50,6 +51,11 @@ class TableFinding:
     severity: str
     explanation: str
     rows: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        shown = "; ".join(self.rows[:_SHOWN])
+        more = f"; and {len(self.rows) - _SHOWN} more" if len(self.rows) > _SHOWN else ""
+        return f"{self.explanation}: {shown}{more}" if shown else self.explanation
 
 
 def check_rows(table: LatencyTable) -> list[TableFinding]:

@@ -28,11 +28,13 @@ class Measurement:
         architecture: The network; its resolution need not be one of its space's.
         layers: Its layers, classifier included.
         latency_ms: Its latency.
+        place: File and line of the measurement.
     """
 
     architecture: Architecture
     layers: tuple[Layer, ...]
     latency_ms: float
+    place: str
 
 
 def read_measurements(path: Path, space: SearchSpace) -> list[Measurement]:
@@ -108,7 +110,7 @@ def _measurement(row: Mapping[str, str], place: str, space: SearchSpace) -> Meas
         read = read_architecture(row[column], space, classes=classes)
         architecture = read.require_member()[1]
         layers = walk(space, architecture, read.classes, activation=read.activation)
-        return Measurement(architecture=architecture, layers=layers, latency_ms=_latency(row[_LATENCY]))
+        return Measurement(architecture=architecture, layers=layers, latency_ms=_latency(row[_LATENCY]), place=place)
     except InputError as error:
         msg = f"{place}: {error.message}"
         raise InputError(msg, hint=error.hint) from error

@@ -214,6 +214,54 @@ def test_fit_then_calibrate_then_predict(run, tmp_path, capsys):
     assert values["calibrated"] / values["fitted"] == pytest.approx(2.5, rel=0.15)
 
 
+@pytest.mark.parametrize("command", ["fit", "calibrate --from {}/source.csv"])
+def test_seconds_are_not_taken_for_milliseconds(run, home, tmp_path, command):
+    """Measurements that no device can reach end with exit code 1 and a question for the unit; nothing is written."""
+    write_table(tmp_path / "source.csv", made_up_table(SPACE))
+    path = measurements(tmp_path, 40, factor=1e-3)
+    code, _, err = run(f"{command.format(tmp_path)} --measurements {path} --device board --supernet starter")
+    assert code == 1
+    assert "are they seconds in place of milliseconds?" in err
+    assert list(home.rglob("*.csv")) == []
+
+
+@pytest.mark.parametrize(("factor", "code"), [(1000, 1), (4, 0)])
+def test_a_measurement_that_is_far_off_is_named(run, tmp_path, factor, code):
+    """The fit says which line is far from the others, and refuses one that is a thousand times off."""
+    path = measurements(tmp_path, 40)
+    lines = path.read_text().splitlines()
+    cell, value, classes = lines[5].rsplit(",", 2)
+    lines[5] = f"{cell},{float(value) * factor},{classes}"
+    path.write_text("\n".join(lines) + "\n")
+    found, _, err = run(f"fit --measurements {path} --device board --supernet starter")
+    assert found == code
+    assert "measured.csv, line 6: " in " ".join(err.split())
+
+
+def test_check_finds_a_table_in_seconds(run, tmp_path):
+    """A table whose rows are a thousand times too fast does not pass; its measurements are checked alike."""
+    table = made_up_table(SPACE)
+    rows = {
+        layer: dataclasses.replace(
+            stats,
+            median_ms=stats.median_ms / 1e3,
+            p10_ms=stats.p10_ms / 1e3,
+            p90_ms=stats.p90_ms / 1e3,
+            mean_ms=stats.mean_ms / 1e3,
+        )
+        for layer, stats in table.rows.items()
+    }
+    write_table(tmp_path / "fast.csv", dataclasses.replace(table, rows=rows))
+    code, out, _ = run(f"check {tmp_path}/fast.csv")
+    assert code == 1
+    assert "faster-than-possible" in out
+    write_table(tmp_path / "good.csv", table)
+    path = measurements(tmp_path, 40, factor=1e-3)
+    code, out, _ = run(f"check {tmp_path}/good.csv --measurements {path}")
+    assert code == 1
+    assert "faster-than-possible" in out
+
+
 def test_launch_bound_measurements_are_said_to_be(run, tmp_path):
     """A warning goes to stderr, and `check` finds it in the table again; it is no error."""
     path = measurements(tmp_path, 40, work=False)

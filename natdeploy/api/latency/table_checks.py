@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from natdeploy.api.latency.results import CheckResult, TableResult
 from natdeploy.core.checked import checked
-from natdeploy.core.device import DEFAULT_TABLE, TableSelector
+from natdeploy.core.device import DEFAULT_TABLE, Deployment, Device, TableSelector
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.core.table_checks import (
@@ -21,7 +22,7 @@ from natdeploy.core.table_checks import (
 )
 from natdeploy.errors import InputError
 from natdeploy.io.devices import find_device, load_devices
-from natdeploy.io.measurements import read_measurements
+from natdeploy.io.measurements import Measurement, read_measurements
 from natdeploy.io.spaces import SpaceSelector, resolve_space, shipped_spaces
 from natdeploy.io.table_store import choose_table, find_contradiction, list_tables
 from natdeploy.io.tables import RowError, read_table, scan_table
@@ -56,12 +57,15 @@ def check_table(
         InputError: There is no such table, its header is not valid, or the measurements are not.
     """
     path = locate_table(table, selector)
+    from natdeploy.profilers.plausibility import check_plausibility
+
     content, errors = scan_table(path)
     findings = [
         *_find_contradiction(path, content),
         *_report_row_errors(errors),
         *_find_missing(content, supernet, resolutions),
         *check_rows(content),
+        *(check_plausibility(content, _find_described(content.deployment)) if content.rows else ()),
     ]
     findings += find_copied_rows(content, read_tables_of_others(content.deployment.device))
     if measurements is not None:
@@ -161,4 +165,22 @@ def _check_measurements(content: LatencyTable, supernet: str | None, path: Path)
         names = {space.name for space, _, _ in find_probable_places(content, shipped_spaces())}
         supernet = names.pop() if len(names) == 1 else "nat"
     measured = read_measurements(path, resolve_space(supernet))
-    return check_measurements(content, [entry.layers for entry in measured], [entry.latency_ms for entry in measured])
+    networks, times_ms = [entry.layers for entry in measured], [entry.latency_ms for entry in measured]
+    return [*check_measurements(content, networks, times_ms), *check_measured(measured, content.deployment)]
+
+
+def check_measured(measured: Sequence[Measurement], deployment: Deployment) -> list[TableFinding]:
+    """Check whether measurements of whole networks can be latencies of a deployment, in milliseconds."""
+    from natdeploy.profilers.plausibility import Expectation, check_networks
+
+    return check_networks(
+        [entry.layers for entry in measured],
+        [entry.latency_ms for entry in measured],
+        [entry.place for entry in measured],
+        Expectation(deployment=deployment, device=_find_described(deployment)),
+    )
+
+
+def _find_described(deployment: Deployment) -> Device | None:
+    """Return the description of a deployment's device; None if this machine does not know it."""
+    return load_devices().get(deployment.device)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from natdeploy.api.context import Context
 from natdeploy.api.latency.results import TableResult
-from natdeploy.api.latency.table_checks import locate_table, read_tables_of_others
+from natdeploy.api.latency.table_checks import check_measured, locate_table, read_tables_of_others
 from natdeploy.core.checked import check_fields, checked
 from natdeploy.core.device import DEFAULT_TABLE, Deployment, TableSelector, find_deployment
 from natdeploy.core.latency import ESTIMATED, LatencyTable
 from natdeploy.core.space import SearchSpace
-from natdeploy.core.table_checks import ERROR, check_rows, find_copied_rows, find_probable_places
+from natdeploy.core.table_checks import ERROR, TableFinding, check_rows, find_copied_rows, find_probable_places
 from natdeploy.errors import CheckFailedError, require_known
 from natdeploy.files import require_writable
 from natdeploy.io.devices import find_device, load_devices
@@ -110,6 +111,7 @@ def fit_table(
         context: Reporter and clock.
 
     Raises:
+        CheckFailedError: The measurements cannot be latencies of the device in milliseconds.
         InputError: The measurements are not valid, too few, or lack a resolution; or there is a table of another
             provenance.
         OutputError: The table cannot be written.
@@ -120,6 +122,7 @@ def fit_table(
     deployment = find_deployment(find_device(device), selector)
     measured, space = _read_measurements(measurements, supernet)
     _require_writable(output, deployment, "fitted")
+    _report(check_measured(measured, deployment), context)
     table = network_tables.fit_table(
         space,
         deployment,
@@ -154,6 +157,7 @@ def calibrate_table(
         context: Reporter and clock.
 
     Raises:
+        CheckFailedError: The measurements cannot be latencies of the device in milliseconds.
         CoverageError: The other table does not cover a measured network.
         InputError: The measurements are not valid or too few, there is no such table, or there is one of another
             provenance.
@@ -167,6 +171,7 @@ def calibrate_table(
     other = read_table(locate_table(source, same_batch))
     measured, _ = _read_measurements(measurements, supernet)
     _require_writable(output, deployment, "calibrated")
+    _report(check_measured(measured, deployment), context)
     if other.provenance == ESTIMATED:
         context.reporter.warn(f"the latencies of {other.deployment} are estimated: nothing was run there")
     table = network_tables.calibrate_table(
@@ -195,13 +200,29 @@ def _require_writable(output: TableOutput, deployment: Deployment, provenance: s
     require_writable(path)
 
 
-def _store(table: LatencyTable, resolutions: tuple[int, ...], output: TableOutput, context: Context) -> TableResult:
-    findings = [*check_rows(table), *find_copied_rows(table, read_tables_of_others(table.deployment.device))]
+def _report(findings: Sequence[TableFinding], context: Context) -> None:
+    """Warn of what was found.
+
+    Raises:
+        CheckFailedError: It is an error.
+    """
     for finding in findings:
         if finding.severity == ERROR:
-            msg = f"the table is not written: {finding.explanation}"
+            msg = f"the table is not written: {finding}"
             raise CheckFailedError(msg)
-        context.reporter.warn(finding.explanation)
+        context.reporter.warn(str(finding))
+
+
+def _store(table: LatencyTable, resolutions: tuple[int, ...], output: TableOutput, context: Context) -> TableResult:
+    from natdeploy.profilers.plausibility import check_plausibility
+
+    others = read_tables_of_others(table.deployment.device)
+    findings = [
+        *check_rows(table),
+        *check_plausibility(table, find_device(table.deployment.device)),
+        *find_copied_rows(table, others),
+    ]
+    _report(findings, context)
     path = resolve_table_file(output.path, table.deployment)
     replaced = replace_table(path, table, fresh=output.fresh)
     return TableResult(table=path, content=table, resolutions=resolutions, replaced=replaced, findings=tuple(findings))
