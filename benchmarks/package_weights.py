@@ -14,8 +14,8 @@ import torch
 
 from natdeploy.errors import InputError
 from natdeploy.io.supernet_weights import compute_sha256
-from natdeploy.io.weight_files import read_metadata
 from natdeploy.supernet.checkpoints import read_state, write_state
+from natdeploy.supernet.weight_files import read_metadata
 
 
 def package_weights(source: Path, output: Path) -> float:

@@ -57,6 +57,13 @@ class EvaluationError(NatdeployError, RuntimeError):
     code = "evaluation-failed"
 
 
+class DivergedError(NatdeployError, ArithmeticError):
+    """Training has diverged: a loss, an output or a weight is not finite."""
+
+    exit_code = 1
+    code = "diverged"
+
+
 class MemoryShortageError(NatdeployError, MemoryError):
     """The work needs more memory than the machine has. The hint says how to need less."""
 

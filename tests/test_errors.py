@@ -9,6 +9,7 @@ LEAVES = [
     (errors.CheckFailedError, 1, "check-failed", Exception),
     (errors.InputError, 2, "bad-input", ValueError),
     (errors.CoverageError, 2, "not-covered", errors.InputError),
+    (errors.DivergedError, 1, "diverged", ArithmeticError),
     (errors.EvaluationError, 1, "evaluation-failed", RuntimeError),
     (errors.MemoryShortageError, 2, "out-of-memory", MemoryError),
     (errors.OutputError, 2, "cannot-write", OSError),

@@ -17,7 +17,7 @@ from natdeploy.core.ranges import Seed
 from natdeploy.io.encodings import to_encoding
 from natdeploy.io.subnets import Subnet, SubnetSource
 from natdeploy.io.supernet_weights import find_packaged_task
-from natdeploy.io.weight_files import require_weight_file
+from natdeploy.supernet.weight_files import require_weight_file
 
 if TYPE_CHECKING:
     from natdeploy.supernet.network import Network
@@ -130,7 +130,7 @@ def load_subnet(
     if read.weights is None:
         context.reporter.warn(explain_random_weights(read))
         return read, randomize_weights(network, seed)
-    load_network_weights(network, read.weights)
+    load_network_weights(network, read.weights, context.reporter)
     return read, network
 
 

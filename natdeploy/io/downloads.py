@@ -49,7 +49,7 @@ def download(
             msg = f"{missing} and cannot be downloaded: {error}"
             raise InputError(msg, hint=hint) from error
         except InputError as error:
-            reason = error.message.removeprefix(f"{temporary}: ")
+            reason = error.message.removeprefix(f"{temporary}: ").removeprefix("is ")
             msg = f"{missing} and cannot be downloaded: the file from {address} is {reason}"
             raise InputError(msg, hint=hint) from error
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
-from natdeploy.files import read_text, require_file, write_text
+from natdeploy.files import read_text, write_text
 from natdeploy.io.downloads import download
 from natdeploy.io.home import home_folder
 from natdeploy.io.spaces import find_space
 from natdeploy.io.subnet_keys import TaskKeys, parse_object, validate
-from natdeploy.io.weight_files import read_metadata
 from natdeploy.ports import Reporter
+from natdeploy.supernet.weight_files import read_metadata, require_weight_file
 
 PACKAGED, RELEASED = WORDS = ("packaged", "released")
 # The key of a weight file's metadata under which the task of its classifier is described, as in a subnet file.
@@ -138,10 +138,11 @@ def find_weights(space: SearchSpace, name: str, reporter: Reporter | None = None
     if name == PACKAGED and not path.is_file():
         msg = f"no weights are packaged for supernet {space.name}"
         raise InputError(msg, hint=f"pass a file with --weights{', or --weights released' * has_released(space)}")
-    require_file(path)
+    # This is refused before torch is imported.
+    require_weight_file(path)
     from natdeploy.supernet.checkpoints import read_state
 
-    read_state(path)
+    read_state(path, reporter)
     return Weights(
         name=name if name == PACKAGED else str(path),
         files=(WeightFile(path=path, width=None, sha256=compute_sha256(path)),),

@@ -35,9 +35,6 @@ def read_perceptron(path: Path) -> list[tuple[NDArray[np.float32], NDArray[np.fl
         if weight is None or bias is None or weight.ndim != 2 or bias.shape != weight.shape[:1]:
             msg = f"{path}: not an accuracy predictor: layer {place} is no linear layer with weight and bias"
             raise InputError(msg)
-        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-            msg = f"{path}: layer {place} holds values that are no numbers"
-            raise InputError(msg)
     if not layers:
         msg = f"{path}: not an accuracy predictor: it holds no layers"
         raise InputError(msg)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from natdeploy.core.architecture import Architecture
+from natdeploy.errors import DivergedError
 from natdeploy.supernet.accelerator import autocast, get_device, measure_free_bytes
 from natdeploy.supernet.batchnorm import recalibrate
 from natdeploy.supernet.data import ImageSet, Task
@@ -110,13 +111,20 @@ def top1(
         network: Network.
         batches: Pairs of `n x 3 x r x r` images and `n` labels.
         on_batch: Called after each batch.
+
+    Raises:
+        DivergedError: An output is no finite number, so that it names no class.
     """
     network.eval()
     found = count = 0
     device = get_device(network)
     with torch.inference_mode(), autocast(device):
         for images, labels in batches:
-            found += int((network(images.to(device)).argmax(dim=1) == labels.to(device)).sum())
+            logits = network(images.to(device))
+            found += int((logits.argmax(dim=1) == labels.to(device)).sum())
+            if not logits.isfinite().all():
+                msg = "the outputs of the network are not finite numbers, so that they name no class"
+                raise DivergedError(msg, hint="train again with a lower --lr")
             count += len(labels)
             on_batch()
     return found / count

@@ -12,9 +12,9 @@ import dataclasses
 import functools
 import io
 import math
-import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,21 +24,24 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import Population, decode, sample, sample_marginals
-from natdeploy.errors import InputError
+from natdeploy.errors import DivergedError, InputError
 from natdeploy.files import atomic_path
 from natdeploy.supernet.accelerator import autocast, get_device
+from natdeploy.supernet.checkpoints import load_checkpoint
 from natdeploy.supernet.data import Task, count_steps, iterate_train_batches
 from natdeploy.supernet.distributed import ProcessGroup
 from natdeploy.supernet.graphs import GraphedWork
+from natdeploy.supernet.losses import EpochLosses, explain_divergence
 from natdeploy.supernet.memory import translate_oom
 from natdeploy.supernet.recipe import Recipe
+from natdeploy.supernet.states import find_infinite, require_sound
 from natdeploy.supernet.supernet import Supernet
 
 # The class probabilities by the largest network of each width, and the sum of the losses.
 Taught = tuple[dict[float, Tensor], Tensor]
 
-# The exceptions that reading a damaged checkpoint raises.
-_DAMAGES = (pickle.UnpicklingError, RuntimeError, LookupError, AttributeError, TypeError, ValueError, EOFError)
+# The exceptions that a checkpoint of something else raises.
+_DAMAGES = (RuntimeError, LookupError, AttributeError, TypeError, ValueError)
 # Share of the peak at which the warm-up of the learning rate begins.
 _FIRST_RATE = 0.04
 
@@ -100,6 +103,7 @@ class ElasticTrainer:
 
         Raises:
             InputError: Epoch `number` is not the next one.
+            DivergedError: A loss is no finite number or above 10,000, or a weight is no finite number at the end.
         """
         if number != self.done:
             msg = f"epoch {number} cannot follow {self.done} trained epochs"
@@ -107,7 +111,7 @@ class ElasticTrainer:
         rng = np.random.default_rng([self.seed, number])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         self.supernet.train()
-        losses = []
+        losses = EpochLosses(number, self.recipe.lr)
         resolutions = self._list_resolutions(population)
         batches = iterate_train_batches(
             self.task, self.recipe, resolutions, generator, group=self._group, device=self._device
@@ -116,12 +120,14 @@ class ElasticTrainer:
             self._set_lr(number + step / self.steps_per_epoch)
             drawn = self._draw(population, rng)
             with _translate_oom(self.recipe.batch_size, images.shape[-1]):
-                losses.append(self._step(images, labels, drawn))
+                losses.add(self._step(images, labels, drawn))
             on_step()
         self._group.average_statistics(self.supernet)
+        mean = losses.mean()
+        self._require_finite_weights(number)
         self.done += 1
         self.supernet.eval()
-        return self._group.average(float(torch.stack(losses).double().mean()))
+        return self._group.average(mean)
 
     def save(self, path: Path) -> None:
         """Write supernet, optimizer and the number of epochs done, atomically.
@@ -145,14 +151,18 @@ class ElasticTrainer:
         """Continue from a file that `save` wrote.
 
         Raises:
-            InputError: The file is damaged or belongs to another supernet.
+            InputError: The file is damaged, belongs to another supernet, or training had diverged when it was written.
         """
+        content: Any = load_checkpoint(path)
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            averages = {f"average {place}": average for place, average in enumerate(content["average"])}
+            require_sound({**content["supernet"], **averages}, str(path))
             self.supernet.load_state_dict(content["supernet"])
             self._optimizer.load_state_dict(content["optimizer"])
             self._average = [average.to(self._device) for average in content["average"]]
             self.done = int(content["epochs"])
+        except InputError:
+            raise
         except _DAMAGES as error:
             msg = f"{path}: not a checkpoint of this run: {(str(error) or type(error).__name__).splitlines()[0]}"
             raise InputError(msg) from error
@@ -164,6 +174,13 @@ class ElasticTrainer:
             with torch.no_grad():
                 for own, average in zip(self.supernet.parameters(), self._average, strict=True):
                     own.copy_(average)
+
+    def _require_finite_weights(self, epoch: int) -> None:
+        averages = {f"the moving average {place}": average for place, average in enumerate(self._average)}
+        broken = find_infinite({**self.supernet.state_dict(), **averages})
+        if broken is not None:
+            msg = f"training has diverged: epoch {epoch + 1} leaves values that are not finite numbers in {broken}"
+            raise DivergedError(msg, hint=explain_divergence(self.recipe.lr))
 
     def _step(self, images: Tensor, labels: Tensor, architectures: list[Architecture]) -> Tensor:
         plain = self.done < self.largest_only_epochs

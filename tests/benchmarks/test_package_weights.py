@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from natdeploy.errors import InputError
-from natdeploy.io.weight_files import read_metadata
 from natdeploy.supernet.checkpoints import read_state, write_state
+from natdeploy.supernet.weight_files import read_metadata
 
 package_weights = importlib.import_module("benchmarks.package_weights").package_weights
 

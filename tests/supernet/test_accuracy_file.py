@@ -34,12 +34,12 @@ def test_the_published_file_is_read_and_tells_plausible_accuracies(shared_data: 
 @pytest.mark.parametrize(
     ("state", "reason"),
     [
-        ({}, "holds no layers"),
+        ({}, "not a checkpoint: .*it is empty"),
         ({"stem.conv.weight": torch.zeros(2, 2)}, "it holds 'stem.conv.weight'"),
         ({"0.weight": torch.zeros(2, 2)}, "layer 0 is no linear layer"),
         ({"0.weight": torch.zeros(2, 2), "0.bias": torch.zeros(3)}, "layer 0 is no linear layer"),
         ({"0.weight": torch.zeros(2, 2, 1), "0.bias": torch.zeros(2)}, "layer 0 is no linear layer"),
-        ({"0.weight": torch.full((2, 2), torch.nan), "0.bias": torch.zeros(2)}, "no numbers"),
+        ({"0.weight": torch.full((2, 2), torch.nan), "0.bias": torch.zeros(2)}, r"not finite numbers, in 0\.weight"),
     ],
 )
 def test_other_files_are_refused(state: dict[str, torch.Tensor], reason: str, tmp_path: Path) -> None:
@@ -49,3 +49,15 @@ def test_other_files_are_refused(state: dict[str, torch.Tensor], reason: str, tm
     with pytest.raises(InputError, match=reason) as refused:
         read_perceptron(path)
     assert str(path) in refused.value.message
+
+
+def test_a_predictor_of_parameters_is_read(shared_data: Path, tmp_path: Path) -> None:
+    """Parameters, tensors that need gradients and half precision give the layers that plain tensors give."""
+    made = read_perceptron(shared_data / "cases" / "hostile" / "acc_param.pth")
+    assert [weight.shape for weight, _ in made] == [(400, 128), (400, 400), (400, 400), (1, 400)]
+    plain = {"0.weight": torch.full((1, 2), 0.5), "0.bias": torch.ones(1)}
+    for change in (torch.nn.Parameter, lambda tensor: tensor.clone().requires_grad_(), torch.Tensor.half):
+        torch.save({f"module.{name}": change(tensor) for name, tensor in plain.items()}, tmp_path / "p.pth")
+        ((weight, bias),) = read_perceptron(tmp_path / "p.pth")
+        assert (weight.tolist(), bias.tolist()) == ([[0.5, 0.5]], [1.0])
+        assert weight.dtype == np.float32

@@ -1,5 +1,6 @@
 """Checkpoints: the released OFA layouts, what the weights then compute, and files that are none."""
 
+import argparse
 import json
 import math
 import zlib
@@ -11,17 +12,11 @@ from safetensors.torch import save_file
 
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.layers import walk
-from natdeploy.errors import InputError, OutputError
+from natdeploy.errors import DivergedError, InputError, OutputError
 from natdeploy.io.spaces import find_space
-from natdeploy.supernet.checkpoints import (
-    count_classes,
-    list_released_names,
-    load_network_weights,
-    read_state,
-    to_own_names,
-    write_state,
-)
+from natdeploy.supernet.checkpoints import count_classes, load_network_weights, read_state, write_state
 from natdeploy.supernet.network import build_network
+from natdeploy.supernet.released_names import list_released_names, to_own_names
 from natdeploy.supernet.supernet import Supernet
 from tests.support.strategies import SMALL
 from tests.support.supernets import scramble
@@ -243,14 +238,34 @@ def test_a_wrong_shape_is_named(tmp_path):
         Supernet(STARTER, 10).load_weights(tmp_path / "w.safetensors")
 
 
-def test_values_that_are_not_finite_are_named(tmp_path):
-    """Weights that hold a NaN or an infinity are refused by the name of the tensor."""
+@pytest.mark.parametrize("key", [None, "state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module.", "model._orig_mod."])
+def test_supernets_and_subnets_are_found_in_checkpoints_of_all_programs(tmp_path, key, prefix):
+    """Where the tensors lie in the file, and with what prefix, is the same to a supernet and to a subnet."""
+    supernet = Supernet(STARTER, 10, seed=1)
+    scramble(supernet)
+    network = supernet.extract(smallest(STARTER))
+    for module, load in ((supernet, Supernet.load_weights), (network, load_network_weights)):
+        state = {prefix + name: tensor for name, tensor in module.state_dict().items()}
+        torch.save({key: state, "epoch": 3} if key else state, tmp_path / "w.pth")
+        other = Supernet(STARTER, 10, seed=2)
+        other = other if module is supernet else other.extract(smallest(STARTER))
+        load(other, tmp_path / "w.pth")
+        assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in module.state_dict().items())
+
+
+def test_weights_that_are_not_finite_are_neither_read_nor_written(tmp_path):
+    """Weights of training that had diverged are refused by the name of a tensor, and never become a file."""
     state = engine_state()
     for value in (math.nan, math.inf):
         state["classifier.weight"][0, 0] = value
-        write_state(tmp_path / "w.safetensors", state)
-        with pytest.raises(InputError, match=r"values that are not finite numbers, in .*classifier\.weight"):
-            Supernet(STARTER, 10).load_weights(tmp_path / "w.safetensors")
+        torch.save(state, tmp_path / "w.pth")
+        for read in (read_state, count_classes, Supernet(STARTER, 10).load_weights):
+            with pytest.raises(InputError, match=r"w\.pth: contains values .* not finite .* in classifier\.weight"):
+                read(tmp_path / "w.pth")
+        with pytest.raises(DivergedError, match=r"w\.safetensors: is not written, because classifier\.weight"):
+            write_state(tmp_path / "w.safetensors", state)
+    assert [path.name for path in tmp_path.iterdir()] == ["w.pth"]
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
@@ -335,16 +350,30 @@ class Harmful:
     [
         ({"state_dict": {"a": 1}}, "expected a mapping of names to tensors"),
         ([torch.zeros(1)], "expected a mapping"),
-        ({1: torch.zeros(1)}, "expected a mapping"),
-        ({"a": Harmful()}, "could run code"),
+        ({1: torch.zeros(1)}, "its key 1 is of type int"),
+        ({"a": Harmful()}, "it contains an object of type print. Loading it could run code"),
+        (torch.nn.Linear(2, 2), "of type torch.nn.modules.linear.Linear"),
+        ({"state_dict": {"a": torch.zeros(1)}, "top1": np.float64(0.5)}, r"of type numpy\S*multiarray\.scalar"),
     ],
 )
-def test_a_pickle_of_something_else_is_refused(tmp_path, capsys, content, message):
-    """A file that holds anything but named tensors is refused, and nothing in it runs."""
-    torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(InputError, match=rf"w\.pth: not a checkpoint.*{message}"):
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
+def test_a_pickle_of_something_else_is_refused(tmp_path, capsys, content, message, new):
+    """A file that holds anything but named tensors is refused by the type, and nothing in it runs.
+
+    The hint says how to write the weights, and nobody is told to turn the check off.
+    """
+    torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=new)
+    with pytest.raises(InputError, match=rf"w\.pth: not a checkpoint.*{message}") as refused:
         read_state(tmp_path / "w.pth")
+    assert "torch.save(model.state_dict(), FILE)" in str(refused.value.hint)
+    assert "weights_only" not in refused.value.message
     assert capsys.readouterr().out == ""
+
+
+def test_a_checkpoint_may_have_the_options_of_the_program_that_wrote_it(tmp_path):
+    """A namespace of argparse beside the tensors, as timm writes it, runs no code and is read over."""
+    torch.save({"state_dict": {"a": torch.ones(2)}, "args": argparse.Namespace(lr=0.1)}, tmp_path / "w.pth")
+    assert read_state(tmp_path / "w.pth")["a"].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "zip", "legacy"])
@@ -373,7 +402,7 @@ def test_what_is_no_weight_file_is_refused(tmp_path, name):
     with pytest.raises(InputError, match="folder: is a folder, not a file"):
         read_state(tmp_path / "folder")
     (tmp_path / name).write_text("not weights at all\n")
-    with pytest.raises(InputError, match=f"{name}: not a"):
+    with pytest.raises(InputError, match=f"{name}: is a text file, which begins with 'not weights at all'"):
         read_state(tmp_path / name)
 
 

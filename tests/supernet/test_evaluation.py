@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from natdeploy.core.architecture import largest, smallest
+from natdeploy.errors import DivergedError
 from natdeploy.io.spaces import find_space
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.evaluation import SubnetEvaluator
@@ -93,3 +94,17 @@ def test_recalibration_takes_batches_of_about_one_size(tasks, monkeypatch):
     evaluator = SubnetEvaluator(Supernet(SPACE, 3, seed=1), whole)
     evaluator.extract(smallest(SPACE))
     assert [len(images) for batches in evaluator._ready.values() for images, _ in batches] == [100, 100]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_outputs_that_are_not_finite_name_no_class(tasks, value):
+    """A network that has diverged has no top-1: what argmax says of such outputs is never counted."""
+    (memory, _), _ = tasks
+    supernet = Supernet(SPACE, 3, seed=1)
+    evaluator = SubnetEvaluator(supernet, memory, recalibration_images=140)
+    with torch.no_grad():
+        supernet.engine(0.5).classifier.bias[1] = value
+    with pytest.raises(DivergedError, match="not finite numbers, so that they name no class"):
+        evaluator.top1(smallest(SPACE))
+    with pytest.raises(DivergedError, match="not finite numbers"):
+        evaluator.test_top1(evaluator.extract(smallest(SPACE)))

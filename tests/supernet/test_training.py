@@ -8,7 +8,7 @@ import torch
 
 from natdeploy.core.architecture import largest, smallest
 from natdeploy.core.genotype import sample
-from natdeploy.errors import InputError, OutputError
+from natdeploy.errors import DivergedError, InputError, OutputError
 from natdeploy.io.datasets import load_task
 from natdeploy.io.spaces import find_space
 from natdeploy.supernet.batchnorm import recalibrate
@@ -81,6 +81,60 @@ def test_damaged_checkpoint_is_refused(task: Task, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match=r"supernet\.pt"):
         trainer.restore(path)
+
+
+@pytest.mark.parametrize(("lr", "ema_decay"), [(1e3, 0.0), (1e8, 0.0), (1e12, 0.9)])
+def test_training_that_diverges_ends_before_its_epoch_counts(task: Task, lr: float, ema_decay: float) -> None:
+    """With a learning rate that is far too high, the epoch ends as an error, and no epoch is done."""
+    recipe = Recipe(lr=lr, batch_size=64, ema_decay=ema_decay)
+    supernet = Supernet(SPACE, len(task.classes), seed=3)
+    trainer = ElasticTrainer(supernet, task, recipe, total_epochs=3, largest_only_epochs=0, seed=7)
+    with pytest.raises(DivergedError, match="training has diverged") as diverged:
+        trainer.train_epoch(0, None)
+    assert f"a lower --lr than {lr:g}" in str(diverged.value.hint)
+    assert trainer.done == 0
+
+
+def test_a_step_whose_update_breaks_a_weight_is_found_at_the_end_of_the_epoch(task: Task) -> None:
+    """Where the last loss is finite but a weight no longer is, or its moving average, the epoch is an error, too."""
+    for broken in ("weight", "statistics"):
+        trainer = make_trainer(task)
+        batchnorm = trainer.supernet.engine(0.5).stem.bn
+        tensor = trainer.supernet.engine(0.5).classifier.bias if broken == "weight" else batchnorm.running_mean
+        count = trainer.steps_per_epoch
+        seen: list[int] = []
+
+        def break_last(tensor: torch.Tensor = tensor, seen: list[int] = seen, count: int = count) -> None:
+            seen.append(1)
+            if len(seen) == count:
+                tensor.data.fill_(torch.inf)
+
+        with pytest.raises(DivergedError, match=r"epoch 1 leaves values that are not finite"):
+            trainer.train_epoch(0, None, on_step=break_last)
+        assert trainer.done == 0
+
+
+@pytest.mark.parametrize("part", ["supernet", "average"])
+def test_a_checkpoint_of_training_that_had_diverged_is_not_resumed(task: Task, tmp_path: Path, part: str) -> None:
+    """Weights and moving averages that are not finite are refused by name, as in any weight file."""
+    trainer, path = make_trainer(task), tmp_path / "supernet.pt"
+    trainer.save(path)
+    content = torch.load(path, weights_only=True)
+    if part == "supernet":
+        next(iter(content["supernet"].values())).fill_(torch.nan)
+    else:
+        content["average"] = [torch.tensor([torch.nan])]
+    torch.save(content, path)
+    with pytest.raises(InputError, match=r"supernet\.pt: contains values that are not finite numbers, in \w+"):
+        trainer.restore(path)
+
+
+@pytest.mark.parametrize("content", [[], {"epochs": 1}, {"supernet": {}, "average": [], "optimizer": {}, "epochs": 0}])
+def test_a_checkpoint_of_something_else_is_refused(task: Task, tmp_path: Path, content: object) -> None:
+    """What is no state of this training is one error that names the file."""
+    torch.save(content, tmp_path / "supernet.pt")
+    with pytest.raises(InputError, match=r"supernet\.pt: not a checkpoint of this run"):
+        make_trainer(task).restore(tmp_path / "supernet.pt")
 
 
 def test_full_disk_while_saving_keeps_the_last_checkpoint(

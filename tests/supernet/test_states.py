@@ -1,0 +1,121 @@
+"""Tensors of a network in what a checkpoint contains."""
+
+import pytest
+import torch
+
+from natdeploy.errors import InputError
+from natdeploy.supernet.checkpoints import read_state
+from natdeploy.supernet.states import find_state, require_sound, strip_prefixes
+from natdeploy.testing.fakes import RecordingReporter
+
+STATE, OTHER = {"stem.weight": torch.ones(2)}, {"stem.weight": torch.zeros(2)}
+OPTIMIZER = {"state": {"stem.weight": {"momentum_buffer": torch.zeros(2)}}, "param_groups": []}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        STATE,
+        {"state_dict": STATE, "epoch": 3},
+        {"model": STATE, "optimizer": OPTIMIZER},
+        {"model": {"state_dict": STATE}},
+        {"state_dict_ema": STATE, "state_dict": OTHER},
+        {"model": OTHER, "model_ema": STATE},
+        {"pytorch-lightning_version": "2.4", "state_dict": STATE, "optimizer_states": [OPTIMIZER], "loops": {}},
+        {"epochs": 2, "supernet": STATE, "optimizer": OPTIMIZER, "average": []},
+        {"generator": STATE, "criterion": OTHER},
+    ],
+)
+def test_the_network_of_a_checkpoint_is_found(content):
+    """The tensors are found at the top and under the keys of torch, timm, Lightning, natdeploy's runs and others."""
+    assert find_state(content, "w.pth")["stem.weight"].tolist() == [1, 1]
+
+
+def test_it_is_said_which_of_several_states_is_read():
+    """A moving average is preferred to the weights themselves, and the reporter is told."""
+    reporter = RecordingReporter()
+    find_state({"state_dict": OTHER, "state_dict_ema": STATE}, "w.pth", reporter)
+    assert "under 'state_dict_ema' are read, not those under 'state_dict'" in "".join(reporter.said)
+    told = len(reporter.said)
+    find_state({"state_dict": STATE}, "w.pth", reporter)
+    assert len(reporter.said) == told
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"student": STATE, "teacher": STATE}, "the weights of several networks: 'student', 'teacher'"),
+        ({"state_dict": {"a": 1}}, "state_dict.a is of type int"),
+        ({"a": torch.zeros(1), "epoch": 3}, "epoch is of type int"),
+        ({}, "it is empty"),
+        ({"state_dict": {}}, "it is empty"),
+        ([STATE], "it is of type list"),
+        (torch.zeros(2), "it is of type Tensor"),
+    ],
+)
+def test_a_checkpoint_without_one_network_is_refused(content, reason):
+    """Without tensors, or with those of two networks, nothing is guessed."""
+    with pytest.raises(InputError, match=rf"w\.pth: .*{reason}") as refused:
+        find_state(content, "w.pth")
+    assert "torch.save(model.state_dict(), FILE)" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.", "net.module.", "network."])
+def test_prefixes_of_wrappers_are_left_out(prefix):
+    """The names are those of the network itself, whatever it was wrapped in."""
+    assert strip_prefixes({f"{prefix}blocks.0.w": STATE["stem.weight"]}) == {"blocks.0.w": STATE["stem.weight"]}
+
+
+def test_wrappers_inside_a_network_are_left_out():
+    """Compiled parts, FSDP and activation checkpoints put their names in the middle; an average has a counter."""
+    state = {
+        "module.blocks._orig_mod.0.w": torch.ones(1),
+        "module.blocks.1._fsdp_wrapped_module._checkpoint_wrapped_module.w": torch.ones(1),
+        "n_averaged": torch.tensor(3),
+    }
+    assert list(strip_prefixes(state)) == ["blocks.0.w", "blocks.1.w"]
+
+
+def test_no_tensor_is_lost_to_a_name_that_another_has():
+    """Where two tensors would get one name, all keep the names of the file."""
+    state = {"module.a": torch.zeros(1), "a": torch.ones(1)}
+    assert strip_prefixes(state) == state
+
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "fault"),
+    [
+        ("a.weight", torch.tensor([1, 2]), "a.weight is of type int64: weights are float16, bfloat16, float32"),
+        ("a.weight", torch.tensor([1, 2], dtype=torch.uint8), "a.weight is of type uint8"),
+        ("a.weight", torch.tensor([True]), "a.weight is of type bool"),
+        ("a.weight", torch.tensor([1j]), "a.weight is of type complex64"),
+        ("a.weight", torch.ones(2).to(torch.float8_e4m3fn), "a.weight is of type float8_e4m3fn"),
+        ("a.weight", torch.ones(2).to_sparse(), "a.weight is sparse"),
+        ("a.weight", torch.ones(2, device="meta"), "a.weight is sparse or empty"),
+        ("a.weight", torch.zeros(1).expand(10**12), "the file contains fewer values"),
+        ("a.weight", torch.tensor([1.0, NAN]), "not finite numbers, in a.weight"),
+        ("a.bias", torch.tensor([-INFINITY], dtype=torch.bfloat16), "not finite numbers, in a.bias"),
+        ("a.weight", torch.tensor([1e300], dtype=torch.float64), "not finite numbers, in a.weight"),
+        ("a.bn.running_var", torch.tensor([0.1, -0.1]), "negative variances, in a.bn.running_var"),
+        ("a.bn.num_batches_tracked", torch.zeros((), dtype=torch.bool), "num_batches_tracked is of type bool"),
+    ],
+)
+def test_tensors_that_are_no_weights_are_refused_by_name(tmp_path, name, tensor, fault):
+    """Integers, complex numbers, float8, what is not finite, and negative variances make no network."""
+    state = {"b.weight": torch.ones(2), name: tensor}
+    with pytest.raises(InputError, match=rf"w\.pth: .*{fault}"):
+        require_sound(state, "w.pth")
+    if tensor.layout == torch.strided and not tensor.is_meta:
+        torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "w.pth")
+        with pytest.raises(InputError, match=r"w\.pth: .*a\.\w+"):
+            read_state(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_weights_of_other_precisions_are_sound(kind):
+    """Half, single and double precision, counters and zero variances are weights."""
+    state = {"a.weight": torch.ones(2, dtype=kind), "a.running_var": torch.zeros(2, dtype=kind)}
+    require_sound({**state, "a.num_batches_tracked": torch.tensor(5)}, "w.pth")
