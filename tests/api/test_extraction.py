@@ -12,9 +12,10 @@ from natdeploy.core.layers import walk
 from natdeploy.errors import InputError
 from natdeploy.io.encodings import from_encoding
 from natdeploy.io.spaces import find_space
-from natdeploy.supernet.checkpoints import list_released_names, write_state
+from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.initialize import randomize_weights
 from natdeploy.supernet.network import Network, build_network
+from natdeploy.supernet.released_names import list_released_names
 from natdeploy.testing.fakes import RecordingReporter
 from tests.support.netconfigs import net_config
 from tests.support.published import PUBLISHED, Published
@@ -183,7 +184,8 @@ def test_every_released_architecture_loads(shared_data: Path, folder: Path) -> N
         layers = walk(find_space("nat"), from_encoding(published.encoding), published.classes)
         content = net_config(from_encoding(published.encoding), classes=published.classes)
         (folder / "net.config").write_text(json.dumps(content))
-        state = {authors_name(name): tensor for name, tensor in build_network(layers).state_dict().items()}
+        empty = build_network(layers).state_dict()
+        state = {authors_name(name): torch.zeros_like(tensor) for name, tensor in empty.items()}
         torch.save({"state_dict": state}, folder / "net.weights")
         inspected = api.inspect(api.SubnetSource("net.config", weights=Path("net.weights")))
         assert inspected.params == pytest.approx(published.params_m * 1e6, abs=1e4)

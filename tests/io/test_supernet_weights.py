@@ -96,7 +96,7 @@ def test_a_file_of_the_users_own_is_checked_and_becomes_absolute(packaged, monke
     monkeypatch.chdir(packaged)
     assert find_weights(STARTER, "starter.safetensors").name == str((packaged / "starter.safetensors").resolve())
     (packaged / "starter.safetensors").write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"starter\.safetensors: not a readable"):
+    with pytest.raises(InputError, match=r"starter\.safetensors: is a text file"):
         find_weights(STARTER, "starter.safetensors")
 
 
@@ -149,7 +149,7 @@ def test_what_is_no_checkpoint_is_not_kept(home, there, monkeypatch):
     (there / NAMES[1]).unlink()
     with served(there) as address:
         monkeypatch.setattr(supernet_weights, "RELEASED_ADDRESS", f"{address}/")
-        with pytest.raises(InputError, match=rf"cannot be downloaded: the file from {address}\S+ is not a"):
+        with pytest.raises(InputError, match=rf"cannot be downloaded: the file from {address}\S+ is a web page, not a"):
             find_weights(find_space("ofa-mbv3-w1.0"), "released")
         with pytest.raises(InputError, match="cannot be downloaded: HTTP Error 404"):
             find_weights(find_space("ofa-mbv3-w1.2"), "released")
