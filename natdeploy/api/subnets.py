@@ -130,7 +130,7 @@ def load_subnet(
     if read.weights is None:
         context.reporter.warn(explain_random_weights(read))
         return read, randomize_weights(network, seed)
-    load_network_weights(network, read.weights, context.reporter)
+    load_network_weights(network, read.weights, context.reporter.info)
     return read, network
 
 

@@ -142,7 +142,7 @@ def find_weights(space: SearchSpace, name: str, reporter: Reporter | None = None
     require_weight_file(path)
     from natdeploy.supernet.checkpoints import read_state
 
-    read_state(path, reporter)
+    read_state(path, reporter.info if reporter else None)
     return Weights(
         name=name if name == PACKAGED else str(path),
         files=(WeightFile(path=path, width=None, sha256=compute_sha256(path)),),

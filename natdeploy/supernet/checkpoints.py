@@ -6,7 +6,7 @@ import argparse
 import pickle
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from natdeploy.errors import DivergedError, InputError
 from natdeploy.files import atomic_path
-from natdeploy.ports import Reporter
 from natdeploy.supernet.released_names import number_blocks, shorten, to_own_names
 from natdeploy.supernet.states import find_infinite, find_state, require_sound, strip_prefixes
 from natdeploy.supernet.weight_files import require_weight_file
@@ -27,7 +26,7 @@ _DAMAGED = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError,
 _REFUSED_TYPE = re.compile(r"GLOBAL ([\w.]+)")
 
 
-def read_state(path: Path, reporter: Reporter | None = None) -> dict[str, Tensor]:
+def read_state(path: Path, inform: Callable[[str], object] | None = None) -> dict[str, Tensor]:
     """Read the tensors of a network from a safetensors file or a torch checkpoint.
 
     A checkpoint may contain them directly or under a key, such as `state_dict` or `model`. Prefixes of wrappers such as
@@ -35,7 +34,7 @@ def read_state(path: Path, reporter: Reporter | None = None) -> dict[str, Tensor
 
     Args:
         path: The file.
-        reporter: Is told which tensors are read, if the file has those of several networks.
+        inform: Is told which tensors are read, if the file has those of several networks.
 
     Raises:
         InputError: The file is missing, damaged or of another kind, contains something other than tensors, or a tensor
@@ -43,7 +42,7 @@ def read_state(path: Path, reporter: Reporter | None = None) -> dict[str, Tensor
     """
     path = Path(path)
     content = _read_safetensors(path) if require_weight_file(path) == "safetensors" else load_checkpoint(path)
-    state = find_state(content, str(path), reporter)
+    state = find_state(content, str(path), inform)
     require_sound(state, str(path))
     return {name: tensor.float() if tensor.dtype in _HALF else tensor for name, tensor in strip_prefixes(state).items()}
 
@@ -95,7 +94,7 @@ def write_state(path: Path, state: Mapping[str, Tensor], about: Mapping[str, str
         temporary.write_bytes(content)
 
 
-def load_network_weights(network: nn.Module, path: Path, reporter: Reporter | None = None) -> None:
+def load_network_weights(network: nn.Module, path: Path, inform: Callable[[str], object] | None = None) -> None:
     """Load the weight file of a subnet into its network.
 
     Names may be natdeploy's own or those of the files that OFA and the NAT authors released.
@@ -103,13 +102,13 @@ def load_network_weights(network: nn.Module, path: Path, reporter: Reporter | No
     Args:
         network: The network.
         path: The file.
-        reporter: Is told which tensors are read, if the file has those of several networks.
+        inform: Is told which tensors are read, if the file has those of several networks.
 
     Raises:
         InputError: The file is damaged or does not fit. The message lists unexpected and missing names.
     """
     expected = network.state_dict()
-    state = to_own_names(number_blocks(read_state(path, reporter)), expected, str(path), what="architecture")
+    state = to_own_names(number_blocks(read_state(path, inform)), expected, str(path), what="architecture")
     odd = [name for name in expected if state[name].shape != expected[name].shape]
     if odd:
         msg = f"{path}: the weights do not fit the architecture; of another shape: {shorten(odd)}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from natdeploy.errors import InputError
-from natdeploy.ports import Reporter
 
 _TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _COUNTER, _VARIANCE = "num_batches_tracked", "running_var"
@@ -27,13 +26,13 @@ _WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.
 _AVERAGED = "n_averaged"
 
 
-def find_state(content: object, source: str, reporter: Reporter | None = None) -> dict[str, Tensor]:
+def find_state(content: object, source: str, inform: Callable[[str], object] | None = None) -> dict[str, Tensor]:
     """Return the named tensors of the network in a checkpoint: those at its top, or under one of the usual keys.
 
     Args:
         content: Content of the checkpoint.
         source: Its file, for messages.
-        reporter: Is told which of several states is returned.
+        inform: Is told which of several states is returned.
 
     Raises:
         InputError: There is none, or more than one that could be meant.
@@ -48,9 +47,9 @@ def find_state(content: object, source: str, reporter: Reporter | None = None) -
         msg = f"{source}: contains the weights of several networks: {keys}"
         raise InputError(msg, hint="save the weights of one of them alone: torch.save(model.state_dict(), FILE)")
     chosen = known[0] if known else next(iter(states))
-    if reporter is not None and len(states) > 1:
+    if inform is not None and len(states) > 1:
         others = ", ".join(repr(".".join(place)) for place in states if place != chosen)
-        reporter.info(f"{source}: the weights under {'.'.join(chosen)!r} are read, not those under {others}")
+        inform(f"{source}: the weights under {'.'.join(chosen)!r} are read, not those under {others}")
     return {name: tensor.detach() for name, tensor in states[chosen].items()}
 
 

@@ -34,10 +34,10 @@ def test_the_network_of_a_checkpoint_is_found(content):
 def test_it_is_said_which_of_several_states_is_read():
     """A moving average is preferred to the weights themselves, and the reporter is told."""
     reporter = RecordingReporter()
-    find_state({"state_dict": OTHER, "state_dict_ema": STATE}, "w.pth", reporter)
+    find_state({"state_dict": OTHER, "state_dict_ema": STATE}, "w.pth", reporter.info)
     assert "under 'state_dict_ema' are read, not those under 'state_dict'" in "".join(reporter.said)
     told = len(reporter.said)
-    find_state({"state_dict": STATE}, "w.pth", reporter)
+    find_state({"state_dict": STATE}, "w.pth", reporter.info)
     assert len(reporter.said) == told
 
 

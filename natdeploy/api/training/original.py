@@ -64,7 +64,7 @@ class Original:
         if len(plan.widths) > 1:
             msg = f"--from needs a space of one width; {plan.supernet} has {len(plan.widths)}"
             raise InputError(msg, hint="choose one with --width")
-        state = read_state(found.path, reporter)
+        state = read_state(found.path, reporter.info)
         return cls(source=str(found.path), state=state, layout=find_layout(state, str(found.path)))
 
     @functools.cached_property
