@@ -30,6 +30,8 @@ _INFO_S = 120.0
 _NO_COMMAND = 127
 _LEAST_PROFILE_RUNS = 8
 _SUFFIXES = {"onnxruntime": ".onnx", "litert": ".tflite", "tensorrt": ".engine"}
+_ONLY_64_BIT = ("onnxruntime", "ai-edge-litert")
+_32_BIT = ("armv6l", "armv7l", "armv8l", "i386", "i686")
 _INSTALL = {
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
@@ -174,11 +176,14 @@ class AgentTimer:
     def _refused(self, answer: Mapping[str, Any], sources: Mapping[str, Path]) -> NatdeployError:
         message = answer["message"]
         if answer["error"] == agent.NO_PACKAGE:
-            package = _INSTALL[answer["package"]]
-            msg = f"{self.transport.name}: {package} cannot be used there: {message}"
+            package, machine = _INSTALL[answer["package"]], answer.get("machine", "")
             broken = find_failure(message, 0)
+            told = broken or message
             hint = broken.hint if broken else f"on {self.transport.name}: {self.python} -m pip install {package}"
-            return MissingRuntimeError(msg, hint=hint)
+            if package in _ONLY_64_BIT and machine in _32_BIT and not broken:
+                told = f"{message}; there is no {package} for its 32-bit system ({machine})"
+                hint = "install a 64-bit system on it; or, for --runtime litert, install tflite-runtime there"
+            return MissingRuntimeError(f"{self.transport.name}: {package} cannot be used there: {told}", hint=hint)
         if answer["error"] == agent.NO_SPACE:
             return self.transport.make_write_error(message, "the results of a measurement")
         if answer["error"] == agent.NO_GPU:

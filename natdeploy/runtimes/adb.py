@@ -27,7 +27,7 @@ _UDEV = (
 _TROUBLES = (
     (_NO_PERMISSION, _NOT_ALLOWED, _UDEV),
     (r"unauthorized|authorizing|failed to authenticate", _TRUST, _PHONE),
-    (r"offline", "the phone does not answer: unplug it and plug it in again", _PHONE),
+    (r"offline", "the phone does not answer", f"unplug it and plug it in again; {_PHONE}"),
     (r"not found|no devices|more than one device", "the phone is not connected any more", _PHONE),
     (r"connect to daemon|daemon not running|start daemon|server .*doesn't match", "", _RESTART),
     (r"closed|protocol fault|connect failed|timeout expired|still connecting|connection reset|^device\b", "", _PHONE),
@@ -70,7 +70,8 @@ class AdbLink:
             if trouble is not None:
                 reason, hint = trouble
                 said = told[0].strip() + (f" ({reason})" if reason else "")
-                return DeviceUnreachableError(f"the connection to {self.serial} was cut: {said}", hint=hint)
+                msg = f"the connection to {self.serial} was cut: {said}"
+                return DeviceUnreachableError(msg, hint=_find_hint(self.serial, hint))
         return None
 
     def close(self) -> None:
@@ -100,12 +101,23 @@ def find_serial(wanted: str) -> str:
         wanted = next(iter(states), wanted)
     if wanted not in states:
         msg = f"no device {wanted} is connected; adb lists: {', '.join(states)}"
-        raise DeviceUnreachableError(msg if states else "no Android device is connected", hint=_PHONE)
+        raise DeviceUnreachableError(
+            msg if states else "no Android device is connected", hint=_find_hint(wanted, _PHONE)
+        )
     if states[wanted] != "device":
         reason, hint = _find_trouble(states[wanted]) or ("", _PHONE)
         msg = f"{wanted} cannot be used: {reason or f'adb reports its state as {states[wanted]!r}'}"
-        raise DeviceUnreachableError(msg, hint=hint)
+        raise DeviceUnreachableError(msg, hint=_find_hint(wanted, hint))
     return wanted
+
+
+def _find_hint(serial: str, hint: str) -> str:
+    """Return the hint for a phone; one over a network has an address for a serial, and cannot be plugged in."""
+    if ":" in serial:
+        return (
+            f"run `adb disconnect {serial}` and `adb connect {serial}`; after a restart the phone needs its port anew"
+        )
+    return hint
 
 
 def _require_permission(states: Mapping[str, str], wanted: str) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import faulthandler
 import functools
 import gc
 import importlib
@@ -46,15 +47,17 @@ _IMAGE_TYPES = ("tensor(float)", "float32", "int8")
 _WAY = "own process, waiting threads sleep"
 _WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
-if __name__ == "__main__":  # numpy reads them when it is imported
-    os.environ.update(_WAITING)
+if __name__ == "__main__":
+    faulthandler.enable()  # a crash tells which package it was in
+    os.environ.update(_WAITING)  # numpy reads them when it is imported
 
 try:
     import numpy as np
 except ImportError as error:
     if __name__ != "__main__":
         raise
-    print(json.dumps({"error": NO_PACKAGE, "package": "numpy", "message": str(error)}))  # noqa: T201
+    told = {"error": NO_PACKAGE, "package": "numpy", "message": str(error), "machine": platform.machine()}
+    print(json.dumps(told))  # noqa: T201
     sys.exit(0)
 
 Call = Callable[[], object]
@@ -401,7 +404,8 @@ def _import(*names: str, part: str = "") -> Any:
             return importlib.import_module(f"{name}.{part}" if part else name)
         except ImportError as error:
             errors.append(str(error))
-    raise _Refused({"error": NO_PACKAGE, "package": names[0], "message": "; ".join(errors)})
+    message = "; ".join(errors)
+    raise _Refused({"error": NO_PACKAGE, "package": names[0], "message": message, "machine": platform.machine()})
 
 
 def _make_noise(shape: Sequence[Any], seed: int) -> Any:

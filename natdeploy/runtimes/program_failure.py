@@ -14,12 +14,14 @@ _NOT_EXECUTABLE, _NO_COMMAND, _ILLEGAL, _KILLED = 126, 127, 132, 137
 _CRASHED = {134: "it was aborted", 135: "it crashed", 139: "it crashed"}
 _MEMORY = "close other programs on the device, including a desktop; or use a smaller network"
 _LIBRARY = (
-    "install the package on the device that brings {0} (libnvinfer: tensorrt, on a Jetson nvidia-jetpack; libcuda: the "
-    "driver); if it is installed, name its folder in a file of /etc/ld.so.conf.d and run: sudo ldconfig"
+    "install the package on the device that brings {0} (libnvinfer: tensorrt, on a Jetson nvidia-jetpack; libopenblas: "
+    "libopenblas0; libf77blas: libatlas-base-dev; libcuda: the driver); if it is installed, name its folder in a file "
+    "of /etc/ld.so.conf.d and run: sudo ldconfig"
 )
 _OTHER_INSTRUCTIONS = "it uses instructions that the processor does not have"
 _OTHER_BUILD = (
-    "get a build for this processor; for numpy on an ARM board, write OPENBLAS_CORETYPE=ARMV8 into /etc/environment"
+    "get a build for this processor: another version of the package, such as the one before; for numpy on a Jetson, "
+    "write OPENBLAS_CORETYPE=ARMV8 into /etc/environment"
 )
 _OTHER_PROCESSOR = (
     r"(?i)exec format error|cannot execute binary file|not executable: \d+-bit|wrong ELF class|unexpected e_machine"
@@ -84,6 +86,22 @@ _STARTS_NOT = (
         "the program is older than the model",
         "get a newer build of the program",
     ),
+    (
+        r"(?i)no kernel image is available",
+        "the program has no code for this GPU",
+        "use the TensorRT that NVIDIA releases for this GPU; old GPUs are dropped by new versions",
+    ),
+    (
+        r"numpy\.\S+ failed to import|_ARRAY_API not found|module (?:was )?compiled (?:against|using) .*API|NumPy 1\.x",
+        "the runtime is built for another version of numpy",
+        "on the device, install versions that fit: python3 -m pip install --upgrade numpy and the runtime (numpy<2 for "
+        "tflite-runtime)",
+    ),
+    (
+        r"Failed to apply (\w+) delegate",
+        "the {0} of the program does not take the model",
+        "get a newer build of the program",
+    ),
     (r"(?i)illegal instruction|SIGILL", _OTHER_INSTRUCTIONS, _OTHER_BUILD),
     (r"(?i)text file busy", "the program is being written", "wait until its copying has ended"),
 )
@@ -93,6 +111,8 @@ _MAY_NOT_RUN = (
     "/sdcard is (/data/local/tmp works)",
 )
 _NO_MEMORY = r"(?i)^killed\b|out of memory|cannot allocate memory|std::bad_alloc|MemoryError"
+# A line of the stack that Python prints when it crashes; the innermost comes first.
+_IN_PACKAGE = re.compile(r'File "[^"]*/(?:site|dist)-packages/(\w+)')
 _BY_HAND = "run it by hand on the device to see what it says"
 
 
@@ -128,6 +148,8 @@ def find_failure(text: str, exit_code: int, program: str = "PROGRAM") -> Program
     for pattern, reason, hint in _STARTS_NOT:
         found, line = _search(pattern, lines)
         if found is not None:
+            module = _IN_PACKAGE.search(text) if reason == _OTHER_INSTRUCTIONS else None
+            line += f", in {module[1]}" if module else ""
             return ProgramFailure(reason=reason.format(*found.groups()), hint=hint.format(*found.groups()), line=line)
     return _explain_exit(lines, exit_code, program)
 

@@ -40,6 +40,7 @@ class SshLink:
     def __init__(self, address: str, port: int | None = None) -> None:
         self._address = address
         self._port = port
+        self._opened = False
         # The path of a socket must be short, so the folder is directly in /tmp.
         self._control = Path(tempfile.mkdtemp(prefix="nd-", dir="/tmp"))
 
@@ -54,6 +55,7 @@ class SshLink:
 
     def make_command(self, line: str) -> list[str]:
         """Return the arguments that run a shell line over the open connection."""
+        self._opened = True
         return self._make_ssh_command(line, *_ONLY_SHARED)
 
     def make_push_command(self, source: Path, target: str) -> None:
@@ -99,6 +101,18 @@ class SshLink:
                 r"Permission denied|Too many authentication failures",
                 f"{self._address} refuses the login",
                 f"natdeploy never asks for a password; allow your key with: ssh-copy-id{port} {self._address}",
+            ),
+            (
+                "Session open refused by peer",
+                f"{where} allows too few sessions in one connection",
+                "set MaxSessions to 10 in /etc/ssh/sshd_config on the device, and restart its ssh server",
+            ),
+            (
+                # Over a connection that was open, it is the open connection that was lost.
+                r"(?!)" if self._opened else r"(?:kex|ssh)_exchange_identification|banner exchange",
+                f"{where} closes the connection before the login",
+                "the server there refuses this machine for now (fail2ban, MaxStartups, hosts.deny), or is starting; or "
+                "the port is not that of an ssh server",
             ),
             (
                 "Connection refused",

@@ -46,6 +46,16 @@ _KNOWN = (
         "export the ONNX file with the opset of the device's TensorRT",
     ),
     (
+        r"Could not find any implementation for node ([^\s)]+)",
+        "no kernel for {0} fits into the memory of the build, or this GPU has none",
+        "close other programs on the device; or export with a lower opset, another precision or a smaller network",
+    ),
+    (
+        r"(CU(?:DNN|BLAS)_STATUS_\w+)",
+        "a library of CUDA failed ({0}): most often for lack of memory, or because its version is not TensorRT's",
+        "close other programs on the device; if it stays so, install nvidia-jetpack (or tensorrt with cuDNN) again",
+    ),
+    (
         r"(?i)out ?of ?memory|insufficient memory|cudaErrorMemoryAllocation|std::bad_alloc|^Killed\b",
         "the device ran out of memory",
         _MEMORY,

@@ -55,7 +55,7 @@ class TrtexecProgram:
         found = find_program(self.transport, candidates)
         if found is None:
             msg = f"{self.transport.name}: there is no trtexec (tried: {', '.join(candidates)})"
-            hint = "it comes with TensorRT (on a Jetson: sudo apt install nvidia-jetpack); " + _ELSEWHERE
+            hint = "it is in the package libnvinfer-bin (on a Jetson: sudo apt install nvidia-jetpack); " + _ELSEWHERE
             raise MissingRuntimeError(msg, hint=hint)
         return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -236,6 +237,17 @@ def test_a_measurement_that_is_far_off_is_named(run, tmp_path, factor, code):
     found, _, err = run(f"fit --measurements {path} --device board --supernet starter")
     assert found == code
     assert "measured.csv, line 6: " in " ".join(err.split())
+
+
+def test_a_table_in_seconds_is_not_imported(run, lut, home):
+    """Other tools write their tables in seconds; the import asks for the unit and writes nothing."""
+    lines = lut.read_text().splitlines()
+    scaled = [re.sub(r"mean: (\S+),", lambda mean: f"mean: {float(mean[1]) / 1e3},", line) for line in lines]
+    lut.write_text("\n".join(scaled) + "\n")
+    code, _, err = run(IMPORT.format(lut))
+    assert code == 1
+    assert "are they seconds in place of milliseconds?" in err
+    assert list(home.rglob("*.csv")) == []
 
 
 def test_check_finds_a_table_in_seconds(run, tmp_path):

@@ -279,15 +279,43 @@ def test_a_python_that_cannot_run_says_why(here, tmp_path, script, reason, hint)
     assert hint in str(caught.value.hint)
 
 
+def write_package(folder: Path, name: str, content: str) -> Path:
+    """Write a package in place of an installed one, and return a Python that finds it first."""
+    package = folder / "site-packages" / name
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(content, encoding="utf-8")
+    python = folder / "python3"
+    path = shlex.quote(str(package.parent))
+    write_program(python, f'#!/bin/sh\nPYTHONPATH={path} exec {shlex.quote(sys.executable)} "$@"\n')
+    return python
+
+
 def test_a_package_whose_library_is_missing_is_not_installed_again(here, tmp_path):
     """A package that is there and cannot load a library gets the hint of the library, not of pip."""
-    (tmp_path / "onnxruntime").mkdir()
-    told = "raise ImportError('libopenblas.so.0: cannot open shared object file: No such file or directory')"
-    (tmp_path / "onnxruntime" / "__init__.py").write_text(told, encoding="utf-8")
-    python = tmp_path / "python3"
-    write_program(
-        python, f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(tmp_path))} exec {shlex.quote(sys.executable)} "$@"\n'
-    )
-    with pytest.raises(MissingRuntimeError, match="onnxruntime cannot be used there: libopenblas") as caught:
+    told = "raise ImportError('long text\\nlibopenblas.so.0: cannot open shared object file: No such file')\n"
+    python = write_package(tmp_path, "onnxruntime", told)
+    with pytest.raises(MissingRuntimeError, match=r"cannot be used there: the library libopenblas\.so\.0") as caught:
         timer_on(here, python=str(python)).version()
     assert "brings libopenblas.so.0" in str(caught.value.hint)
+
+
+def test_a_package_that_crashes_is_named(here, tmp_path):
+    """Where the runtime uses instructions that the processor lacks, the error says in which package it was."""
+    python = write_package(tmp_path, "onnxruntime", "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n")
+    with pytest.raises(MissingRuntimeError, match="Illegal instruction, in onnxruntime") as caught:
+        timer_on(here, python=str(python)).version()
+    assert "another version of the package" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("machine", ["armv7l", "armv6l", "i686"])
+@pytest.mark.parametrize(("runtime", "package"), [("onnxruntime", "onnxruntime"), ("litert", "ai_edge_litert")])
+def test_a_board_of_32_bits_gets_no_command_that_fails(here, tmp_path, machine, runtime, package):
+    """Pip has no such packages there, so the hint is another system or runtime."""
+    refused = f"import platform\nplatform.machine = lambda: {machine!r}\nraise ImportError('No module named x')\n"
+    python = write_package(tmp_path, package, refused)
+    if runtime == "litert":
+        write_package(tmp_path, "tflite_runtime", refused)
+    with pytest.raises(MissingRuntimeError, match=rf"32-bit system \({machine}\)") as caught:
+        timer_on(here, runtime=runtime, python=str(python)).version()
+    assert "64-bit system" in str(caught.value.hint)
+    assert "pip" not in str(caught.value.hint)

@@ -73,7 +73,7 @@ def test_without_adb_the_package_is_named(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("state", "said"),
-    [("unauthorized", "confirm the USB debugging prompt"), ("offline", "unplug it"), ("recovery", "'recovery'")],
+    [("unauthorized", "confirm the USB debugging prompt"), ("offline", "does not answer"), ("recovery", "'recovery'")],
 )
 def test_a_phone_that_does_not_let_adb_in_says_why(monkeypatch, tmp_path, state, said):
     """Each state that adb knows besides a usable device is explained."""
@@ -99,7 +99,7 @@ LOST = [
     ("adb: device 'SERIAL1' not found", "not connected any more"),
     ("error: device 'SERIAL1' not found", "not connected any more"),
     ("adb: no devices/emulators found", "not connected any more"),
-    ("adb: device offline", "plug it in again"),
+    ("adb: device offline", "does not answer"),
     ("error: device unauthorized.\nThis adb server's $ADB_VENDOR_KEYS is not set", "confirm the USB debugging"),
     ("error: insufficient permissions for device: user in plugdev group; are your udev rules wrong?", "USB port"),
     ("adb: error: failed to get feature set: device 'SERIAL1' not found", "not connected any more"),
@@ -107,6 +107,15 @@ LOST = [
     ("error: protocol fault (couldn't read status): Connection reset by peer", "protocol fault"),
     ("* cannot connect to daemon at tcp:5037: Connection refused", "cannot connect to daemon"),
 ]
+
+
+@pytest.mark.parametrize("listed", ["", "192.168.0.21:5555\\toffline"])
+def test_a_phone_over_a_network_is_connected_not_plugged_in(monkeypatch, tmp_path, listed):
+    """A phone that adb reaches by an address needs `adb connect`, whether adb has lost it or does not know it."""
+    listing(monkeypatch, tmp_path, listed)
+    with pytest.raises(DeviceUnreachableError) as caught:
+        find_serial("192.168.0.21:5555")
+    assert "adb connect 192.168.0.21:5555" in str(caught.value.hint)
 
 
 def use_phone(calls: int) -> None:

@@ -59,6 +59,25 @@ STARTS_NOT = [
     ("Op builtin_code out of range: 150. Are you using old TFLite binary with newer model?", 1, "older than", "newer"),
     ("Illegal instruction (core dumped)", 132, "instructions that the processor does not have", "OPENBLAS_CORETYPE"),
     ("", 132, "instructions that the processor does not have", "OPENBLAS_CORETYPE"),
+    (
+        "Failed to apply XNNPACK delegate.\nBenchmarking failed.",
+        1,
+        "XNNPACK of the program does not take",
+        "newer build",
+    ),
+    (
+        "Cuda failure: no kernel image is available for execution on the device",
+        1,
+        "no code for this GPU",
+        "releases for",
+    ),
+    ("ImportError: numpy.core.multiarray failed to import", 1, "another version of numpy", "numpy<2"),
+    (
+        "RuntimeError: module compiled against API version 0xe but this version of numpy is 0xd",
+        1,
+        "another version of numpy",
+        "--upgrade numpy",
+    ),
     ("sh: bm: inaccessible or not found", 127, "no such program", "ls -l"),
 ]
 ENDED = [

@@ -192,3 +192,30 @@ def test_a_full_board_says_so(small_disk, tmp_path, monkeypatch):
             connection.send(source, f"{connection.folder}/large")
         assert "TMPDIR" in str(caught.value.hint)
         assert list(small_disk.iterdir()) == []
+
+
+def test_a_server_that_allows_one_session_says_so(tmp_path, monkeypatch):
+    """Commands run beside the one that keeps the folder; where the server allows one session, MaxSessions is named."""
+    with ssh_server(tmp_path, settings=["MaxSessions 1"]) as server:
+        monkeypatch.setenv("PATH", f"{server.folder / 'bin'}:{os.environ['PATH']}")
+        with (
+            Connection("board", SshLink(ADDRESS)) as connection,
+            pytest.raises(DeviceUnreachableError, match="too few sessions") as caught,
+        ):
+            connection.run(["true"], timeout_s=LIMIT_S)
+    assert "MaxSessions" in str(caught.value.hint)
+
+
+def test_a_server_that_hangs_up_before_the_login_says_so(tmp_path):
+    """A ban, a limit or another kind of server closes the connection at once: it is not the key that is wrong."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            server.accept()[0].close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        with pytest.raises(DeviceUnreachableError, match="closes the connection before the login") as caught:
+            Connection("board", SshLink("127.0.0.1", server.getsockname()[1]))
+    assert "fail2ban" in str(caught.value.hint)

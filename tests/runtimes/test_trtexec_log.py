@@ -67,6 +67,21 @@ def test_a_passed_run_with_an_error_line_is_a_failure(line, message):
         require_success("\n".join([*lines[:4], line, *lines[4:]]))
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("10: [optimizer.cpp] Error Code 10: (Could not find any implementation for node ArgMax_532.)", "ArgMax_532"),
+        ("1: [convolutionRunner.cpp] Error Code 1: Cudnn (CUDNN_STATUS_EXECUTION_FAILED)", "CUDNN_STATUS_EXECUTION"),
+        ("1: [caskUtils.cpp] Error Code 1: Cublas (CUBLAS_STATUS_ALLOC_FAILED)", "CUBLAS_STATUS_ALLOC_FAILED"),
+    ],
+)
+def test_what_small_gpus_fail_with_has_a_hint(line, reason):
+    """A missing kernel and a failure inside CUDA's libraries say what to try."""
+    with pytest.raises(InputError, match=f"trtexec failed: .*{reason}") as caught:
+        require_success(f"[x] [E] [TRT] {line}\n[x] [E] Engine set up failed\n", exit_code=1)
+    assert "close other programs" in str(caught.value.hint)
+
+
 def test_a_warning_is_not_taken_for_the_reason():
     """Kernels that need too much memory are skipped with a warning; the error line counts."""
     lines = ["[x] [W] [TRT] Skipping tactic 3 due to insufficient memory", "[x] [E] cannot open the file"]

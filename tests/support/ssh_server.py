@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -54,8 +54,16 @@ class SshServer:
 
 
 @contextlib.contextmanager
-def ssh_server(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[SshServer]:
-    """Start a server whose keys lie in `folder`; `environment` is what commands there find beside the usual."""
+def ssh_server(
+    folder: Path, environment: Mapping[str, str] | None = None, settings: Sequence[str] = ()
+) -> Iterator[SshServer]:
+    """Start a server whose keys lie in `folder`.
+
+    Args:
+        folder: Folder of keys and configuration.
+        environment: What commands there find beside the usual.
+        settings: Further lines of its configuration.
+    """
     if not Path(_SSHD).exists() or shutil.which("ssh") is None:
         pytest.skip("needs sshd and ssh: apt install openssh-server openssh-client")
     if os.geteuid() == 0:
@@ -65,7 +73,8 @@ def ssh_server(folder: Path, environment: Mapping[str, str] | None = None) -> It
         keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(folder / name)]
         subprocess.run(keygen, check=True)
     port = free_port()
-    (folder / "sshd_config").write_text(_server_config(folder, port, environment or {}), encoding="utf-8")
+    config = _server_config(folder, port, environment or {}) + "".join(f"{line}\n" for line in settings)
+    (folder / "sshd_config").write_text(config, encoding="utf-8")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([_SSHD, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=log)
     server = SshServer(folder=folder, port=port, process=process)
