@@ -7,6 +7,7 @@ from PIL import Image
 
 from natdeploy.errors import InputError
 from natdeploy.io.calibration_images import load_calibration_images
+from natdeploy.testing.fakes import RecordingReporter
 
 
 def rng():
@@ -50,6 +51,23 @@ def test_train_folder_is_preferred(tmp_path, train):
     save(tmp_path / "test" / "a" / "1.png", colour=(0, 0, 0))
     read = load_calibration_images(str(tmp_path), 8, count=10, rng=rng())
     assert (len(read.pixels), int(read.pixels.min())) == (1, 255)
+
+
+def test_what_is_not_read_is_told(tmp_path):
+    """Pictures of a kind that is not read and copies of programs are counted, and damaged images named at once."""
+    for number in range(4):
+        save(tmp_path / "a" / f"{number}.png")
+    save(tmp_path / ".ipynb_checkpoints" / "0.png")
+    (tmp_path / "a" / "phone.HEIC").touch()
+    reporter = RecordingReporter()
+    read = load_calibration_images(str(tmp_path), 8, count=10, rng=rng(), reporter=reporter)
+    assert len(read.pixels) == 4
+    assert any("1 image in .ipynb_checkpoints/, which is hidden" in line for line in reporter.warnings)
+    assert any("1 .heic; convert" in line for line in reporter.warnings)
+    for number in (1, 2):
+        (tmp_path / "a" / f"{number}.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"2 images cannot be read:\n.*1\.png: .*empty\n.*2\.png: .*empty"):
+        load_calibration_images(str(tmp_path), 8, count=10, rng=rng())
 
 
 def test_no_more_than_asked_for(tmp_path):

@@ -149,7 +149,12 @@ class ExportImages:
     def _read(self, data: str, count: int, purpose: int) -> Images:
         levels = (self._subnet.task or {}).get("levels")
         read = load_calibration_images(
-            data, self._size, count=count, rng=self._rng(purpose), levels=None if levels is None else tuple(levels)
+            data,
+            self._size,
+            count=count,
+            rng=self._rng(purpose),
+            levels=None if levels is None else tuple(levels),
+            reporter=self._reporter if purpose == _CALIBRATION else None,
         )
         if purpose == _CHECK and len(read.pixels) < _LEAST_CHECKED:
             msg = (
