@@ -12,6 +12,7 @@ from natdeploy.core.architecture import Architecture
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.io.datasets import load_task
+from natdeploy.io.run_images import warn_of_other_images
 from natdeploy.io.supernet_weights import read_task
 from natdeploy.ports import Reporter
 from natdeploy.supernet.checkpoints import count_classes
@@ -115,4 +116,5 @@ class SupernetFile:
                 if own != known:
                     msg = f"{data}: has a class {own!r} where the weights have {known!r}"
                     raise InputError(msg, hint=hint)
+        warn_of_other_images(self.task, task, self.reporter)
         return dataclasses.replace(task, mean=tuple(self.task["mean"]), std=tuple(self.task["std"]))

@@ -31,4 +31,8 @@ def resolve_dataset(data: str | Path) -> str:
         known = [DIGITS, *PUBLISHED]
         msg = f"unknown data set {data!r}: it is neither a folder nor a known name (known: {', '.join(known)})"
         raise InputError(msg, hint=did_you_mean(data, known))
-    return str(Path(data).resolve())
+    folder = str(Path(data).resolve())
+    if not folder.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in folder):
+        msg = f"--data {data!a}: the path has bytes that are not UTF-8, which the files of a run cannot hold"
+        raise InputError(msg, hint="rename the folder, for instance with convmv")
+    return folder

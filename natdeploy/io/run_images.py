@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from natdeploy.io.datasets import load_classes, load_task
 from natdeploy.io.image_records import read_image_records
@@ -37,6 +39,24 @@ def load_run_classes(run: RunFolder, data: str, reporter: Reporter) -> tuple[str
     if recorded:
         return tuple(sorted({record.label for record in recorded}))
     return load_classes(data, reporter=reporter)
+
+
+def warn_of_other_images(described: Mapping[str, Any] | None, task: Task, reporter: Reporter) -> None:
+    """Warn if a folder has other images than when something was trained on it: its splits are then others, too.
+
+    Args:
+        described: Task of what was trained, as in a subnet file. None: unknown.
+        task: The folder as it is now.
+        reporter: Receives the warning.
+    """
+    if described is None or "images" not in described or described["classes"] != list(task.classes):
+        return
+    same_folder = Path(described["dataset"]).name == Path(task.name).name
+    if same_folder and described["images"] != task.images_digest:
+        reporter.warn(
+            f"{task.name}: its images have changed since the training on it, so its splits differ, and top-1 may be "
+            "measured on images that were trained on"
+        )
 
 
 def find_recorded(run: RunFolder, data: str, reporter: Reporter) -> tuple[ImageRecord, ...] | None:

@@ -335,6 +335,19 @@ def test_classes_are_told_without_reading_images(tmp_path):
     assert load_classes("digits") == tuple("0123456789")
 
 
+def test_names_of_images_may_be_in_an_old_encoding(tmp_path):
+    """Files and classes whose names are not UTF-8 are read; the folder itself, which runs remember, is refused."""
+    make_folder(tmp_path, {"cat": 4, "dog": 4})
+    (tmp_path / "dog").rename(tmp_path / "d\udcf6g")
+    (tmp_path / "cat" / "000.png").rename(tmp_path / "cat" / "\udce4.png")
+    task = load_task(str(tmp_path), 16)
+    assert sorted(task.classes) == ["cat", "d\udcf6g"]
+    assert {"cat/\udce4.png", "d\udcf6g/003.png"} <= {record.file for record in task.records}
+    assert task.images_digest
+    with pytest.raises(InputError, match="the path has bytes that are not UTF-8"):
+        resolve_dataset(tmp_path / "d\udcf6g")
+
+
 def test_names_hold_anywhere_and_folders_become_absolute(tmp_path, monkeypatch):
     """What a run remembers leads to the same data from any folder."""
     monkeypatch.chdir(tmp_path)

@@ -18,6 +18,7 @@ from natdeploy.export.pre_post_processing import PIXEL_RANGE, MeanStd
 from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.io.calibration_images import load_calibration_images
 from natdeploy.io.datasets import load_task
+from natdeploy.io.run_images import warn_of_other_images
 from natdeploy.io.subnets import Subnet
 from natdeploy.ports import Images, Reporter
 from natdeploy.supernet.data import Task, compute_channel_statistics, normalize_images
@@ -135,11 +136,8 @@ class ExportImages:
                 f"the images of the task cannot be read ({reason}): checked on {self._replacement} instead"
             )
             return None
-        if self._options.precision == "int8" and described.get("images", task.images_digest) != task.images_digest:
-            self._reporter.warn(
-                f"{described['dataset']}: its images have changed since the subnet was trained, so its splits differ, "
-                "and top-1 may be measured on images that were trained on"
-            )
+        if self._options.precision == "int8":
+            warn_of_other_images(described, task, self._reporter)
         return dataclasses.replace(task, mean=tuple(described["mean"]), std=tuple(described["std"]))
 
     @property

@@ -14,7 +14,7 @@ from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.presets import Preset, choose_preset, find_preset
 from natdeploy.api.searching.problem import build_problem, read_problem, write_tables
 from natdeploy.api.searching.results import SearchResult
-from natdeploy.api.training.initial_weights import find_initial_weights
+from natdeploy.api.training.initial_weights import find_initial_weights, warn_of_changed_task
 from natdeploy.core.checked import checked
 from natdeploy.core.ranges import Seed, Threads
 from natdeploy.errors import InputError
@@ -108,6 +108,7 @@ def search(
         alias=str(Path("subnet.json").resolve()) if output is None else "",
     )
     task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
+    warn_of_changed_task(plan.space, plan.weights, task, context.reporter)
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), plan.to_config())
     with run.resumable("search", _LOST):
         write_tables(run, problem)

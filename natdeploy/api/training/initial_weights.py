@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from natdeploy.core.space import SearchSpace
-from natdeploy.io.supernet_weights import PACKAGED, Weights, find_weights, has_packaged, has_released
+from natdeploy.io.supernet_weights import PACKAGED, Weights, find_weights, has_packaged, has_released, read_task
 from natdeploy.ports import Reporter
 
 if TYPE_CHECKING:
+    from natdeploy.supernet.data import Task
     from natdeploy.supernet.supernet import Supernet
 
 
@@ -48,6 +49,24 @@ def require_weights(space: SearchSpace, given: Path | str | None, *, reporter: R
     weights = find_weights(space, PACKAGED if given is None else str(given), reporter)
     reporter.info(f"weights of {space.name}: {', '.join(str(file.path) for file in weights.files)}")
     return weights
+
+
+def warn_of_changed_task(space: SearchSpace, name: str, task: Task, reporter: Reporter) -> None:
+    """Warn if initial weights were trained on the same folder when it had other images.
+
+    Args:
+        space: Search space of the weights.
+        name: Name of the weights in the settings of a run. Empty for random weights.
+        task: The folder as it is now.
+        reporter: Receives the warning.
+
+    Raises:
+        InputError: A file is missing or damaged.
+    """
+    from natdeploy.io.run_images import warn_of_other_images
+
+    for file in find_weights(space, name).files if name else ():
+        warn_of_other_images(read_task(file.path), task, reporter)
 
 
 def load_initial_weights(supernet: Supernet, name: str, sha256: Sequence[str], source: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from natdeploy.api.context import Context, SilentReporter
-from natdeploy.api.training.initial_weights import load_initial_weights
+from natdeploy.api.training.initial_weights import load_initial_weights, warn_of_changed_task
 from natdeploy.api.training.original import Original
 from natdeploy.api.training.plan import TrainingMode, TrainingPlan
 from natdeploy.api.training.progress import train_epochs
@@ -53,6 +53,7 @@ def start(
     context = silence_unless_main(group, context)
     original = Original.open(plan, str(output), context.reporter) if plan.original else None
     task = _load_task(plan, original, group, context)
+    warn_of_changed_task(plan.space, plan.weights, task, context.reporter)
     run = RunFolder.create(output, {mode.command: dataclasses.asdict(plan)})
     training = _Training(folder=run, plan=plan, mode=mode, original=original, task=task, group=group, context=context)
     with run.resumable(mode.command, _LOST):

@@ -202,7 +202,7 @@ def test_a_task_that_changed_since_the_training_is_told(digits_subnet, tmp_path,
     reporter = RecordingReporter()
     subnet = read_subnet(changed(digits_subnet, tmp_path, task=task))
     ExportImages(subnet, options=api.ExportOptions(precision="int8"), seed=0, reporter=reporter)
-    told = [line for line in reporter.warnings if "its images have changed since the subnet was trained" in line]
+    told = [line for line in reporter.warnings if "its images have changed since the training on it" in line]
     assert len(told) == (change != "unchanged")
 
 

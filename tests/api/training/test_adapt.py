@@ -128,6 +128,21 @@ def test_a_folder_that_grew_and_moved_does_not_change_a_run(folder: Path) -> Non
     assert cli.run(["adapt", "--resume", "stopped"]) == 0
 
 
+def test_weights_of_a_folder_that_grew_say_so(folder: Path) -> None:
+    """Splits drawn anew may validate on images that were trained on: every use of the weights tells it."""
+    weights = adapt("run", epochs=1).weights
+    row = written_row(folder)
+    reporter = RecordingReporter()
+    context = api.Context(reporter=reporter)
+    api.extract(row, supernet="starter", weights=weights, data="images", context=context)
+    assert not any("its images have changed" in line for line in reporter.warnings)
+    Image.new("RGB", (32, 32), (1, 7, 9)).save(folder / "images" / "red" / "new.png")
+    api.extract(row, supernet="starter", weights=weights, data="images", context=context)
+    adapt("again", weights=weights, epochs=1, context=context)
+    told = [line for line in reporter.warnings if "its images have changed since the training on it" in line]
+    assert len(told) == 2
+
+
 def test_an_image_that_changed_ends_a_resumed_run(folder: Path) -> None:
     """An image with other content of the same size is refused by name."""
     with pytest.raises(InterruptedWorkError):
