@@ -25,7 +25,7 @@ _WITH_RESUME = {"resume", "data", "json"}
 _PLAIN = ("data", "output", "original", "weights", "threads")
 _SETTINGS = ("epochs", "largest_only_epochs", "samples", "seed")
 _WITH_LABELS = {
-    *("weights", "largest_only_epochs", "label_smoothing", "distillation", "hard_label_weight", "cutmix"),
+    *("largest_only_epochs", "label_smoothing", "distillation", "hard_label_weight", "cutmix"),
 }
 
 
@@ -44,7 +44,8 @@ _WITH_LABELS = {
     default="",
     help="Pretrained network that becomes the largest one and teaches all others: efficientnet-lite0, -lite1, -lite2, "
     "torchvision:mobilenet_v2, torchvision:mobilenet_v3_large, torchvision:efficientnet_b0, or a file of one of these "
-    "layouts. --data is then a folder of pictures without labels.",
+    "layouts. --data is then a folder of pictures without labels. With --weights, of an earlier run with it, it only "
+    "teaches.",
 )
 @options.width_option
 @click.option("--resolutions", default=None, help="Input sizes, such as 32,40,48.  [default: the space's]")

@@ -16,8 +16,9 @@ from natdeploy.errors import InputError
 from natdeploy.io.datasets import load_pictures
 from natdeploy.io.pretrained_networks import find_pretrained_network
 from natdeploy.io.published_sets import IMAGENET
+from natdeploy.io.supernet_weights import find_weights
 from natdeploy.ports import Reporter
-from natdeploy.supernet.checkpoints import read_state
+from natdeploy.supernet.checkpoints import count_classes, read_state
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.elastic import ElasticNetwork
 from natdeploy.supernet.image_record import ImageRecord
@@ -54,8 +55,8 @@ class Original:
             reporter: Receives the progress of a download.
 
         Raises:
-            InputError: The file is missing, has changed since the run started, or is of no known layout; or the space
-                has several widths.
+            InputError: The file is missing, has changed since the run started, or is of no known layout; the space has
+                several widths; or the run's weights are for other classes.
         """
         found = find_pretrained_network(plan.original, reporter)
         if found.sha256 != plan.original_sha256:
@@ -65,7 +66,10 @@ class Original:
             msg = f"--from needs a space of one width; {plan.supernet} has {len(plan.widths)}"
             raise InputError(msg, hint="choose one with --width")
         state = read_state(found.path, reporter.info)
-        return cls(source=str(found.path), state=state, layout=find_layout(state, str(found.path)))
+        original = cls(source=str(found.path), state=state, layout=find_layout(state, str(found.path)))
+        if plan.weights:
+            original._require_same_classes(plan)
+        return original
 
     @functools.cached_property
     def classes(self) -> tuple[str, ...]:
@@ -124,6 +128,13 @@ class Original:
         network = ElasticNetwork(plan.space, plan.widths[0], len(self.classes))
         load_pretrained(network, self.state, self.source)
         return network.eval().to(memory_format=torch.channels_last)
+
+    def _require_same_classes(self, plan: TrainingPlan) -> None:
+        for file in find_weights(plan.space, plan.weights).files:
+            count = count_classes(file.path)
+            if count != len(self.classes):
+                msg = f"{file.path}: is for {count} classes, {self.source} for {len(self.classes)}"
+                raise InputError(msg, hint="continue from weights that were distilled from this network")
 
     def fill(self, supernet: Supernet, task: Task, plan: TrainingPlan) -> None:
         """Give a supernet the weights of the network, with the channels of its blocks in the order of importance."""

@@ -46,8 +46,8 @@ def pretrain(
         supernet: Search space, whole or in part.
         weights: A file to continue from, `packaged` or `released`; random weights if None.
         original: A pretrained network, which becomes the largest one and teaches all others: a name of
-            `natdeploy.io.pretrained_networks`, or a file. `data` is then a folder of pictures without labels. Empty for
-            none.
+            `natdeploy.io.pretrained_networks`, or a file. `data` is then a folder of pictures without labels. With
+            `weights`, which must come from an earlier run with it, it only teaches. Empty for none.
         settings: Epochs, recipe, tests and seed. If None, `DISTILLATION` with a pretrained network, else `PRETRAINING`.
         threads: Threads of each process; up to 8 if None.
         context: Reporter and clock.
@@ -60,9 +60,6 @@ def pretrain(
     """
     context = context or Context()
     space = resolve_space(supernet)
-    if original and weights is not None:
-        msg = "a supernet begins with a pretrained network or with weights, not with both"
-        raise InputError(msg)
     dataset = _resolve_pictures(data) if original else resolve_dataset(data)
     settings = settings or (DISTILLATION if original else PRETRAINING)
     require_new_run(output)

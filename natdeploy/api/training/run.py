@@ -149,7 +149,7 @@ class _Training:
         supernet = Supernet(plan.space, len(self.task.classes), seed=plan.settings.seed).to(self.group.device)
         if not self.folder.checkpoint.exists():
             load_initial_weights(supernet, plan.weights, plan.weights_sha256, source)
-            if self.original is not None:
+            if self.original is not None and not plan.weights:
                 self.original.fill(supernet, self.task, plan)
         return supernet
 

@@ -113,9 +113,9 @@ def test_an_interrupted_run_resumes_to_the_same_weights(monkeypatch: pytest.Monk
 
 
 def test_what_does_not_fit_together_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """Labels' options, weights beside a network, data that is no folder, and too few pictures are each one error."""
+    """Labels' options, data that is no folder, and too few pictures are each one error."""
     base = ["pretrain", "--from", "network.pth", *OPTIONS, "-o", "run"]
-    for option in (["--cutmix", "0.5"], ["--weights", "w.safetensors"], ["--largest-only-epochs", "1"]):
+    for option in (["--cutmix", "0.5"], ["--largest-only-epochs", "1"]):
         assert cli.run([*base, *option]) == 2
         assert f"so {option[0]} cannot be used with it" in capsys.readouterr().err
     at = base.index("pictures")
@@ -126,3 +126,23 @@ def test_what_does_not_fit_together_is_refused(capsys: pytest.CaptureFixture[str
     assert cli.run([*base[:at], "few", *base[at + 1 :]]) == 2
     assert "holds 1 pictures; distillation needs 20 at least" in capsys.readouterr().err
     assert not Path("run").exists()
+
+
+def test_a_run_continues_from_the_weights_of_another(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With weights the network only teaches: they are kept up to a tiny step, and must have its classes."""
+    settings = api.TrainingSettings(epochs=1, recipe=api.DISTILLATION.recipe, samples=0)
+    first = api.pretrain(
+        data="pictures", supernet="small.toml", original="network.pth", settings=settings, output=folder / "first"
+    )
+    given = ["pretrain", "--from", "network.pth", *OPTIONS, "--weights", str(first.weights)]
+    assert cli.run([*given, "--lr", "1e-9", "--weight-decay", "0", "-o", "second"]) == 0
+    before, after = read_state(first.weights), read_state(folder / "second" / "supernet.safetensors")
+    weights = [name for name in before if name.endswith(".weight")]
+    assert weights
+    for name in weights:
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-5)
+    torch.save(MobileNetV2(num_classes=7, inverted_residual_setting=[[1, 16, 1, 1], [6, 24, 2, 2]]).state_dict(), "7.pth")
+    capsys.readouterr()
+    assert cli.run([*given[:2], "7.pth", *given[3:], "-o", "third"]) == 2
+    assert "supernet.safetensors: is for 6 classes" in capsys.readouterr().err
+    assert not Path("third").exists()
