@@ -16,14 +16,17 @@ from torch import Tensor
 from torch.nn.grad import conv2d_input
 
 
-def convolve_depthwise(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+def convolve_depthwise(x: Tensor, weight: Tensor, stride: int, padding: int, bias: Tensor | None = None) -> Tensor:
     """Convolve `n x c x h x w` maps with `c x 1 x k x k` weights, padded on all sides; fast for small maps on a CPU."""
     fast = torch.is_grad_enabled() and not x.is_cuda and weight.shape[-1] > min(x.shape[-2:])
-    return _SmallMap.apply(x, weight, stride, padding) if fast else _convolve(x, weight, stride, padding)
+    if not fast:
+        return _convolve(x, weight, stride, padding, bias)
+    y: Tensor = _SmallMap.apply(x, weight, stride, padding)
+    return y if bias is None else y + bias[:, None, None]
 
 
-def _convolve(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    return nnf.conv2d(x, weight, stride=stride, padding=padding, groups=len(weight))
+def _convolve(x: Tensor, weight: Tensor, stride: int, padding: int, bias: Tensor | None = None) -> Tensor:
+    return nnf.conv2d(x, weight, bias, stride=stride, padding=padding, groups=len(weight))
 
 
 class _SmallMap(torch.autograd.Function):
