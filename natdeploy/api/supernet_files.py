@@ -87,7 +87,8 @@ class SupernetFile:
 
         Args:
             architecture: The architecture.
-            data: Data set whose train images give new BatchNorm statistics. If None, those of the supernet are kept.
+            data: Data set whose train images give new BatchNorm statistics. If None, those that the file has
+                for each choice, or else those of the supernet, are kept.
 
         Raises:
             InputError: The data set is not valid, or has other classes.
@@ -98,7 +99,8 @@ class SupernetFile:
                 evaluator = SubnetEvaluator(self.supernet, task)
                 network, top1 = evaluator.extract(architecture), evaluator.top1(architecture)
             return TakenSubnet(network=network, task=task.describe(), validation_top1=top1)
-        self.reporter.warn("without --data, the BatchNorm statistics are those of the supernet, not of this subnet")
+        if not self.supernet.has_statistics:
+            self.reporter.warn("without --data, the BatchNorm statistics are those of the supernet, not of this subnet")
         return TakenSubnet(network=self.supernet.extract(architecture).eval(), task=self.task, validation_top1=None)
 
     def _load_task(self, data: str | Path, resolution: int) -> Task:

@@ -1,9 +1,9 @@
 """BatchNorm statistics for each kernel size and expand ratio, from those of a pretrained network.
 
-A few hundred images give poor statistics: EfficientNet-Lite0 loses more than a tenth of its accuracy by them, since
-channels that only some classes need hardly vary on so few. The statistics of the pretrained network come from the images
-that it was trained on. So the images here only tell by how much a choice moves the mean, and by what ratio the variance,
-where the input is that of the pretrained network. Distillation keeps it so.
+A few hundred images of another kind or size give poor statistics: EfficientNet-Lite0 loses a tenth of its accuracy and
+more by them. The statistics of the pretrained network come from the images that it was trained on. So the images here
+only tell by how much a choice moves the mean, and by what ratio the variance, where the input is that of the pretrained
+network. Distillation keeps it so.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """Elastic training by distillation from a pretrained network, which stays as it was. No image needs a label.
 
+The supernet keeps the BatchNorm statistics of each choice, so that the largest network begins as the pretrained one and
+no statistics come from a batch: see `natdeploy.supernet.choice_statistics`.
+
 Source: Hinton et al., Distilling the Knowledge in a Neural Network (2015), for the classes. That subnets also learn the
 feature maps, which the stages of all architectures give in the same shape, follows Romero et al., FitNets (ICLR 2015).
 """
@@ -30,6 +33,8 @@ class DistillationTrainer(ElasticTrainer):
         given: Arguments of `ElasticTrainer`.
         named: Keyword arguments of `ElasticTrainer`.
     """
+
+    keeps_statistics = True
 
     def __init__(self, original: ElasticNetwork, *given: Any, **named: Any) -> None:  # noqa: ANN401
         super().__init__(*given, **named)

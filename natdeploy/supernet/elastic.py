@@ -4,9 +4,9 @@ Source: Cai et al., Once-for-All (ICLR 2020): a smaller kernel is the centre of 
 through a learned matrix; a smaller expand ratio takes the first channels; a smaller depth the first blocks.
 The architecture is an argument of `forward`, never a state of the module.
 
-The BatchNorm statistics of an elastic layer differ with the kernel size and the expand ratio. Training normalizes by the
-batch, and a subnet is recalibrated on images. A supernet that is distilled from a pretrained network has fixed statistics
-for each choice instead, and needs neither.
+The BatchNorm statistics of an elastic layer differ with the kernel size and the expand ratio. Training normalizes by
+the batch, and a subnet is recalibrated on images. A supernet that is distilled from a pretrained network has fixed
+statistics for each choice instead, and needs neither.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from natdeploy.supernet.network import (
 )
 
 State = dict[str, Tensor]
+# Part of the names of the tensors that only supernets with statistics of each choice have.
+STATISTICS = ".statistics."
 
 
 class Statistics(nn.Module):
@@ -61,9 +63,7 @@ class ElasticBlock(InvertedResidual):
         padding: Padding of the space. Whether it differs from the symmetric one depends on the map.
     """
 
-    def __init__(
-        self, layer: Layer, kernels: tuple[int, ...], expand_ratios: tuple[float, ...], padding: str
-    ) -> None:
+    def __init__(self, layer: Layer, kernels: tuple[int, ...], expand_ratios: tuple[float, ...], padding: str) -> None:
         super().__init__(dataclasses.replace(layer, padding=SYMMETRIC))
         self.layer = layer
         self.kernels = kernels

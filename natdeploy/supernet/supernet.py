@@ -12,7 +12,7 @@ from natdeploy.core.architecture import Architecture
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.supernet.checkpoints import read_state
-from natdeploy.supernet.elastic import ElasticNetwork
+from natdeploy.supernet.elastic import STATISTICS, ElasticBlock, ElasticNetwork
 from natdeploy.supernet.initialize import initialize
 from natdeploy.supernet.network import Network
 from natdeploy.supernet.released_names import to_own_names
@@ -50,6 +50,25 @@ class Supernet(nn.Module):
         assert isinstance(engine, ElasticNetwork)
         return engine
 
+    @property
+    def has_statistics(self) -> bool:
+        """Whether each choice has BatchNorm statistics of its own, so that subnets need no recalibration."""
+        return any(block.statistics for block in self._elastic_blocks)
+
+    def keep_statistics(self) -> None:
+        """Give each choice BatchNorm statistics of its own."""
+        for block in self._elastic_blocks:
+            block.keep_statistics()
+
+    def drop_statistics(self) -> None:
+        """Remove the statistics of choices."""
+        for block in self._elastic_blocks:
+            block.statistics.clear()
+
+    @property
+    def _elastic_blocks(self) -> list[ElasticBlock]:
+        return [block for width in self.space.widths for block in self.engine(width).elastic_blocks]
+
     def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
         """Map `n x 3 x r x r` images to the `n x classes` logits of `architecture`."""
         logits: Tensor = self.engine(architecture.width)(x, architecture)
@@ -74,7 +93,10 @@ class Supernet(nn.Module):
         """
         state = read_state(path)
         own = [name for name in state if name.startswith("engines.")]
+        self.drop_statistics()
         if own:
+            if any(STATISTICS in name for name in own):
+                self.keep_statistics()
             return self._load(self, state, path)
         if width is None and len(self.space.widths) > 1:
             msg = f"{path}: holds the weights of one width; space {self.space.name} has several"

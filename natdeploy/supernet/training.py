@@ -65,6 +65,9 @@ class ElasticTrainer:
         InputError: The processes cannot share a batch equally, or the images do not fill one.
     """
 
+    keeps_statistics = False
+    """Whether the BatchNorm statistics of each choice stay. Otherwise each batch is normalized by its own."""
+
     def __init__(
         self,
         supernet: Supernet,
@@ -81,6 +84,8 @@ class ElasticTrainer:
         self.supernet, self.task, self.recipe = supernet, task, recipe
         self.total_epochs, self.largest_only_epochs, self.seed = total_epochs, largest_only_epochs, seed
         self.done = 0
+        if not self.keeps_statistics:
+            supernet.drop_statistics()
         self._optimizer = torch.optim.SGD(
             self._make_parameter_groups(), lr=recipe.lr, momentum=recipe.momentum, nesterov=True
         )
@@ -110,7 +115,7 @@ class ElasticTrainer:
             raise InputError(msg)
         rng = np.random.default_rng([self.seed, number])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        self.supernet.train()
+        self.supernet.train(not self.keeps_statistics)
         losses = EpochLosses(number, self.recipe.lr)
         resolutions = self._list_resolutions(population)
         batches = iterate_train_batches(

@@ -163,7 +163,7 @@ def test_leaving_out_unreachable_taps_changes_nothing(size, stride):
         layer for layer in walk(STARTER, largest(STARTER), 10) if layer.op == BLOCK and layer.kernel == 7 and layer.se
     )
     layer = dataclasses.replace(layer, stride=stride, skip=False)
-    block = ElasticBlock(layer, (3, 5, 7), SYMMETRIC).double().eval()
+    block = ElasticBlock(layer, (3, 5, 7), (6.0,), SYMMETRIC).double().eval()
     x = torch.randn(2, layer.in_channels, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for kernel in (3, 5, 7):
         plain = InvertedResidual(dataclasses.replace(layer, kernel=kernel)).double().eval()
@@ -180,7 +180,7 @@ def test_gradients_on_maps_smaller_than_the_kernel_are_those_of_the_plain_block(
         layer for layer in walk(STARTER, largest(STARTER), 10) if layer.op == BLOCK and layer.kernel == 7 and layer.se
     )
     layer = dataclasses.replace(layer, stride=stride, skip=False)
-    block = ElasticBlock(layer, (3, 5, 7), SYMMETRIC).double().eval()
+    block = ElasticBlock(layer, (3, 5, 7), (6.0,), SYMMETRIC).double().eval()
     plain = InvertedResidual(layer).double().eval()
     plain.load_state_dict(block.subnet_state(7, 6))
     x = torch.randn(2, layer.in_channels, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -19,6 +19,7 @@ from natdeploy.io.published_sets import IMAGENET
 from natdeploy.io.supernet_weights import find_weights
 from natdeploy.ports import Reporter
 from natdeploy.supernet.checkpoints import count_classes, read_state
+from natdeploy.supernet.choice_statistics import fill_statistics
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.elastic import ElasticNetwork
 from natdeploy.supernet.image_record import ImageRecord
@@ -137,11 +138,16 @@ class Original:
                 raise InputError(msg, hint="continue from weights that were distilled from this network")
 
     def fill(self, supernet: Supernet, task: Task, plan: TrainingPlan) -> None:
-        """Give a supernet the weights of the network, with the channels of its blocks in the order of importance."""
+        """Give a supernet the weights of the network, with the channels of its blocks in the order of importance.
+
+        Each choice gets BatchNorm statistics of its own.
+        """
         engine = supernet.engine(plan.widths[0])
         load_pretrained(engine, self.state, self.source)
         top, count = largest(plan.space), min(_IMPORTANCE_IMAGES, len(task.train))
         generator = torch.Generator().manual_seed(plan.settings.seed)
         chosen = torch.randperm(len(task.train), generator=generator)[:count]
         batches = task.iterate_batches(task.train, chosen.split(_BATCH), top.resolution)
-        order_channels(engine, top, (images for images, _ in batches))
+        prepared = [images for images, _ in batches]
+        order_channels(engine, top, prepared)
+        fill_statistics(engine.eval(), top, prepared)

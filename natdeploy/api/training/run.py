@@ -147,7 +147,10 @@ class _Training:
     def _build_supernet(self) -> Supernet:
         plan, source = self.plan, str(self.folder.path / "run.toml")
         supernet = Supernet(plan.space, len(self.task.classes), seed=plan.settings.seed).to(self.group.device)
-        if not self.folder.checkpoint.exists():
+        if self.folder.checkpoint.exists():
+            if self.original is not None:
+                supernet.keep_statistics()
+        else:
             load_initial_weights(supernet, plan.weights, plan.weights_sha256, source)
             if self.original is not None and not plan.weights:
                 self.original.fill(supernet, self.task, plan)
@@ -211,7 +214,9 @@ class _Training:
         with translate_oom(during, hint="train a new run with lower --resolutions"):
             if self.mode.holds_out_validation:
                 return evaluator.top1(architecture)
-            return evaluator.test_top1(evaluator.extract(architecture))
+            supernet = evaluator.supernet
+            network = supernet.extract(architecture) if supernet.has_statistics else evaluator.extract(architecture)
+            return evaluator.test_top1(network)
 
     def _describe(self) -> dict[str, str]:
         settings = dataclasses.asdict(self.plan)
