@@ -8,11 +8,13 @@ import torch
 
 from natdeploy.core.architecture import largest
 from natdeploy.io.spaces import find_space
+from natdeploy.supernet.choice_statistics import fill_statistics
 from natdeploy.supernet.data import ImageSet, Task
 from natdeploy.supernet.distillation import DistillationTrainer, compute_distillation_loss
 from natdeploy.supernet.importance import order_channels
 from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
+from natdeploy.supernet.training import ElasticTrainer
 from tests.support.supernets import scramble
 
 SPACE = find_space("starter").with_resolutions((32,))
@@ -72,11 +74,15 @@ def test_the_loss_is_least_for_the_network_itself():
 
 
 def test_subnets_come_nearer_to_the_original_which_stays():
-    """Without labels the loss falls, the original keeps its weights, and the largest is drawn half of the time."""
+    """Without labels the loss falls, the original and all statistics stay, and the largest is drawn half of the time.
+
+    Training that normalizes by the batch gives up the statistics of choices.
+    """
     supernet, original = make_supernet(), make_supernet().engine(0.5)
     before = copy.deepcopy(original.state_dict())
     pixels = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     images = ImageSet(images=pixels, labels=torch.zeros(64, dtype=torch.int64))
+    fill_statistics(supernet.engine(0.5), TOP, [noise()])
     task = Task(
         name="noise", classes=tuple("abcde"), mean=(0.5,) * 3, std=(0.5,) * 3, flip=True,
         train=images, validation=images, test=images,
@@ -86,6 +92,11 @@ def test_subnets_come_nearer_to_the_original_which_stays():
     losses = [trainer.train_epoch(number, None) for number in range(6)]
     assert losses[-1] < 0.9 * losses[0]
     assert all(torch.equal(before[name], tensor) for name, tensor in original.state_dict().items())
+    engine = supernet.engine(0.5)
+    assert supernet.has_statistics
+    assert torch.equal(engine.stem.bn.running_mean, original.stem.bn.running_mean)
+    ElasticTrainer(supernet, task, recipe, total_epochs=1, largest_only_epochs=0, seed=0)
+    assert not supernet.has_statistics
     import numpy as np
 
     rng = np.random.default_rng(0)

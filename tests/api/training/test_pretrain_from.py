@@ -141,7 +141,9 @@ def test_a_run_continues_from_the_weights_of_another(folder: Path, capsys: pytes
     assert weights
     for name in weights:
         torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-5)
-    torch.save(MobileNetV2(num_classes=7, inverted_residual_setting=[[1, 16, 1, 1], [6, 24, 2, 2]]).state_dict(), "7.pth")
+    torch.save(
+        MobileNetV2(num_classes=7, inverted_residual_setting=[[1, 16, 1, 1], [6, 24, 2, 2]]).state_dict(), "7.pth"
+    )
     capsys.readouterr()
     assert cli.run([*given[:2], "7.pth", *given[3:], "-o", "third"]) == 2
     assert "supernet.safetensors: is for 6 classes" in capsys.readouterr().err
