@@ -83,6 +83,7 @@ class ElasticBlock(InvertedResidual):
             self.statistics[name_depthwise(kernel)] = Statistics(self.layer.mid_channels)
             for expand_ratio in self.expand_ratios:
                 self.statistics[name_project(kernel, expand_ratio)] = Statistics(self.layer.out_channels)
+        self.statistics.to(self.project.conv.weight.device)
 
     def find_statistics(self, name: str) -> Statistics | None:
         """Return the statistics of a choice; None without `keep_statistics`."""
@@ -110,7 +111,8 @@ class ElasticBlock(InvertedResidual):
         assert reduce.bias is not None
         assert expand.bias is not None
         gate = self.se.act(nnf.conv2d(self.se.pool(y), reduce.weight[:squeezed, :mid], reduce.bias[:squeezed]))
-        return y * self.se.gate(nnf.conv2d(gate, expand.weight[:mid, :squeezed], expand.bias[:mid]))
+        found: Tensor = y * self.se.gate(nnf.conv2d(gate, expand.weight[:mid, :squeezed], expand.bias[:mid]))
+        return found
 
     def fit_kernel(self, kernel: int, mid: int, y: Tensor) -> Tensor:
         """Return the depthwise weights for the first `mid` channels of a map, as large as the map can meet."""
