@@ -49,7 +49,8 @@ _WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_
 
 if __name__ == "__main__":
     faulthandler.enable()  # a crash tells which package it was in
-    os.environ.update(_WAITING)  # numpy reads them when it is imported
+    # numpy and ONNX Runtime, which then sends no telemetry, read them when they are imported.
+    os.environ.update(_WAITING, ORT_DISABLE_TELEMETRY="1")
 
 try:
     import numpy as np
