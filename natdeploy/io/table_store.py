@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
 from natdeploy.core.device import DEFAULT_TABLE, Deployment, Device, TableSelector, find_deployment
 from natdeploy.core.latency import LatencyTable
+from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.io.home import home_folder
 from natdeploy.io.tables import read_table
@@ -82,11 +84,18 @@ def find_table(deployment: Deployment) -> StoredTable | None:
     return next((stored for stored in list_tables(deployment.device) if stored.deployment == deployment), None)
 
 
-def choose_table(device: Device, selector: TableSelector = DEFAULT_TABLE) -> StoredTable:
+def choose_table(
+    device: Device, selector: TableSelector = DEFAULT_TABLE, space: SearchSpace | None = None
+) -> StoredTable:
     """Return the table of a device that a selector means.
 
     What the selector leaves open is the device's default. If there is no table of that, and only one table fits the
     selector, it is this one.
+
+    Args:
+        device: The device.
+        selector: Which of its tables is meant.
+        space: Space that the table is for, which the hint then names.
 
     Raises:
         InputError: No table fits, or several do; the message lists the tables of the device.
@@ -101,7 +110,8 @@ def choose_table(device: Device, selector: TableSelector = DEFAULT_TABLE) -> Sto
         return fitting[0]
     known = "; ".join(str(stored.deployment) for stored in tables) or "none"
     msg = f"there is no latency table of {wanted}; tables of {device.name}: {known}"
-    raise InputError(msg, hint=f"make one with: natdeploy profile --device {device.name}")
+    of_space = "" if space is None else f" --supernet {shlex.quote(space.source or space.name)}"
+    raise InputError(msg, hint=f"make one with: natdeploy profile --device {device.name}{of_space}")
 
 
 def _tables_in(folder: Path, *, packaged: bool) -> Iterator[StoredTable]:

@@ -13,6 +13,7 @@ from natdeploy.core.latency import LatencyCorrection, LatencyStats, LatencyTable
 from natdeploy.core.layers import Layer
 from natdeploy.errors import InputError, OutputError
 from natdeploy.io.devices import find_device
+from natdeploy.io.spaces import find_space
 from natdeploy.io.table_store import choose_table, find_table, list_tables, table_path
 from natdeploy.io.tables import COLUMNS, format_table, parse_table, read_table, write_table
 
@@ -317,10 +318,13 @@ def test_the_only_table_that_fits_is_chosen(home, table):
 
 
 def test_without_tables_the_message_says_how_to_make_one(home):
-    """The hint is the command that profiles the device."""
+    """The hint is the command that profiles the device, for the space that the table is needed for."""
     with pytest.raises(InputError, match="tables of host: none") as caught:
         choose_table(find_device("host"))
     assert caught.value.hint == "make one with: natdeploy profile --device host"
+    with pytest.raises(InputError, match="tables of host: none") as caught:
+        choose_table(find_device("host"), space=find_space("lite"))
+    assert caught.value.hint == "make one with: natdeploy profile --device host --supernet lite"
 
 
 def test_a_table_in_the_place_of_another_is_refused(home, table):

@@ -27,7 +27,7 @@ def find_table_for_search(
     """
     described = find_device(device)
     if described.transport != "local":
-        chosen = choose_table(described).read()
+        chosen = choose_table(described, space=space).read()
         warn_of_estimates([chosen], context.reporter)
         return chosen
     deployment = find_deployment(described)

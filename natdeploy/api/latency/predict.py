@@ -38,7 +38,7 @@ def predict(
         InputError: The subnet or the table is not valid, or there is no table.
     """
     read = SubnetSource.of(subnet).read()
-    stored = choose_table(find_device(device), selector)
+    stored = choose_table(find_device(device), selector, read.space)
     table = stored.read()
     reporter = (context or Context()).reporter
     warn_of_estimates([table], reporter)
