@@ -116,11 +116,11 @@ def list_images(
     for label, name in enumerate(classes):
         found = walk.list_images(root / name) if (root / name).is_dir() or not may_lack else []
         if not found and not may_lack:
-            raise _make_no_image_error(root / name)
+            raise _make_no_image_error(root / name, root)
         paths += found
         labels += [label] * len(found)
     if not paths:
-        raise _make_no_image_error(root)
+        raise _make_no_image_error(root, root)
     return paths, labels
 
 
@@ -132,7 +132,7 @@ def list_all_images(root: Path, walk: ImageWalk | None = None) -> list[str]:
     """
     found = (walk or ImageWalk()).list_images(root)
     if not found:
-        raise _make_no_image_error(root)
+        raise _make_no_image_error(root, root)
     return found
 
 
@@ -152,14 +152,14 @@ def _find_inner(root: Path, names: Sequence[str]) -> str | None:
     return f"did you mean {inner[0]}?" if inner else None
 
 
-def _make_no_image_error(folder: Path) -> InputError:
+def _make_no_image_error(folder: Path, root: Path) -> InputError:
     walk = ImageWalk()
     walk.list_images(folder)
     unread = walk.describe_unread()
     known = f"known suffixes: {' '.join(sorted(SUFFIXES))}"
     msg = f"{folder}: holds no image ({known})" + (f", but {unread}, which are not read" if unread else "")
     convert = "convert them to .jpg or .png" if unread else None
-    return InputError(msg, hint=convert or describe_layout(folder.parent))
+    return InputError(msg, hint=convert or describe_layout(root))
 
 
 def _list_names(names: Sequence[str]) -> str:

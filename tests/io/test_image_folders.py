@@ -8,7 +8,7 @@ from PIL import Image
 from natdeploy.errors import InputError
 from natdeploy.io.datasets import load_task
 from natdeploy.io.image_files import SUFFIXES
-from natdeploy.io.image_folders import name_split
+from natdeploy.io.image_folders import list_all_images, name_split
 from natdeploy.testing.fakes import RecordingReporter
 
 FORMATS = {".jfif": "JPEG", ".jpe": "JPEG"}
@@ -190,6 +190,17 @@ def test_what_is_not_read_is_told_by_suffix(tmp_path):
         f"{tmp_path}: not used: 1 image in {tmp_path.name}/ itself, in no folder of a class",
         f"{tmp_path}: pictures of a kind that is not read: 1 .dng, 2 .heic; convert them to .jpg or .png",
     ]
+
+
+@pytest.mark.parametrize(("name", "hint"), [("cats.zip", "unpack the archive"), ("a.parquet", "packed images")])
+def test_a_folder_without_images_is_told_by_what_it_holds(tmp_path, name, hint):
+    """The hint is about the folder that was given, not about the one around it."""
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / name).touch()
+    (tmp_path / "labels.csv").touch()
+    with pytest.raises(InputError, match="set: holds no image") as caught:
+        list_all_images(tmp_path / "set")
+    assert hint in caught.value.hint
 
 
 def test_a_class_of_unread_pictures_says_so(tmp_path):
