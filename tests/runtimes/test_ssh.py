@@ -206,6 +206,21 @@ def test_a_server_that_allows_one_session_says_so(tmp_path, monkeypatch):
     assert "MaxSessions" in str(caught.value.hint)
 
 
+def test_a_server_whose_shell_greets_every_command_is_no_trouble(tmp_path, monkeypatch):
+    """What the shell there prints before each command, on both streams, reaches neither files nor results."""
+    source = tmp_path / "source"
+    source.write_bytes(bytes(range(256)) * 500)
+    greeting = 'ForceCommand echo Welcome; echo conda >&2; eval "$SSH_ORIGINAL_COMMAND"'
+    with ssh_server(tmp_path, settings=[greeting]) as server:
+        monkeypatch.setenv("PATH", f"{server.folder / 'bin'}:{os.environ['PATH']}")
+        with Connection("board", SshLink(ADDRESS)) as connection:
+            done = connection.run(["sh", "-c", "cat; exit 3"], timeout_s=LIMIT_S, stdin=b"given")
+            connection.send(source, f"{connection.folder}/there")
+            connection.fetch(f"{connection.folder}/there", tmp_path / "back")
+    assert (done.exit_code, done.stdout, done.stderr) == (3, "given", "")
+    assert (tmp_path / "back").read_bytes() == source.read_bytes()
+
+
 def test_a_server_that_hangs_up_before_the_login_says_so(tmp_path):
     """A ban, a limit or another kind of server closes the connection at once: it is not the key that is wrong."""
     import socket
