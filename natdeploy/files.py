@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -120,15 +123,24 @@ def parse_json(text: str) -> Any:  # noqa: ANN401
     """Parse JSON.
 
     Raises:
-        ValueError: The text is not JSON, holds `NaN` or `Infinity`, or repeats a key of an object.
+        ValueError: The text is not JSON, holds `NaN`, `Infinity` or a number that is too large, or repeats a key of an
+            object.
         RecursionError: It is nested too deeply.
     """
-    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_make_object)
+    return json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_float, object_pairs_hook=_make_object)
 
 
 def _refuse_constant(name: str) -> None:
     msg = f"{name} is not a number of JSON"
     raise ValueError(msg)
+
+
+def _parse_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        msg = f"{text[:40]} is too large for a number"
+        raise ValueError(msg)
+    return value
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -141,13 +153,17 @@ def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_text(source: Path) -> str:
-    """Read a UTF-8 text file. A byte order mark at its beginning, which some editors write, is left out.
+    """Read a text file in UTF-8, or in UTF-16 if a byte order mark says so. The mark itself is left out.
+
+    Editors and shells of Windows write such files.
 
     Raises:
-        InputError: The file is missing, a folder, unreadable or not UTF-8.
+        InputError: The file is missing, a folder, unreadable or in another encoding.
     """
     try:
-        return Path(source).read_text(encoding="utf-8-sig")
+        raw = Path(source).read_bytes()
+        encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        return io.TextIOWrapper(io.BytesIO(raw), encoding).read()
     except IsADirectoryError as error:
         msg = f"{source}: is a folder, not a file"
         raise InputError(msg) from error

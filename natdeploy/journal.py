@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from natdeploy.errors import InputError
-from natdeploy.files import writing
+from natdeploy.files import parse_json, writing
 
 
 class Journal:
@@ -74,8 +74,8 @@ class Journal:
         events = []
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                event = json.loads(line)
-            except ValueError as error:
+                event = parse_json(line.decode())
+            except (ValueError, RecursionError) as error:
                 msg = f"{self._path}, line {number}: not a journal event: {error}"
                 raise InputError(msg) from error
             if not isinstance(event, dict):

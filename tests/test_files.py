@@ -7,6 +7,7 @@ import pytest
 
 from natdeploy.errors import InputError, OutputError
 from natdeploy.files import atomic_path, parse_json, read_text, require_file, write_text, writing
+from natdeploy.journal import Journal
 from natdeploy.supernet.accuracy_file import read_perceptron
 from natdeploy.supernet.checkpoints import read_state
 from tests.support.disks import full_disk, names
@@ -139,3 +140,21 @@ def test_a_repeated_key_of_an_object_is_refused():
     assert parse_json('{"a": {"b": 1}, "b": [1]}') == {"a": {"b": 1}, "b": [1]}
     with pytest.raises(ValueError, match="key 'b' is repeated"):
         parse_json('{"a": [{"b": 1, "b": 1}]}')
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_files_of_windows_are_read(tmp_path, encoding):
+    """UTF-8 with and without a byte order mark, and UTF-16 with one, as PowerShell writes it, are the same text."""
+    mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
+    (tmp_path / "a.txt").write_bytes(f"{mark}name = 'ö'\r\nx = 1\r\n".encode(encoding))
+    assert read_text(tmp_path / "a.txt") == "name = 'ö'\nx = 1\n"
+
+
+@pytest.mark.parametrize("text", ['{"a": 1e999}', '{"a": [-1e400]}', '{"a": NaN}', '{"a": -Infinity}'])
+def test_numbers_of_json_are_finite(tmp_path, text):
+    """A number that is no finite one is refused where it is read, in documents and in journals."""
+    with pytest.raises(ValueError, match="number"):
+        parse_json(text)
+    (tmp_path / "journal.jsonl").write_text(f"{text}\n")
+    with pytest.raises(InputError, match=r"line 1: not a journal event: .* number"):
+        Journal(tmp_path / "journal.jsonl")

@@ -13,6 +13,7 @@ from natdeploy.core.layers import BLOCK, CLASSIFIER, OPS, POOLING, STEM, Layer
 from natdeploy.core.space import BN_EPS
 from natdeploy.errors import InputError, did_you_mean
 from natdeploy.files import parse_json
+from natdeploy.io.python_repr import parse_python
 from natdeploy.io.validation import find_fault
 
 FORMAT = "natdeploy.subnet/1"
@@ -97,20 +98,33 @@ class SubnetFile(_Strict):
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """Return the JSON object that is written in `text`.
+    """Return the JSON object that is written in `text`, or the dictionary as Python prints it.
 
     Raises:
-        InputError: The text is no JSON, or no object.
+        InputError: The text is neither.
     """
     try:
         content = parse_json(text)
     except (ValueError, RecursionError) as error:
-        msg = f"not valid JSON: {error}"
-        raise InputError(msg) from error
+        content = _parse_printed(text)
+        if content is None:
+            msg = f"not valid JSON: {error}"
+            raise InputError(msg) from error
     if not isinstance(content, dict):
         msg = f"a subnet is a JSON object, not {type(content).__name__}"
         raise InputError(msg)
     return content
+
+
+def _parse_printed(text: str) -> Any:  # noqa: ANN401
+    """Return a dictionary that Python printed, as finders of architectures do; None if the text is no such one."""
+    if not text.lstrip().startswith(("{'", "OrderedDict(")):
+        return None
+    try:
+        return parse_python(text)
+    except ValueError as error:
+        msg = f"neither JSON nor a dictionary that Python printed: {error}"
+        raise InputError(msg) from error
 
 
 def validate(model: type[_Model], content: Mapping[str, Any]) -> _Model:

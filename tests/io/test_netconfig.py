@@ -1,6 +1,7 @@
 """The NAT authors' net.config."""
 
 import copy
+import json
 
 import pytest
 
@@ -178,3 +179,14 @@ def test_networks_of_proxylessnas_are_layers(head):
     assert {layer.activation for layer in layers[:-2]} == {"relu6"}
     assert layers[0].bn_eps == 1e-3
     assert layers[-1].out_channels == 7
+
+
+@pytest.mark.parametrize("name", ["s10_new_ofa.net.config", "s10_old_ofa_no_imgsize.net.config"])
+def test_the_layouts_of_once_for_all_are_read(shared_data, name):
+    """The present one has the key `conv` in its blocks, the older one `mobile_inverted_conv`; both are in space nat."""
+    content = json.loads((shared_data / "cases" / "subnets" / name).read_text())
+    with pytest.raises(InputError, match=r"final_expand_layer\.out_channels: missing"):
+        read_net_config(content, resolution=208)
+    content |= {"final_expand_layer": {"out_channels": 960}, "feature_mix_layer": {"out_channels": 1280}}
+    read = read_net_config(content, resolution=208)
+    assert (read.architecture.resolution, read.architecture.depths) == (208, (3, 4, 2, 3, 2))

@@ -142,7 +142,7 @@ def test_a_truncated_file_is_refused(tmp_path):
         (b'{"w": NaN}', "not valid JSON: NaN is not a number of JSON"),
         (b'{"w": Infinity}', "not valid JSON"),
         (b'{"w": 1' + b"0" * 5000 + b"}", "not valid JSON"),
-        (b'{"w": 1e999, "r": 224, "d": [1], "e": [1], "ks": [1]}', "w: .*finite number"),
+        (b'{"w": 1e999, "r": 224, "d": [1], "e": [1], "ks": [1]}', "1e999 is too large for a number"),
         (b"{}", "is missing"),
     ],
 )
