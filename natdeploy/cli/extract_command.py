@@ -51,6 +51,9 @@ def command(source: Path, row: int | None, target_latency: tuple[str, ...], **va
     if len(wanted) > 1 or (wanted and row is not None):
         msg = "give one --row or one --target-latency"
         raise click.UsageError(msg, click.get_current_context())
+    if source.is_dir():
+        of_others = {"supernet", "weights", "width", "resolution", "classes"}
+        options.refuse_beside(click.get_current_context(), f"{source} is a run, which has its own supernet", of_others)
     if not source.is_dir() and (wanted or row is not None):
         msg = f"--row and --target-latency select from a run folder, and {source} is not one"
         raise click.UsageError(msg, click.get_current_context())

@@ -82,6 +82,8 @@ def write_subnet(folder: Path, content: object) -> None:
         ("export 08011001440551052208877 --no-build", 2, "--no-build is not an option of format onnx"),
         ("inspect nowhere.json", 2, "nowhere.json: no such file"),
         ("extract nowhere.json", 2, "an architecture needs --supernet"),
+        ("extract . --supernet starter", 2, "--supernet cannot be used with it"),
+        ("extract . --weights w.pth --row 1", 2, "--weights cannot be used with it"),
         ("predict 08011001440551052208877 --device jetson-xavier-nx", 2, "no latency table"),
         ("measure nowhere.onnx", 2, "nowhere.onnx"),
         ("exprot subnet.json", 2, "did you mean 'export'?"),
