@@ -401,7 +401,7 @@ def test_training_values_of_the_preset_can_be_replaced(monkeypatch: pytest.Monke
     presets = []
 
     def stopped(**given: Any) -> None:
-        presets.append(given["preset"])
+        presets.append(api.find_preset(given["preset"] or "quick", given["changes"]))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(api, "search", stopped)
