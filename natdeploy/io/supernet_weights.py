@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,7 @@ from natdeploy.errors import InputError
 from natdeploy.files import read_text, write_text
 from natdeploy.io.downloads import download
 from natdeploy.io.home import home_folder
-from natdeploy.io.spaces import find_space
+from natdeploy.io.spaces import find_space, list_spaces
 from natdeploy.io.subnet_keys import TaskKeys, parse_object, validate
 from natdeploy.ports import Reporter
 from natdeploy.supernet.weight_files import read_metadata, require_weight_file
@@ -22,6 +23,8 @@ from natdeploy.supernet.weight_files import read_metadata, require_weight_file
 PACKAGED, RELEASED = WORDS = ("packaged", "released")
 # The key of a weight file's metadata under which the task of its classifier is described, as in a subnet file.
 TASK = "task"
+# The key under which the settings are that the weights were trained with.
+TRAINING = "training"
 FOLDER = "weights"
 # mit-han-lab/once-for-all downloads them from here. No checksums were published.
 RELEASED_ADDRESS = "https://raw.githubusercontent.com/han-cai/files/master/ofa/ofa_nets/"
@@ -104,6 +107,20 @@ def read_task(path: Path) -> dict[str, Any] | None:
     except InputError as error:
         msg = f"{path}: the task in its metadata: {error.message}"
         raise InputError(msg) from error
+
+
+def read_supernet(path: Path) -> str | None:
+    """Return the name or the file of the space that a weight file says it is of; None if it does not say.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    try:
+        settings = json.loads(read_metadata(path).get(TRAINING, "null"))
+    except ValueError:
+        return None
+    named = settings.get("supernet") if isinstance(settings, dict) else None
+    return named if isinstance(named, str) and (named in list_spaces() or Path(named).is_file()) else None
 
 
 def find_packaged_task(space: SearchSpace) -> dict[str, Any] | None:

@@ -1,8 +1,10 @@
 """Which supernet a command begins with where none is named."""
 
+import json
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from natdeploy import api
@@ -10,6 +12,7 @@ from natdeploy.api import default_supernet
 from natdeploy.api.default_supernet import choose_space
 from natdeploy.errors import InputError
 from natdeploy.io.spaces import SpaceSelector
+from natdeploy.supernet.checkpoints import write_state
 from natdeploy.testing.fakes import RecordingReporter
 
 
@@ -52,6 +55,19 @@ def test_without_packaged_weights_or_images_it_is_the_starter(tmp_path: Path, pa
     packaged.remove("lite")
     space, reason = choose_space(None, str(tmp_path / "none"))
     assert (space.name, reason) == ("starter", "")
+
+
+def test_weights_bring_their_supernet(tmp_path: Path) -> None:
+    """A file that says what it was trained as decides before the images do; one that says nothing known does not."""
+    data, weights = write_images(tmp_path / "photographs", 90), tmp_path / "w.safetensors"
+    write_state(weights, {"a": torch.ones(1)}, {"training": json.dumps({"supernet": "starter"})})
+    space, reason = choose_space(None, data, weights)
+    assert (space.name, reason) == ("starter", f"{weights}: the weights are of supernet starter")
+    assert choose_space("lite", data, weights)[0].name == "lite"
+    for text in ("no json", "[]", json.dumps({"supernet": "no/such.toml"}), json.dumps({"supernet": 3})):
+        write_state(weights, {"a": torch.ones(1)}, {"training": text})
+        assert choose_space(None, data, weights)[0].name == "lite"
+    assert choose_space(None, data, "released")[0].name == "lite"
 
 
 def test_search_and_adapt_tell_the_choice(tmp_path: Path) -> None:

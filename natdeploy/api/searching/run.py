@@ -51,7 +51,8 @@ def search(
 
     Args:
         data: Name or folder of the data set.
-        supernet: Search space, whole or in part. If None, `lite` for photographs, and `starter` for smaller images.
+        supernet: Search space, whole or in part. If None, that of a weight file that names it,
+            else `lite` for photographs, and `starter` for smaller images.
         weights: Initial weights of the supernet: a file, `packaged`, `released` or `random`. If None, the packaged
             weights of the supernet, or random ones if there are none.
         goal: Objectives, limits and preference. By default the latency of this machine is an objective, and nothing is
@@ -74,7 +75,7 @@ def search(
     """
     context = context or Context()
     dataset = resolve_dataset(data)
-    space, reason = choose_space(supernet, dataset)
+    space, reason = choose_space(supernet, dataset, weights)
     if goal.tasks:
         msg = f"a search with training has one data set, and no tasks such as {goal.tasks[0]!r}"
         raise InputError(msg)

@@ -42,7 +42,8 @@ def adapt(
     Args:
         data: Name or folder of the data set.
         output: Folder of the run. `supernet.safetensors` is written there.
-        supernet: Search space, whole or in part. If None, `lite` for photographs, and `starter` for smaller images.
+        supernet: Search space, whole or in part. If None, that of a weight file that names it,
+            else `lite` for photographs, and `starter` for smaller images.
         weights: A file, `packaged` or `released`; the packaged weights if None.
         population: CSV file of architectures, such as a run's `archive.csv`. Subnets are drawn from the marginals of
             their genes, or uniformly if None.
@@ -58,7 +59,7 @@ def adapt(
     """
     context = context or Context()
     dataset = resolve_dataset(data)
-    space, reason = choose_space(supernet, dataset)
+    space, reason = choose_space(supernet, dataset, weights)
     require_new_run(output)
     rows = [] if population is None else read_population(population, space).tolist()
     # Torch takes seconds to import, so bad names are refused first.

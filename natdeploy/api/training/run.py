@@ -23,7 +23,7 @@ from natdeploy.io.image_records import write_image_records
 from natdeploy.io.run_config import move_data, parse_config
 from natdeploy.io.run_images import find_recorded
 from natdeploy.io.runs import RunFolder
-from natdeploy.io.supernet_weights import TASK
+from natdeploy.io.supernet_weights import TASK, TRAINING
 from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.data import Task, concatenate
 from natdeploy.supernet.distillation import DistillationTrainer
@@ -224,4 +224,4 @@ class _Training:
         kept |= {"weights": Path(self.plan.weights).name, "population": len(self.plan.population)}
         data = Path(self.task.name).name
         task = {**self.task.describe(), "dataset": data if self.original is None else self.original.dataset}
-        return {"training": json.dumps(kept), "data": data, TASK: json.dumps(task)}
+        return {TRAINING: json.dumps(kept), "data": data, TASK: json.dumps(task)}
