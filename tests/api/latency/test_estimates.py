@@ -57,7 +57,7 @@ def test_packaged_tables_are_what_the_descriptions_give(name):
     """A description that is changed needs its table made anew: estimating again changes nothing."""
     device, table = find_device(name), packaged_table(name)
     assert table.provenance == "estimated"
-    for space in (find_space("starter"), find_space("nat")):
+    for space in (find_space("starter"), find_space("nat"), find_space("lite")):
         assert estimate_table(space, device, table.deployment, table, clock=SystemClock()) is table
         assert [table.find_covered_resolutions(space, count) for count in (10, 100, 1000)] == 3 * [space.resolutions]
 
