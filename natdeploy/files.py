@@ -103,10 +103,14 @@ def require_file(path: Path) -> None:
     Raises:
         InputError: It is missing, or is something else.
     """
-    if not path.is_file():
+    try:
+        if path.is_file():
+            return
         other = "is a folder, not a file" if path.is_dir() else "is not a file"
         msg = f"{path}: {other if path.exists() else 'no such file'}"
-        raise InputError(msg)
+    except OSError as error:
+        msg = f"{path}: {error.strerror}"
+    raise InputError(msg)
 
 
 def write_text(path: Path, text: str) -> None:

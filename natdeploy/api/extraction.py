@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,7 +181,8 @@ def _find_place(selector: Selector, limits_ms: Mapping[str, float]) -> int:
     unknown = [device for device in limits_ms if device not in known]
     if unknown:
         msg = f"{run}: was not searched for device {unknown[0]!r} (its devices: {', '.join(known)})"
-        raise InputError(msg, hint=f"select for it with: natdeploy search --from {run} --device {unknown[0]}")
+        command = shlex.join(["natdeploy", "search", "--from", str(run), "--device", unknown[0]])
+        raise InputError(msg, hint=f"select for it with: {command}")
     return selector.select(limits_ms)[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,7 +145,5 @@ def explain_random_weights(subnet: Subnet) -> str:
     task = None if subnet.space is None else find_packaged_task(subnet.space)
     if subnet.space is None or task is None:
         return msg
-    return (
-        f"{msg}; natdeploy extract {subnet.source} --supernet {subnet.space.name} gives it the weights of a classifier "
-        f"for {task['dataset']}"
-    )
+    command = shlex.join(["natdeploy", "extract", subnet.source, "--supernet", subnet.space.name])
+    return f"{msg}; {command} gives it the weights of a classifier for {task['dataset']}"

@@ -18,8 +18,11 @@ from natdeploy.cli.command import find_unknown_variables
 from natdeploy.cli.config import default_map
 from natdeploy.cli.group import COMMANDS, cli
 from natdeploy.cli.memory import keep_freed_memory
-from natdeploy.cli.output import drop_stdout, print_json
+from natdeploy.cli.output import drop_stdout, explain_stdout, print_json
+from natdeploy.cli.terminal import to_short_line
 from natdeploy.errors import NatdeployError
+
+_OUTPUT_ERRORS, _NAME_ERRORS = (errno.ENOSPC, errno.EBADF), (errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,14 +59,14 @@ def _warn_of_unknown_variables() -> None:
     for name, hint in find_unknown_variables(COMMANDS).items():
         said = f"natdeploy: warning: the environment variable {name} is unknown{f'; {hint}' if hint else ''}"
         with contextlib.suppress(OSError):
-            click.echo(said, err=True)
+            click.echo(to_short_line(said), err=True)
 
 
 def _open_standard_streams() -> None:
-    """Replace a closed stdout by /dev/full, so that writing to it is an error, and a closed stderr by /dev/null."""
-    for number, name, place in ((1, "stdout", "/dev/full"), (2, "stderr", os.devnull)):
+    """Replace a closed stdout by what cannot be written, which is an error, and a closed stderr by none."""
+    for number, name, mode in ((1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
         if getattr(sys, name) is None:
-            handle = os.open(place if Path(place).exists() else os.devnull, os.O_WRONLY)
+            handle = os.open(os.devnull, mode)
             os.dup2(handle, number)
             setattr(sys, name, os.fdopen(number, "w", closefd=False))
 
@@ -79,15 +82,18 @@ class _Failure(NamedTuple):
 def _failure(error: BaseException, arguments: Sequence[str]) -> _Failure:
     if isinstance(error, NatdeployError):
         return _Failure(error.exit_code, error.code, error.message, error.hint, error.artifacts)
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS and error.filename is None:
+        # click prints help and version itself.
         drop_stdout()
-        return _Failure(2, "cannot-write", f"cannot write: {error.strerror}", None)
+        return _failure(explain_stdout(error), arguments)
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return _Failure(130, "interrupted", "interrupted", f"go on with: {shlex.join(['natdeploy', *arguments])}")
-    if isinstance(error, click.UsageError) and error.ctx is not None and error.ctx.parent is not None:
-        return _Failure(2, "usage", error.format_message(), f"see: {error.ctx.command_path} --help")
     if isinstance(error, click.ClickException):
-        return _Failure(2, "usage", error.format_message(), "see: natdeploy --help")
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        path = context.command_path if context is not None and context.parent is not None else "natdeploy"
+        return _Failure(2, "usage", " ".join(error.format_message().split("\n")), f"see: {path} --help")
+    if isinstance(error, OSError) and error.errno in _NAME_ERRORS:
+        return _Failure(2, "bad-input", f"{error.filename}: {error.strerror}", None)
     hint = "set NATDEPLOY_DEBUG=1 to see the traceback"
     return _Failure(1, "unexpected", f"unexpected {type(error).__name__}: {error}", hint)
 
@@ -100,7 +106,7 @@ def _fail(failure: _Failure, *, as_json: bool) -> int:
             print_json({"ok": False, "error": error, **written})
     # The exit code says what happened even if stderr is closed.
     with contextlib.suppress(OSError):
-        click.echo(f"natdeploy: {failure.message}", err=True)
+        click.echo(f"natdeploy: {to_short_line(failure.message)}", err=True)
         if failure.hint:
-            click.echo(f"  {failure.hint}", err=True)
+            click.echo(f"  {to_short_line(failure.hint)}", err=True)
     return failure.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Collection
@@ -23,8 +24,8 @@ class Command(click.Command):
         """Parse the arguments.
 
         Raises:
-            click.UsageError: A value is not valid, empty, or the second one of its option; or an environment variable
-                names no option.
+            click.UsageError: A value is not valid, empty, not finite, or the second one of its option; or an
+                environment variable names no option.
         """
         given, _, order = self.make_parser(ctx).parse_args(list(args))
         for parameter, count in Counter(order).items():
@@ -38,7 +39,13 @@ class Command(click.Command):
                 msg = "it is empty"
                 raise click.BadParameter(msg, ctx, parameter)
         self._check_variables(ctx)
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        for parameter in self.get_params(ctx):
+            value = ctx.params.get(str(parameter.name))
+            if isinstance(value, float) and not math.isfinite(value):
+                msg = f"{value} is not a finite number"
+                raise click.BadParameter(msg, ctx, parameter)
+        return rest
 
     def _check_variables(self, ctx: click.Context) -> None:
         prefix = f"{ctx.auto_envvar_prefix}_"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,4 +94,4 @@ def show(result: ExtractResult) -> None:
     print_line(f"{result.subnet}: {described}")
     if result.validation_top1 is not None:
         print_line(f"top-1 {result.validation_top1:.4f} on validation images")
-    print_line(f"next: natdeploy export {result.subnet} --format tflite")
+    print_line(f"next: natdeploy export {shlex.quote(str(result.subnet))} --format tflite")

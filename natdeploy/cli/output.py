@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 
+from natdeploy.cli.terminal import to_line, to_short_line
 from natdeploy.errors import OutputError
 
 _NO_LIMIT = 10_000
@@ -35,6 +37,7 @@ def print_json(document: Any) -> None:  # noqa: ANN401
     Raises:
         OutputError: stdout cannot be written.
     """
+    # All that a terminal might act on is escaped in it.
     print_line(json.dumps(document, allow_nan=False))
 
 
@@ -45,14 +48,18 @@ def print_line(text: str = "") -> None:
         OutputError: stdout cannot be written, for example because a disk is full.
     """
     try:
-        click.echo(text)
+        click.echo(to_line(text))
         sys.stdout.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
         drop_stdout()
-        msg = f"cannot write to stdout: {error.strerror or error}"
-        raise OutputError(msg) from error
+        raise explain_stdout(error) from error
+
+
+def explain_stdout(error: OSError) -> OutputError:
+    """Return the error for a stdout that cannot be written."""
+    return OutputError(f"cannot write to stdout: {'it is closed' if error.errno == errno.EBADF else error.strerror}")
 
 
 def drop_stdout() -> None:
@@ -70,7 +77,7 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         numeric = all(_is_number(row[place]) for row in rows)
         made.add_column(Text(head), justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
-        made.add_row(*map(Text, row))
+        made.add_row(*(Text(to_short_line(cell)) for cell in row))
     # Wide enough that nothing is cut off: a terminal wraps lines itself, and a file has no width.
     writer = console.Console(width=_NO_LIMIT, color_system=None)
     with writer.capture() as printed:

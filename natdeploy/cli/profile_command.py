@@ -132,4 +132,4 @@ def _space_option(result: ProfileResult) -> str:
     """Return the options of a search that the table is of, where they are not the default."""
     device = result.content.deployment.device
     space = "" if result.supernet == _DEFAULT_SPACE else f" --supernet {shlex.quote(result.supernet)}"
-    return space + ("" if device == "host" else f" --device {device}")
+    return space + ("" if device == "host" else f" --device {shlex.quote(device)}")

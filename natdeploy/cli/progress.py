@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from natdeploy.cli.terminal import to_short_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -24,11 +26,11 @@ class PlainReporter:
 
     def info(self, message: str) -> None:
         """Print a message."""
-        click.echo(message, err=True)
+        click.echo(to_short_line(message), err=True)
 
     def warn(self, message: str) -> None:
         """Print a warning."""
-        click.echo(f"warning: {message}", err=True)
+        click.echo(f"warning: {to_short_line(message)}", err=True)
 
     def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
         """Print how far a stage is, every few seconds and at its end."""
@@ -43,7 +45,7 @@ class PlainReporter:
         parts = [f"{stage}: {done}/{total}", detail]
         if self._first < done < total:
             parts.append(format_remaining(elapsed_s / (done - self._first) * (total - done)))
-        click.echo(", ".join(filter(None, parts)), err=True)
+        click.echo(to_short_line(", ".join(filter(None, parts))), err=True)
 
 
 def format_remaining(seconds: float) -> str:
@@ -64,21 +66,21 @@ class BarReporter:
 
     def info(self, message: str) -> None:
         """Print a message."""
-        self._console.print(message, markup=False, soft_wrap=True)
+        self._console.print(to_short_line(message), markup=False, soft_wrap=True)
 
     def warn(self, message: str) -> None:
         """Print a warning."""
-        self._console.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
+        self._console.print(f"warning: {to_short_line(message)}", style="yellow", markup=False, soft_wrap=True)
 
     def progress(self, stage: str, done: int, total: int, detail: str = "") -> None:
         """Update the bar."""
         if self._bar is None or stage != self._stage:
             self.close()
             self._bar, self._stage = self._new_bar(), stage
-            self._task = self._bar.add_task(stage, total=total, detail="")
+            self._task = self._bar.add_task(to_short_line(stage), total=total, detail="")
             self._bar.start()
         assert self._task is not None
-        self._bar.update(self._task, completed=done, total=total, detail=detail)
+        self._bar.update(self._task, completed=done, total=total, detail=to_short_line(detail))
         if done >= total:
             self.close()
 
@@ -92,11 +94,11 @@ class BarReporter:
         from rich import progress
 
         return progress.Progress(
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(bar_width=24),
             progress.MofNCompleteColumn(),
             progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.fields[detail]}"),
+            progress.TextColumn("{task.fields[detail]}", markup=False),
             console=self._console,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -217,15 +218,15 @@ def _evaluations(result: SearchResult) -> str:
 
 def _next_command(result: SearchResult) -> str:
     if _is_untrained(result):
-        return f"natdeploy extract {result.subnet} --supernet NAME --weights FILE"
+        return f"natdeploy extract {shlex.quote(str(result.subnet))} --supernet NAME --weights FILE"
     here = Path.cwd()
     subnet = result.subnet.relative_to(here) if result.subnet.is_relative_to(here) else result.subnet
     devices = list(result.chosen.latency_ms.items())
     if not devices:
-        return f"natdeploy export {subnet}"
+        return f"natdeploy export {shlex.quote(str(subnet))}"
     device, latency = devices[0]
-    where = "" if device == "host" else f" --device {device}"
-    return f"natdeploy export {subnet} --format {_FORMATS[latency.runtime]}{where}"
+    where = "" if device == "host" else f" --device {shlex.quote(device)}"
+    return f"natdeploy export {shlex.quote(str(subnet))} --format {_FORMATS[latency.runtime]}{where}"
 
 
 def show_front(result: SearchResult) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import math
 import numbers
 import os
 import types
@@ -23,7 +24,11 @@ from natdeploy.errors import InputError
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 _UNFIT = object()
-_NOUNS = {int: ("a whole number", "whole numbers"), float: ("a number", "numbers"), str: ("a text", "texts")}
+_NOUNS = {
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    str: ("a text", "texts"),
+}
 _NOUNS |= {Path: ("a path", "paths"), bool: ("True or False", "True or False")}
 
 
@@ -72,6 +77,8 @@ def convert(name: str, value: Any, hint: Any) -> Any:  # noqa: ANN401
     if found is not _UNFIT:
         return found
     wanted = next(iter(_list_missed_ranges(value, hint)), None) or _describe(hint)
+    if isinstance(value, float) and not math.isfinite(value):
+        wanted = wanted.replace("a number", "a finite number")
     example = f", such as ({value!r},)" if isinstance(value, str) and _fit((value,), hint) is not _UNFIT else ""
     msg = f"{name} is {_shorten(value)}: it must be {wanted}{example}"
     raise InputError(msg)
@@ -117,10 +124,15 @@ def _fit_plain(value: Any, hint: Any) -> Any:  # noqa: ANN401
         return str(value)
     if hint in (int, float):
         kind: type = numbers.Integral if hint is int else numbers.Real
-        return _UNFIT if isinstance(value, bool) or not isinstance(value, kind) else value
+        return value if isinstance(value, kind) and not isinstance(value, bool) and _is_usual(value) else _UNFIT
     if hint is Any or not isinstance(hint, type) or getattr(hint, "_is_protocol", False):
         return value
     return value if isinstance(value, hint) else _UNFIT
+
+
+def _is_usual(number: Any) -> bool:  # noqa: ANN401
+    """Tell whether a number is finite, and a whole one fits into 64 bits."""
+    return -(2**63) <= int(number) < 2**63 if isinstance(number, numbers.Integral) else math.isfinite(number)
 
 
 def _fit_sequence(value: Any, hint: Any, *, as_tuple: bool) -> Any:  # noqa: ANN401

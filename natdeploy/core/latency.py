@@ -327,7 +327,7 @@ def describe_layer(layer: Layer) -> str:
 
 def describe_profile(device: str, space: SearchSpace | None = None) -> str:
     """Return the hint that names the command which adds rows to a table: those of `space` at its resolutions."""
-    start = f"add them with: natdeploy profile --device {device}"
+    start = f"add them with: natdeploy profile --device {shlex.quote(device)}"
     if space is None:
         return f"{start}, and the --supernet and --resolutions of the network"
     sizes = ",".join(map(str, space.resolutions))

@@ -142,7 +142,7 @@ class RunFolder:
         source = self.path / f"{name}.csv"
         if not source.is_file():
             msg = f"{source}: no such file: the search has not ended"
-            raise InputError(msg, hint=f"continue it with: natdeploy search --resume {self.path}")
+            raise InputError(msg, hint=f"continue it with: natdeploy search --resume {shlex.quote(str(self.path))}")
         try:
             frame = pd.read_csv(source, dtype={"genotype": str, "encoding": str})
         except (ValueError, OSError) as error:
@@ -169,7 +169,7 @@ def require_new_run(path: Path, *, resumable: bool = True) -> None:
     """
     if (path / "run.toml").exists():
         msg = f"{path}: contains a run already"
-        hint = f"continue it with --resume {path}, or choose" if resumable else "choose"
+        hint = f"continue it with --resume {shlex.quote(str(path))}, or choose" if resumable else "choose"
         raise InputError(msg, hint=f"{hint} another --output")
     entries = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     others = [name for name in entries if not _LEFT.fullmatch(name)] if "checkpoint" in entries else entries

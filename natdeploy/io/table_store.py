@@ -111,7 +111,7 @@ def choose_table(
     known = "; ".join(str(stored.deployment) for stored in tables) or "none"
     msg = f"there is no latency table of {wanted}; tables of {device.name}: {known}"
     of_space = "" if space is None else f" --supernet {shlex.quote(space.source or space.name)}"
-    raise InputError(msg, hint=f"make one with: natdeploy profile --device {device.name}{of_space}")
+    raise InputError(msg, hint=f"make one with: natdeploy profile --device {shlex.quote(device.name)}{of_space}")
 
 
 def _tables_in(folder: Path, *, packaged: bool) -> Iterator[StoredTable]:

@@ -29,7 +29,7 @@ class Numbers:
     [
         {"some_count": 7, "rest": 3, "weight": 9.5, "share": 1.0, "decay": 0.99},
         {"share": 1, "some_count": np.int64(2), "weight": np.float32(0.5)},
-        {"free": math.nan, "name": "x"},
+        {"free": -1e300, "name": "x"},
     ],
 )
 def test_numbers_in_range_are_accepted(values: dict[str, object]) -> None:
@@ -43,6 +43,9 @@ def test_numbers_in_range_are_accepted(values: dict[str, object]) -> None:
         ({"some_count": 0}, "some-count is 0: it must be at least 1"),
         ({"some_count": 1.0}, "some-count is 1.0: it must be a whole number, at least 1"),
         ({"rest": True}, "rest is True: it must be a whole number"),
+        ({"free": math.nan}, "free is nan: it must be a finite number"),
+        ({"free": -math.inf}, "free is -inf: it must be a finite number"),
+        ({"some_count": 10**400}, "it must be a whole number"),
         ({"share": "0.5"}, "share is '0.5': it must be a number, at least 0 and at most 1"),
         ({"share": 1.01}, "share is 1.01: it must be at least 0 and at most 1"),
         ({"decay": 1.0}, "decay is 1.0: it must be at least 0 and below 1"),

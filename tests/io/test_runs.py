@@ -115,7 +115,7 @@ def test_a_damaged_event_is_refused(run):
     [
         (None, "not a run folder: it has no run.toml"),
         (b'seed = "', r"run\.toml: not valid TOML"),
-        (b"\xff\xfe", r"run\.toml: cannot be read: not a UTF-8"),
+        (b"\xff\xfa", r"run\.toml: cannot be read: not a UTF-8"),
         (b"seed = 1\n", r"run\.toml: format is None, expected 'natdeploy\.run/1'"),
         (b'format = "natdeploy.run/9"\n', r"run\.toml: format is 'natdeploy\.run/9'"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -181,7 +182,7 @@ def _read_existing(source: Path | None, deployment: Deployment, *, recheck: bool
         raise InputError(msg, hint=hint)
     if recheck and (existing is None or existing.provenance != MEASURED):
         msg = f"there is no measured table of {deployment} to validate again"
-        raise InputError(msg, hint=f"make one with: natdeploy profile --device {deployment.device}")
+        raise InputError(msg, hint=f"make one with: natdeploy profile --device {shlex.quote(deployment.device)}")
     return existing
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -163,7 +164,7 @@ def report(path: Path, *, data: str | Path | None = None, context: Context | Non
     SearchPlan.from_config(run.config, str(path / "run.toml"))
     if not run.events("finished"):
         msg = f"{path}: the search has not ended"
-        raise InputError(msg, hint=f"continue it with: natdeploy search --resume {path}")
+        raise InputError(msg, hint=f"continue it with: natdeploy search --resume {shlex.quote(str(path))}")
     require_checkpoint(run)
     return resume(path, data=data, context=context)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -118,7 +119,7 @@ class Selector:
         msg = f"no architecture meets the target when it is measured; the last one that was measured takes {missed}"
         # Only a search with training leaves a run that can be selected from again.
         hint = (
-            f"the run is kept: natdeploy extract {self.run.path} --target-latency TARGET"
+            f"the run is kept: natdeploy extract {shlex.quote(str(self.run.path))} --target-latency TARGET"
             if "search" in self.run.config
             else "search again with a larger --target-latency"
         )
