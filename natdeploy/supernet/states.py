@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,7 +22,9 @@ _DEPTH = 3
 # What wrappers put before or into the names of tensors: DataParallel, Lightning's modules, torch.compile, FSDP and
 # activation checkpoints.
 _PREFIXES = ("module.", "model.", "net.", "network.", "backbone.")
-_WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+_WRAPPERS = ("_orig_mod.", "_forward_module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+# How the names of networks begin that are read here. A first part that all names share is another wrapper's otherwise.
+_BEGINNINGS = re.compile(r"engines|stem|first_conv|blocks|final_expand.*|feature_mix.*|features|classifier|_.*|\d+")
 # A tensor of torch's AveragedModel beside those of the network.
 _AVERAGED = "n_averaged"
 
@@ -64,6 +67,10 @@ def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(state)
     if any(name.startswith("module.") for name in state):
         renamed.pop(_AVERAGED, None)
+    first = {name.partition(".")[0] for name in renamed if "." in name}
+    if len(first) == 1 and all("." in name for name in renamed) and not _BEGINNINGS.fullmatch(*first):
+        # The attribute of a module of Lightning may have any name.
+        return strip_prefixes({name.partition(".")[2]: tensor for name, tensor in renamed.items()})
     return renamed
 
 

@@ -39,6 +39,7 @@ _SIGNATURES = (
     (0, b"\x89HDF", "an HDF5 file, as Keras writes it", _SAVE),
     (0, b"GGUF", "a GGUF file", _SAVE),
     (4, b"TFL3", "a TFLite model", _EXPORTED),
+    (0, b"\x08\x01\x12", "a model of TensorFlow", _EXPORTED),
     # The version of the format, one byte, and the tag of the producer's name.
     *((0, bytes([8, version, 0x12]), "an ONNX model", _EXPORTED) for version in range(3, 15)),
 )

@@ -24,6 +24,7 @@ OPTIMIZER = {"state": {"stem.weight": {"momentum_buffer": torch.zeros(2)}}, "par
         {"pytorch-lightning_version": "2.4", "state_dict": STATE, "optimizer_states": [OPTIMIZER], "loops": {}},
         {"epochs": 2, "supernet": STATE, "optimizer": OPTIMIZER, "average": []},
         {"generator": STATE, "criterion": OTHER},
+        {"module": STATE, "buffer_names": ["a"], "optimizer": None, "ds_version": "0.16.4"},
     ],
 )
 def test_the_network_of_a_checkpoint_is_found(content):
@@ -60,7 +61,19 @@ def test_a_checkpoint_without_one_network_is_refused(content, reason):
     assert "torch.save(model.state_dict(), FILE)" in str(refused.value.hint)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.", "net.module.", "network."])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "module.",
+        "_orig_mod.",
+        "model.",
+        "module._orig_mod.",
+        "net.module.",
+        "network.",
+        "_forward_module.model.",
+        "gnn.",
+    ],
+)
 def test_prefixes_of_wrappers_are_left_out(prefix):
     """The names are those of the network itself, whatever it was wrapped in."""
     assert strip_prefixes({f"{prefix}blocks.0.w": STATE["stem.weight"]}) == {"blocks.0.w": STATE["stem.weight"]}
@@ -74,6 +87,12 @@ def test_wrappers_inside_a_network_are_left_out():
         "n_averaged": torch.tensor(3),
     }
     assert list(strip_prefixes(state)) == ["blocks.0.w", "blocks.1.w"]
+
+
+@pytest.mark.parametrize("name", ["engines.w1.stem.w", "features.0.0.weight", "0.weight", "_blocks.0.w", "blocks.0.w"])
+def test_names_of_networks_stay_as_they_are(name):
+    """The first part of a network's own names is no wrapper, even if all of them share it."""
+    assert list(strip_prefixes({name: torch.ones(1)})) == [name]
 
 
 def test_no_tensor_is_lost_to_a_name_that_another_has():

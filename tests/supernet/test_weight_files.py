@@ -90,6 +90,7 @@ def test_weight_files_are_known_by_their_content(tmp_path):
         (lambda: _array(np.savez, np.zeros(2)), "a ZIP archive of other files", "unpack"),
         (lambda: b"\x1c\0\0\0TFL3" + bytes(99), "a TFLite model", "exported"),
         (lambda: b"\x08\x08\x12\x07pytorch" + bytes(99), "an ONNX model", "exported"),
+        (lambda: b"\x08\x01\x12\xf5\x04" + bytes(99), "a model of TensorFlow", "exported"),
         (lambda: bytes(range(128, 255)), "unknown here", None),
     ],
 )
