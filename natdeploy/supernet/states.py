@@ -68,7 +68,7 @@ def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if any(name.startswith("module.") for name in state):
         renamed.pop(_AVERAGED, None)
     first = {name.partition(".")[0] for name in renamed if "." in name}
-    if len(first) == 1 and all("." in name for name in renamed) and not _BEGINNINGS.fullmatch(*first):
+    if len(first) == 1 and all("." in name for name in renamed) and not _BEGINNINGS.fullmatch(next(iter(first))):
         # The attribute of a module of Lightning may have any name.
         return strip_prefixes({name.partition(".")[2]: tensor for name, tensor in renamed.items()})
     return renamed
