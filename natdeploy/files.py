@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -177,4 +178,22 @@ def read_text(source: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a UTF-8 text file"
         msg = f"{source}: cannot be read: {reason}"
+        raise InputError(msg) from error
+
+
+def read_toml(source: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        InputError: The file cannot be read, is not TOML, or is nested too deeply.
+    """
+    text = read_text(source)
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        msg = f"{source}: not valid TOML: it is nested too deeply"
+        raise InputError(msg) from error
+    except ValueError as error:
+        # Python names a setting of its own for whole numbers of thousands of digits.
+        msg = f"{source}: not valid TOML: {str(error).partition('; use')[0]}"
         raise InputError(msg) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from natdeploy.errors import InputError
-from natdeploy.files import read_text
+from natdeploy.files import read_toml
 
 FILE = Path("natdeploy.toml")
 
@@ -23,11 +22,7 @@ def default_map(commands: Collection[str]) -> dict[str, dict[str, Any]]:
     """
     if not FILE.is_file():
         return {}
-    try:
-        content = tomllib.loads(read_text(FILE))
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{FILE}: not valid TOML: {error}"
-        raise InputError(msg) from error
+    content = read_toml(FILE)
     for name, table in content.items():
         if name not in commands:
             msg = f"{FILE}: {name!r} is not a command (known: {', '.join(commands)})"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from natdeploy.core.device import PRECISIONS, Device, Roofline, RooflineFigures
 from natdeploy.errors import InputError, did_you_mean
-from natdeploy.files import read_text
+from natdeploy.files import read_toml
 from natdeploy.io.home import home_folder
 from natdeploy.io.validation import find_fault
 
@@ -110,7 +109,7 @@ def load_devices() -> dict[str, Device]:
     Raises:
         InputError: A description is not valid; the message names file, device and key.
     """
-    shipped = {path.stem: _parse(path) for path in _shipped()}
+    shipped = {path.stem: read_toml(path) for path in _shipped()}
     devices = {name: _device(f"shipped {name}.toml", name, keys) for name, keys in shipped.items()}
     user_file = home_folder() / USER_FILE
     if user_file.exists():
@@ -140,7 +139,7 @@ def _shipped() -> Iterator[Path]:
 
 
 def _user_tables(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, keys in _parse(path).items():
+    for name, keys in read_toml(path).items():
         if not isinstance(keys, dict):
             msg = f"{path}: {name!r} is not in a table; a device begins with a line like [my-board]"
             raise InputError(msg)
@@ -148,14 +147,6 @@ def _user_tables(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             msg = f"{path}: {name!r} is not a device name: use letters, digits, '.', '_' and '-'"
             raise InputError(msg)
         yield name, keys
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{path}: not valid TOML: {error}"
-        raise InputError(msg) from error
 
 
 def _completed(path: Path, name: str, keys: dict[str, Any], shipped: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

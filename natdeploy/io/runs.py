@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import re
 import shlex
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import tomli_w
 
 from natdeploy.errors import InputError, InterruptedWorkError
-from natdeploy.files import atomic_path, read_text, write_text, writing
+from natdeploy.files import atomic_path, read_toml, write_text, writing
 from natdeploy.journal import Journal
 
 FORMAT = "natdeploy.run/1"
@@ -95,11 +94,7 @@ class RunFolder:
         if not source.is_file():
             msg = f"{path}: not a run folder: it has no run.toml"
             raise InputError(msg)
-        try:
-            config = tomllib.loads(read_text(source))
-        except tomllib.TOMLDecodeError as error:
-            msg = f"{source}: not valid TOML: {error}"
-            raise InputError(msg) from error
+        config = read_toml(source)
         found = config.pop("format", None)
         if found != FORMAT:
             msg = f"{source}: format is {found!r}, expected {FORMAT!r}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,7 +20,7 @@ from natdeploy.core.space import (
     Stage,
 )
 from natdeploy.errors import InputError, did_you_mean
-from natdeploy.files import read_text
+from natdeploy.files import read_toml
 from natdeploy.io.validation import find_fault
 
 SUFFIX = ".toml"
@@ -103,11 +102,7 @@ def read_space_file(path: Path) -> SearchSpace:
     Raises:
         InputError: The file is missing or not a search space. The message names file, key and reason.
     """
-    try:
-        content = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{path}: not valid TOML: {error}"
-        raise InputError(msg) from error
+    content = read_toml(path)
     name = path.name.removesuffix(SUFFIX)
     if not _NAME.fullmatch(name):
         msg = f"{path}: the name of the file becomes that of the space: use letters, digits, '.', '_' and '-'"

@@ -21,6 +21,8 @@ _AtLeastZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 
+_MOST_CHARACTERS, _DEEPEST = 200_000, 20
+
 
 class _ValidationKeys(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -120,6 +122,7 @@ def read_header(lines: Sequence[str], source: str) -> LatencyTable:
 
 def _load_yaml(text: str, source: str) -> dict[str, Any]:
     try:
+        _require_plain(text)
         _require_distinct_keys(yaml.compose(text, Loader=yaml.SafeLoader), source)
         keys = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -127,10 +130,33 @@ def _load_yaml(text: str, source: str) -> dict[str, Any]:
         place = f"{source}, line {mark.line + 1}" if mark else source
         msg = f"{place}: the header is not valid YAML: {getattr(error, 'problem', None) or error}"
         raise InputError(msg) from error
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        msg = f"{source}: the header is not valid: {str(error).partition('; use')[0]}"
+        raise InputError(msg) from error
     if not isinstance(keys, dict):
         msg = f"{source}, line 1: not a latency table: it does not begin with '# format: {FORMAT}'"
         raise InputError(msg)
     return keys
+
+
+def _require_plain(text: str) -> None:
+    """Check that a header is no longer, deeper or more than it looks like, before a parser recurses or expands it.
+
+    Raises:
+        ValueError: It is not so.
+    """
+    depth = 0
+    if len(text) > _MOST_CHARACTERS:
+        msg = f"it is longer than {_MOST_CHARACTERS:,} characters"
+        raise ValueError(msg)
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST or isinstance(event, yaml.AliasEvent):
+            reason = f"is nested more than {_DEEPEST} deep" if depth > _DEEPEST else "refers to another part"
+            msg = f"line {event.start_mark.line + 1 if event.start_mark else 1} {reason}"
+            raise ValueError(msg)
 
 
 def _require_distinct_keys(node: yaml.Node | None, source: str) -> None:

@@ -154,7 +154,11 @@ def _read_rows(
 ) -> dict[Layer, LatencyStats]:
     """Return the rows. A row that is not valid raises its error, or adds it to `errors` if that is given."""
     reader = csv.reader(lines, strict=True)
-    names = next(reader, None)
+    try:
+        names = next(reader, None)
+    except csv.Error as error:
+        msg = f"{source}, line {offset + 1}: not a CSV row: {error}"
+        raise InputError(msg) from error
     if names is None:
         msg = f"{source}: there are no rows after the {offset} header lines ({FORMAT} has a line of column names there)"
         raise InputError(msg)
