@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from natdeploy.core.architecture import Architecture
+from natdeploy.core.architecture import Architecture, smallest
 from natdeploy.core.layers import BLOCK, CLASSIFIER, FEATURE_MIX, FINAL_EXPAND, POOLING, STEM, Layer, walk
 from natdeploy.core.space import ACTIVATIONS, BN_EPS, SearchSpace
 from natdeploy.errors import InputError, require_known
@@ -16,6 +16,8 @@ from natdeploy.io.spaces import find_space
 _SIZE_KEYS = ("img_size", "resolution", "image_size")
 # The space whose architectures the NAT authors and OFA write as a net.config.
 _SPACE = "nat"
+# Convolutions after the blocks. Some files leave them empty.
+_TAIL = {"final_expand_layer": FINAL_EXPAND, "feature_mix_layer": FEATURE_MIX}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +59,8 @@ def read_net_config(content: Mapping[str, Any], resolution: int | None = None) -
     classifier = _get(content, "classifier", Mapping)
     dropout = _get(classifier, "dropout_rate", int | float, "classifier")
     _require_within("classifier.dropout_rate", dropout, 0, 1)
-    layers = _read_layers(content, resolution)
+    completed = _complete(content)
+    layers = _read_layers(completed, resolution)
     for activation in (None, "mish"):
         architecture = _find_architecture(layers, find_space(_SPACE), activation)
         if architecture is not None:
@@ -68,7 +71,20 @@ def read_net_config(content: Mapping[str, Any], resolution: int | None = None) -
                 architecture=architecture,
                 activation=activation,
             )
+    if completed != content:
+        msg = f"{', '.join(key for key in _TAIL if content[key] == {})}: empty, and the network is in no search space"
+        raise InputError(msg, hint="write out_channels there")
     return NetConfig(layers=layers, dropout=float(dropout))
+
+
+def _complete(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a description with the sizes of empty convolutions: those of the space's networks with the same stem."""
+    space, empty = find_space(_SPACE), [key for key in _TAIL if content.get(key) == {}]
+    for width in space.widths if empty else ():
+        layers = {layer.op: layer for layer in walk(space, dataclasses.replace(smallest(space), width=width), 1000)}
+        if _get(content, "first_conv", Mapping).get("out_channels") == layers[STEM].out_channels:
+            return {**content, **{key: {"out_channels": layers[_TAIL[key]].out_channels} for key in empty}}
+    return content
 
 
 def _read_resolution(content: Mapping[str, Any], given: int | None) -> int:

@@ -322,6 +322,9 @@ def _from_content(content: dict[str, Any], path: Path, given: _Completion) -> Su
     if "architecture" in content or "layers" in content:
         msg = f"format is missing: a subnet file has the key format with the value {FORMAT!r}"
         raise InputError(msg)
+    if isinstance(content.get("wid"), float) and "w" not in content:
+        # Once-for-All's own name of the width. A whole number could be the place of a width in a list.
+        content = {**content, "w": content["wid"], "wid": None}
     known = {key: content[key] for key in ArchitectureKeys.model_fields if key in content}
     odd = sorted(set(content) - set(known))
     if odd:

@@ -185,8 +185,21 @@ def test_networks_of_proxylessnas_are_layers(head):
 def test_the_layouts_of_once_for_all_are_read(shared_data, name):
     """The present one has the key `conv` in its blocks, the older one `mobile_inverted_conv`; both are in space nat."""
     content = json.loads((shared_data / "cases" / "subnets" / name).read_text())
-    with pytest.raises(InputError, match=r"final_expand_layer\.out_channels: missing"):
-        read_net_config(content, resolution=208)
-    content |= {"final_expand_layer": {"out_channels": 960}, "feature_mix_layer": {"out_channels": 1280}}
     read = read_net_config(content, resolution=208)
-    assert (read.architecture.resolution, read.architecture.depths) == (208, (3, 4, 2, 3, 2))
+    assert (read.architecture.resolution, read.architecture.width) == (208, 1.0)
+    assert read.architecture.depths == (3, 4, 2, 3, 2)
+    assert [layer.out_channels for layer in read.layers[-4:]] == [960, 960, 1280, 1000]
+
+
+@pytest.mark.parametrize("keys", [("final_expand_layer",), ("final_expand_layer", "feature_mix_layer")])
+def test_empty_convolutions_have_the_sizes_of_the_space(content, keys):
+    """Where a file leaves the last convolutions empty, the network's space says their sizes; without one they miss."""
+    whole = read_net_config(content)
+    content |= {key: {} for key in keys}
+    assert read_net_config(content) == whole
+    content["blocks"][1]["mobile_inverted_conv"]["mid_channels"] = 100
+    with pytest.raises(InputError, match=f"{', '.join(keys)}: empty, and the network is in no search space"):
+        read_net_config(content)
+    content["first_conv"]["out_channels"] = 17
+    with pytest.raises(InputError):
+        read_net_config(content)

@@ -269,3 +269,14 @@ def test_weights_may_be_given_beside_a_network_that_has_none(tmp_path):
     own = write(tmp_path, own_file(weights="own.safetensors"))
     with pytest.raises(InputError, match=r"has its own weights, .*own\.safetensors"):
         SubnetSource(own, weights=tmp_path / "net.weights").read()
+
+
+def test_the_width_may_have_the_name_of_once_for_all(tmp_path, shared_data):
+    """A decimal number under `wid` is the width; a whole one, and one beside `w`, could mean something else."""
+    case = shared_data / "cases" / "subnets" / "s03_wid_number.json"
+    assert read_subnet(case).architecture.width == 1.2
+    content = json.loads(case.read_text())
+    for change in ({"wid": 1}, {"wid": 1.2, "w": 1.0}, {"wid": "1.2"}):
+        (tmp_path / "a.json").write_text(json.dumps({**content, **change}))
+        with pytest.raises(InputError, match="wid: must be None"):
+            read_subnet(tmp_path / "a.json")
