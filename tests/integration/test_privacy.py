@@ -1,10 +1,16 @@
 """What the commands send, and where they write: nothing, and only where it is documented."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from natdeploy.runtimes import agent, machine_identity, processor_load
 from tests.support.isolated import run_isolated
 
 ASK = "import socket, contextlib\nwith contextlib.suppress(OSError): {}"
@@ -54,6 +60,19 @@ def test_the_main_commands_send_nothing_and_write_where_it_is_documented(tmp_pat
     own = ("work/exported/", "work/run/", "work/subnet.", "home/.local/share/natdeploy/")
     assert not [path for path in written if not path.relative_to(tmp_path).as_posix().startswith(own)]
     assert {work / "exported" / "subnet.onnx", work / "run" / "report.html"} < written
+
+
+def test_the_program_on_a_device_has_no_telemetry(tmp_path: Path) -> None:
+    """There it runs without natdeploy, beside the device's own ONNX Runtime, which reads the variable when imported."""
+    runtime = "import os\n__version__ = 'off' if os.environ.get('ORT_DISABLE_TELEMETRY') == '1' else 'on'\n"
+    (tmp_path / "onnxruntime.py").write_text(runtime)
+    for module in (agent, machine_identity, processor_load):
+        shutil.copy(str(module.__file__), tmp_path)
+    job = json.dumps({"runtime": "onnxruntime", "threads": 1, "command": "info"})
+    there = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")}
+    program = [sys.executable, str(tmp_path / "agent.py")]
+    done = subprocess.run(program, input=job, env=there, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[0])["version"] == "off"
 
 
 @pytest.mark.slow
