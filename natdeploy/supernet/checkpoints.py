@@ -22,7 +22,10 @@ from natdeploy.supernet.weight_files import require_weight_file
 
 _HALF = (torch.float16, torch.bfloat16)
 # Exceptions of torch's reader on a damaged file. With weights_only, no code of the file has run by then.
-_DAMAGED = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AssertionError, struct.error)
+_DAMAGED = (
+    *(OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError),
+    *(AttributeError, AssertionError, ArithmeticError, MemoryError, struct.error),
+)
 _REFUSED_TYPE = re.compile(r"GLOBAL ([\w.]+)")
 
 

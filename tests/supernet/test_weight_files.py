@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from natdeploy import api
 from natdeploy.core.architecture import smallest
@@ -103,6 +104,27 @@ def test_other_files_are_called_what_they_are(tmp_path, read, make, what, hint):
         read(path)
     assert hint is None or hint in str(refused.value.hint)
     assert "weights_only" not in f"{refused.value} {refused.value.hint}"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
+def test_damage_anywhere_is_one_error(tmp_path, kind):
+    """Of some hundred files with a few random bytes changed, each is read or refused as bad input."""
+    state = {"a.weight": torch.ones(3, 2), "a.running_var": torch.ones(3)}
+    whole = save(state) if kind == "safetensors" else _saved(state, _use_new_zipfile_serialization=kind == "zip")
+    rng, path = np.random.default_rng(0), tmp_path / "w.pth"
+    messages = []
+    for _ in range(300):
+        raw = bytearray(whole)
+        for place in rng.integers(0, len(raw), rng.integers(1, 6)):
+            raw[place] = rng.integers(0, 256)
+        path.write_bytes(raw)
+        try:
+            read_state(path)
+        except InputError as error:
+            messages.append(error.message)
+    assert len(messages) > 30
+    assert all("w.pth: " in message for message in messages)
 
 
 def test_the_cases_of_strangers_are_refused(shared_data):
