@@ -166,6 +166,6 @@ def _order_modules(state: Mapping[str, Tensor], layout: Layout, source: str) -> 
 
 def _explain(space: str) -> str:
     return (
-        f"the largest network of {space} must be the pretrained one: --supernet lite has EfficientNet-Lite0, others are "
-        "described in a space file of your own"
+        f"the largest network of {space} must be the pretrained one: --supernet lite has EfficientNet-Lite0, "
+        "others are described in a space file of your own"
     )
