@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import pytest
+from PIL import Image
 
 from natdeploy import api, cli
 from natdeploy.core.latency import LatencyCorrection
@@ -219,12 +220,14 @@ def test_bad_image_folder(kind: str, folder: Path, capsys: pytest.CaptureFixture
     images = folder / "images"
     for name in ("a", "b")[: 1 if kind == "one class" else 2]:
         (images / name).mkdir(parents=True)
-        if kind != "empty":
+        if kind == "corrupt":
             (images / name / "0.png").write_bytes(b"\x89PNG not an image")
+        elif kind == "one class":
+            Image.new("RGB", (80, 80)).save(images / name / "0.png")
     capsys.readouterr()
     assert cli.run(["search", "-d", "jetson-nano", "--data", "images"]) == 2
     error = capsys.readouterr().err
-    assert {"empty": "images/a: holds no image", "one class": "at least two classes", "corrupt": "0.png"}[kind] in error
+    assert {"empty": "images: holds no image", "one class": "at least two classes", "corrupt": "0.png"}[kind] in error
     assert not (folder / "runs").exists()
 
 

@@ -61,7 +61,7 @@ def test_values_can_be_replaced() -> None:
         ({"start": "latn"}, "did you mean 'latin'"),
         ({"algorithm": "nsga4"}, "unknown algorithm"),
         ({"lr": 0.0}, "lr is 0.0: it must be above 0"),
-        ({"lr": float("nan")}, "lr is nan: it must be above 0"),
+        ({"lr": float("nan")}, "lr is nan: it must be a finite number, above 0"),
         ({"archive": -1}, "archive is -1: it must be at least 0"),
         ({"cutmix": 1.5}, "cutmix is 1.5: it must be at least 0 and at most 1"),
         ({"cutmix": float("nan")}, "cutmix is nan"),
