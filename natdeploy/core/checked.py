@@ -77,8 +77,8 @@ def convert(name: str, value: Any, hint: Any) -> Any:  # noqa: ANN401
     if found is not _UNFIT:
         return found
     wanted = next(iter(_list_missed_ranges(value, hint)), None) or _describe(hint)
-    if isinstance(value, float) and not math.isfinite(value):
-        wanted = wanted.replace("a number", "a finite number")
+    if _holds_infinite(value):
+        wanted = wanted.replace("a number", "a finite number").replace("numbers", "finite numbers")
     example = f", such as ({value!r},)" if isinstance(value, str) and _fit((value,), hint) is not _UNFIT else ""
     msg = f"{name} is {_shorten(value)}: it must be {wanted}{example}"
     raise InputError(msg)
@@ -128,6 +128,14 @@ def _fit_plain(value: Any, hint: Any) -> Any:  # noqa: ANN401
     if hint is Any or not isinstance(hint, type) or getattr(hint, "_is_protocol", False):
         return value
     return value if isinstance(value, hint) else _UNFIT
+
+
+def _holds_infinite(value: Any) -> bool:  # noqa: ANN401
+    if isinstance(value, Mapping):
+        return any(map(_holds_infinite, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_infinite, value))
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _is_usual(number: Any) -> bool:  # noqa: ANN401

@@ -73,7 +73,7 @@ def test_architectures_are_read_in_every_layout(tmp_path):
         (["encoding,latency_ms", f"{ENCODING}"], "line 2: 1 columns instead of 2"),
         (["encoding,latency_ms", f"{ENCODING},1", "12,1"], "line 3: an encoding has 23 digits"),
         (["encoding,latency_ms,classes", f"{ENCODING},1,ten"], "line 2: classes is 'ten'"),
-        (["architecture,latency_ms", "{},1"], "line 2: r: is missing"),
+        (["architecture,latency_ms", "{},1"], "line 2: d: is missing"),
         (["architecture,latency_ms", quoted(BARE) + ",1"], "line 2: w is missing"),
         (["architecture,latency_ms", quoted(BARE | {"w": 0.7}) + ",1"], "line 2: width 0.7 is not in space nat"),
         (["architecture,latency_ms", '"{,1'], "line 2: not a CSV row"),
