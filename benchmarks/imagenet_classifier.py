@@ -88,7 +88,11 @@ def measure_subnet(
     (folder / "classifier.subnet.json").write_text(subnet.read_text())
     latency = manifest["latency"] or {}
     madds = float(madds_array(SPACE, 1000)(encode(SPACE, chosen)[None])[0]) / 1e6
-    return madds, latency.get("levelled_ms") or latency.get("median_ms", 0.0), photographs.measure_file(exported.path)
+    return (
+        madds,
+        latency.get("levelled_ms") or latency.get("median_ms", 0.0),
+        photographs.measure_file(folder / "classifier.onnx"),
+    )
 
 
 def measure_originals(photographs: Photographs) -> dict[str, float]:
