@@ -51,7 +51,8 @@ _STARTS_NOT = (
     ),
     (r"CANNOT LINK EXECUTABLE|dlopen failed", "its libraries cannot be loaded", "get a build for this device"),
     (
-        r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object",
+        # LiteRT tells so of plug-ins that it does not need.
+        r"^(?!.*Could not load shared library).*?(lib[\w.+-]+\.so[\w.]*): cannot open shared object",
         "the library {0} is missing on the device, or is in a folder that is not searched",
         _LIBRARY,
     ),
