@@ -87,7 +87,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                     adaptation_parents=20,
                 ),
             ),
-            # For photographs, on two cores: 1,000 of them take less than an hour, half of it for evaluations.
+            # Laid out for 1,000 photographs within an hour on two cores; docs/reference/presets.md has the calculation.
             Preset(
                 name="photos",
                 warmup_epochs=20,
