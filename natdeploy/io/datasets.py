@@ -39,6 +39,7 @@ def load_task(
     memory_bytes: int | None = None,
     download: bool = True,
     recorded: Sequence[ImageRecord] | None = None,
+    normalization: Sequence[tuple[float, float, float]] = (),
 ) -> Task:
     """Load a task by name (`digits`, or one of `PUBLISHED`) or folder.
 
@@ -53,6 +54,7 @@ def load_task(
         download: Whether a missing published data set may be downloaded.
         recorded: Images and splits of a run that goes on. They must be in the folder as they were. If they do not fit
             into memory, they are compared by name and size only.
+        normalization: Mean and standard deviation of each colour channel. Empty: those of the train images.
 
     Raises:
         InputError: The name is unknown, a data set is missing or incomplete, a folder is empty, an image cannot be
@@ -78,7 +80,7 @@ def load_task(
             records = inspection.record(Path(name), source.splits, source.classes)
             if reporter is not None:
                 inspection.warn(source.splits, reporter)
-    mean, std = compute_channel_statistics(splits["train"].images)
+    mean, std = normalization or compute_channel_statistics(splits["train"].images)
     return Task(
         name=name,
         classes=tuple(source.classes),

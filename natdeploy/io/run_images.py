@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,13 @@ from natdeploy.supernet.data import Task
 from natdeploy.supernet.image_record import ImageRecord
 
 
-def load_run_task(run: RunFolder, data: str, size: int, reporter: Reporter) -> Task:
+def load_run_task(
+    run: RunFolder,
+    data: str,
+    size: int,
+    reporter: Reporter,
+    normalization: Sequence[tuple[float, float, float]] = (),
+) -> Task:
     """Load the task of a run.
 
     Args:
@@ -22,11 +28,13 @@ def load_run_task(run: RunFolder, data: str, size: int, reporter: Reporter) -> T
         data: Name of its data set, or the absolute path of the folder where its images are now.
         size: Height and width at which images are stored, in pixels.
         reporter: Receives which images are new, and what `load_task` tells.
+        normalization: As for `load_task`.
 
     Raises:
         InputError: Images are missing or have changed since the run began, or cannot be read.
     """
-    return load_task(data, size, reporter=reporter, recorded=find_recorded(run, data, reporter))
+    recorded = find_recorded(run, data, reporter)
+    return load_task(data, size, reporter=reporter, recorded=recorded, normalization=normalization)
 
 
 def load_run_classes(run: RunFolder, data: str, reporter: Reporter) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ TRAINING = "training"
 FOLDER = "weights"
 # mit-han-lab/once-for-all downloads them from here. No checksums were published.
 RELEASED_ADDRESS = "https://raw.githubusercontent.com/han-cai/files/master/ofa/ofa_nets/"
+# Mean and standard deviation, as in once-for-all's ImagenetDataProvider.
+_IMAGENET_NORMALIZATION = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _RELEASED_SPACE, _RELEASED_WIDTHS = "nat", (1.0, 1.2)
 
 
@@ -62,6 +64,17 @@ class Weights:
     def sha256(self) -> tuple[str, ...]:
         """SHA-256 of each file."""
         return tuple(file.sha256 for file in self.files)
+
+    def read_normalization(self) -> tuple[tuple[float, float, float], ...]:
+        """Return mean and standard deviation of the channels that the weights were trained with; empty if unknown.
+
+        Raises:
+            InputError: A file is damaged.
+        """
+        if self.name == RELEASED:
+            return _IMAGENET_NORMALIZATION
+        task = read_task(self.files[0].path)
+        return () if task is None else (tuple(task["mean"]), tuple(task["std"]))
 
     def require_unchanged(self, sha256: Sequence[str], source: str) -> None:
         """Check that the files are those that a run started with.

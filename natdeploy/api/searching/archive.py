@@ -104,6 +104,6 @@ def load_evaluator(run: RunFolder, plan: SearchPlan, context: Context) -> Subnet
     from natdeploy.api.searching.trainer import build_supernet
 
     require_checkpoint(run)
-    task = load_run_task(run, plan.data, plan.resolutions[-1], context.reporter)
+    task = load_run_task(run, plan.data, plan.resolutions[-1], context.reporter, plan.normalization)
     evaluator, _ = build_supernet(plan, run, task)
     return evaluator

@@ -32,6 +32,8 @@ class SearchPlan:
         threads: Threads to train with.
         alias: Second file to write the first choice to, absolute; empty for none.
         weights_sha256: Hashes of the files of the initial weights.
+        normalization: Mean and standard deviation of the colour channels that the initial weights were trained with.
+            Empty: those of the train images.
         space_sha256: Hash of the networks of the space when the run started. Empty if it was not recorded.
     """
 
@@ -46,6 +48,7 @@ class SearchPlan:
     threads: Positive
     alias: str = ""
     weights_sha256: tuple[str, ...] = ()
+    normalization: tuple[tuple[float, float, float], ...] = ()
     space_sha256: str = ""
 
     def __post_init__(self) -> None:

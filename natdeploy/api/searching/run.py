@@ -104,12 +104,14 @@ def search(
         goal=goal,
         weights=initial_weights.name if initial_weights else "",
         weights_sha256=initial_weights.sha256 if initial_weights else (),
+        normalization=initial_weights.read_normalization() if initial_weights else (),
         preset=preset,
         seed=seed,
         threads=threads or choose_threads(),
         alias=str(Path("subnet.json").resolve()) if output is None else "",
     )
-    task = load_task(plan.data, plan.resolutions[-1], reporter=context.reporter)
+    size = plan.resolutions[-1]
+    task = load_task(plan.data, size, reporter=context.reporter, normalization=plan.normalization)
     warn_of_changed_task(plan.space, plan.weights, task, context.reporter)
     run = RunFolder.create(output or default_run_path(context.clock.now(), seed), plan.to_config())
     with run.resumable("search", _LOST):
@@ -138,7 +140,7 @@ def resume(path: Path, *, data: str | Path | None = None, context: Context | Non
     plan = move_data(SearchPlan.from_config(run.config, str(path / "run.toml")), data)
     from natdeploy.io.run_images import load_run_task
 
-    task = load_run_task(run, plan.data, plan.resolutions[-1], context.reporter)
+    task = load_run_task(run, plan.data, plan.resolutions[-1], context.reporter, plan.normalization)
     if data is not None:
         run = RunFolder(path, plan.to_config())
         run.start()

@@ -81,6 +81,7 @@ def adapt(
             threads=threads or choose_threads(),
             weights=initial_weights.name,
             weights_sha256=initial_weights.sha256,
+            normalization=initial_weights.read_normalization(),
             population=tuple(" ".join(map(str, row)) for row in rows),
         )
         return start(output, plan, _MODE, group=group, context=context)

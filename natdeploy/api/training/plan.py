@@ -24,6 +24,8 @@ class TrainingPlan:
         threads: Threads of each process.
         weights: Initial weights, as in `SearchPlan`. Empty for random weights.
         weights_sha256: Hashes of their files.
+        normalization: Mean and standard deviation of the colour channels that the initial weights were trained with.
+            Empty: those of the train images.
         original: Pretrained network that becomes the largest one: a name of `natdeploy.io.pretrained_networks`, or an
             absolute path. Empty for none.
         original_sha256: Hash of its file.
@@ -42,6 +44,7 @@ class TrainingPlan:
     threads: Positive
     weights: str = ""
     weights_sha256: tuple[str, ...] = ()
+    normalization: tuple[tuple[float, float, float], ...] = ()
     original: str = ""
     original_sha256: str = ""
     space_sha256: str = ""

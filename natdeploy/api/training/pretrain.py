@@ -86,6 +86,7 @@ def pretrain(
             threads=threads or choose_threads(),
             weights=initial_weights.name if initial_weights else "",
             weights_sha256=initial_weights.sha256 if initial_weights else (),
+            normalization=initial_weights.read_normalization() if initial_weights else (),
             original=network.name if network else "",
             original_sha256=network.sha256 if network else "",
         )

@@ -105,7 +105,13 @@ def _load_task(
     if original is not None:
         return original.load_pictures(plan, context.reporter, recorded)
     return group.main_process_first(
-        lambda: load_task(plan.data, plan.resolutions[-1], reporter=context.reporter, recorded=recorded)
+        lambda: load_task(
+            plan.data,
+            plan.resolutions[-1],
+            reporter=context.reporter,
+            recorded=recorded,
+            normalization=plan.normalization,
+        )
     )
 
 

@@ -283,3 +283,25 @@ def test_what_subnets_learn_from_is_an_option(folder: Path, monkeypatch: pytest.
     assert recipes[1] == recipe
     assert cli.run(["adapt", *OPTIONS, "--cutmix", "2", "-o", "other"]) == 2
     assert not (folder / "other").exists()
+
+
+def test_images_are_normalized_as_the_weights_were_trained(folder: Path) -> None:
+    """Adaptation and search keep mean and std of the weights, and a resumed run does so without the weights' file."""
+    task = {"dataset": "d", "classes": ["a", "b"], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
+    known = {supernet_weights.TASK: json.dumps(task)}
+    write_state(folder / "w.safetensors", Supernet(find_space("starter"), 2, seed=3).state_dict(), known)
+    weights = supernet_weights.read_task(adapt("run", epochs=1).weights)
+    preset = api.find_preset(
+        "quick", {"warmup_epochs": 0, "adapt_epochs": 1, "iterations": 1, "candidates": 1, "initial": 6}
+    )
+    search = {"data": "images", "weights": folder / "w.safetensors", "preset": preset, "output": folder / "search"}
+    goal = api.SearchGoal(objectives=("madds",))
+    found = api.search(supernet=api.SpaceSelector("starter", (32,)), goal=goal, **search)  # type: ignore[arg-type]
+    (folder / "w.safetensors").unlink()
+    again = api.resume(found.run)
+    subnets = [json.loads(result.choices[0].subnet.read_text())["task"] for result in (found, again)]
+    for described in (weights, *subnets):
+        assert described is not None
+        assert (described["mean"], described["std"]) == (task["mean"], task["std"])
+    assert weights is not None
+    assert weights["classes"] == ["blue", "green", "red"]
