@@ -25,7 +25,7 @@ _WITH_RESUME = {"resume", "data", "json"}
 _PLAIN = ("data", "output", "original", "weights", "threads")
 _SETTINGS = ("epochs", "largest_only_epochs", "samples", "seed")
 _WITH_LABELS = {
-    *("largest_only_epochs", "label_smoothing", "distillation", "hard_label_weight", "cutmix"),
+    *("largest_only_epochs", "label_smoothing", "distillation", "hard_label_weight"),
 }
 
 

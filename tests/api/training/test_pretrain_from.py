@@ -10,10 +10,12 @@ from PIL import Image
 from torchvision.models import MobileNetV2
 
 from natdeploy import api, cli
+from natdeploy.core.architecture import Architecture
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.io.supernet_weights import read_task
 from natdeploy.supernet.checkpoints import read_state
+from natdeploy.supernet.elastic import ElasticNetwork
 from natdeploy.supernet.supernet import Supernet
 
 SPACE = """
@@ -112,10 +114,31 @@ def test_an_interrupted_run_resumes_to_the_same_weights(monkeypatch: pytest.Monk
         api.resume_pretraining(Path("stopped"))
 
 
+def test_mixed_pictures_are_labelled_by_the_pretrained_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With CutMix the network is asked about the mixed pictures, not about the pictures of the folder."""
+    asked: list[torch.Tensor] = []
+    compute = ElasticNetwork.forward_stages
+
+    def record(network: ElasticNetwork, images: torch.Tensor, architecture: Architecture) -> list[torch.Tensor]:
+        if not any(parameter.requires_grad for parameter in network.parameters()):
+            asked.append(images.clone())
+        return compute(network, images, architecture)
+
+    monkeypatch.setattr(ElasticNetwork, "forward_stages", record)
+    first = []
+    for cutmix in ("0", "1"):
+        asked.clear()
+        assert cli.run(["pretrain", "--from", "network.pth", *OPTIONS, "--cutmix", cutmix, "-o", cutmix]) == 0
+        first.append(asked[0])
+    differs = (first[0] != first[1]).any(dim=1)
+    assert differs.any()
+    assert not differs.all()
+
+
 def test_what_does_not_fit_together_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """Labels' options, data that is no folder, and too few pictures are each one error."""
     base = ["pretrain", "--from", "network.pth", *OPTIONS, "-o", "run"]
-    for option in (["--cutmix", "0.5"], ["--largest-only-epochs", "1"]):
+    for option in (["--hard-label-weight", "0.5"], ["--largest-only-epochs", "1"]):
         assert cli.run([*base, *option]) == 2
         assert f"so {option[0]} cannot be used with it" in capsys.readouterr().err
     at = base.index("pictures")
