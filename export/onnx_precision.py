@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from natdeploy.errors import MissingRuntimeError
 from natdeploy.ports import Images
 from natdeploy.runtimes.quiet import restore_process_state, silence
+from natdeploy.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -66,8 +65,8 @@ def to_int8(model: ModelProto, images: Images, *, batch: int, symmetric: bool) -
     """
     import onnx
 
-    with _quiet_package("quantization") as package, tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
-        source, quantized_path = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+    with _quiet_package("quantization") as package, temporary_folder() as folder:
+        source, quantized_path = folder / "float.onnx", folder / "int8.onnx"
         onnx.save_model(model, source)
         package.quantize_static(
             source,

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import importlib
 import importlib.metadata
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +23,7 @@ from natdeploy.runtimes.litert import open_interpreter
 from natdeploy.runtimes.litert_delegation import read_delegation
 from natdeploy.runtimes.quiet import restore_process_state, silence
 from natdeploy.supernet.network import Network
+from natdeploy.temporary import temporary_folder
 
 
 class TfliteExporter:
@@ -69,8 +69,8 @@ class TfliteExporter:
             require_quantization_calibration(self._calibration, network) if self._precision == "int8" else None
         )
         require_writable(output_path)  # before a conversion of half a minute, not after it
-        with writing(output_path), tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
-            plain = Path(folder, "float.tflite")
+        with writing(output_path), temporary_folder() as folder:
+            plain = folder / "float.tflite"
             _convert(network, plain)
             output_path.write_bytes(self._convert_precision(plain, calibration))
         return {

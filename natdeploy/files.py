@@ -7,7 +7,6 @@ import contextlib
 import io
 import json
 import math
-import os
 import shutil
 import tempfile
 import tomllib
@@ -16,31 +15,32 @@ from pathlib import Path
 from typing import Any
 
 from natdeploy.errors import InputError, NatdeployError, OutputError
+from natdeploy.temporary import temporary_folder
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, and rename it to `path` if the block ends without an error.
+    """Yield a temporary path, and rename it to `path` if the block ends without an error.
 
-    The temporary file has the suffix of `path`, because some writers depend on it. If the block
-    raises an error, the temporary file is removed and an existing `path` stays unchanged.
+    The temporary file has the name of `path`, because some writers depend on it, and lies in a temporary folder beside
+    `path`. If the block raises an error, an existing `path` stays unchanged. Errors name `path`.
 
     Raises:
         OutputError: The folder cannot be created or written, or the disk is full.
     """
     path = Path(path)
-    temporary: Path | None = None
-    try:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(path.parent) as folder:
+            temporary = folder / path.name
             temporary.touch()
-            yield temporary
+            try:
+                yield temporary
+            except NatdeployError as error:
+                error.message = error.message.replace(str(temporary), str(path))
+                error.args = (error.message,)
+                raise
             temporary.replace(path)
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
 
 
 @contextlib.contextmanager

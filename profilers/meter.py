@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from natdeploy.core.layers import Layer
 from natdeploy.core.timed import Timed
 from natdeploy.ports import Exporter, ModelTimer
 from natdeploy.profilers.model_files import ModelFiles
+from natdeploy.temporary import temporary_folder
 
 
 class Meter:
@@ -30,6 +29,6 @@ class Meter:
 
     def measure(self, networks: Sequence[tuple[Layer, ...]]) -> Timed:
         """Return the latency of each network; all networks are timed interleaved."""
-        with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
-            files = ModelFiles(self._exporter, Path(folder), seed=self._seed)
+        with temporary_folder() as folder:
+            files = ModelFiles(self._exporter, folder, seed=self._seed)
             return self._timer.time([files.path(layers) for layers in networks], seed=self._seed)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Container, Sequence
-from pathlib import Path
 
 from natdeploy.core.cost import space_layers
 from natdeploy.core.latency import CLASSIFIER_COUNTS
@@ -15,6 +13,7 @@ from natdeploy.profilers.model_files import ModelFiles
 from natdeploy.profilers.row_journal import RowJournal
 from natdeploy.profilers.sessions import MeasurementSession, compute_reference_latency
 from natdeploy.profilers.setup import ProfilingSetup
+from natdeploy.temporary import temporary_folder
 
 Place = tuple[float, int]
 
@@ -39,8 +38,8 @@ def measure_places(
     """
     budget = setup.budget
     waiting = list(places) if budget is None else sort_by_importance(places)
-    with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
-        files = ModelFiles(setup.exporter, Path(folder), seed=setup.seed)
+    with temporary_folder() as folder:
+        files = ModelFiles(setup.exporter, folder, seed=setup.seed)
         while waiting:
             effort = 1.0 if budget is None else budget.choose_effort(len(waiting))
             if effort is None:

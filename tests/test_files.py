@@ -14,13 +14,13 @@ from tests.support.disks import full_disk, names
 
 
 def test_the_target_appears_when_the_block_ends(tmp_path):
-    """Meanwhile there is a temporary file of the same suffix beside it, afterwards the target alone."""
+    """Meanwhile there is a temporary file of the same name in a folder beside it, afterwards the target alone."""
     target = tmp_path / "new" / "table.csv"
     with atomic_path(target) as temporary:
         temporary.write_text("content")
         assert not target.exists()
-        assert temporary.parent == target.parent
-        assert temporary.suffix == ".csv"
+        assert temporary.parent.parent == target.parent
+        assert temporary.name == target.name
     assert target.read_text() == "content"
     assert names(target.parent) == ["table.csv"]
 
@@ -51,6 +51,27 @@ def test_a_block_that_raises_leaves_the_target_as_it_was(tmp_path, error):
         block()
     assert target.read_text() == "before"
     assert names(tmp_path) == ["table.csv"]
+
+
+def test_an_error_names_the_target(tmp_path):
+    """A message of what was written never has the temporary name, which nobody knows."""
+    target = tmp_path / "model.onnx"
+
+    def block():
+        with atomic_path(target) as temporary:
+            msg = f"{temporary}: damaged"
+            raise InputError(msg)
+
+    with pytest.raises(InputError, match="damaged") as caught:
+        block()
+    assert str(caught.value) == caught.value.message == f"{target}: damaged"
+
+
+def test_the_longest_name_can_be_written(tmp_path):
+    """The temporary name is no longer than the name of the file."""
+    target = tmp_path / ("n" * 251 + ".csv")
+    write_text(target, "content")
+    assert names(tmp_path) == [target.name]
 
 
 def test_a_full_disk_is_an_output_error(tmp_path):
@@ -99,8 +120,7 @@ def test_a_read_only_folder_is_an_output_error(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError(30, os.strerror(30))
 
-    monkeypatch.setattr(Path, "touch", refuse)
-    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(os, "mkdir", refuse)
     with pytest.raises(OutputError, match="Read-only file system"):
         write_text(tmp_path / "table.csv", "content")
 

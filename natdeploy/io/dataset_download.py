@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
-import shutil
 import tarfile
 import zlib
 from pathlib import Path
@@ -16,6 +14,7 @@ from natdeploy.files import writing
 from natdeploy.io.home import data_folder
 from natdeploy.io.published_sets import PUBLISHED, Part, PublishedSet
 from natdeploy.ports import Reporter
+from natdeploy.temporary import temporary_folder
 
 # Errors that torchvision and the readers that it uses raise on missing or damaged files.
 _DAMAGE = (
@@ -60,17 +59,19 @@ def _download(published: PublishedSet, root: Path, reporter: Reporter | None, *,
     if reporter is not None:
         reporter.info(f"{published.title} is not in {root}: downloading it")
     # Download to another folder first, so that a folder with the set's name is always complete.
-    temporary = root.with_name(f".tmp-{os.getpid()}-{root.name}")
     with writing(root):
-        temporary.mkdir(parents=True, exist_ok=True)
-    try:
-        published.opener(temporary, download=True)
-        temporary.rename(root)
-    except _BROKEN_DOWNLOAD as error:
-        msg = f"{published.title} is not in {root} and cannot be downloaded: {_describe_error(error)}"
-        raise InputError(msg, hint=_make_hint(published, root)) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(root.parent) as folder:
+            temporary = folder / root.name
+            temporary.mkdir()
+            try:
+                published.opener(temporary, download=True)
+                # Another process may have been quicker.
+                if _is_missing(root):
+                    temporary.rename(root)
+            except _BROKEN_DOWNLOAD as error:
+                msg = f"{published.title} is not in {root} and cannot be downloaded: {_describe_error(error)}"
+                raise InputError(msg, hint=_make_hint(published, root)) from error
 
 
 def _check(published: PublishedSet, root: Path, parts: list[Part]) -> None:

@@ -21,7 +21,7 @@ FORMAT = "natdeploy.run/1"
 # What a run that was interrupted before `start` may have left.
 _LEFT = re.compile(
     r"checkpoint|latency_tables|(journal|images)\.jsonl|(archive|front)\.csv|report\.html|subnet(-\d+)?\.(json|safetensors)"
-    r"|\.tmp-.*"
+    r"|\.natdeploy-tmp-\w+"
 )
 
 

@@ -6,12 +6,12 @@ The device needs only `sh`. Files are sent through the input of a command, becau
 
 from __future__ import annotations
 
+import contextlib
 import re
-import shutil
-import tempfile
 from pathlib import Path
 
 from natdeploy.errors import DeviceUnreachableError, NatdeployError
+from natdeploy.temporary import temporary_folder
 
 _OWN_FAILURE = 255
 _OPTIONS = (
@@ -41,8 +41,9 @@ class SshLink:
         self._address = address
         self._port = port
         self._opened = False
+        self._undo = contextlib.ExitStack()
         # The path of a socket must be short, so the folder is directly in /tmp.
-        self._control = Path(tempfile.mkdtemp(prefix="nd-", dir="/tmp"))
+        self._control = self._undo.enter_context(temporary_folder(Path("/tmp")))  # noqa: S108, the folder is a locked one of its own
 
     @property
     def base(self) -> str:
@@ -73,7 +74,7 @@ class SshLink:
 
     def close(self) -> None:
         """Remove the folder of the socket."""
-        shutil.rmtree(self._control, ignore_errors=True)
+        self._undo.close()
 
     def _make_ssh_command(self, line: str, *options: str) -> list[str]:
         stated = [part for option in (*options, *_OPTIONS) for part in ("-o", option)]

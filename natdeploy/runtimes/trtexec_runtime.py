@@ -6,7 +6,6 @@ Each call is a separate process on the device. A build that runs out of memory t
 from __future__ import annotations
 
 import itertools
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from natdeploy.runtimes.model_input import ModelInput, require_threads
 from natdeploy.runtimes.trtexec import format_version, gives_outputs, make_output_arguments
 from natdeploy.runtimes.trtexec_files import read_outputs
 from natdeploy.runtimes.trtexec_program import TrtexecProgram
+from natdeploy.temporary import temporary_folder
 
 _ONNX, _ENGINE, _VALUES, _OUTPUTS = "model.onnx", "model.engine", "image.bin", "outputs.json"
 
@@ -157,8 +157,8 @@ class TrtexecSession:
     def _call(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
         program, folder = self._program, self._program.transport.folder
         values = f"{folder}/{_VALUES}"
-        with tempfile.TemporaryDirectory(prefix="natdeploy-") as here:
-            path = Path(here, _VALUES)
+        with temporary_folder() as here:
+            path = here / _VALUES
             with writing(path):
                 path.write_bytes(part.tobytes())
             program.transport.send(path, values)

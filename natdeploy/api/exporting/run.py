@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from natdeploy.export.options import SUFFIXES, ExportOptions, require_format, re
 from natdeploy.files import require_apart
 from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import Subnet, SubnetSource
+from natdeploy.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from natdeploy.export.pipeline import Exported
@@ -156,10 +156,10 @@ def _measure(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
     if device.transport != "local":
         return measure_on_device(device, runtime.id, job, path)
     target = find_deployment(device, TableSelector(runtime=runtime.id, precision=job.options.precision))
-    with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
+    with temporary_folder() as folder:
         paths = [path]
         if job.options.precision != "fp32":
-            paths.append(Path(folder, f"plain{path.suffix}"))
+            paths.append(folder / f"plain{path.suffix}")
             fp32_exporter(name, job.options).write(job.network, paths[-1])
         with open_timer(device, target, job.context, patience_s=PATIENCE_S) as timer:
             timed, fingerprint = time_files(timer, paths, target, seed=job.seed), timer.fingerprint()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeE
 from natdeploy.export.options import ExportOptions
 from natdeploy.files import write_text
 from natdeploy.io.locks import lock_device
+from natdeploy.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from natdeploy.api.exporting.job import ExportJob
@@ -103,8 +103,8 @@ def workspace_mib(device: Device) -> int:
 
 
 def _build(device: Device, job: ExportJob, output_path: Path) -> Exported:
-    with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
-        model = _Model(device, job, Path(folder, "network.onnx"))
+    with temporary_folder() as folder:
+        model = _Model(device, job, folder / "network.onnx")
         try:
             with _open_site(device, job) as site:
                 return _export(site, device, job, model, output_path)

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from natdeploy.io.devices import find_device
 from natdeploy.io.home import home_folder
 from natdeploy.io.spaces import find_space, shipped_spaces
 from natdeploy.io.table_store import StoredTable, find_table
+from natdeploy.temporary import temporary_folder
 from natdeploy.version import __version__
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ def time_networks(
     from natdeploy.profilers.model_files import ModelFiles
 
     device = find_device(deployment.device)
-    with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder:
-        files = ModelFiles(make_timing_exporter(device, deployment), Path(folder), seed=seed)
+    with temporary_folder() as folder:
+        files = ModelFiles(make_timing_exporter(device, deployment), folder, seed=seed)
         with open_timer(device, deployment, context, patience_s=patience_s) as timer:
             return time_files(timer, [files.path(layers) for layers in networks], deployment, seed=seed)
 
@@ -201,8 +201,8 @@ def _write_reference(layers: tuple[Layer, ...], path: Path, exporter: Callable[[
     if not path.exists():
         from natdeploy.profilers.model_files import ModelFiles
 
-        with tempfile.TemporaryDirectory(prefix="natdeploy-") as folder, atomic_path(path) as temporary:
-            shutil.copyfile(ModelFiles(exporter(), Path(folder), seed=_SEED).path(layers), temporary)
+        with temporary_folder() as folder, atomic_path(path) as temporary:
+            shutil.copyfile(ModelFiles(exporter(), folder, seed=_SEED).path(layers), temporary)
     return path
 
 
