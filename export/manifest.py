@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from natdeploy.documents import parse_json
+from natdeploy.errors import InputError
 from natdeploy.export.parity import Accuracy, Parity
 from natdeploy.export.pre_post_processing import PIXEL_RANGE
-from natdeploy.files import parse_json
+from natdeploy.readers import MODEL_BYTES, read_bytes, read_text
 from natdeploy.version import __version__
 
 FORMAT = "natdeploy.manifest/1"
@@ -49,6 +52,9 @@ def manifest_path(artifact: Path) -> Path:
     """Return the path of the manifest of `artifact`: `<name>.manifest.json` beside it.
 
     If that manifest describes another file that still exists, the path is `<name>.<suffix>.manifest.json`.
+
+    Raises:
+        InputError: A file of the first name is there, and is no manifest.
     """
     own = artifact.with_name(artifact.name + _SUFFIX)
     shared = artifact.with_suffix(_SUFFIX)
@@ -112,9 +118,13 @@ def format_manifest(
 
 
 def tool_version(artifact: Path, tool: str) -> str | None:
-    """Return the version of a tool from the manifest of a file; None if no manifest describes this very content."""
+    """Return the version of a tool from the manifest of a file; None if no manifest describes this very content.
+
+    Raises:
+        InputError: The manifest is damaged.
+    """
     content = _read(manifest_path(artifact))
-    if content.get("sha256") != hashlib.sha256(artifact.read_bytes()).hexdigest():
+    if content.get("sha256") != hashlib.sha256(read_bytes(artifact, MODEL_BYTES)).hexdigest():
         return None
     tools = content.get("tools")
     version = tools.get(tool) if isinstance(tools, dict) else None
@@ -122,13 +132,26 @@ def tool_version(artifact: Path, tool: str) -> str | None:
 
 
 def _describes_another(manifest: Path, artifact: Path) -> bool:
-    other = _read(manifest).get("artifact")
-    return isinstance(other, str) and other != artifact.name and artifact.with_name(other).exists()
+    other = _read(manifest).get("artifact", artifact.name)
+    return bool(other != artifact.name and artifact.with_name(other).exists())
 
 
 def _read(manifest: Path) -> dict[str, Any]:
-    try:
-        content = parse_json(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    """Return the content of a manifest; empty if there is no such file."""
+    if not os.path.lexists(manifest):
         return {}
-    return content if isinstance(content, dict) else {}
+    text = read_text(manifest)
+    try:
+        content = parse_json(text)
+    except ValueError as error:
+        raise _refuse(manifest, f"not valid JSON: {error}") from error
+    artifact = content.get("artifact") if isinstance(content, dict) else None
+    if not isinstance(artifact, str) or "\0" in artifact or artifact in {"", ".."} or Path(artifact).name != artifact:
+        raise _refuse(manifest, f"its artifact is {str(artifact)[:60]!r}, not the name of a file beside it")
+    return dict(content)
+
+
+def _refuse(manifest: Path, reason: str) -> InputError:
+    return InputError(
+        f"{manifest}: not the manifest of an exported file: {reason}", hint="move it away, or choose another --output"
+    )

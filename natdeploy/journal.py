@@ -9,8 +9,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from natdeploy.documents import parse_json_line
 from natdeploy.errors import InputError
-from natdeploy.files import parse_json, writing
+from natdeploy.files import writing
+from natdeploy.readers import JOURNAL_BYTES, read_bytes
 
 
 class Journal:
@@ -60,24 +62,16 @@ class Journal:
         self._events = []
 
     def _load(self) -> list[dict[str, Any]]:
-        if not self._path.exists():
+        if not os.path.lexists(self._path):
             return []
-        try:
-            raw = self._path.read_bytes()
-        except OSError as error:
-            msg = f"{self._path}: cannot be read: {error.strerror}"
-            raise InputError(msg) from error
+        raw = read_bytes(self._path, JOURNAL_BYTES)
         whole = raw[: raw.rfind(b"\n") + 1]
         if len(whole) < len(raw):
             with writing(self._path), self._path.open("rb+") as handle:
                 handle.truncate(len(whole))
         events = []
         for number, line in enumerate(whole.splitlines(), start=1):
-            try:
-                event = parse_json(line.decode())
-            except (ValueError, RecursionError) as error:
-                msg = f"{self._path}, line {number}: not a journal event: {error}"
-                raise InputError(msg) from error
+            event = parse_json_line(line, f"{self._path}, line {number}", "a journal event")
             if not isinstance(event, dict):
                 msg = f"{self._path}, line {number}: not a journal event: {event!r}"
                 raise InputError(msg)

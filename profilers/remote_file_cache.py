@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from natdeploy.files import require_file
 from natdeploy.ports import Transport
+from natdeploy.readers import MODEL_BYTES, read_bytes
 
 _REMOVE_S = 60.0
 
@@ -42,8 +42,7 @@ class RemoteFileCache:
         return [self._remote_path(path) for path in paths]
 
     def _remote_path(self, path: Path) -> str:
-        require_file(path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = hashlib.sha256(read_bytes(path, MODEL_BYTES)).hexdigest()
         return f"{self._transport.folder}/{digest[:32]}{path.suffix}"
 
     def _remove(self, remote_paths: set[str]) -> None:

@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 
 from natdeploy.errors import InputError, OutputError
-from natdeploy.files import atomic_path, parse_json, read_text, require_file, write_text, writing
-from natdeploy.journal import Journal
-from natdeploy.supernet.accuracy_file import read_perceptron
-from natdeploy.supernet.checkpoints import read_state
+from natdeploy.files import atomic_path, write_text, writing
+from natdeploy.readers import read_text
 from tests.support.disks import full_disk, names
 
 
@@ -126,55 +124,7 @@ def test_a_read_only_folder_is_an_output_error(tmp_path, monkeypatch):
 
 
 def test_text_comes_back(tmp_path):
-    """What is written as UTF-8 is read as such."""
+    """Text is written as UTF-8, and read as such."""
     write_text(tmp_path / "a.txt", "µs\n")
     assert (tmp_path / "a.txt").read_bytes() == b"\xc2\xb5s\n"
     assert read_text(tmp_path / "a.txt") == "µs\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [("absent", "no such file"), ("folder", "is a folder, not a file"), ("binary", "not a UTF-8 text file")],
-)
-def test_what_cannot_be_read_is_an_input_error(tmp_path, name, reason):
-    """A missing file, a folder and a binary file are refused with name and reason."""
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=f"{name}: .*{reason}"):
-        read_text(tmp_path / name)
-
-
-def test_a_folder_is_not_a_file(tmp_path):
-    """What must be a file is refused with what it is instead, by every reader of weights and accuracies too."""
-    folder, absent = tmp_path / "folder", tmp_path / "absent"
-    folder.mkdir()
-    for read in (require_file, read_text, read_state, read_perceptron):
-        with pytest.raises(InputError, match="folder: is a folder, not a file"):
-            read(folder)
-        with pytest.raises(InputError, match="absent: no such file"):
-            read(absent)
-
-
-def test_a_repeated_key_of_an_object_is_refused():
-    """Neither of two values is dropped, however deep they are."""
-    assert parse_json('{"a": {"b": 1}, "b": [1]}') == {"a": {"b": 1}, "b": [1]}
-    with pytest.raises(ValueError, match="key 'b' is repeated"):
-        parse_json('{"a": [{"b": 1, "b": 1}]}')
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_files_of_windows_are_read(tmp_path, encoding):
-    """UTF-8 with and without a byte order mark, and UTF-16 with one, as PowerShell writes it, are the same text."""
-    mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
-    (tmp_path / "a.txt").write_bytes(f"{mark}name = 'ö'\r\nx = 1\r\n".encode(encoding))
-    assert read_text(tmp_path / "a.txt") == "name = 'ö'\nx = 1\n"
-
-
-@pytest.mark.parametrize("text", ['{"a": 1e999}', '{"a": [-1e400]}', '{"a": NaN}', '{"a": -Infinity}'])
-def test_numbers_of_json_are_finite(tmp_path, text):
-    """A number that is no finite one is refused where it is read, in documents and in journals."""
-    with pytest.raises(ValueError, match="number"):
-        parse_json(text)
-    (tmp_path / "journal.jsonl").write_text(f"{text}\n")
-    with pytest.raises(InputError, match=r"line 1: not a journal event: .* number"):
-        Journal(tmp_path / "journal.jsonl")

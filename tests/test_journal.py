@@ -69,12 +69,6 @@ def test_a_damaged_line_is_refused(tmp_path, line, reason):
     assert path.read_bytes() == raw
 
 
-def test_a_journal_that_is_a_folder_is_refused(tmp_path):
-    """Something that cannot be read is refused with its name."""
-    with pytest.raises(InputError, match="cannot be read: Is a directory"):
-        Journal(tmp_path)
-
-
 def test_an_event_that_is_no_json_leaves_no_trace(tmp_path):
     """NaN is refused before anything is written."""
     journal = Journal(tmp_path / "journal.jsonl")

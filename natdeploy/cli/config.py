@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from natdeploy.documents import read_toml
 from natdeploy.errors import InputError
-from natdeploy.files import read_toml
 
 FILE = Path("natdeploy.toml")
 
@@ -20,7 +21,7 @@ def default_map(commands: Collection[str]) -> dict[str, dict[str, Any]]:
     Raises:
         InputError: The file is not valid TOML, or a top-level key is not a table of one of `commands`.
     """
-    if not FILE.is_file():
+    if not os.path.lexists(FILE):
         return {}
     content = read_toml(FILE)
     for name, table in content.items():

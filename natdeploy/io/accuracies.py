@@ -9,8 +9,9 @@ from pathlib import Path
 
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.space import SearchSpace
+from natdeploy.documents import read_csv_rows
 from natdeploy.errors import InputError
-from natdeploy.io.measurements import ARCHITECTURE_COLUMNS, read_csv_rows, require_columns
+from natdeploy.io.measurements import ARCHITECTURE_COLUMNS, require_columns
 from natdeploy.io.subnets import read_architecture
 
 _TOP1 = "top1"

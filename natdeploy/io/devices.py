@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from importlib import resources
@@ -12,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from natdeploy.core.device import PRECISIONS, Device, Roofline, RooflineFigures
+from natdeploy.documents import read_toml
 from natdeploy.errors import InputError, did_you_mean
-from natdeploy.files import read_toml
 from natdeploy.io.home import home_folder
 from natdeploy.io.validation import find_fault
 
@@ -112,7 +113,7 @@ def load_devices() -> dict[str, Device]:
     shipped = {path.stem: read_toml(path) for path in _shipped()}
     devices = {name: _device(f"shipped {name}.toml", name, keys) for name, keys in shipped.items()}
     user_file = home_folder() / USER_FILE
-    if user_file.exists():
+    if os.path.lexists(user_file):
         for name, keys in _user_tables(user_file):
             devices[name] = _device(str(user_file), name, _completed(user_file, name, keys, shipped))
     return dict(sorted(devices.items()))

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, features
 
 from natdeploy.errors import InputError
 from natdeploy.io.image_content import describe_damage, drop_text
+from natdeploy.readers import IMAGE_BYTES, read_bytes
 
 if TYPE_CHECKING:
     from natdeploy.supernet.data import Interpolation
@@ -119,11 +120,9 @@ def read_file(path: str) -> bytes:
         InputError: The file cannot be read. The message states file and reason.
     """
     try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if isinstance(error, FileNotFoundError) and Path(path).is_symlink():
-            reason = f"it is a link to {Path(path).readlink()}, which does not exist"
+        return read_bytes(Path(path), IMAGE_BYTES)
+    except InputError as error:
+        reason = error.message.removeprefix(f"{path}: ").removeprefix("cannot be read: ")
         msg = f"{path}: not a readable image: {reason}"
         raise InputError(msg) from error
 

@@ -10,15 +10,18 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from natdeploy.documents import read_json_lines
 from natdeploy.errors import InputError
-from natdeploy.files import parse_json, read_text, write_text
+from natdeploy.files import write_text
 from natdeploy.io.image_folders import name_split
 from natdeploy.io.image_walk import ImageWalk
 from natdeploy.io.validation import find_fault
 from natdeploy.ports import Reporter
+from natdeploy.readers import RECORDS_BYTES
 from natdeploy.supernet.image_record import ImageRecord
 
 FILE_NAME = "images.jsonl"
+_LINE = "an image of a run"
 # Maximum number of images that a message names.
 _NAMED = 5
 _HINT = "restore the images, name the folder where they are now with --data, or start a new run"
@@ -41,19 +44,15 @@ def read_image_records(run: Path) -> tuple[ImageRecord, ...] | None:
         InputError: The file is damaged. The message names the line.
     """
     source = run / FILE_NAME
-    if not source.exists():
+    if not os.path.lexists(source):
         return None
     adapter = TypeAdapter(ImageRecord)
     records = []
-    for number, line in enumerate(read_text(source).splitlines(), start=1):
+    for place, content in read_json_lines(source, RECORDS_BYTES, _LINE):
         try:
-            content = parse_json(line)
             records.append(adapter.validate_python(content))
         except ValidationError as error:
-            msg = f"{source}, line {number}: not an image of a run: {find_fault(error, content)}"
-            raise InputError(msg) from error
-        except ValueError as error:
-            msg = f"{source}, line {number}: not valid JSON: {error}"
+            msg = f"{place}: not {_LINE}: {find_fault(error, content)}"
             raise InputError(msg) from error
     return tuple(records)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import SearchSpace
+from natdeploy.documents import read_csv_rows
 from natdeploy.errors import InputError
-from natdeploy.files import read_text
 from natdeploy.io.subnets import read_architecture
 
 _LATENCY, _CLASSES = "latency_ms", "classes"
@@ -56,36 +55,6 @@ def read_measurements(path: Path, space: SearchSpace) -> list[Measurement]:
 def list_resolutions(measurements: Sequence[Measurement]) -> tuple[int, ...]:
     """Return the resolutions that were measured, ascending."""
     return tuple(sorted({entry.architecture.resolution for entry in measurements}))
-
-
-def read_csv_rows(
-    path: Path, check_names: Callable[[Sequence[str], Path], None]
-) -> Iterator[tuple[dict[str, str], str]]:
-    """Yield each row of a CSV file, by column name, with its place for messages; `#` lines are comments.
-
-    Args:
-        path: The file.
-        check_names: Raises an error if the column names are not the right ones.
-
-    Raises:
-        InputError: The file is not a CSV table; the message names file, line and reason.
-    """
-    lines = read_text(path).lstrip("\ufeff").splitlines()
-    reader = csv.reader((line for line in lines if not line.startswith("#")), strict=True)
-    skipped = sum(line.startswith("#") for line in lines)
-    try:
-        names = [name.strip() for name in next(reader, [])]
-        check_names(names, path)
-        for cells in reader:
-            place = f"{path}, line {reader.line_num + skipped}"
-            if len(cells) not in (0, len(names)):
-                msg = f"{place}: {len(cells)} columns instead of {len(names)}"
-                raise InputError(msg)
-            if cells:
-                yield dict(zip(names, (cell.strip() for cell in cells), strict=True)), place
-    except csv.Error as error:
-        msg = f"{path}, line {reader.line_num + skipped}: not a CSV row: {error}"
-        raise InputError(msg) from error
 
 
 def require_columns(figure: str) -> Callable[[Sequence[str], Path], None]:

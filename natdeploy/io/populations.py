@@ -9,8 +9,9 @@ import numpy as np
 
 from natdeploy.core.genotype import Population, encode, repair
 from natdeploy.core.space import SearchSpace
+from natdeploy.documents import read_csv_rows
 from natdeploy.errors import InputError
-from natdeploy.io.measurements import ARCHITECTURE_COLUMNS, read_csv_rows
+from natdeploy.io.measurements import ARCHITECTURE_COLUMNS
 from natdeploy.io.subnets import read_architecture
 
 _RUN_COLUMNS = ("genotype", "resolution", "width")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +14,9 @@ from typing import Any
 
 import tomli_w
 
+from natdeploy.documents import read_csv_rows, read_toml
 from natdeploy.errors import InputError, InterruptedWorkError
-from natdeploy.files import atomic_path, read_toml, write_text, writing
+from natdeploy.files import atomic_path, write_text, writing
 from natdeploy.journal import Journal
 
 FORMAT = "natdeploy.run/1"
@@ -91,7 +93,7 @@ class RunFolder:
         if not path.exists():
             msg = f"{path}: no such folder"
             raise InputError(msg)
-        if not source.is_file():
+        if not os.path.lexists(source):
             msg = f"{path}: not a run folder: it has no run.toml"
             raise InputError(msg)
         config = read_toml(source)
@@ -126,30 +128,29 @@ class RunFolder:
         with atomic_path(self.path / f"{name}.csv") as temporary:
             pd.DataFrame(list(rows)).to_csv(temporary, index=False, float_format="%.6g")
 
-    def read_csv(self, name: str) -> list[dict[str, Any]]:
-        """Read the rows of `<name>.csv`.
+    def read_csv(self, name: str) -> list[dict[str, str]]:
+        """Read the rows of `<name>.csv`, as text by column name.
 
         Raises:
             InputError: The file is missing because the search has not ended, or it is damaged.
         """
-        import pandas as pd
-
         source = self.path / f"{name}.csv"
-        if not source.is_file():
+        if not os.path.lexists(source):
             msg = f"{source}: no such file: the search has not ended"
             raise InputError(msg, hint=f"continue it with: natdeploy search --resume {shlex.quote(str(self.path))}")
-        try:
-            frame = pd.read_csv(source, dtype={"genotype": str, "encoding": str})
-        except (ValueError, OSError) as error:
-            msg = f"{source}: not a readable table: {error}"
-            raise InputError(msg) from error
-        return [{str(key): value for key, value in row.items()} for row in frame.to_dict(orient="records")]
+        return [row for row, _ in read_csv_rows(source, _require_names)]
 
     def write_report(self, html: str) -> Path:
         """Write `report.html` atomically and return its path."""
         path = self.path / "report.html"
         write_text(path, html)
         return path
+
+
+def _require_names(names: Sequence[str], path: Path) -> None:
+    if not names or len(set(names)) < len(names):
+        msg = f"{path}, line 1: the columns have no names, or one of them twice"
+        raise InputError(msg)
 
 
 def require_new_run(path: Path, *, resumable: bool = True) -> None:

@@ -19,8 +19,8 @@ from natdeploy.core.space import (
     SearchSpace,
     Stage,
 )
+from natdeploy.documents import read_toml
 from natdeploy.errors import InputError, did_you_mean
-from natdeploy.files import read_toml
 from natdeploy.io.validation import find_fault
 
 SUFFIX = ".toml"

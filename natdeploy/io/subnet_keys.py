@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from natdeploy.core.layers import BLOCK, CLASSIFIER, OPS, POOLING, STEM, Layer
 from natdeploy.core.space import BN_EPS
+from natdeploy.documents import find_repeated, parse_json
 from natdeploy.errors import InputError, did_you_mean
-from natdeploy.files import parse_json
 from natdeploy.io.python_repr import parse_python
 from natdeploy.io.validation import find_fault
 
@@ -23,8 +23,8 @@ _Ints = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
 
 
 def _distinct(names: list[str]) -> list[str]:
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    twice = find_repeated(names)
+    if twice is not None:
         msg = f"{twice!r} is listed twice"
         raise ValueError(msg)
     return names
@@ -105,7 +105,7 @@ def parse_object(text: str) -> dict[str, Any]:
     """
     try:
         content = parse_json(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         content = _parse_printed(text)
         if content is None:
             msg = f"not valid JSON: {error}"

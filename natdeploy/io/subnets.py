@@ -22,7 +22,7 @@ from natdeploy.core.layers import Layer, walk
 from natdeploy.core.ranges import Positive, Resolution
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
-from natdeploy.files import read_text, write_text
+from natdeploy.files import write_text
 from natdeploy.io.encodings import from_encoding
 from natdeploy.io.netconfig import NetConfig, read_net_config
 from natdeploy.io.space_files import describe_space, parse_space
@@ -36,6 +36,7 @@ from natdeploy.io.subnet_keys import (
     read_layers,
     validate,
 )
+from natdeploy.readers import read_text
 
 DEFAULT_CLASSES = 1000
 EXPORTED = (".onnx", ".tflite", ".engine")

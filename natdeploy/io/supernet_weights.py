@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from natdeploy.core.space import SearchSpace
+from natdeploy.documents import parse_json
 from natdeploy.errors import InputError
-from natdeploy.files import read_text, write_text
+from natdeploy.files import write_text
 from natdeploy.io.downloads import download
 from natdeploy.io.home import home_folder
 from natdeploy.io.spaces import find_space, list_spaces
 from natdeploy.io.subnet_keys import TaskKeys, parse_object, validate
 from natdeploy.ports import Reporter
+from natdeploy.readers import WEIGHT_BYTES, open_file, read_text
 from natdeploy.supernet.weight_files import read_metadata, require_weight_file
 
 PACKAGED, RELEASED = WORDS = ("packaged", "released")
@@ -129,7 +130,7 @@ def read_supernet(path: Path) -> str | None:
         InputError: The file is damaged.
     """
     try:
-        settings = json.loads(read_metadata(path).get(TRAINING, "null"))
+        settings = parse_json(read_metadata(path).get(TRAINING, "null"))
     except ValueError:
         return None
     named = settings.get("supernet") if isinstance(settings, dict) else None
@@ -216,9 +217,5 @@ def compute_sha256(path: Path) -> str:
     Raises:
         InputError: The file cannot be read.
     """
-    try:
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
-    except OSError as error:
-        msg = f"{path}: cannot be read: {error.strerror}"
-        raise InputError(msg) from error
+    with open_file(path, WEIGHT_BYTES) as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

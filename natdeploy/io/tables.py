@@ -20,8 +20,9 @@ from natdeploy.core.latency import LatencyStats, LatencyTable, require_same_prov
 from natdeploy.core.layers import OPS, Layer
 from natdeploy.core.space import ACTIVATIONS, PADDINGS
 from natdeploy.errors import InputError
-from natdeploy.files import keep_former, read_text, write_text
+from natdeploy.files import keep_former, write_text
 from natdeploy.io.table_header import FORMAT, make_header, read_header
+from natdeploy.readers import TABLE_BYTES, read_text
 
 _LAYER_FIELDS = tuple(field for field in dataclasses.fields(Layer) if field.compare)
 _STATS_FIELDS = tuple(field.name for field in dataclasses.fields(LatencyStats))
@@ -110,7 +111,7 @@ def read_table(path: Path) -> LatencyTable:
     Raises:
         InputError: The file is missing or not a valid table; the message names file, line and reason.
     """
-    return parse_table(read_text(path), str(path))
+    return parse_table(read_text(path, TABLE_BYTES), str(path))
 
 
 def parse_table(text: str, source: str) -> LatencyTable:
@@ -129,11 +130,11 @@ def scan_table(path: Path) -> tuple[LatencyTable, list[RowError]]:
         InputError: The file is missing, or its header or its columns are not valid.
     """
     errors: list[RowError] = []
-    return _parse(read_text(path), str(path), errors), errors
+    return _parse(read_text(path, TABLE_BYTES), str(path), errors), errors
 
 
 def _parse(text: str, source: str, errors: list[RowError] | None) -> LatencyTable:
-    lines = text.lstrip("\ufeff").splitlines()
+    lines = text.removesuffix("\n").split("\n")
     count = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
     header = read_header(lines[:count], source)
     rows = _read_rows(lines[count:], source, count, errors)

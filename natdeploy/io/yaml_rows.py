@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from natdeploy.errors import InputError
-from natdeploy.files import read_text
+from natdeploy.readers import read_text
 
 # The C parser is five times as fast; PyYAML may be built without it.
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

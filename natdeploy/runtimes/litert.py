@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.errors import InputError, MissingRuntimeError
-from natdeploy.files import require_file
 from natdeploy.ports import Images
+from natdeploy.readers import require_file
 from natdeploy.runtimes.model_input import read_model_input, require_threads
 from natdeploy.runtimes.quiet import silence
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from natdeploy.errors import InputError
-from natdeploy.files import require_file
 from natdeploy.ports import Images
+from natdeploy.readers import MODEL_BYTES, read_bytes
 from natdeploy.runtimes.gpu_memory import Memory, TorchMemory, Values
 from natdeploy.runtimes.model_input import ModelInput, read_model_input, require_threads
 from natdeploy.runtimes.tensorrt_package import Log, get_version, import_tensorrt
@@ -58,11 +58,10 @@ class TensorrtRuntime:
             InputError: The file is missing, or is not an engine for this TensorRT and GPU.
         """
         trt = import_tensorrt()
-        require_file(path)
         require_threads(threads)
         memory, log = self._memory(), Log()
         runtime = trt.Runtime(log.make_logger(trt))
-        engine = runtime.deserialize_cuda_engine(path.read_bytes())
+        engine = runtime.deserialize_cuda_engine(read_bytes(path, MODEL_BYTES))
         context = None if engine is None else engine.create_execution_context()
         if context is None:
             what = f"{path}: not a model that TensorRT {get_version(trt)} takes"

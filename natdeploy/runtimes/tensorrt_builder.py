@@ -11,7 +11,8 @@ from typing import Any
 
 from natdeploy.core.device import PRECISIONS
 from natdeploy.errors import InputError, MissingRuntimeError
-from natdeploy.files import require_file, writing
+from natdeploy.files import writing
+from natdeploy.readers import MODEL_BYTES, read_bytes, require_file
 from natdeploy.runtimes.tensorrt_package import INSTALL, Log, get_version, import_tensorrt
 
 
@@ -70,7 +71,7 @@ class TensorrtBuilder:
         builder = _create_builder(trt, logger, log)
         network = builder.create_network(_get_network_flags(trt))
         parser = trt.OnnxParser(network, logger)
-        if not parser.parse(onnx.read_bytes()):
+        if not parser.parse(read_bytes(onnx, MODEL_BYTES)):
             log.lines += [f"[TRT] [E] {parser.get_error(number).desc()}" for number in range(parser.num_errors)]
             what = f"TensorRT {get_version(trt)} cannot import {onnx.name}"
             raise log.make_error(what)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from natdeploy.core.latency import LatencyStats
+from natdeploy.documents import parse_json
 from natdeploy.errors import InputError
-from natdeploy.files import parse_json
 
 NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
 _PRINTED = 1e-5
@@ -99,7 +99,7 @@ def load_json(text: str, source: str) -> object:
     """
     try:
         return parse_json(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         msg = f"{source}: not valid JSON, or incomplete: {error}"
         raise InputError(msg) from error
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.errors import NoOutputsError
-from natdeploy.files import require_file, writing
+from natdeploy.files import writing
 from natdeploy.ports import Images
+from natdeploy.readers import require_file
 from natdeploy.runtimes.model_input import ModelInput, require_threads
 from natdeploy.runtimes.trtexec import format_version, gives_outputs, make_output_arguments
 from natdeploy.runtimes.trtexec_files import read_outputs

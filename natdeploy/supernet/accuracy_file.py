@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from natdeploy.errors import InputError
-from natdeploy.files import require_file
+from natdeploy.readers import WEIGHT_BYTES, require_file
 
 _NAME = re.compile(r"(?P<place>\d+)\.(?P<kind>weight|bias)")
 
@@ -20,7 +20,7 @@ def read_perceptron(path: Path) -> list[tuple[NDArray[np.float32], NDArray[np.fl
     Raises:
         InputError: The file is missing or damaged, or holds something else.
     """
-    require_file(path)
+    require_file(path, WEIGHT_BYTES)
     from natdeploy.supernet.checkpoints import read_state
 
     layers: dict[int, dict[str, NDArray[np.float32]]] = {}

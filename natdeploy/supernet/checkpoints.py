@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from natdeploy.errors import DivergedError, InputError
 from natdeploy.files import atomic_path
+from natdeploy.readers import WEIGHT_BYTES, open_file
 from natdeploy.supernet.released_names import number_blocks, shorten, to_own_names
 from natdeploy.supernet.states import find_infinite, find_state, require_sound, strip_prefixes
 from natdeploy.supernet.weight_files import require_weight_file
@@ -59,7 +60,7 @@ def load_checkpoint(path: Path) -> object:
     require_weight_file(path)
     try:
         # Programs store their options as a Namespace, which is no more than a dictionary.
-        with torch.serialization.safe_globals([argparse.Namespace]), path.open("rb") as file:
+        with torch.serialization.safe_globals([argparse.Namespace]), open_file(path, WEIGHT_BYTES) as file:
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         refused = _REFUSED_TYPE.search(str(error))

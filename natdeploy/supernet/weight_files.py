@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Literal
 from safetensors import SafetensorError, safe_open
 
 from natdeploy.errors import InputError
-from natdeploy.files import require_file
+from natdeploy.readers import WEIGHT_BYTES, open_file
 
 _HEAD_BYTES = 1024
 _LENGTH_BYTES = 8
@@ -51,14 +52,8 @@ def require_weight_file(path: Path) -> Literal["safetensors", "torch"]:
     Raises:
         InputError: The file is missing or cannot be read, or holds no weights. The message says what it is instead.
     """
-    require_file(path)
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-        size = path.stat().st_size
-    except OSError as error:
-        msg = f"{path}: cannot be read: {error.strerror or error}"
-        raise InputError(msg) from error
+    with open_file(path, WEIGHT_BYTES) as file:
+        head, size = file.read(_HEAD_BYTES), file.seek(0, os.SEEK_END)
     # A safetensors file begins with the length of its header, a JSON object.
     length = int.from_bytes(head[:_LENGTH_BYTES], "little")
     if head[_LENGTH_BYTES : _LENGTH_BYTES + 1] == b"{":

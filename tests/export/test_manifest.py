@@ -4,7 +4,9 @@ import hashlib
 import json
 
 import numpy as np
+import pytest
 
+from natdeploy.errors import InputError
 from natdeploy.export.manifest import Description, format_manifest, manifest_path
 from natdeploy.export.parity import compare
 
@@ -74,8 +76,25 @@ def test_two_files_of_one_name_keep_a_manifest_each(tmp_path):
 
 
 def test_manifest_of_a_file_that_is_gone_is_replaced(tmp_path):
-    """A manifest that describes nothing any more, or is none, makes room."""
+    """A manifest that describes nothing any more makes room."""
     shared = tmp_path / "subnet.manifest.json"
-    for content in (json.dumps({"artifact": "gone.onnx"}), "[]", "not JSON"):
-        shared.write_text(content)
-        assert manifest_path(tmp_path / "subnet.tflite") == shared
+    shared.write_text(json.dumps({"artifact": "gone.onnx"}))
+    assert manifest_path(tmp_path / "subnet.tflite") == shared
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("[]", "its artifact is 'None', not the name of a file beside it"),
+        ('{"artifact": "../x.onnx"}', "its artifact is '../x.onnx'"),
+        ('{"artifact": ".."}', "its artifact is '..'"),
+        ('{"artifact": "a\\u0000"}', "its artifact is"),
+        ("not JSON", "not valid JSON"),
+    ],
+)
+def test_a_file_that_is_no_manifest_is_not_replaced(tmp_path, content, reason):
+    """Another file of the name of a manifest stays; the error says what it is and what to do."""
+    (tmp_path / "subnet.manifest.json").write_text(content)
+    with pytest.raises(InputError, match=rf"subnet\.manifest\.json: not the manifest .*{reason}") as caught:
+        manifest_path(tmp_path / "subnet.tflite")
+    assert "--output" in caught.value.hint

@@ -1,10 +1,10 @@
 """Image files as squares: modes, views, damage and odd names."""
 
 import contextlib
+import os
 import struct
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,10 +153,10 @@ def test_a_broken_link_is_named_as_one(tmp_path):
 def test_a_file_without_permission_is_named(tmp_path, monkeypatch):
     """The reason is the system's."""
 
-    def refuse(path):
+    def refuse(path, flags):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(InputError, match=r"secret\.png: not a readable image: Permission denied$"):
         SquareReader(size=8)(str(tmp_path / "secret.png"))
 

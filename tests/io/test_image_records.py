@@ -196,7 +196,7 @@ def test_known_data_sets_are_not_recorded(tmp_path):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"split": "train"', "line 2: not valid JSON"),
+        ('{"split": "train"', "line 2: not an image of a run: Expecting"),
         ('{"split": "trai", "label": "a", "file": "b", "size_bytes": 1, "digest": "c"}', "line 2: .*split"),
         ('{"split": "train", "label": "a", "file": "b", "size_bytes": "many", "digest": "c"}', "line 2: .*size_bytes"),
     ],

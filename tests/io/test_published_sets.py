@@ -123,7 +123,7 @@ def test_a_set_with_a_missing_image_is_refused(root, monkeypatch):
     tiny_sets.make("pets", root / "pets", monkeypatch)
     gone = next((root / "pets").rglob("*.jpg"))
     gone.unlink()
-    with pytest.raises(InputError, match=f"{gone.name}: not a readable image: No such file"):
+    with pytest.raises(InputError, match=f"{gone.name}: not a readable image: no such file"):
         load_task("pets", 16)
 
 

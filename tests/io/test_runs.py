@@ -137,21 +137,30 @@ def test_a_missing_folder_is_no_run(tmp_path):
 
 
 def test_tables_come_back(run):
-    """Rows written as CSV are read with their values; genotypes and encodings stay text."""
+    """Rows written as CSV are read as text."""
     rows = [
         {"row": 0, "top1": 0.1234567, "genotype": "0 0 1 1", "encoding": "08011001440551052208877", "front": True},
         {"row": 1, "top1": 0.5, "genotype": "1 0 9 9", "encoding": "00011001440551052208877", "front": False},
     ]
     run.write_csv("archive", rows)
-    expected = [{**rows[0], "top1": 0.123457}, rows[1]]
+    expected = [{key: str(value) for key, value in {**row, "top1": round(row["top1"], 6)}.items()} for row in rows]
     assert run.read_csv("archive") == expected
 
 
-@pytest.mark.parametrize("raw", [b"", b'a,b\n1,2\n3,"4', b"a,b\n1,2,3,4\n5\n6,7,8,9,10\n", b"\xff\xfe\x00"])
-def test_a_damaged_table_is_refused(run, raw):
-    """A CSV that cannot be read is refused with its name."""
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "line 1: the columns have no names"),
+        (b"a,a\n1,2\n", "line 1: the columns have no names, or one of them twice"),
+        (b'a,b\n1,2\n3,"4', "line 3: not a CSV row: unexpected end of data"),
+        (b"a,b\n1,2,3,4\n5\n", "line 2: 4 columns instead of 2"),
+        (b"\xff\xfe\x00", "cannot be read: not a UTF-8 text file"),
+    ],
+)
+def test_a_damaged_table_is_refused(run, raw, reason):
+    """A CSV that cannot be read is refused with its name, the line and the reason."""
     (run.path / "archive.csv").write_bytes(raw)
-    with pytest.raises(InputError, match=r"archive\.csv: not a readable table"):
+    with pytest.raises(InputError, match=rf"archive\.csv.*: {reason}|archive\.csv, {reason}"):
         run.read_csv("archive")
 
 

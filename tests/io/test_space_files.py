@@ -80,7 +80,7 @@ def test_whatever_changes_the_networks_changes_the_hash(change):
             "padding = 'valid'\nresolutions",
             "padding: must be 'symmetric' or 'same' (it",
         ),
-        ("resolutions", "bn_eps = nan\nresolutions", "bn_eps: must be a finite number"),
+        ("resolutions", "bn_eps = nan\nresolutions", "not valid TOML: bn_eps is nan, not a finite number"),
         ("kernels = [3, 5]", "kernels = [3, 4]", "stages[0].kernels must be odd numbers"),
         ("kernels = [3, 5]", "kernels = []", "stages[0].kernels: must have at least 1 item"),
         ("kernels = [3, 5]", "", "stages[0].kernels: is missing"),

@@ -15,9 +15,9 @@ from natdeploy.core.checked import checked
 from natdeploy.core.device import DEFAULT_TABLE, Device, TableSelector, find_deployment
 from natdeploy.core.ranges import Seed
 from natdeploy.errors import InputError
-from natdeploy.files import require_file
 from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import SubnetSource
+from natdeploy.readers import require_file
 
 if TYPE_CHECKING:
     from natdeploy.ports import ModelTimer
