@@ -116,7 +116,7 @@ def test_bad_usage(arguments: str, code: int, said: str, folder: Path, capsys: p
         ({key: value for key, value in ARCHITECTURE.items() if key != "w"}, "w is missing"),
         ({**ARCHITECTURE, "colour": 1}, "colour"),
         ({"format": "natdeploy.subnet/2"}, "format"),
-        ("\x00\x01", "not valid JSON"),
+        ("\x00\x01", "it contains a zero byte"),
     ],
 )
 def test_bad_subnet_file(content: object, said: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

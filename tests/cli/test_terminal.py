@@ -117,7 +117,7 @@ def test_numbers_of_a_settings_file_are_finite(capsys, monkeypatch, tmp_path):
         Path("natdeploy.toml").write_text(f"[adapt]\nlr = {value}\n")
         assert cli.run(["adapt", "--data", "digits", "--output", "run", "--json"]) == 2
         message = json.loads(capsys.readouterr().out)["error"]["message"]
-        assert f"{value} is not a finite number" in message
+        assert f"lr is {value}, not a finite number" in message
 
 
 def test_commands_that_are_named_can_be_pasted(capsys, monkeypatch, tmp_path):
