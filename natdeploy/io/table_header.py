@@ -6,28 +6,44 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyCorrection, LatencyTable, Validation
+from natdeploy.documents import require_plain
 from natdeploy.errors import InputError
 from natdeploy.io.validation import find_fault
+from natdeploy.io.yaml_documents import compose_yaml, construct_yaml, find_line
 
 FORMAT = "natdeploy.latency-table/1"
+_Count = Annotated[int, Field(ge=1, le=1_000_000)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _AtLeastZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 
-_MOST_CHARACTERS, _DEEPEST = 200_000, 20
+_WHAT = "the header is "
+
+
+def _pass_plain(value: dict[str, Any]) -> dict[str, Any]:
+    require_plain(value)
+    return value
 
 
 class _ValidationKeys(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    networks: int = Field(ge=1)
+    networks: _Count
     mape_percent: _AtLeastZero
     max_error_percent: _AtLeastZero
     within_5_percent: _Share
@@ -44,7 +60,7 @@ class _CalibrationKeys(BaseModel):
     lower_ratio: _Ratio
     upper_ratio: _Ratio
     coverage: _Share
-    networks: int = Field(ge=1)
+    networks: _Count
 
     @field_validator("upper_ratio")
     @classmethod
@@ -64,13 +80,13 @@ class _HeaderKeys(BaseModel):
     runtime: Literal["onnxruntime", "litert", "tensorrt"]
     runtime_version: str | None
     precision: Literal["fp32", "fp16", "int8"]
-    batch: int = Field(ge=1)
-    threads: int = Field(ge=1)
+    batch: _Count
+    threads: _Count
     provenance: Literal["measured", "imported", "fitted", "calibrated", "estimated"]
     method: str = Field(min_length=1)
     fingerprint: str | None
     created: str
-    conditions: dict[str, Any]
+    conditions: Annotated[dict[str, JsonValue], AfterValidator(_pass_plain)]
     folded: list[Literal["stem", "block", "final_expand", "pooling", "feature_mix", "classifier"]] = []
     validation: _ValidationKeys | None
     random_validation: _ValidationKeys | None = None
@@ -108,66 +124,19 @@ def read_header(lines: Sequence[str], source: str) -> LatencyTable:
     if not lines:
         msg = f"{source}, line 1: not a latency table: it does not begin with '# format: {FORMAT}'"
         raise InputError(msg)
-    text = "\n".join(line[1:].removeprefix(" ") for line in lines)
-    keys = _load_yaml(text, source)
+    root = compose_yaml("\n".join(line[1:].removeprefix(" ") for line in lines), source, _WHAT)
+    keys = construct_yaml(root, source, _WHAT)
+    if not isinstance(keys, dict):
+        msg = f"{source}, line 1: not a latency table: it does not begin with '# format: {FORMAT}'"
+        raise InputError(msg)
     _check_format(keys, source)
     try:
         header = _HeaderKeys.model_validate(keys)
     except ValidationError as error:
         fault = find_fault(error, keys)
-        msg = f"{source}, line {_line_of(text, fault.parts)}: header key {fault.key!r}: {fault.reason}"
+        msg = f"{source}, line {find_line(root, fault.parts)}: header key {fault.key!r}: {fault.reason}"
         raise InputError(msg) from error
     return _table(header)
-
-
-def _load_yaml(text: str, source: str) -> dict[str, Any]:
-    try:
-        _require_plain(text)
-        _require_distinct_keys(yaml.compose(text, Loader=yaml.SafeLoader), source)
-        keys = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{source}, line {mark.line + 1}" if mark else source
-        msg = f"{place}: the header is not valid YAML: {getattr(error, 'problem', None) or error}"
-        raise InputError(msg) from error
-    except (ValueError, OverflowError) as error:
-        if isinstance(error, InputError):
-            raise
-        msg = f"{source}: the header is not valid: {str(error).partition('; use')[0]}"
-        raise InputError(msg) from error
-    if not isinstance(keys, dict):
-        msg = f"{source}, line 1: not a latency table: it does not begin with '# format: {FORMAT}'"
-        raise InputError(msg)
-    return keys
-
-
-def _require_plain(text: str) -> None:
-    """Check that a header is no longer, deeper or more than it looks like, before a parser recurses or expands it.
-
-    Raises:
-        ValueError: It is not so.
-    """
-    depth = 0
-    if len(text) > _MOST_CHARACTERS:
-        msg = f"it is longer than {_MOST_CHARACTERS:,} characters"
-        raise ValueError(msg)
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST or isinstance(event, yaml.AliasEvent):
-            reason = f"is nested more than {_DEEPEST} deep" if depth > _DEEPEST else "refers to another part"
-            msg = f"line {event.start_mark.line + 1 if event.start_mark else 1} {reason}"
-            raise ValueError(msg)
-
-
-def _require_distinct_keys(node: yaml.Node | None, source: str) -> None:
-    pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    seen = set()
-    for key, inner in pairs:
-        if key.value in seen:
-            msg = f"{source}, line {key.start_mark.line + 1}: header key {key.value!r} is repeated"
-            raise InputError(msg)
-        seen.add(key.value)
-        _require_distinct_keys(inner, source)
 
 
 def _check_format(keys: dict[str, Any], source: str) -> None:
@@ -179,18 +148,6 @@ def _check_format(keys: dict[str, Any], source: str) -> None:
         raise InputError(msg)
     msg = f"{source}, line 1: unknown format version {given!r}; this natdeploy reads {FORMAT!r}"
     raise InputError(msg, hint="the table may come from a newer natdeploy")
-
-
-def _line_of(text: str, keys: Sequence[int | str]) -> int:
-    node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
-    line = 1
-    for key in keys:
-        pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        found = next((pair for pair in pairs if pair[0].value == key), None)
-        if found is None:
-            break
-        line, node = found[0].start_mark.line + 1, found[1]
-    return line
 
 
 def _table(header: _HeaderKeys) -> LatencyTable:

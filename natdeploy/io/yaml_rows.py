@@ -9,10 +9,8 @@ from pathlib import Path
 import yaml
 
 from natdeploy.errors import InputError
+from natdeploy.io.yaml_documents import compose_yaml, iterate_pairs
 from natdeploy.readers import read_text
-
-# The C parser is five times as fast; PyYAML may be built without it.
-_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,14 +35,7 @@ def read_rows(path: Path) -> list[YamlRow]:
         InputError: The file cannot be read or has another structure, a key is repeated, or a value is not a number;
             the message names file, line and reason.
     """
-    text = read_text(path)
-    try:
-        root: yaml.Node | None = yaml.compose(text, Loader=_LOADER)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}, line {mark.line + 1}" if mark else str(path)
-        msg = f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}"
-        raise InputError(msg) from error
+    root = compose_yaml(read_text(path), str(path))
     rows = [
         YamlRow(place=place, key=key, values={name: _number(node, at, name) for at, name, node in _pairs(value, place)})
         for place, key, value in _pairs(root, str(path))
@@ -60,18 +51,9 @@ def _pairs(node: yaml.Node | None, place: str) -> Iterator[tuple[str, str, yaml.
     if not isinstance(node, yaml.MappingNode):
         msg = f"{place}: not a mapping of keys to numbers"
         raise InputError(msg)
-    seen: set[str] = set()
-    source = place.split(", line ", maxsplit=1)[0]
-    for key, value in node.value:
-        here = f"{source}, line {key.start_mark.line + 1}"
-        if not isinstance(key, yaml.ScalarNode):
-            msg = f"{here}: a key must be text"
-            raise InputError(msg)
-        if key.value in seen:
-            msg = f"{here}: key {key.value!r} is repeated"
-            raise InputError(msg)
-        seen.add(key.value)
-        yield here, key.value, value
+    source = place.rpartition(", line ")[0] or place
+    for key, value in iterate_pairs(node):
+        yield f"{source}, line {key.start_mark.line + 1}", key.value, value
 
 
 def _number(node: yaml.Node, place: str, name: str) -> float:

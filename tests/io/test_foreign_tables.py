@@ -206,7 +206,7 @@ def test_repeated_keys_are_refused(ofa):
     path = ofa / "220_lookup_table.yaml"
     text = path.read_text()
     path.write_text(text + text[: text.index("expanded_conv")])
-    assert re.search(r"line \d+: key 'Conv-input:.*' is repeated", refused(ofa))
+    assert re.search(r"line \d+: not valid YAML: key 'Conv-input:.*' is repeated", refused(ofa))
 
 
 @pytest.mark.parametrize(

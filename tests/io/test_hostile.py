@@ -53,4 +53,4 @@ def test_a_header_does_not_expand(tmp_path, capsys):
     lines = ["# a: &a [x, x]", *(f"# {name}: &{name} [*{last}, *{last}]" for last, name in ("ab", "bc", "cd", "de"))]
     (tmp_path / "t.csv").write_text("\n".join(lines))
     assert cli.run(["tables", "check", str(tmp_path / "t.csv")]) == 2
-    assert "line 2 refers to another part" in capsys.readouterr().err
+    assert "line 2: the header is not valid YAML: it refers to another part" in capsys.readouterr().err
