@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from natdeploy.api.system import tables
-from natdeploy.errors import InputError
-from natdeploy.io.devices import load_devices
+from natdeploy.io.devices import scan_devices
 from natdeploy.io.home import home_folder
 from natdeploy.machine import list_gpus
 
@@ -51,21 +50,19 @@ def doctor() -> tuple[Finding, ...]:
     findings += [_program(name, purpose) for name, purpose in _PROGRAMS.items()]
     findings.append(_gpu(list_gpus(), _read_cuda_version()))
     findings.append(_home(home_folder()))
-    findings.append(_devices())
+    findings += _devices()
     findings += [
-        Finding(what="latency table", state="broken", detail=table.problem, needed_for=table.device)
+        Finding(what="latency table", state="broken", detail=table.problem, needed_for=table.device or "every device")
         for table in tables()
         if table.problem is not None
     ]
     return tuple(findings)
 
 
-def _devices() -> Finding:
-    try:
-        state, detail = "ok", f"{len(load_devices())} known"
-    except InputError as error:
-        state, detail = "broken", error.message
-    return Finding(what="devices", state=state, detail=detail, needed_for="profiling")
+def _devices() -> list[Finding]:
+    known, damaged = scan_devices()
+    found = [("ok", f"{len(known)} known"), *(("broken", error.message) for error in damaged.values())]
+    return [Finding(what="devices", state=state, detail=detail, needed_for="profiling") for state, detail in found]
 
 
 def _package(name: str, purpose: str) -> Finding:
@@ -110,7 +107,7 @@ def _read_cuda_version() -> str | None:
 
 
 def _home(folder: Path) -> Finding:
-    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    nearest = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
     writable = nearest.is_dir() and os.access(nearest, os.W_OK)
     detail = str(folder) if writable else f"{nearest} cannot be written; set NATDEPLOY_HOME"
     return Finding(what="data folder", state="ok" if writable else "broken", detail=detail, needed_for="latency tables")

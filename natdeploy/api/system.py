@@ -9,8 +9,8 @@ from pathlib import Path
 
 from natdeploy.core.device import Device
 from natdeploy.errors import InputError, NatdeployError
-from natdeploy.io.devices import load_devices
-from natdeploy.io.table_store import StoredTable, list_tables
+from natdeploy.io.devices import scan_devices
+from natdeploy.io.table_store import StoredTable, scan_tables
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,19 +38,20 @@ class DeviceState:
         precision: Default precision.
         threads: Default number of threads.
         transport: How it is reached.
-        state: `reachable`, `unreachable`, `not connected` (its address is not known) or `not checked`.
+        state: `reachable`, `unreachable`, `not connected` (its address is not known), `not checked`, or `damaged` (its
+            description, or the file or folder of this name, cannot be read; all else is then None).
         reachable: Whether it can be reached; None if that was not tried.
-        problem: Why it cannot be reached; None if it can, or if that was not tried.
+        problem: Why it cannot be reached or read; None if it can, or if that was not tried.
         tables: Its latency tables.
     """
 
     name: str
-    kind: str
-    chip: str
-    runtime: str
-    precision: str
-    threads: int
-    transport: str
+    kind: str | None
+    chip: str | None
+    runtime: str | None
+    precision: str | None
+    threads: int | None
+    transport: str | None
     state: str
     reachable: bool | None
     problem: str | None
@@ -59,13 +60,16 @@ class DeviceState:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableState:
-    """A latency table on this machine; `problem` says why it cannot be read, if it cannot."""
+    """A latency table on this machine; `problem` says why it cannot be read, if it cannot.
 
-    device: str
-    runtime: str
-    precision: str
-    batch: int
-    threads: int
+    A folder of tables that cannot be read is listed, too: only its path and the problem are then known.
+    """
+
+    device: str | None
+    runtime: str | None
+    precision: str | None
+    batch: int | None
+    threads: int | None
     provenance: str | None
     packaged: bool
     rows: int
@@ -80,29 +84,27 @@ _CHECK_S = 10.0
 def devices(*, check: bool = False) -> tuple[DeviceState, ...]:
     """Return every known device with its state.
 
+    A latency table, a description of a device, a file or a folder that cannot be read is listed with the reason; it
+    hides nothing else.
+
     Args:
         check: Try to reach every device that has an address, all at the same time.
-
-    A latency table that cannot be read is listed with the reason; it hides nothing else.
-
-    Raises:
-        InputError: The user's device file is not valid.
     """
-    stored = list_tables()
-    known = load_devices()
+    stored, unread = scan_tables()
+    known, damaged = scan_devices()
     asked = [device for device in known.values() if check and device.address is not None]
     with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
         problems = dict(zip((device.name for device in asked), pool.map(_problem, asked), strict=True))
-    states = []
-    for device in known.values():
-        own = [table for table in stored if table.deployment.device == device.name]
-        states.append(_device_state(device, own, problems))
+    states = [_device_state(device, _list_own(stored, device.name), problems) for device in known.values()]
+    states += [_damaged_state(name, error, _list_own(stored, name)) for name, error in damaged.items()]
+    states += [_damaged_state(str(folder), error, ()) for folder, error in unread.items()]
     return tuple(states)
 
 
 def tables() -> tuple[TableState, ...]:
     """Return every latency table, the user's own and the packaged ones; those that cannot be read say why."""
-    return tuple(map(_table_state, list_tables()))
+    stored, unread = scan_tables()
+    return (*map(_table_state, stored), *(_unread_state(folder, error) for folder, error in unread.items()))
 
 
 def _table_state(stored: StoredTable) -> TableState:
@@ -125,6 +127,26 @@ def _table_state(stored: StoredTable) -> TableState:
         path=stored.path,
         problem=problem,
     )
+
+
+def _unread_state(folder: Path, error: InputError) -> TableState:
+    return TableState(
+        device=None,
+        runtime=None,
+        precision=None,
+        batch=None,
+        threads=None,
+        provenance=None,
+        packaged=False,
+        rows=0,
+        mape_percent=None,
+        path=folder,
+        problem=error.message,
+    )
+
+
+def _list_own(stored: Sequence[StoredTable], device: str) -> list[StoredTable]:
+    return [table for table in stored if table.deployment.device == device]
 
 
 def _problem(device: Device) -> str | None:
@@ -157,6 +179,22 @@ def _device_state(device: Device, stored: Sequence[StoredTable], problems: Mappi
         state=state,
         reachable=reachable,
         problem=problem,
+        tables=tuple(map(_device_table, stored)),
+    )
+
+
+def _damaged_state(name: str, error: InputError, stored: Sequence[StoredTable]) -> DeviceState:
+    return DeviceState(
+        name=name,
+        kind=None,
+        chip=None,
+        runtime=None,
+        precision=None,
+        threads=None,
+        transport=None,
+        state="damaged",
+        reachable=None,
+        problem=error.message,
         tables=tuple(map(_device_table, stored)),
     )
 

@@ -29,8 +29,8 @@ def command(check: bool, json: bool) -> None:  # noqa: FBT001
     rows = [
         [
             state.name,
-            state.kind,
-            f"{state.runtime}-{state.precision}-t{state.threads}",
+            state.kind or "-",
+            "-" if state.runtime is None else f"{state.runtime}-{state.precision}-t{state.threads}",
             state.state if state.problem is None else f"{state.state}: {state.problem}",
             ", ".join(map(_describe, state.tables)) or "none",
         ]

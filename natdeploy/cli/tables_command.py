@@ -42,8 +42,8 @@ def list_command(json: bool) -> None:  # noqa: FBT001
         return
     rows = [
         [
-            state.device,
-            f"{state.runtime}-{state.precision}-b{state.batch}-t{state.threads}",
+            state.device or "-",
+            "-" if state.runtime is None else f"{state.runtime}-{state.precision}-b{state.batch}-t{state.threads}",
             f"{state.provenance or 'damaged'}{', packaged' if state.packaged else ''}",
             str(state.rows),
             "-" if state.mape_percent is None else f"{state.mape_percent:.2f}",

@@ -110,13 +110,31 @@ def load_devices() -> dict[str, Device]:
     Raises:
         InputError: A description is not valid; the message names file, device and key.
     """
+    devices, problems = scan_devices()
+    for error in problems.values():
+        raise error
+    return devices
+
+
+def scan_devices() -> tuple[dict[str, Device], dict[str, InputError]]:
+    """Return every device whose description is valid by its name, sorted, and an error for each of the others.
+
+    The errors are by the name of the device, or by the user's file where that cannot be read.
+    """
     shipped = {path.stem: read_toml(path) for path in _shipped()}
     devices = {name: _device(f"shipped {name}.toml", name, keys) for name, keys in shipped.items()}
-    user_file = home_folder() / USER_FILE
-    if os.path.lexists(user_file):
-        for name, keys in _user_tables(user_file):
-            devices[name] = _device(str(user_file), name, _completed(user_file, name, keys, shipped))
-    return dict(sorted(devices.items()))
+    user_file, problems = home_folder() / USER_FILE, {}
+    try:
+        described = read_toml(user_file) if os.path.lexists(user_file) else {}
+    except InputError as error:
+        described, problems = {}, {str(user_file): error}
+    for name, keys in described.items():
+        try:
+            devices[name] = _user_device(user_file, name, keys, shipped)
+        except InputError as error:
+            devices.pop(name, None)
+            problems[name] = error
+    return dict(sorted(devices.items())), problems
 
 
 def find_device(name: str) -> Device:
@@ -139,15 +157,14 @@ def _shipped() -> Iterator[Path]:
         yield from sorted(path.glob("*.toml"))
 
 
-def _user_tables(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, keys in read_toml(path).items():
-        if not isinstance(keys, dict):
-            msg = f"{path}: {name!r} is not in a table; a device begins with a line like [my-board]"
-            raise InputError(msg)
-        if not _NAME.fullmatch(name):
-            msg = f"{path}: {name!r} is not a device name: use letters, digits, '.', '_' and '-'"
-            raise InputError(msg)
-        yield name, keys
+def _user_device(path: Path, name: str, keys: object, shipped: Mapping[str, dict[str, Any]]) -> Device:
+    if not isinstance(keys, dict):
+        msg = f"{path}: {name!r} is not in a table; a device begins with a line like [my-board]"
+        raise InputError(msg)
+    if not _NAME.fullmatch(name):
+        msg = f"{path}: {name!r} is not a device name: use letters, digits, '.', '_' and '-'"
+        raise InputError(msg)
+    return _device(str(path), name, _completed(path, name, keys, shipped))
 
 
 def _completed(path: Path, name: str, keys: dict[str, Any], shipped: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

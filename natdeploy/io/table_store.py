@@ -71,12 +71,25 @@ def table_path(deployment: Deployment) -> Path:
 
 
 def list_tables(device: str | None = None) -> list[StoredTable]:
-    """Return every table, or every table of one device; the user's own replaces the packaged one of its deployment."""
+    """Return every table, or every table of one device; the user's own replaces the packaged one of its deployment.
+
+    Raises:
+        InputError: A folder of tables cannot be read.
+    """
+    tables, problems = scan_tables()
+    for error in problems.values():
+        raise error
+    return [stored for stored in tables if device in (None, stored.deployment.device)]
+
+
+def scan_tables() -> tuple[list[StoredTable], dict[Path, InputError]]:
+    """Return every table, as `list_tables` does, and an error for each folder that cannot be read."""
+    problems: dict[Path, InputError] = {}
     with resources.as_file(resources.files("natdeploy") / FOLDER) as packaged:
-        found = {stored.deployment: stored for stored in _tables_in(packaged, packaged=True)}
-    found |= {stored.deployment: stored for stored in _tables_in(home_folder() / FOLDER, packaged=False)}
-    tables = [stored for stored in found.values() if device in (None, stored.deployment.device)]
-    return sorted(tables, key=lambda stored: (stored.deployment.device, stored.deployment.file_name))
+        found = {stored.deployment: stored for stored in _tables_in(packaged, problems, packaged=True)}
+    own = home_folder() / FOLDER
+    found |= {stored.deployment: stored for stored in _tables_in(own, problems, packaged=False)}
+    return sorted(found.values(), key=lambda stored: (stored.deployment.device, stored.deployment.file_name)), problems
 
 
 def find_table(deployment: Deployment) -> StoredTable | None:
@@ -114,11 +127,23 @@ def choose_table(
     raise InputError(msg, hint=f"make one with: natdeploy profile --device {shlex.quote(device.name)}{of_space}")
 
 
-def _tables_in(folder: Path, *, packaged: bool) -> Iterator[StoredTable]:
-    for path in sorted(folder.glob("*/*.csv")):
-        deployment = _read_name(path)
-        if deployment is not None:
-            yield StoredTable(path=path, deployment=deployment, packaged=packaged)
+def _tables_in(folder: Path, problems: dict[Path, InputError], *, packaged: bool) -> Iterator[StoredTable]:
+    for device in _list_folder(folder, problems):
+        for path in _list_folder(device, problems) if device.is_dir() else ():
+            deployment = _read_name(path)
+            if deployment is not None:
+                yield StoredTable(path=path, deployment=deployment, packaged=packaged)
+
+
+def _list_folder(folder: Path, problems: dict[Path, InputError]) -> list[Path]:
+    """Return what is in a folder; nothing if there is none, or if it cannot be read, which is then a problem."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) or folder.is_symlink():
+            msg = f"{folder}: the folder of latency tables cannot be read: {error.strerror}"
+            problems[folder] = InputError(msg, hint="mend it, or set NATDEPLOY_HOME to another folder")
+        return []
 
 
 def _read_name(path: Path) -> Deployment | None:

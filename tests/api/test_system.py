@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from pathlib import Path
 
 import pytest
 
-from natdeploy import api
+from natdeploy import api, cli
 from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.io.devices import find_device
 from natdeploy.io.spaces import find_space
@@ -81,3 +83,68 @@ def test_tables_tell_packaged_from_own():
     write_table(table_path(deployment), table)
     (own,) = (state for state in api.tables() if state.device == "jetson-nano")
     assert (own.packaged, own.rows) == (False, len(table.rows))
+
+
+def _damage_home(kind: str, home: Path) -> str:
+    """Damage a home folder, and return what is then named."""
+    devices, tables = home / "devices.toml", home / "latency_tables"
+    if kind == "home is a file":
+        home.rmdir()
+        home.touch()
+    elif kind == "tables are a file":
+        tables.touch()
+    elif kind == "tables are a link to nowhere":
+        tables.symlink_to("gone")
+    elif kind == "tables of a device are a link in a circle":
+        tables.mkdir()
+        (tables / "host").mkdir()
+        (tables / "host" / "onnxruntime-fp32-b1-t1.csv").symlink_to("onnxruntime-fp32-b1-t1.csv")
+        return str(tables / "host" / "onnxruntime-fp32-b1-t1.csv")
+    elif kind == "devices are a pipe":
+        os.mkfifo(devices)
+    elif kind == "devices are a link to nowhere":
+        devices.symlink_to("gone")
+    else:
+        devices.write_text('[host]\naddress = 1\n[good]\nlike = "jetson-nano"\n["bad name"]\nlike = "jetson-nano"\n')
+        return "bad name"
+    return str(devices if kind.startswith("devices") else tables)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "home is a file",
+        "tables are a file",
+        "tables are a link to nowhere",
+        "tables of a device are a link in a circle",
+        "devices are a pipe",
+        "devices are a link to nowhere",
+        "devices are damaged",
+    ],
+)
+def test_a_damaged_home_folder_stops_no_list(kind, home, capsys, monkeypatch):
+    """`devices`, `tables list` and `doctor` list what is damaged beside all that is not."""
+    monkeypatch.setenv("COLUMNS", "400")
+    named = _damage_home(kind, home)
+    about_devices = kind.startswith("devices")
+    for command, code, other in (
+        ("devices", 0, "jetson-nano"),
+        ("tables list", 0, "jetson-nano"),
+        ("doctor", 1, "torch"),
+    ):
+        assert cli.run(command.split()) == code
+        out = capsys.readouterr().out
+        assert other in out
+        assert (named in out and ("damaged" in out or "broken" in out)) or (about_devices and command == "tables list")
+        assert cli.run([*command.split(), "--json"]) == code
+        assert named in capsys.readouterr().out or (about_devices and command == "tables list")
+
+
+def test_a_damaged_description_hides_only_its_own_device(home):
+    """Other devices of the file are known, and the damaged one is not taken for the shipped one of its name."""
+    _damage_home("devices are damaged", home)
+    found = states()
+    assert found["good"].state == "not connected"
+    assert (found["host"].state, found["host"].kind) == ("damaged", None)
+    assert "key 'address'" in (found["host"].problem or "")
+    assert "is not a device name" in (found["bad name"].problem or "")
