@@ -75,13 +75,13 @@ def _require_simple(text: str, source: str, what: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        reason = None
+        reason, tag = None, getattr(event, "tag", None)
         if depth > _MOST_DEPTH:
             reason = f"it is nested more than {_MOST_DEPTH} deep"
         elif isinstance(event, yaml.AliasEvent):
             reason = "it refers to another part"
-        elif getattr(event, "tag", None) is not None:
-            reason = f"it names a type, {str(event.tag)[:40]!r}"
+        elif tag is not None:
+            reason = f"it names a type, {tag[:40]!r}"
         if reason is not None:
             raise _refuse(source, event.start_mark.line if event.start_mark else None, what, reason)
 
