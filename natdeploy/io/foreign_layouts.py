@@ -15,9 +15,9 @@ _KINDS = (
     (_TABLES, "labels are read from folders, not from tables: move each image into the folder of its class"),
     ((".jpg", ".jpeg", ".png"), "move each image into the folder of its class"),
 )
-_IMAGES = frozenset({"image", "images", "img", "imgs", "jpegimages"})
+IMAGE_FOLDERS = frozenset({"image", "images", "img", "imgs", "jpegimages"})
 _BOXES = frozenset({"annotation", "annotations", "imagesets", "segmentationclass", "segmentationobject"})
-_MASKS = frozenset({"mask", "masks", "label", "labels", "bbox", "bboxes", "depth"})
+MASK_FOLDERS = frozenset({"mask", "masks", "label", "labels", "bbox", "bboxes", "depth"})
 
 
 def describe_file(path: Path) -> str | None:
@@ -33,7 +33,9 @@ def describe_layout(folder: Path) -> str | None:
     except OSError:
         return None
     folders = {name.lower() for name, is_dir in found if is_dir}
-    if folders & _IMAGES and (folders & _BOXES or (folders <= _IMAGES | _MASKS and folders & _MASKS)):
+    if folders & IMAGE_FOLDERS and (
+        folders & _BOXES or (folders <= IMAGE_FOLDERS | MASK_FOLDERS and folders & MASK_FOLDERS)
+    ):
         kind = "Pascal VOC or COCO" if folders & _BOXES else "YOLO, or of segmentation"
         return f"it looks like a set for object detection ({kind}), but natdeploy classifies whole images; {LAYOUT}"
     return None if len(folders) > 1 else _describe_names([name for name, is_dir in found if not is_dir])

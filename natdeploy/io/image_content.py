@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import re
 import struct
+from pathlib import Path
 
 from PIL import UnidentifiedImageError
 
+from natdeploy.errors import InputError
+from natdeploy.readers import IMAGE_BYTES, open_file
+
 _PNG = b"\x89PNG\r\n\x1a\n"
+# Markers of JPEG: of its start, of the pixels, and of its end.
+_JPEG, _SCAN, _END = b"\xff\xd8", b"\xda", b"\xff\xd9"
+_ZEROS = 64
+_HEAD_BYTES = 16
+_IMAGE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n|GIF8|RIFF....WEBP|II\*\0|MM\0\*|....ftyp(avi|hei|hev|mif|msf)", re.DOTALL
+)
 # Chunks of text and of the colour profile.
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
 _KINDS = (
@@ -28,6 +39,15 @@ _KINDS = (
 )
 
 
+def is_image(path: str) -> bool:
+    """Tell from its first bytes whether a file is an image, whatever its name is."""
+    try:
+        with open_file(Path(path), IMAGE_BYTES) as handle:
+            return _IMAGE.match(handle.read(_HEAD_BYTES)) is not None
+    except InputError:
+        return False
+
+
 def describe_damage(error: Exception, content: bytes) -> str:
     """Return why an image cannot be read.
 
@@ -40,7 +60,28 @@ def describe_damage(error: Exception, content: bytes) -> str:
     if isinstance(error, UnidentifiedImageError):
         known = [kind for pattern, kind in _KINDS if pattern.match(content)]
         return f"it is {known[0]}" if known else "its content is not in a known image format"
+    if content.startswith(b"RIFF") and int.from_bytes(content[4:8], "little") + 8 > len(content):
+        return "image file is truncated"
     return str(error) or type(error).__name__
+
+
+def require_whole(content: bytes) -> None:
+    """Require that a JPEG file does not end in zeros, with which interrupted downloads and copies fill files.
+
+    The decoder shows what is missing as grey, without an error.
+
+    Raises:
+        ValueError: It does.
+    """
+    if not (content.startswith(_JPEG) and content.endswith(bytes(_ZEROS))):
+        return
+    place = len(_JPEG)
+    while content[place : place + 1] == b"\xff" and content[place + 1 : place + 2] != _SCAN:
+        place += 2 + int.from_bytes(content[place + 2 : place + 4])
+    if content.find(_END, place) < 0:
+        zeros = len(content) - len(content.rstrip(b"\0"))
+        msg = f"image file is truncated: the last {zeros} of its {len(content)} bytes are zeros"
+        raise ValueError(msg)
 
 
 def drop_text(content: bytes) -> bytes:

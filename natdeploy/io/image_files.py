@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps, features
 
 from natdeploy.errors import InputError
-from natdeploy.io.image_content import describe_damage, drop_text
+from natdeploy.io.image_content import describe_damage, drop_text, require_whole
 from natdeploy.readers import IMAGE_BYTES, read_bytes
 
 if TYPE_CHECKING:
@@ -34,10 +34,12 @@ SUFFIXES = frozenset(
 # Values of 16-bit images that become 0 and 255.
 FULL_LEVELS = (0, 0xFFFF)
 # Formats that can have 16-bit grey.
-_WIDE_SUFFIXES = frozenset({".apng", ".png", ".tif", ".tiff"})
+_WIDE_SUFFIXES = frozenset({".apng", ".pgm", ".png", ".pnm", ".tif", ".tiff"})
 _LEVELS_IMAGES = 256
 _CLIPPED = 0.001
 _GROUND = 128
+# Of images that are longer than so many times their short side, the middle is cut out before they are resized.
+_SLIVER = 32
 _ORIENTATION = 0x0112
 # Errors that Pillow's readers raise on damaged files. UnidentifiedImageError is an OSError.
 _DAMAGE = (OSError, ValueError, SyntaxError, LookupError, EOFError, TypeError, struct.error, zlib.error)
@@ -104,6 +106,7 @@ class SquareReader:
         return np.asarray(_make_square(image, self.size, self.view))
 
     def _decode(self, content: bytes) -> Image.Image:
+        require_whole(content)
         try:
             opened = Image.open(io.BytesIO(content))
         except ValueError:
@@ -137,7 +140,7 @@ def find_levels(paths: Sequence[str]) -> tuple[int, int]:
     counts = np.zeros(1 << 16, dtype=np.int64)
     for path in wide[:: max(1, len(wide) // _LEVELS_IMAGES)]:
         with contextlib.suppress(*_DAMAGE, Image.DecompressionBombError), Image.open(path) as image:
-            if image.mode.startswith("I;16"):
+            if _is_wide(image):
                 counts += np.bincount(np.asarray(image).ravel(), minlength=1 << 16)
     shares = np.cumsum(counts) / max(1, counts.sum())
     low, high = (int(np.searchsorted(shares, share)) for share in (_CLIPPED, 1 - _CLIPPED))
@@ -149,6 +152,12 @@ def _make_square(image: Image.Image, size: int, view: View) -> Image.Image:
     from torchvision.transforms import functional as vision
 
     mode = InterpolationMode(view.interpolation)
+    width, height = image.size
+    short = min(width, height)
+    if view.crop is not None and max(width, height) > _SLIVER * short:
+        # Resized as a whole, it could take gigabytes.
+        left, top = max(0, (width - _SLIVER * short) // 2), max(0, (height - _SLIVER * short) // 2)
+        image = image.crop((left, top, width - left, height - top))
     if view.crop is None:
         squeezed: Image.Image = vision.resize(image, [size, size], mode)
         return squeezed
@@ -167,8 +176,13 @@ def _turn_upright(image: Image.Image) -> Image.Image:
     return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
 
 
+def _is_wide(image: Image.Image) -> bool:
+    """Tell whether an image is 16-bit grey. Pillow scales that of a PGM file to 65,535, with a mode of 32 bits."""
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
+
+
 def _to_rgb(image: Image.Image, levels: tuple[int, int]) -> Image.Image:
-    if image.mode.startswith("I;16"):
+    if _is_wide(image):
         # Pillow would clip 16-bit values at 255.
         return Image.fromarray(_make_grey(np.asarray(image), levels)).convert("RGB")
     if image.mode in {"I", "F"}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from natdeploy.errors import InputError
 from natdeploy.io.foreign_layouts import LAYOUT, describe_layout
 from natdeploy.io.image_files import SUFFIXES
 from natdeploy.io.image_walk import ImageWalk, count_images, scan_folder
+from natdeploy.ports import Reporter
 from natdeploy.supernet.image_record import Split
 
 _SPLITS: dict[str, Split] = {
@@ -23,6 +25,16 @@ _SPLITS: dict[str, Split] = {
     "test": "test",
     "testing": "test",
 }
+# Words that stand for a split within a longer name, such as `seg_train`, besides those above.
+_SHORT: dict[str, Split] = {
+    "trn": "train",
+    "dev": "validation",
+    "tst": "test",
+    "eval": "test",
+    "evaluation": "test",
+    "holdout": "test",
+}
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _ADDED = re.compile(r"(data|dataset|set|split|images|imgs|pictures|photos)$")
 _NO_LETTER = re.compile(r"[\W\d_]+")
 # Maximum number of folders that a message names.
@@ -58,6 +70,7 @@ def find_splits(folder: Path, walk: ImageWalk) -> SplitFolders:
             splits[split].append(name)
     if not splits:
         _refuse_splits_in_classes(folder, names)
+        _refuse_possible_splits(folder, names)
         return SplitFolders(train=folder)
     for split, found in splits.items():
         if len(found) > 1:
@@ -91,13 +104,31 @@ def list_classes(root: Path, walk: ImageWalk | None = None) -> list[str]:
     """
     names = (walk or ImageWalk()).list_folders(root)
     if len(names) < 2:
-        msg = f"{root}: it must contain a folder of images for each of at least two classes, but contains {len(names)}"
+        found = f"{_list_names(names)} alone" if names else "no folder"
+        msg = f"{root}: it must contain a folder of images for each of at least two classes, but contains {found}"
         raise InputError(msg, hint=_find_inner(root, names) or describe_layout(root) or LAYOUT)
     hint = describe_layout(root)
     if hint:
         msg = f"{root}: {_list_names(names)} are no classes"
         raise InputError(msg, hint=hint)
     return names
+
+
+def warn_of_twins(folder: Path, classes: Sequence[str], reporter: Reporter) -> None:
+    """Warn of classes whose names look alike to a reader."""
+    known: dict[str, str] = {}
+    for name in classes:
+        twin = known.setdefault(fold_name(name), name)
+        if twin != name:
+            reporter.warn(
+                f"{folder}: the names of two classes differ only in case, blanks or the encoding of accents: "
+                f"{twin!a} and {name!a}; if they are one class, move its images into one folder"
+            )
+
+
+def fold_name(name: str) -> str:
+    """Return a name without what a reader does not see: case, blanks at its ends, the encoding of its accents."""
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
 
 
 def list_images(
@@ -144,6 +175,20 @@ def _refuse_splits_in_classes(folder: Path, names: Sequence[str]) -> None:
             raise InputError(msg, hint=f"put the classes into the splits; {LAYOUT}")
 
 
+def _refuse_possible_splits(folder: Path, names: Sequence[str]) -> None:
+    """Refuse classes such as `seg_train` and `seg_test`, which are more probably splits."""
+    possible: dict[Split, str] = {}
+    for name in names:
+        for word in _WORD.findall(name):
+            split = name_split(word) or _SHORT.get(word.lower())
+            if split is not None:
+                possible.setdefault(split, name)
+    if "train" in possible and len(set(possible.values())) > 1:
+        msg = f"{folder}: {_list_names(sorted(set(possible.values())))} could be splits or classes"
+        hint = "for splits, name the folders train/, val/ and test/; for classes, move all of them into FOLDER/train/; "
+        raise InputError(msg, hint=f"{hint}{LAYOUT}")
+
+
 def _find_inner(root: Path, names: Sequence[str]) -> str | None:
     """Return a hint if the data set is one folder further down, as unpacked archives have it."""
     inner = [root / name for name in names if sum(below.is_dir() for below in scan_folder(root / name)) > 1]
@@ -155,11 +200,13 @@ def _find_inner(root: Path, names: Sequence[str]) -> str | None:
 def _make_no_image_error(folder: Path, root: Path) -> InputError:
     walk = ImageWalk()
     walk.list_images(folder)
-    unread = walk.describe_unread()
     known = f"known suffixes: {' '.join(sorted(SUFFIXES))}"
-    msg = f"{folder}: holds no image ({known})" + (f", but {unread}, which are not read" if unread else "")
-    convert = "convert them to .jpg or .png" if unread else None
-    return InputError(msg, hint=convert or describe_layout(root))
+    msg = f"{folder}: holds no image ({known})"
+    unread, unnamed = walk.describe_unread(), walk.describe_unnamed()
+    if unread or unnamed:
+        hint = "convert them to .jpg or .png" if unread else "give their names the suffix of their kind, such as .jpg"
+        return InputError(f"{msg}, but {unread or unnamed}, which are not read", hint=hint)
+    return InputError(msg, hint=describe_layout(root) or "put images into it, or remove it")
 
 
 def _list_names(names: Sequence[str]) -> str:

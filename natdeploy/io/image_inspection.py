@@ -29,6 +29,8 @@ _LISTED = 50
 _BLOCKS = 8
 # Images of which no part differs more than this, as a standard deviation of brightness of 255, look all alike.
 _ALIKE = 1.5
+# A set whose parts all lie within so many of 255 levels was made with another range.
+_NARROW = 32
 
 
 class _Note(NamedTuple):
@@ -51,6 +53,7 @@ class ImageInspection:
         self._notes: dict[str, _Note] = {}
         self._sum = np.zeros((_BLOCKS, _BLOCKS, 3))
         self._sum_of_squares = np.zeros_like(self._sum)
+        self._low, self._high = 255.0, 0.0
 
     def read(self, splits: Mapping[str, ImageSet], room: int, *, check: bool = True) -> dict[str, ImageSet]:
         """Read all images once, and return the splits: in memory if they fit into `room` bytes, else unchanged.
@@ -98,7 +101,7 @@ class ImageInspection:
         )
 
     def warn(self, splits: Mapping[str, ImageSet], reporter: Reporter) -> None:
-        """Warn of images that are all alike, of test images that are train images, and of images in two classes.
+        """Warn of images that are all alike or lack contrast, of copies between splits, and of images in two classes.
 
         Args:
             splits: The splits as they were before they were read.
@@ -114,6 +117,12 @@ class ImageInspection:
                 f"{spread:.1f} of 255 levels; look at them, and convert them to 8 bits with full contrast"
             )
             return
+        if self._high - self._low < _NARROW:
+            reporter.warn(
+                f"all {count} images have hardly any contrast: no part of them is darker than level {self._low:.0f} "
+                f"or brighter than level {self._high:.0f} of 255; look at them, and if they have 16 bits for each "
+                "colour, convert them to 8 bits with full contrast"
+            )
         self._warn_of_two_classes(splits, reporter)
         self._warn_of_copies(splits, reporter)
 
@@ -136,8 +145,9 @@ class ImageInspection:
             own = {path: self._notes[path].square for path, _ in _list_paths(split)}
             copies = [path for path, square in own.items() if square in seen]
             if copies:
+                verb = "is a copy" if len(copies) == 1 else "are copies"
                 reporter.warn(
-                    f"{len(copies)} of {len(own)} {name} images are copies of {' or '.join(earlier)} images, such as "
+                    f"{len(copies)} of {len(own)} {name} images {verb} of {' or '.join(earlier)} images, such as "
                     f"{copies[0]} of {seen[own[copies[0]]]}: the top-1 on them is too high; remove the copies"
                 )
             seen |= {square: path for path, square in own.items()}
@@ -172,6 +182,7 @@ class ImageInspection:
         with self._lock:
             self._sum += blocks
             self._sum_of_squares += blocks**2
+            self._low, self._high = min(self._low, blocks.min()), max(self._high, blocks.max())
         return pixels
 
     def _require_readable(self) -> None:

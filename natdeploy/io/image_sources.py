@@ -16,7 +16,7 @@ from natdeploy.errors import InputError, did_you_mean
 from natdeploy.io.dataset_download import download_dataset
 from natdeploy.io.dataset_names import DIGITS
 from natdeploy.io.image_files import FULL_LEVELS, SquareReader, find_levels
-from natdeploy.io.image_folders import find_splits, list_classes, list_images
+from natdeploy.io.image_folders import find_splits, fold_name, list_classes, list_images, warn_of_twins
 from natdeploy.io.image_records import require_recorded
 from natdeploy.io.image_walk import ImageWalk, count_images
 from natdeploy.io.published_sets import PUBLISHED
@@ -168,14 +168,20 @@ def make_sets(
 
 
 def _check_classes(folder: Path, classes: list[str], walk: ImageWalk) -> list[str]:
-    if not walk.list_folders(folder) and count_images(folder):
+    names = walk.list_folders(folder)
+    if not names and count_images(folder):
         msg = f"{folder}: holds images, but no folders of classes, so their labels are not known"
         hint = f"move each image into the folder of its class; or move {folder.name}/ away, then others are split off"
         raise InputError(msg, hint=hint)
-    unknown = sorted(set(list_classes(folder)) - set(classes))
+    unknown = sorted(set(names) - set(classes))
     if unknown:
         msg = f"{folder}: class {unknown[0]!r} has no train images"
-        raise InputError(msg, hint=did_you_mean(unknown[0], classes))
+        twin = next((name for name in classes if fold_name(name) == fold_name(unknown[0])), None)
+        if twin is not None:
+            hint = f"rename it to the folder of the train images, {twin!a}: it is now {unknown[0]!a}"
+        else:
+            hint = did_you_mean(unknown[0], classes) or "add train images of the class, or remove the folder"
+        raise InputError(msg, hint=hint)
     return classes
 
 
@@ -184,6 +190,7 @@ def _tell(folder: Path, source: Source, origins: Mapping[str, str], walk: ImageW
     total = sum(len(split) for split in source.splits.values())
     classes = f"{len(source.classes)} classes ({name_some(source.classes)})"
     reporter.info(f"{folder}: {total} images of {classes}: {counts}")
+    warn_of_twins(folder, source.classes, reporter)
     tell_passed_over(folder, walk, reporter)
     if source.levels != FULL_LEVELS:
         low, high = source.levels
@@ -199,6 +206,11 @@ def tell_passed_over(folder: Path, walk: ImageWalk, reporter: Reporter) -> None:
     if walk.unread:
         unread = walk.describe_unread()
         reporter.warn(f"{folder}: pictures of a kind that is not read: {unread}; convert them to .jpg or .png")
+    if walk.unnamed:
+        reporter.warn(
+            f"{folder}: images that are not read because of their names: {walk.describe_unnamed()}; give their names "
+            "the suffix of their kind, such as .jpg"
+        )
 
 
 def name_some(names: Sequence[str]) -> str:

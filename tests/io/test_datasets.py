@@ -187,12 +187,12 @@ def test_a_test_folder_without_images_is_refused(tmp_path):
         load_task(str(tmp_path), 16)
 
 
-@pytest.mark.parametrize("counts", [{}, {"cat": 4}])
-def test_fewer_than_two_classes_are_refused(tmp_path, counts):
+@pytest.mark.parametrize(("counts", "found"), [({}, "no folder"), ({"cat": 4}, "cat/ alone")])
+def test_fewer_than_two_classes_are_refused(tmp_path, counts, found):
     """An empty folder, and one of a single class, are refused with the layout that is expected."""
     make_folder(tmp_path, counts)
     (tmp_path / ".hidden").mkdir()
-    with pytest.raises(InputError, match=f"at least two classes, but contains {len(counts)}") as caught:
+    with pytest.raises(InputError, match=f"at least two classes, but contains {found}") as caught:
         load_task(str(tmp_path), 16)
     assert "FOLDER/train/CLASS/IMAGE" in caught.value.hint
 

@@ -90,3 +90,40 @@ def test_only_texts_are_dropped():
     assert drop_text(texts.getvalue()) == kept.getvalue()
     assert drop_text(b"GIF89a") == b"GIF89a"
     assert kept.getvalue().startswith(drop_text(kept.getvalue()[:-20])[:-20])
+
+
+def save_photograph(size=(200, 200), **options):
+    """Return a JPEG file of noise, with a thumbnail in its notes, as cameras write it."""
+    small, large = io.BytesIO(), io.BytesIO()
+    PICTURE.save(small, "JPEG")
+    PICTURE.resize(size).save(large, "JPEG", exif=b"Exif\0\0" + small.getvalue(), **options)
+    return large.getvalue()
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_photograph_that_is_filled_up_with_zeros_is_truncated(tmp_path, options, share):
+    """What an interrupted download leaves is refused, although the decoder reads it as grey."""
+    content = save_photograph(**options)
+    kept = int(share * len(content))
+    (tmp_path / "1.jpg").write_bytes(content[:kept] + bytes(len(content) - kept))
+    with pytest.raises(InputError, match=rf"1\.jpg: not a readable image: .*truncated.* of its {len(content)} bytes"):
+        SquareReader(size=16)(str(tmp_path / "1.jpg"))
+
+
+@pytest.mark.parametrize("added", [bytes(500), b"video\xff\xda" + bytes(500), b""])
+def test_what_lies_behind_the_end_of_a_photograph_does_no_harm(tmp_path, added):
+    """Phones append short videos and zeros to photographs."""
+    (tmp_path / "1.jpg").write_bytes(save_photograph() + added)
+    assert SquareReader(size=16)(str(tmp_path / "1.jpg")).std() > 10
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
+def test_a_truncated_webp_is_called_that(tmp_path, share):
+    """The message does not speak of a decoder object."""
+    written = io.BytesIO()
+    PICTURE.resize((99, 99)).save(written, "WEBP")
+    content = written.getvalue()
+    (tmp_path / "1.webp").write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=r"not a readable image: image file is truncated$"):
+        SquareReader(size=16)(str(tmp_path / "1.webp"))

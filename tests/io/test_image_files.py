@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from torchvision import transforms
+from torchvision.transforms import functional
 
 from natdeploy.errors import InputError
 from natdeploy.io.image_files import SquareReader, View, find_levels
@@ -287,3 +288,28 @@ def test_damage_of_any_kind_is_read_or_refused(tmp_path, suffix):
         path.write_bytes(raw[: rng.integers(8, len(raw) + 1)].tobytes() if rng.random() < 0.3 else raw.tobytes())
         with contextlib.suppress(InputError):
             assert SquareReader(size=8)(str(path)).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("maximum", [1023, 4095, 65_535])
+def test_16_bits_of_a_pgm_are_scaled_as_it_says(tmp_path, maximum):
+    """A PGM file states its range, so its largest value is white."""
+    values = np.full((8, 8), maximum, dtype=">u2")
+    values[:4] = maximum // 2
+    (tmp_path / "1.pgm").write_bytes(b"P5 8 8 %d\n" % maximum + values.tobytes())
+    pixels = SquareReader(size=8, levels=find_levels([str(tmp_path / "1.pgm")]))(str(tmp_path / "1.pgm"))
+    assert (pixels[0, 0, 0], pixels[7, 7, 0]) == (127, 255)
+
+
+@pytest.mark.parametrize(("width", "height"), [(100_000, 1), (1, 100_000), (70_000, 3)])
+def test_of_a_sliver_the_middle_is_taken(tmp_path, monkeypatch, width, height):
+    """An image that is very much longer than wide is not resized as a whole, which would take gigabytes."""
+    values = np.zeros((height, width), np.uint8)
+    values[height // 2 - height // 9 :, width // 2 - width // 9 :] = 200
+    values[height // 2 + height // 9 + 1 :, width // 2 + width // 9 + 1 :] = 100
+    Image.fromarray(values).save(tmp_path / "1.png")
+    sizes, resize = [], functional.resize
+    monkeypatch.setattr(functional, "resize", lambda image, *rest: (sizes.append(image.size), resize(image, *rest))[1])
+    pixels = SquareReader(size=224)(str(tmp_path / "1.png"))
+    assert pixels.shape == (224, 224, 3)
+    assert np.unique(pixels[:, :, 0]).tolist()[-1] == 200
+    assert max(sizes[0]) <= 33 * min(sizes[0])

@@ -1,5 +1,8 @@
 """The one pass over all images: damaged ones, copies, and images without content."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -98,7 +101,7 @@ def test_held_out_images_that_are_trained_on_are_told(tmp_path, split, suffix):
     Image.open(tmp_path / "train" / "cat" / "0.png").save(copy)
     (told,) = warnings_of(tmp_path)
     images, others = {"val": ("validation", "train"), "test": ("test", "train or validation")}[split]
-    assert told.startswith(f"1 of 17 {images} images are copies of {others} images, such as {copy} of ")
+    assert told.startswith(f"1 of 17 {images} images is a copy of {others} images, such as {copy} of ")
     assert told.split(" of ")[-1].startswith(str(tmp_path / "train" / "cat" / "0.png"))
 
 
@@ -168,3 +171,41 @@ def test_shapes_in_the_transparency_are_content(tmp_path):
     train = load_task(str(tmp_path), 16).train
     left = train.images[:, :, :, :6].float().mean(dim=(1, 2, 3))
     assert ((left > 100) == (train.labels == 1)).all()
+
+
+def write_png16(path, values, kind):
+    """Write values of 16 bits as a PNG file of a colour type that Pillow does not write."""
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, kind, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    packed = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+
+
+@pytest.mark.parametrize(("kind", "bands"), [(2, 3), (4, 2)])
+def test_colours_of_16_bits_that_use_few_of_them_are_told(tmp_path, kind, bands):
+    """Their upper eight bits are nearly black: the images differ, but have no contrast to speak of."""
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            values = np.full((24, 24, bands), rng.integers(0, 4096))
+            if kind == 4:
+                values[..., 1] = 65_535
+            write_png16(tmp_path / name / f"{number}.png", values, kind)
+    (warning,) = [warning for warning in warnings_of(tmp_path) if "copies" not in warning and "class" not in warning]
+    assert "all 12 images have hardly any contrast" in warning
+    assert "16 bits" in warning
+
+
+def test_indices_of_a_palette_that_were_saved_as_grey_are_told(tmp_path):
+    """Shapes whose values are 0 and 20 of 255 are dark on dark."""
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            shape = np.kron(rng.integers(0, 2, (3, 3), dtype=np.uint8), np.full((8, 8), 20, np.uint8))
+            Image.fromarray(shape).save(tmp_path / name / f"{number}.png")
+    assert "no part of them is darker than level 0 or brighter than level 20" in warnings_of(tmp_path)[0]
