@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from natdeploy.errors import InputError, NatdeployError, OutputError
-from natdeploy.temporary import temporary_folder
+from natdeploy.temporary import remove_stale, temporary_folder
 
 
 @contextlib.contextmanager
@@ -52,7 +52,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def require_writable(path: Path) -> None:
-    """Check that `path` can be written. Call this before long work whose result goes there.
+    """Check that `path` can be written, and remove what a kill has left there. Call this before long work.
 
     Raises:
         OutputError: The folder of `path` cannot be created or written.
@@ -60,6 +60,7 @@ def require_writable(path: Path) -> None:
     path = Path(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_stale(path.parent)
         tempfile.TemporaryFile(dir=path.parent).close()
 
 

@@ -46,9 +46,13 @@ def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
         os.close(lock)
 
 
-def remove_stale(parent: Path) -> None:
-    """Remove the temporary folders in `parent` that processes of this user left when they were killed."""
-    with contextlib.suppress(OSError), os.scandir(parent) as entries:
+def remove_stale(parent: Path | None = None) -> None:
+    """Remove the temporary folders that processes of this user left when they were killed.
+
+    Args:
+        parent: Where they are. None: where the system keeps temporary files.
+    """
+    with contextlib.suppress(OSError), os.scandir(parent or tempfile.gettempdir()) as entries:
         for entry in entries:
             if _ANY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 _remove_unlocked(Path(entry.path))

@@ -31,16 +31,45 @@ def test_events_cannot_be_changed_from_outside(tmp_path):
     assert journal.events == [{"event": "a"}]
 
 
-@pytest.mark.parametrize("torn", [b'{"event": "b"', b"{", b'{"event": "b"}', b"\xc2"])
+@pytest.mark.parametrize("torn", [b'{"event": "b"', b"{", b'{"event": "b"}', b'{"event": "\xc2', b"{\0\0", b"\0"])
 def test_a_torn_last_line_is_dropped(tmp_path, torn):
-    """A last line without its end is removed, and what is appended then stands on a line of its own."""
+    """A last line without its end stays until an event is appended, which then stands on a line of its own."""
     path = tmp_path / "journal.jsonl"
     Journal(path).append({"event": "a"})
-    path.write_bytes(path.read_bytes() + torn)
+    raw = path.read_bytes() + torn
+    path.write_bytes(raw)
     journal = Journal(path)
     assert journal.events == [{"event": "a"}]
+    assert path.read_bytes() == raw
     journal.append({"event": "c"})
     assert [json.loads(line) for line in path.read_text().splitlines()] == [{"event": "a"}, {"event": "c"}]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b'{"event": "a"}{"event": "b"}', b'{"event": "a"}\r{"event": "b"}\r', b'{"event": "a"}\nevent: b', b"\xff\xfe{"],
+)
+def test_events_without_line_feeds_are_refused(tmp_path, raw):
+    """What cannot be the beginning of one event was not cut short by a kill: nothing of it is dropped."""
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"journal\.jsonl, line \d: not a journal event"):
+        Journal(path)
+    assert path.read_bytes() == raw
+
+
+@pytest.mark.parametrize("change", [b'{"event": "other"}\n', None])
+def test_a_journal_that_changes_meanwhile_is_refused(tmp_path, change):
+    """Neither an event of another process is cut off, nor is a journal continued that has been emptied."""
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.append({"event": "a"})
+    raw = b"" if change is None else path.read_bytes() + change
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="another process has changed it"):
+        journal.append({"event": "b"})
+    assert path.read_bytes() == raw
+    assert journal.events == [{"event": "a"}]
 
 
 def test_a_journal_cut_anywhere_holds_a_beginning(tmp_path):

@@ -135,7 +135,7 @@ def extract_from_run(
     plan = move_data(SearchPlan.from_config(folder.config, str(run / "run.toml")), data)
     archive = read_archive(folder, plan)
     evaluator = load_evaluator(folder, plan, context)
-    problem = read_problem(folder, plan.goal, plan.space, len(evaluator.task.classes))
+    problem = read_problem(folder, plan, len(evaluator.task.classes))
     limits_ms = latency_limits_ms or {}
     warn_of_estimates([problem.tables[device] for device in limits_ms if device in problem.tables], context.reporter)
     selector = Selector(problem=problem, archive=archive, run=folder, seed=plan.seed, context=context)

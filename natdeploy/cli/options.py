@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from natdeploy.cli.output import clean_stdout, print_json
 from natdeploy.cli.progress import make_reporter
+from natdeploy.temporary import remove_stale
 
 Command = Callable[..., Any]
 
@@ -159,6 +160,7 @@ def run_command(work: Callable[[Any], Any], show: Callable[[Any], None], *, as_j
     """
     from natdeploy.api.context import Context
 
+    remove_stale()
     reporter = make_reporter()
     try:
         with clean_stdout():

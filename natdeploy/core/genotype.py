@@ -6,6 +6,8 @@ L = 2 + slots (22 for the OFA spaces): resolution index, width index, then one g
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,6 +52,17 @@ def _fit_slots(stage: Stage, genes: Population) -> Population:
     kernels, ratios = len(stage.kernels), np.array([len(values) for values in stage.expand_ratios])
     ratio, kernel = np.divmod(genes - 1, kernels)
     return np.where(genes > 0, 1 + kernel + kernels * np.minimum(ratio, ratios - 1), 0)
+
+
+def explain_unfit_genotype(space: SearchSpace, genes: Sequence[int]) -> str | None:
+    """Return why integers are not a canonical genotype of the space; None if they are one."""
+    if len(genes) != space.genotype_length:
+        return f"it has {len(genes)} integers, not {space.genotype_length}"
+    for place, (gene, low, high) in enumerate(zip(genes, *(bound.tolist() for bound in bounds(space)), strict=True)):
+        if not low <= gene <= high:
+            return f"integer {place} of the genotype is {gene}, outside {low} to {high}"
+    row = np.array([genes], dtype=np.int64)
+    return None if np.array_equal(repair(space, row), row) else "its genotype is not canonical"
 
 
 def encode(space: SearchSpace, architecture: Architecture) -> Population:

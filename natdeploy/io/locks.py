@@ -1,11 +1,13 @@
-"""Lets only one job use a device at a time, among all processes of a user."""
+"""Locks among all processes: one job at a time uses a device or writes into a run folder."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import filelock
 
@@ -13,6 +15,8 @@ from natdeploy.core.device import Device
 from natdeploy.errors import InputError
 from natdeploy.files import writing
 from natdeploy.io.home import home_folder
+
+_RUN_LOCK = ".lock"
 
 
 @contextlib.contextmanager
@@ -27,24 +31,59 @@ def lock_device(device: Device, *, patience_s: float = 0.0) -> Iterator[None]:
         InputError: Another job already uses the device. The message names its process.
         OutputError: The lock file cannot be written.
     """
+
+    def refuse(holder: str) -> InputError:
+        msg = f"{device.name} is busy: {holder} measures there"
+        hint = "wait for that process to end, because two jobs at a time would distort each other's measurements"
+        return InputError(msg, hint=hint)
+
     name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{device.transport}-{device.address or 'here'}-{device.port or ''}")
-    path = home_folder() / "locks" / f"{name}.lock"
-    # Opening a lock empties its file, so the process that holds it is written into another one.
-    holder = path.with_suffix(".pid")
+    with _hold(home_folder() / "locks" / f"{name}.lock", refuse, patience_s):
+        yield
+
+
+@contextlib.contextmanager
+def lock_run(path: Path) -> Iterator[None]:
+    """Keep other commands from writing into a run folder inside the block.
+
+    Args:
+        path: The folder. It is created if there is none.
+
+    Raises:
+        InputError: Another command writes into it. The message names its process.
+        OutputError: The lock file cannot be written.
+    """
+
+    def refuse(holder: str) -> InputError:
+        return InputError(f"{path}: {holder} is working on this run", hint="wait for that process to end")
+
+    with _hold(path / _RUN_LOCK, refuse):
+        yield
+
+
+@contextlib.contextmanager
+def _hold(path: Path, refuse: Callable[[str], InputError], patience_s: float = 0.0) -> Iterator[None]:
+    """Hold the lock file `path` inside the block; if another process does, raise what `refuse` returns."""
+    # Opening a lock may empty its file, so the process that holds it is written into another one.
+    holder = path.with_name(f"{path.name}.pid")
     lock = filelock.FileLock(path, timeout=patience_s)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire()
         except filelock.Timeout as error:
-            process = holder.read_text(encoding="utf-8") if holder.exists() else "unknown"
-            msg = f"{device.name} is busy: process {process} measures there"
-            hint = "wait for that process to end, because two jobs at a time would distort each other's measurements"
-            raise InputError(msg, hint=hint) from error
+            raise refuse(_read_holder(holder)) from error
     try:
         with writing(holder):
-            holder.write_text(str(os.getpid()), encoding="utf-8")
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         yield
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _read_holder(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8") or "another process"
+    except (OSError, UnicodeDecodeError):
+        return "another process"

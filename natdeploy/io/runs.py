@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import re
 import shlex
@@ -17,12 +16,16 @@ import tomli_w
 from natdeploy.documents import read_csv_rows, read_toml
 from natdeploy.errors import InputError, InterruptedWorkError
 from natdeploy.files import atomic_path, write_text, writing
+from natdeploy.io.locks import lock_run
 from natdeploy.journal import Journal
+from natdeploy.temporary import remove_stale
 
 FORMAT = "natdeploy.run/1"
+_FOLDERS = ("checkpoint", "latency_tables")
 # What a run that was interrupted before `start` may have left.
+_LOCK = re.compile(r"\.lock(\.pid)?")
 _LEFT = re.compile(
-    r"checkpoint|latency_tables|(journal|images)\.jsonl|(archive|front)\.csv|report\.html|subnet(-\d+)?\.(json|safetensors)"
+    rf"{_LOCK.pattern}|checkpoint|latency_tables|(journal|images)\.jsonl|(archive|front)\.csv|report\.html|subnet(-\d+)?\.(json|safetensors)"
     r"|\.natdeploy-tmp-\w+"
 )
 
@@ -89,13 +92,8 @@ class RunFolder:
         Raises:
             InputError: The folder is not a run folder, or its config is damaged.
         """
+        require_run(path)
         source = path / "run.toml"
-        if not path.exists():
-            msg = f"{path}: no such folder"
-            raise InputError(msg)
-        if not os.path.lexists(source):
-            msg = f"{path}: not a run folder: it has no run.toml"
-            raise InputError(msg)
         config = read_toml(source)
         found = config.pop("format", None)
         if found != FORMAT:
@@ -112,6 +110,16 @@ class RunFolder:
     def tables(self) -> Path:
         """Folder with copies of the latency tables, made when the run started."""
         return self.path / "latency_tables"
+
+    @property
+    def journal(self) -> Path:
+        """File of the journal."""
+        return self._journal.path
+
+    @property
+    def all_events(self) -> list[dict[str, Any]]:
+        """The events of all kinds, oldest first: one for each line of the journal."""
+        return self._journal.events
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """Return the events of one kind, oldest first."""
@@ -153,6 +161,47 @@ def _require_names(names: Sequence[str], path: Path) -> None:
         raise InputError(msg)
 
 
+@contextlib.contextmanager
+def hold_run(path: Path) -> Iterator[None]:
+    """Keep other commands from writing into a run folder inside the block, and remove what a kill has left in it.
+
+    Args:
+        path: The folder. It is created if there is none.
+
+    Raises:
+        InputError: Another command writes into it, or a part of it is a link to somewhere else.
+        OutputError: The folder cannot be written.
+    """
+    _require_no_links(path)
+    with lock_run(path):
+        for folder in (path, *(path / name for name in _FOLDERS)):
+            remove_stale(folder)
+        yield
+
+
+def require_run(path: Path) -> None:
+    """Check that a folder is a run.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not path.exists():
+        msg = f"{path}: no such folder"
+        raise InputError(msg)
+    if not os.path.lexists(path / "run.toml"):
+        msg = f"{path}: not a run folder: it has no run.toml"
+        raise InputError(msg)
+
+
+def _require_no_links(path: Path) -> None:
+    """Check that what is written into a run folder stays in it: one from elsewhere could have other files changed."""
+    for folder in (path, *(path / name for name in _FOLDERS)):
+        for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if entry.is_symlink():
+                msg = f"{entry}: is a link, but a run folder must hold its own files"
+                raise InputError(msg, hint="replace the link by what it leads to")
+
+
 def require_new_run(path: Path, *, resumable: bool = True) -> None:
     """Check that a folder can become a run. Call this before long work.
 
@@ -168,7 +217,8 @@ def require_new_run(path: Path, *, resumable: bool = True) -> None:
         hint = f"continue it with --resume {shlex.quote(str(path))}, or choose" if resumable else "choose"
         raise InputError(msg, hint=f"{hint} another --output")
     entries = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-    others = [name for name in entries if not _LEFT.fullmatch(name)] if "checkpoint" in entries else entries
+    known = _LEFT if "checkpoint" in entries else _LOCK
+    others = [name for name in entries if not known.fullmatch(name)]
     if others:
         msg = f"{path}: it holds other files, such as {others[0]}"
         raise InputError(msg, hint="name a folder with --output that does not exist or is empty")
@@ -185,11 +235,30 @@ def require_checkpoint(run: RunFolder) -> None:
         raise InputError(msg)
 
 
-def default_run_path(now: datetime, seed: int) -> Path:
-    """Return `runs/<UTC time>-s<seed>` under the current directory, with a number appended if that folder exists."""
-    path = Path("runs") / f"{now:%Y%m%dT%H%M%SZ}-s{seed}"
-    return next(free for number in itertools.count(1) if not (free := _add_number(path, number)).exists())
+def make_run_path(now: datetime, seed: int) -> Path:
+    """Create the folder `runs/<UTC time>-s<seed>` under the current directory and return its path.
+
+    If there is such a folder, a number is appended.
+
+    Raises:
+        OutputError: It cannot be created.
+    """
+    path, number = Path("runs") / f"{now:%Y%m%dT%H%M%SZ}-s{seed}", 1
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while not _make_folder(_add_number(path, number)):
+            number += 1
+    return _add_number(path, number)
 
 
 def _add_number(path: Path, number: int) -> Path:
     return path if number == 1 else path.with_name(f"{path.name}-{number}")
+
+
+def _make_folder(path: Path) -> bool:
+    """Create a folder; tell whether it is new. Another search may take the same name at the same time."""
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return False
+    return True

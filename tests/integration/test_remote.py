@@ -123,4 +123,4 @@ def test_a_device_that_is_in_use_is_refused(natdeploy, subnet, environment, monk
     with lock_device(find_device("board")):
         done = natdeploy("measure", str(subnet), "--device", "board")
     assert done.returncode == 2
-    assert f"board is busy: process {os.getpid()} measures there" in done.stderr
+    assert f"board is busy: process {os.getpid()} on " in done.stderr

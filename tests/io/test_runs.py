@@ -1,12 +1,15 @@
 """The run folder."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from natdeploy.errors import InputError, InterruptedWorkError, OutputError
-from natdeploy.io.runs import RunFolder, default_run_path
+from natdeploy.io.runs import RunFolder, hold_run, make_run_path
 
 SETTINGS = {"supernet": "starter", "seed": 3, "resolutions": [32, 48], "effort": {"iterations": 2}, "weights": ""}
 
@@ -184,6 +187,46 @@ def test_default_paths_tell_time_and_seed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     now = datetime(2024, 2, 3, 4, 5, 6, tzinfo=UTC)
     for name in ("20240203T040506Z-s7", "20240203T040506Z-s7-2", "20240203T040506Z-s7-3"):
-        path = default_run_path(now, 7)
+        path = make_run_path(now, 7)
         assert path == Path("runs") / name
-        path.mkdir(parents=True)
+        assert path.is_dir()
+
+
+def test_only_one_command_at_a_time_works_on_a_run(tmp_path):
+    """A second one is told which process works there, another folder is free, and so is this one afterwards."""
+    path = tmp_path / "run"
+    with hold_run(path):
+        with (
+            pytest.raises(InputError, match=rf"run: process {os.getpid()} on \S+ is working on this run"),
+            hold_run(path),
+        ):
+            pass
+        with hold_run(tmp_path / "other"):
+            RunFolder.create(path, SETTINGS).start()
+    with hold_run(path):
+        assert RunFolder.open(path).config == SETTINGS
+
+
+def test_a_lock_of_a_killed_process_is_no_lock(tmp_path):
+    """A run can be resumed after a kill: the lock goes with the process."""
+    program = (
+        "import os, pathlib, signal, sys; from natdeploy.io.runs import hold_run\n"
+        "with hold_run(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    with hold_run(tmp_path):
+        assert f"process {os.getpid()} " in (tmp_path / ".lock.pid").read_text()
+
+
+@pytest.mark.parametrize("name", ["journal.jsonl", "checkpoint", "latency_tables", "checkpoint/supernet.pt", ".lock"])
+def test_a_run_holds_its_own_files(run, tmp_path, name):
+    """A link in a run from elsewhere, which could have a file outside overwritten, is refused; nothing is written."""
+    other = tmp_path / "precious"
+    other.write_text("mine")
+    place = run.path / name
+    if place.is_dir():
+        place.rmdir()
+    place.symlink_to(other)
+    with pytest.raises(InputError, match=f"{name}: is a link"), hold_run(run.path):
+        pass
+    assert other.read_text() == "mine"

@@ -22,7 +22,7 @@ from natdeploy.io.devices import find_device
 from natdeploy.io.home import home_folder
 from natdeploy.io.spaces import find_space, shipped_spaces
 from natdeploy.io.table_store import StoredTable, find_table
-from natdeploy.temporary import temporary_folder
+from natdeploy.temporary import remove_stale, temporary_folder
 from natdeploy.version import __version__
 
 if TYPE_CHECKING:
@@ -190,6 +190,7 @@ def _write_references(reference: Reference, deployment: Deployment) -> list[Path
     exporter: Callable[[], Exporter] = functools.cache(
         lambda: make_timing_exporter(find_device(deployment.device), deployment)
     )
+    remove_stale(folder)
     suffix = ".tflite" if deployment.runtime == "litert" else ".onnx"
     return [
         _write_reference(layers, folder / f"{_make_key(layers, deployment)}{suffix}", exporter)
@@ -201,8 +202,10 @@ def _write_reference(layers: tuple[Layer, ...], path: Path, exporter: Callable[[
     if not path.exists():
         from natdeploy.profilers.model_files import ModelFiles
 
-        with temporary_folder() as folder, atomic_path(path) as temporary:
-            shutil.copyfile(ModelFiles(exporter(), folder, seed=_SEED).path(layers), temporary)
+        with temporary_folder() as folder:
+            written = ModelFiles(exporter(), folder, seed=_SEED).path(layers)
+            with atomic_path(path) as temporary:
+                shutil.copyfile(written, temporary)
     return path
 
 

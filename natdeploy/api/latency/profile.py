@@ -112,6 +112,8 @@ def profile(
             from natdeploy.profilers.budget import Budget
             from natdeploy.profilers.setup import ProfilingSetup
 
+            # The device is ours only now: another profile may have ended meanwhile.
+            place = _find_place(output, deployment, options)
             setup = ProfilingSetup(
                 timer=timer,
                 exporter=make_timing_exporter(described, deployment),
@@ -122,9 +124,9 @@ def profile(
                 known_spaces=tuple(shipped_spaces()),
             )
             table = _measure(space, deployment, setup, place, options)
-    if table != place.existing or place.source != place.path:
-        _write(place, table, fresh=options.fresh, reporter=context.reporter)
-    place.journal.unlink(missing_ok=True)
+        if table != place.existing or place.source != place.path:
+            _write(place, table, fresh=options.fresh, reporter=context.reporter)
+        place.journal.unlink(missing_ok=True)
     covered = table.find_covered_resolutions(space, max(CLASSIFIER_COUNTS))
     seconds = round(context.clock.seconds() - started, 3)
     _warn_of_time(seconds, options.budget_s, context.reporter)

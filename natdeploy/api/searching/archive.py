@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from natdeploy.api.context import Context
 from natdeploy.api.searching.finish import Top1
 from natdeploy.api.searching.plan import SearchPlan
+from natdeploy.api.searching.recorded_events import check_journal, list_last_evaluations
 from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.api.training.progress import StepProgress
 from natdeploy.core.genotype import decode
@@ -76,23 +78,41 @@ class TrainedSubnets:
 
 
 def read_archive(run: RunFolder, plan: SearchPlan) -> Archive:
-    """Read the archive of a finished run.
+    """Read the archive of a finished run from its journal, and check that `archive.csv` says the same.
 
     Raises:
-        InputError: The run is not finished, or its archive is damaged.
+        InputError: The run is not finished, its journal is damaged, or its archive contradicts it.
     """
-    rows = run.read_csv("archive")
-    try:
-        rows = sorted(rows, key=lambda row: int(row["row"]))
-        genotypes = np.array([[int(gene) for gene in row["genotype"].split()] for row in rows], dtype=np.int64)
-        top1 = np.array([float(row["top1"]) for row in rows])
-    except (KeyError, ValueError, AttributeError) as error:
-        msg = f"{run.path / 'archive.csv'}: not an archive: {error}"
-        raise InputError(msg) from error
-    if not rows or not np.isfinite(top1).all() or genotypes.shape[1:] != (plan.space.genotype_length,):
-        msg = f"{run.path / 'archive.csv'}: not an archive of {plan.space.name}"
-        raise InputError(msg)
-    return Archive(genotypes=genotypes, top1=top1)
+    check_journal(run, plan)
+    source, recorded = run.path / "archive.csv", list_last_evaluations(run, plan)
+    known = {tuple(genotype): top1 for genotype, top1 in recorded}
+    kept = []
+    for number, row in enumerate(run.read_csv("archive")):
+        line = f"{source}, line {number + 2}"
+        try:
+            place, genotype, top1 = int(row["row"]), tuple(map(int, row["genotype"].split())), float(row["top1"])
+        except (KeyError, ValueError, AttributeError) as error:
+            msg = f"{line}: not an architecture of an archive: {error}"
+            raise InputError(msg) from error
+        if place != number:
+            _refuse(line, f"is row {place}, but row {number} comes here", run)
+        if genotype not in known:
+            _refuse(line, "its architecture is not in the last round of the journal", run)
+        if top1 != float(f"{known[genotype]:.6g}"):
+            _refuse(line, f"top-1 is {top1:g} here, but {known[genotype]:.6g} in the journal", run)
+        kept.append(genotype)
+    limit = plan.preset.search.archive
+    # Only the first round can have more than the archive keeps; which of them, the journal does not say.
+    cut = 0 < limit < len(known)
+    if not kept or len(set(kept)) != (limit if cut else len(known)) or not (cut or kept == list(known)):
+        _refuse(str(source), "its rows are not those of the journal", run)
+    return Archive(genotypes=np.array(kept, dtype=np.int64), top1=np.array([known[genotype] for genotype in kept]))
+
+
+def _refuse(place: str, reason: str, run: RunFolder) -> NoReturn:
+    hint = f"write the archive again from the journal with: natdeploy report {shlex.quote(str(run.path))}"
+    msg = f"{place}: {reason}"
+    raise InputError(msg, hint=hint)
 
 
 def load_evaluator(run: RunFolder, plan: SearchPlan, context: Context) -> SubnetEvaluator:

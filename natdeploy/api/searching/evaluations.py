@@ -52,6 +52,11 @@ class Evaluations:
         """Number of successful evaluations in this run."""
         return len(self._values)
 
+    def count_lacking(self, stage: int, population: Population) -> int:
+        """Return how many rows of a population have neither a value nor failed for good in this stage."""
+        keys = [(stage, tuple(row)) for row in population.tolist()]
+        return sum(key not in self._values and len(self._reasons.get(key, [])) < ATTEMPTS for key in keys)
+
     def top1(self, stage: int, population: Population) -> Values:
         """Return the `n` accuracies of the `n x L` array `population`; NaN for those that failed in three attempts.
 

@@ -25,6 +25,7 @@ from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.api.searching.trainer import build_supernet
 from natdeploy.api.training.progress import train_epochs
 from natdeploy.core.genotype import Population
+from natdeploy.errors import InputError
 from natdeploy.io.runs import RunFolder
 from natdeploy.search.nat import NatSearch
 from natdeploy.search.predictor import measure_quality
@@ -109,7 +110,18 @@ class SearchLoop:
             self.trainer.save(self.run_folder.checkpoint)
 
     def _evaluate(self, stage: int, population: Population) -> Values:
-        """Evaluate a population, tell the search, and return the top-1 of each row; NaN if its evaluation failed."""
+        """Evaluate a population, tell the search, and return the top-1 of each row; NaN if its evaluation failed.
+
+        Raises:
+            InputError: The journal lacks an evaluation, and the supernet has been trained further since it was made.
+        """
+        lacking = self.evaluations.count_lacking(stage, population)
+        if lacking and self.trainer.done > self.plan.first_epochs + stage // 2 * self.plan.preset.adapt_epochs:
+            msg = (
+                f"{self.run_folder.journal}: lacks {lacking} of {len(population)} evaluations of round {stage}, which "
+                "cannot be repeated, because the supernet has been trained further since"
+            )
+            raise InputError(msg, hint="put the journal back as it was, or start a new run")
         top1 = self.evaluations.top1(stage, population)
         failed = np.isnan(top1)
         self.search.exclude(population[failed])

@@ -30,11 +30,12 @@ class SearchPlan:
         preset: How thoroughly to train and search.
         seed: Seed.
         threads: Threads to train with.
-        alias: Second file to write the first choice to, absolute; empty for none.
+        alias: Whether the first choice is also written as `./subnet.json`.
         weights_sha256: Hashes of the files of the initial weights.
         normalization: Mean and standard deviation of the colour channels that the initial weights were trained with.
             Empty: those of the train images.
         space_sha256: Hash of the networks of the space when the run started. Empty if it was not recorded.
+        tables_sha256: Hashes of the copies of the latency tables, by device. A run may have recorded none.
     """
 
     supernet: str
@@ -46,10 +47,11 @@ class SearchPlan:
     preset: Preset
     seed: NonNegative
     threads: Positive
-    alias: str = ""
+    alias: bool = False
     weights_sha256: tuple[str, ...] = ()
     normalization: tuple[tuple[float, float, float], ...] = ()
     space_sha256: str = ""
+    tables_sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 from natdeploy.api.context import Context
 from natdeploy.api.latency.lookup import find_table_for_search
+from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
-from natdeploy.errors import CoverageError
+from natdeploy.errors import CoverageError, InputError
+from natdeploy.files import read_text
 from natdeploy.io.runs import RunFolder
-from natdeploy.io.tables import read_table, write_table
+from natdeploy.io.tables import format_table, read_table, write_table
 from natdeploy.ports import Reporter
 from natdeploy.search.problem import SearchGoal, SearchProblem
 
-__all__ = ["SearchGoal", "build_problem", "read_problem", "write_tables"]
+__all__ = ["SearchGoal", "build_problem", "hash_tables", "read_problem", "write_tables"]
+
+_HINT = "a run goes on with the tables that it began with: put them back, or start a new run"
 
 
 def build_problem(goal: SearchGoal, space: SearchSpace, classes: int, *, seed: int, context: Context) -> SearchProblem:
@@ -39,14 +44,33 @@ def write_tables(run: RunFolder, problem: SearchProblem) -> None:
         write_table(run.tables / f"{device}.csv", table, fresh=True)
 
 
-def read_problem(run: RunFolder, goal: SearchGoal, space: SearchSpace, classes: int) -> SearchProblem:
+def hash_tables(problem: SearchProblem) -> dict[str, str]:
+    """Return the SHA-256 of the copies of the latency tables, by device."""
+    return {device: _hash(format_table(table)) for device, table in problem.tables.items()}
+
+
+def read_problem(run: RunFolder, plan: SearchPlan, classes: int) -> SearchProblem:
     """Return the problem that a run solves, with the latency tables of its folder.
 
     Raises:
-        InputError: A table is missing or damaged.
+        InputError: A table is missing, damaged, of another device, or not the one that the run began with.
     """
-    tables = {device: read_table(run.tables / f"{device}.csv") for device in goal.all_devices}
-    return SearchProblem(space=space, classes=classes, goal=goal, tables=tables)
+    tables = {}
+    for device in plan.goal.all_devices:
+        path = run.tables / f"{device}.csv"
+        tables[device] = table = read_table(path)
+        if table.deployment.device != device:
+            msg = f"{path}: is the table of {table.deployment}"
+            raise InputError(msg, hint=_HINT)
+        found = _hash(read_text(path))
+        if plan.tables_sha256.get(device, found) != found:
+            msg = f"{path}: has changed since the run began"
+            raise InputError(msg, hint=_HINT)
+    return SearchProblem(space=plan.space, classes=classes, goal=plan.goal, tables=tables)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _restrict(space: SearchSpace, tables: Mapping[str, LatencyTable], classes: int, reporter: Reporter) -> SearchSpace:

@@ -20,7 +20,7 @@ from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError
 from natdeploy.io.devices import find_device
 from natdeploy.io.run_config import move_data
-from natdeploy.io.runs import RunFolder, default_run_path, require_new_run
+from natdeploy.io.runs import RunFolder, hold_run, make_run_path, require_new_run
 from natdeploy.search.problem import LATENCY_HERE, SearchGoal, SearchProblem
 from natdeploy.search.ranking import rank_feasible
 from natdeploy.supernet.threads import use_threads
@@ -69,18 +69,16 @@ def search_from(
     archive = read_archive(source, plan)
     classes = len(load_run_classes(source, plan.data, context.reporter))
     problem = build_problem(goal, plan.space, classes, seed=plan.seed, context=context)
-    path, config = output or default_run_path(context.clock.now(), plan.seed), _make_config(problem, plan, run)
     selector = Selector(
         problem=problem,
         archive=_restrict(archive, plan.space, problem.space),
-        run=RunFolder(path, config),
+        run=source,
         seed=plan.seed,
         context=context,
     )
     for limits_ms in goal.selections:
         rank_feasible(selector.candidates(selector.front), limits_ms, goal.limits)
     evaluator = load_evaluator(source, plan, context)
-    selector = dataclasses.replace(selector, run=RunFolder.create(path, config))
     summary = Summary(
         title=f"Selection from the archive of {run.name}",
         note=f"{plan.space.name} on {plan.data}, seed {plan.seed}. Nothing was trained. Top-1 of archive and front is "
@@ -89,14 +87,16 @@ def search_from(
         evaluations=0,
         started_s=started_s,
     )
-    write_tables(selector.run, problem)
-    writer = TrainedSubnets(selector=selector, evaluator=evaluator)
-    alias = None if output else Path("subnet.json")
-    with use_threads(plan.threads):
+    path, alias = output or make_run_path(context.clock.now(), plan.seed), None if output else Path("subnet.json")
+    with hold_run(path), use_threads(plan.threads):
+        folder = RunFolder.create(path, _make_config(problem, plan, run))
+        selector = dataclasses.replace(selector, run=folder)
+        write_tables(folder, problem)
+        writer = TrainedSubnets(selector=selector, evaluator=evaluator)
         result = finish(selector, writer, write_archive(selector), summary, alias)
-    # The folder becomes a run only here: a selection that was interrupted is simply made again.
-    selector.run.start()
-    selector.run.record("finished", {"at": context.clock.now().isoformat()})
+        # The folder becomes a run only here: a selection that was interrupted is simply made again.
+        folder.start()
+        folder.record("finished", {"at": context.clock.now().isoformat()})
     return result
 
 

@@ -13,7 +13,8 @@ from natdeploy.api.default_supernet import choose_space
 from natdeploy.api.latency.lookup import warn_of_estimates
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.presets import Preset, choose_preset, find_preset
-from natdeploy.api.searching.problem import build_problem, read_problem, write_tables
+from natdeploy.api.searching.problem import build_problem, hash_tables, read_problem, write_tables
+from natdeploy.api.searching.recorded_events import check_journal
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.training.initial_weights import find_initial_weights, warn_of_changed_task
 from natdeploy.core.checked import checked
@@ -22,7 +23,14 @@ from natdeploy.errors import InputError
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.devices import find_device
 from natdeploy.io.run_config import move_data
-from natdeploy.io.runs import RunFolder, default_run_path, require_checkpoint, require_new_run
+from natdeploy.io.runs import (
+    RunFolder,
+    hold_run,
+    make_run_path,
+    require_checkpoint,
+    require_new_run,
+    require_run,
+)
 from natdeploy.io.space_files import compute_space_hash
 from natdeploy.io.spaces import SpaceSelector
 from natdeploy.search.problem import LATENCY_HERE, SearchGoal, SearchProblem
@@ -98,6 +106,7 @@ def search(
     plan = SearchPlan(
         supernet=space.source,
         space_sha256=compute_space_hash(space),
+        tables_sha256=hash_tables(problem),
         resolutions=problem.space.resolutions,
         widths=space.widths,
         data=dataset,
@@ -108,17 +117,19 @@ def search(
         preset=preset,
         seed=seed,
         threads=threads or choose_threads(),
-        alias=str(Path("subnet.json").resolve()) if output is None else "",
+        alias=output is None,
     )
     size = plan.resolutions[-1]
     task = load_task(plan.data, size, reporter=context.reporter, normalization=plan.normalization)
     warn_of_changed_task(plan.space, plan.weights, task, context.reporter)
-    run = RunFolder.create(output or default_run_path(context.clock.now(), seed), plan.to_config())
-    with run.resumable("search", _LOST):
-        write_tables(run, problem)
-        write_image_records(run.path, task.records)
-        run.start()
-        return _run(run, plan, problem, task, context)
+    path = output or make_run_path(context.clock.now(), seed)
+    with hold_run(path):
+        run = RunFolder.create(path, plan.to_config())
+        with run.resumable("search", _LOST):
+            write_tables(run, problem)
+            write_image_records(run.path, task.records)
+            run.start()
+            return _run(run, plan, problem, task, context)
 
 
 @checked
@@ -126,25 +137,32 @@ def resume(path: Path, *, data: str | Path | None = None, context: Context | Non
     """Resume an interrupted search. It ends with the same result as without the interruption.
 
     Args:
-        path: Run folder.
+        path: Run folder. If the search was begun without one, its first choice is also written as `./subnet.json`.
         data: Folder where the images of the run are now. None: they are where they were.
         context: Reporter and clock.
 
     Raises:
-        InputError: `path` is not a run folder, a file in it is damaged, or images have changed since the run began.
+        InputError: `path` is not a run folder, another command is working on it, a file in it is damaged, or images
+            have changed since the run began.
         TargetUnreachableError: No architecture keeps the limits.
         OutputError: A file cannot be written.
     """
-    context = context or Context()
-    run = RunFolder.open(path)
+    require_run(path)
+    with hold_run(path):
+        return _resume(RunFolder.open(path), data, context or Context())
+
+
+def _resume(run: RunFolder, data: str | Path | None, context: Context) -> SearchResult:
+    path = run.path
     plan = move_data(SearchPlan.from_config(run.config, str(path / "run.toml")), data)
+    check_journal(run, plan)
     from natdeploy.io.run_images import load_run_task
 
     task = load_run_task(run, plan.data, plan.resolutions[-1], context.reporter, plan.normalization)
     if data is not None:
         run = RunFolder(path, plan.to_config())
         run.start()
-    problem = read_problem(run, plan.goal, plan.space, len(task.classes))
+    problem = read_problem(run, plan, len(task.classes))
     warn_of_estimates(problem.tables.values(), context.reporter)
     with run.resumable("search", _LOST):
         return _run(run, plan, problem, task, context)
@@ -175,8 +193,7 @@ def _run(run: RunFolder, plan: SearchPlan, problem: SearchProblem, task: Task, c
     from natdeploy.api.searching.loop import SearchLoop
 
     # The files of a finished run are only written again. The alias may belong to a later search by now.
-    alias = Path(plan.alias) if plan.alias and not run.events("finished") else None
-
+    alias = Path("subnet.json") if plan.alias and not run.events("finished") else None
     context.reporter.info(f"run folder: {run.path}")
     with use_threads(plan.threads):
         loop = SearchLoop(run, plan, problem, task, context)

@@ -21,7 +21,7 @@ from natdeploy.core.checked import checked
 from natdeploy.core.genotype import Population, decode, sample_initial
 from natdeploy.core.ranges import Positive, Seed
 from natdeploy.errors import InputError, require_known
-from natdeploy.io.runs import RunFolder, default_run_path, require_new_run
+from natdeploy.io.runs import RunFolder, hold_run, make_run_path, require_new_run
 from natdeploy.io.spaces import SpaceSelector, find_space
 from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, write_subnet
 from natdeploy.search.hypervolume import EXACT_OBJECTIVES, hypervolume, reference_point
@@ -102,8 +102,10 @@ def search_without_training(
     )
     config = {"surrogate_search": {"supernet": space.source, "predictor": predictor, **search.to_config()}}
     config["goal"] = dataclasses.asdict(goal)
-    run = RunFolder.create(output or default_run_path(context.clock.now(), seed), config)
-    return search.run_into(run, alias=Path("subnet.json") if output is None else None)
+    path = output or make_run_path(context.clock.now(), seed)
+    with hold_run(path):
+        run = RunFolder.create(path, config)
+        return search.run_into(run, alias=Path("subnet.json") if output is None else None)
 
 
 def _complete(goal: SearchGoal, tasks: tuple[str, ...]) -> SearchGoal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -22,7 +23,7 @@ from natdeploy.io.datasets import load_task
 from natdeploy.io.image_records import write_image_records
 from natdeploy.io.run_config import move_data, parse_config
 from natdeploy.io.run_images import find_recorded
-from natdeploy.io.runs import RunFolder
+from natdeploy.io.runs import RunFolder, hold_run
 from natdeploy.io.supernet_weights import TASK, TRAINING
 from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.data import Task, concatenate
@@ -54,14 +55,17 @@ def start(
     original = Original.open(plan, str(output), context.reporter) if plan.original else None
     task = _load_task(plan, original, group, context)
     warn_of_changed_task(plan.space, plan.weights, task, context.reporter)
-    run = RunFolder.create(output, {mode.command: dataclasses.asdict(plan)})
-    training = _Training(folder=run, plan=plan, mode=mode, original=original, task=task, group=group, context=context)
-    with run.resumable(mode.command, _LOST):
-        group.barrier()
-        if group.is_main:
-            write_image_records(run.path, task.records)
-            run.start()
-        return training.run()
+    with _hold(output, group):
+        run = RunFolder.create(output, {mode.command: dataclasses.asdict(plan)})
+        training = _Training(
+            folder=run, plan=plan, mode=mode, original=original, task=task, group=group, context=context
+        )
+        with run.resumable(mode.command, _LOST):
+            group.barrier()
+            if group.is_main:
+                write_image_records(run.path, task.records)
+                run.start()
+            return training.run()
 
 
 def resume(
@@ -73,8 +77,18 @@ def resume(
         InputError: `path` is not the folder of such a run, a file in it is damaged, or its images have changed.
         OutputError: Something cannot be written.
     """
-    context = silence_unless_main(group, context)
-    run = RunFolder.open(path)
+    with _hold(path, group):
+        return _resume(RunFolder.open(path), mode, data, group=group, context=silence_unless_main(group, context))
+
+
+def _hold(path: Path, group: ProcessGroup) -> contextlib.AbstractContextManager[None]:
+    return hold_run(path) if group.is_main else contextlib.nullcontext()
+
+
+def _resume(
+    run: RunFolder, mode: TrainingMode, data: str | Path | None, *, group: ProcessGroup, context: Context
+) -> TrainingResult:
+    path = run.path
     plan = parse_config(TrainingPlan, lambda: run.config[mode.command], str(path / "run.toml"), mode.stage)
     plan = move_data(plan, data)
     original = Original.open(plan, str(path / "run.toml"), context.reporter) if plan.original else None

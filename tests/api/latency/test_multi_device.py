@@ -73,7 +73,7 @@ def test_devices_are_checked_before_any_is_measured(devices, said):
 
 def test_a_device_is_locked_for_one_job():
     """A second job on the same place is refused with the process that holds it, whatever the device is called there."""
-    busy = pytest.raises(InputError, match=f"host is busy: process {os.getpid()} measures there")
+    busy = pytest.raises(InputError, match=f"host is busy: process {os.getpid()} on \\S+ measures there")
     with lock_device(find_device("host")):
         with busy, lock_device(find_device("host")):
             pytest.fail("locked twice")

@@ -100,14 +100,18 @@ def test_resolutions_that_the_table_lacks_are_left_out(
 
 
 def small_run_rows(finished: api.SearchResult, folder: Path, *, resolution: str) -> Path:
-    """Return a copy of a run whose archive holds the rows of one resolution alone."""
+    """Return a copy of a run whose last round, and so its archive, has the rows of one resolution alone."""
     copy = folder / "copy"
     copy.mkdir()
-    for name in ("run.toml", "checkpoint", "journal.jsonl"):
+    for name in ("run.toml", "checkpoint"):
         (copy / name).symlink_to(finished.run / name)
-    head, *lines = (finished.run / "archive.csv").read_text().splitlines(keepends=True)
-    place = head.split(",").index("resolution")
-    (copy / "archive.csv").write_text(head + "".join(line for line in lines if line.split(",")[place] == resolution))
+    kept = [row for row in rows(finished.run / "archive.csv") if row["resolution"] == resolution]
+    genotypes = [[int(gene) for gene in row["genotype"].split()] for row in kept]
+    events = [json.loads(line) for line in (finished.run / "journal.jsonl").read_text().splitlines()]
+    last = [event for event in events if event.get("round", 0) < 2 or event["genotype"] in genotypes]
+    (copy / "journal.jsonl").write_text("".join(f"{json.dumps(event)}\n" for event in last))
+    cells = [f"{place},{row['genotype']},{row['top1']}\n" for place, row in enumerate(kept)]
+    (copy / "archive.csv").write_text("row,genotype,top1\n" + "".join(cells))
     return copy
 
 
