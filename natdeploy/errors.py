@@ -99,7 +99,10 @@ class DeviceUnreachableError(NatdeployError, ConnectionError):
 
 
 class InterruptedWorkError(NatdeployError):
-    """The user interrupted the work. The hint is the command that resumes it."""
+    """The user interrupted the work. The hint is the command that resumes it.
+
+    The exit code is 143 if SIGTERM did it, and 129 if SIGHUP did.
+    """
 
     exit_code = 130
     code = "interrupted"

@@ -19,8 +19,9 @@ from natdeploy.cli.config import default_map
 from natdeploy.cli.group import COMMANDS, cli
 from natdeploy.cli.memory import keep_freed_memory
 from natdeploy.cli.output import drop_stdout, explain_stdout, print_json
+from natdeploy.cli.signals import find_exit_code, stop_on_signals
 from natdeploy.cli.terminal import to_short_line
-from natdeploy.errors import NatdeployError
+from natdeploy.errors import InterruptedWorkError, NatdeployError
 
 _OUTPUT_ERRORS, _NAME_ERRORS = (errno.ENOSPC, errno.EBADF), (errno.ENAMETOOLONG, errno.ELOOP)
 
@@ -32,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     keep_freed_memory()
     _open_standard_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(run(given))
+    with stop_on_signals():
+        code = run(given)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -81,13 +84,15 @@ class _Failure(NamedTuple):
 
 def _failure(error: BaseException, arguments: Sequence[str]) -> _Failure:
     if isinstance(error, NatdeployError):
-        return _Failure(error.exit_code, error.code, error.message, error.hint, error.artifacts)
+        exit_code = find_exit_code(error) if isinstance(error, InterruptedWorkError) else error.exit_code
+        return _Failure(exit_code, error.code, error.message, error.hint, error.artifacts)
     if isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS and error.filename is None:
         # click prints help and version itself.
         drop_stdout()
         return _failure(explain_stdout(error), arguments)
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        return _Failure(130, "interrupted", "interrupted", f"go on with: {shlex.join(['natdeploy', *arguments])}")
+        hint = f"go on with: {shlex.join(['natdeploy', *arguments])}"
+        return _Failure(find_exit_code(error), "interrupted", "interrupted", hint)
     if isinstance(error, click.ClickException):
         context = error.ctx if isinstance(error, click.UsageError) else None
         path = context.command_path if context is not None and context.parent is not None else "natdeploy"
