@@ -11,10 +11,10 @@ from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.core.latency import LatencyTable
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError, InputError
-from natdeploy.files import read_text
 from natdeploy.io.runs import RunFolder
 from natdeploy.io.tables import format_table, read_table, write_table
 from natdeploy.ports import Reporter
+from natdeploy.readers import read_text
 from natdeploy.search.problem import SearchGoal, SearchProblem
 
 __all__ = ["SearchGoal", "build_problem", "hash_tables", "read_problem", "write_tables"]

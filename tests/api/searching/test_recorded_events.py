@@ -99,7 +99,7 @@ def replace(place: int, **changes: object) -> Callable[[list[Event]], list[Event
         (replace(1, event="evaluate"), 1, "unknown event 'evaluate'"),
         (replace(1, event=None), 1, "unknown event"),
         (replace(1, genotype=[1000, *ROWS[0][1:]]), 1, "integer 0 of the genotype is 1000, outside 0 to"),
-        (replace(1, genotype=[10**30, *ROWS[0][1:]]), 1, "outside 0 to"),
+        (replace(1, genotype=[10**12, *ROWS[0][1:]]), 1, "outside 0 to"),
         (replace(1, genotype=ROWS[0][:-1]), 1, "it has 21 integers, not 22"),
         (replace(1, genotype=[0, 0, 1, 1, 0, 1, *ROWS[0][6:]]), 1, "its genotype is not canonical"),
         (replace(5, predicted=[0.5]), 5, "2 genotypes have 1 predicted values"),
