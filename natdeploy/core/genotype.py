@@ -92,7 +92,15 @@ def decode(space: SearchSpace, genotype: Population) -> Architecture:
     if genotype.shape != (space.genotype_length,):
         msg = f"a genotype of space {space.name} has {space.genotype_length} integers, not {genotype.size}"
         raise InputError(msg)
-    row = repair(space, genotype[None])[0].tolist()
+    return decode_all(space, genotype[None])[0]
+
+
+def decode_all(space: SearchSpace, population: Population) -> list[Architecture]:
+    """Return the architecture of each row of the `n x L` array `population`. The rows need not be canonical."""
+    return [_build(space, row) for row in repair(space, population).tolist()]
+
+
+def _build(space: SearchSpace, row: Sequence[int]) -> Architecture:
     genes = row[2:]
     chosen = [choices[gene - 1] for choices, gene in zip(space.choices, genes, strict=True) if gene]
     return Architecture(

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from natdeploy.api.results import jsonable
-from natdeploy.api.searching.report import Summary, render_report
+from natdeploy.api.searching.report.document import describe_run, make_document
+from natdeploy.api.searching.report.page import render_page
+from natdeploy.api.searching.report.summary import Summary
 from natdeploy.api.searching.results import Choice, SearchResult
 from natdeploy.api.searching.selection import Selector
 from natdeploy.files import keep_former
 from natdeploy.io.subnets import Subnet, write_subnet
-from natdeploy.search.objectives import TASK
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,8 +82,7 @@ def finish(
     problem, run, clock = selector.problem, selector.run, selector.context.clock
     choices = _write_choices(selector, writer, alias)
     front = [row for row in rows if row["front"]]
-    objectives = [*(TASK + task for task in selector.archive.top1_by_task), *problem.objectives]
-    html = render_report(summary, rows, choices, problem.tables, objectives)
+    page = render_page(make_document([describe_run(selector, summary, rows, choices)]))
     return SearchResult(
         run=run.path,
         subnet=alias or choices[0].subnet,
@@ -94,7 +94,7 @@ def finish(
         choices=choices,
         limits=dict(problem.goal.limits),
         prefer=problem.goal.prefer,
-        report=run.write_report(html),
+        report=run.write_report(page),
     )
 
 

@@ -19,7 +19,7 @@ from natdeploy.api.searching.duration import estimate_duration_s, format_duratio
 from natdeploy.api.searching.evaluations import Evaluations
 from natdeploy.api.searching.finish import finish, write_archive
 from natdeploy.api.searching.plan import SearchPlan
-from natdeploy.api.searching.report import Summary
+from natdeploy.api.searching.report.summary import Images, Summary, WeightsSource
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.api.searching.trainer import build_supernet
@@ -91,7 +91,8 @@ class SearchLoop:
             iterations=self.plan.preset.search.iterations,
             evaluations=self.evaluations.count,
             started_s=self.started,
-            figures=self.run_folder.events("iteration"),
+            images=Images.of(self.evaluator.task),
+            weights=WeightsSource(run=self.run_folder.path, rows=range(len(self.search.archive))),
         )
         writer = TrainedSubnets(selector=selector, evaluator=self.evaluator)
         result = finish(selector, writer, write_archive(selector), summary, alias)

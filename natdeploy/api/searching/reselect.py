@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from natdeploy.api.context import Context
 from natdeploy.api.searching.finish import finish, write_archive
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.problem import build_problem, write_tables
-from natdeploy.api.searching.report import Summary
+from natdeploy.api.searching.report.summary import Images, Summary, WeightsSource
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.core.checked import checked
@@ -69,9 +70,10 @@ def search_from(
     archive = read_archive(source, plan)
     classes = len(load_run_classes(source, plan.data, context.reporter))
     problem = build_problem(goal, plan.space, classes, seed=plan.seed, context=context)
+    restricted, rows = _restrict(archive, plan.space, problem.space)
     selector = Selector(
         problem=problem,
-        archive=_restrict(archive, plan.space, problem.space),
+        archive=restricted,
         run=source,
         seed=plan.seed,
         context=context,
@@ -86,6 +88,8 @@ def search_from(
         iterations=0,
         evaluations=0,
         started_s=started_s,
+        images=Images.of(evaluator.task),
+        weights=WeightsSource(run=run, rows=rows.tolist()),
     )
     path, alias = output or make_run_path(context.clock.now(), plan.seed), None if output else Path("subnet.json")
     with hold_run(path), use_threads(plan.threads):
@@ -109,13 +113,14 @@ def _make_config(problem: SearchProblem, plan: SearchPlan, source: Path) -> dict
     return {"reselection": reselection, "goal": dataclasses.asdict(problem.goal)}
 
 
-def _restrict(archive: Archive, space: SearchSpace, covered: SearchSpace) -> Archive:
-    """Return the rows whose resolution `covered` still has, as genotypes of it, with their accuracies."""
+def _restrict(archive: Archive, space: SearchSpace, covered: SearchSpace) -> tuple[Archive, NDArray[np.intp]]:
+    """Return the rows whose resolution `covered` still has, as genotypes of it with accuracies, and their places."""
     places = np.array([covered.resolutions.index(r) if r in covered.resolutions else -1 for r in space.resolutions])
     found = places[archive.genotypes[:, 0]]
     if (found < 0).all():
         kept = ", ".join(map(str, covered.resolutions))
         msg = f"no architecture of the archive has a resolution that every latency table covers ({kept})"
         raise CoverageError(msg)
-    part = np.column_stack([found, archive.genotypes[:, 1:]])[found >= 0]
-    return Archive(genotypes=part, top1=archive.top1[found >= 0])
+    rows = np.flatnonzero(found >= 0)
+    part = np.column_stack([found, archive.genotypes[:, 1:]])[rows]
+    return Archive(genotypes=part, top1=archive.top1[rows]), rows

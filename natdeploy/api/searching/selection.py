@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from natdeploy.api.context import Context
 from natdeploy.api.latency.levels import PATIENCE_S, time_networks
 from natdeploy.api.searching.results import DeviceLatency, MeasuredLatency
-from natdeploy.core.genotype import Population, decode
+from natdeploy.core.architecture import Architecture
+from natdeploy.core.genotype import Population, decode, decode_all
 from natdeploy.core.layers import walk
 from natdeploy.errors import TargetUnreachableError
 from natdeploy.io.devices import find_device
@@ -76,7 +77,9 @@ class Selector:
     def rows(self, places: Iterable[int]) -> list[dict[str, Any]]:
         """Return some places of the archive as files show them, one mapping an architecture."""
         values = {name: cost(self.archive.genotypes) for name, cost in self.problem.costs.items()}
-        return [self._row(int(place), values) for place in places]
+        listed = list(places)
+        architectures = decode_all(self.problem.space, self.archive.genotypes[listed])
+        return [self._row(int(place), own, values) for place, own in zip(listed, architectures, strict=True)]
 
     def candidates(self, places: NDArray[np.intp]) -> Candidates:
         """Return some places of the archive as candidates of a selection."""
@@ -136,10 +139,10 @@ class Selector:
 
     def _prefer(self, places: NDArray[np.intp]) -> int:
         """Return the place of the front that is preferred among `places`; of equal ones the first."""
-        return int(places[np.argmin(self._regret[places])])
+        return int(places[np.argmin(self.regret[places])])
 
     @functools.cached_property
-    def _regret(self) -> Values:
+    def regret(self) -> Values:
         """How little each place of the front is preferred; of equal ones the most accurate is selected."""
         objectives = self.problem.objectives
         preference = read_preference(self.problem.goal.prefer, objectives)
@@ -195,12 +198,10 @@ class Selector:
         """Return a cost of a place in the archive."""
         return float(self.problem.costs[name](self.archive.genotypes[[place]])[0])
 
-    def _row(self, place: int, values: Mapping[str, Values]) -> dict[str, Any]:
-        genotype = self.archive.genotypes[place]
-        architecture = decode(self.problem.space, genotype)
+    def _row(self, place: int, architecture: Architecture, values: Mapping[str, Values]) -> dict[str, Any]:
         row: dict[str, Any] = {
             "row": place,
-            "genotype": " ".join(str(gene) for gene in genotype),
+            "genotype": " ".join(str(gene) for gene in self.archive.genotypes[place]),
             "encoding": to_encoding(architecture),
             "resolution": architecture.resolution,
             "width": architecture.width,

@@ -14,7 +14,7 @@ from natdeploy.api.default_supernet import choose_space
 from natdeploy.api.searching.accuracy_models import Accuracies, AccuracySource, read_source
 from natdeploy.api.searching.finish import Top1, finish, write_front
 from natdeploy.api.searching.problem import build_problem, write_tables
-from natdeploy.api.searching.report import Summary
+from natdeploy.api.searching.report.summary import Summary
 from natdeploy.api.searching.results import SearchResult
 from natdeploy.api.searching.selection import Archive, Selector, Values
 from natdeploy.core.checked import checked

@@ -11,7 +11,7 @@ import pytest
 
 from natdeploy import api
 from natdeploy.api.searching.finish import Top1, finish, write_archive, write_front
-from natdeploy.api.searching.report import Summary
+from natdeploy.api.searching.report.summary import Summary
 from natdeploy.api.searching.selection import Archive, Selector
 from natdeploy.core.genotype import decode, drop_duplicates, sample
 from natdeploy.errors import TargetUnreachableError
