@@ -14,6 +14,7 @@ from pathlib import Path
 from natdeploy.errors import OutputError
 
 _NAME = "natdeploy-tmp-"
+_VARIABLE = "TMPDIR"
 _ANY = re.compile(rf"\.?{_NAME}\w+")
 
 
@@ -46,13 +47,32 @@ def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
         os.close(lock)
 
 
-def remove_stale(parent: Path | None = None) -> None:
-    """Remove the temporary folders that processes of this user left when they were killed.
+@contextlib.contextmanager
+def gather_temporary_files() -> Iterator[None]:
+    """Keep all temporary files of this process in one folder during the block, also those of libraries and children.
 
-    Args:
-        parent: Where they are. None: where the system keeps temporary files.
+    Libraries leave some when they end, and all of theirs when they are killed.
     """
-    with contextlib.suppress(OSError), os.scandir(parent or tempfile.gettempdir()) as entries:
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = str(stack.enter_context(temporary_folder()))
+        except OutputError:  # what needs temporary files will say so
+            folder = None
+        former, variable = tempfile.tempdir, os.environ.get(_VARIABLE)
+        if folder is not None:
+            tempfile.tempdir = os.environ[_VARIABLE] = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = former
+            os.environ.pop(_VARIABLE, None)
+            if variable is not None:
+                os.environ[_VARIABLE] = variable
+
+
+def remove_stale(parent: Path) -> None:
+    """Remove the temporary folders in `parent` that processes of this user left when they were killed."""
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
             if _ANY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 _remove_unlocked(Path(entry.path))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from natdeploy.core.device import Deployment
 from natdeploy.core.latency import LatencyStats
-from natdeploy.core.layers import Layer
+from natdeploy.core.layers import OPS, Layer
 from natdeploy.errors import InputError
 from natdeploy.journal import Journal
 from natdeploy.profilers.sessions import MeasurementSession
@@ -55,7 +55,7 @@ class RowJournal:
                 journal.remove()
             self._sessions = [self._read(event) for event in journal.events if event["kind"] == _ROWS]
         except (KeyError, TypeError, ValueError) as error:
-            msg = f"{journal.path}: not the journal of a profile: {error!r}"
+            msg = f"{journal.path}: not the journal of a profile: {error!r:.200}"
             raise InputError(msg, hint="delete the file; what it holds is then measured again") from error
 
     @property
@@ -94,8 +94,27 @@ class RowJournal:
         return not self._start["fresh"] or (bool(events[0]["fresh"]) and not ended)
 
     def _read(self, event: dict[str, Any]) -> MeasurementSession:
-        rows = {Layer(**row["layer"]): LatencyStats(**row["stats"]) for row in event["rows"]}
+        rows = dict(_read_row(row) for row in event["rows"])
+        reference_latency_ms = event["reference_latency_ms"]
+        if reference_latency_ms is not None and not (_is_number(reference_latency_ms) and reference_latency_ms > 0):
+            msg = f"reference_latency_ms is {reference_latency_ms!r}"
+            raise ValueError(msg)
         return MeasurementSession(
-            rows=rows,
-            reference_latency_ms=event["reference_latency_ms"] if event["reference"] == self._reference else None,
+            rows=rows, reference_latency_ms=reference_latency_ms if event["reference"] == self._reference else None
         )
+
+
+def _read_row(row: Mapping[str, Any]) -> tuple[Layer, LatencyStats]:
+    layer, stats = Layer(**row["layer"]), LatencyStats(**row["stats"])
+    sizes = (layer.in_size, layer.in_channels, layer.out_channels, layer.kernel, layer.stride)
+    if layer.op not in OPS or any(type(size) is not int or size < 1 for size in sizes):
+        msg = f"there is no such layer as {layer}"
+        raise ValueError(msg)
+    if not all(_is_number(value) for value in row["stats"].values()):
+        msg = f"a latency is no number: {stats}"
+        raise ValueError(msg)
+    return layer, stats
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from natdeploy.errors import OutputError
 from natdeploy.files import write_text
-from natdeploy.temporary import remove_stale, temporary_folder
+from natdeploy.temporary import gather_temporary_files, remove_stale, temporary_folder
 from tests.support.disks import names
 
 KILLED = """
@@ -101,6 +102,28 @@ def test_a_full_folder_of_temporary_files_is_an_output_error(tmp_path, monkeypat
     with pytest.raises(OutputError, match="cannot write temporary files") as caught, temporary_folder():
         pass
     assert "TMPDIR" in caught.value.hint
+
+
+def test_temporary_files_of_libraries_go_too(tmp_path, monkeypatch):
+    """What a library or a program leaves in the folder of temporary files during the block is removed after it."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with gather_temporary_files():
+        left = tempfile.mkdtemp(prefix="library-")
+        made = subprocess.run(["mktemp", "-d"], check=True, capture_output=True, text=True).stdout.strip()
+        assert Path(left).is_dir()
+        assert Path(left).parent == Path(made).parent
+        assert Path(made).parent.parent == tmp_path
+    assert names(tmp_path) == []
+    assert os.environ["TMPDIR"] == str(tmp_path)
+    assert tempfile.gettempdir() == str(tmp_path)
+
+
+def test_a_command_without_temporary_files_needs_no_folder_for_them(tmp_path, monkeypatch):
+    """Where none can be made, only what needs one fails."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with gather_temporary_files():
+        assert tempfile.gettempdir() == str(tmp_path / "absent")
 
 
 def test_no_lock_is_no_error(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from natdeploy.cli.output import clean_stdout, print_json
 from natdeploy.cli.progress import make_reporter
-from natdeploy.temporary import remove_stale
+from natdeploy.temporary import gather_temporary_files
 
 Command = Callable[..., Any]
 
@@ -160,10 +160,9 @@ def run_command(work: Callable[[Any], Any], show: Callable[[Any], None], *, as_j
     """
     from natdeploy.api.context import Context
 
-    remove_stale()
     reporter = make_reporter()
     try:
-        with clean_stdout():
+        with clean_stdout(), gather_temporary_files():
             result = work(Context(reporter=reporter))
     finally:
         close = getattr(reporter, "close", None)

@@ -32,6 +32,31 @@ def test_sessions_are_read_again(tmp_path):
     assert opened(path, key="another board").sessions == []
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"median_ms": 1.0', '"median_ms": -1.0'),
+        ('"median_ms": 1.0', '"median_ms": true'),
+        ('"median_ms": 1.0', '"median_ms": "1.0"'),
+        ('"op": "stem"', '"op": "root"'),
+        ('"in_size": 32', '"in_size": -32'),
+        ('"kernel": 3', '"kernel": "3"'),
+        ('"reference_latency_ms": 2.0', '"reference_latency_ms": 0'),
+        ('"reference_latency_ms": 2.0', '"reference_latency_ms": "2.0"'),
+    ],
+)
+def test_an_edited_session_is_not_believed(tmp_path, before, after):
+    """What no measurement gives, and layers that do not exist, are refused with the way out."""
+    path = tmp_path / "journal.jsonl"
+    opened(path).append(MeasurementSession(rows={LAYER: STATS}, reference_latency_ms=2.0))
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+    with pytest.raises(InputError, match=r"journal\.jsonl: not the journal of a profile") as caught:
+        opened(path)
+    assert "delete the file" in caught.value.hint
+
+
 @pytest.mark.parametrize("event", [{"kind": "rows"}, {"kind": "rows", "reference": "nets", "rows": 3}, {"no": "kind"}])
 def test_an_event_that_is_none_of_a_profile_is_named(tmp_path, event):
     """A journal of another kind, or of an earlier version, is one clear error with the file and the way out."""

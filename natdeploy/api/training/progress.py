@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from natdeploy.api.context import Context
 from natdeploy.core.genotype import Population
+from natdeploy.errors import InputError
+from natdeploy.io.runs import RunFolder
 from natdeploy.supernet.training import ElasticTrainer
 
 _PAUSE_S = 1.0
@@ -85,3 +87,19 @@ def train_epochs(
         loss = trainer.train_epoch(number, population, on_step=progress.step)
         yield Epoch(number=number, loss=loss, seconds=clock.seconds() - began_s)
         progress.end(f"loss {loss:.3f}")
+
+
+def read_seconds(run: RunFolder) -> dict[int, float]:
+    """Return the duration of each epoch of a run, in seconds, from its journal.
+
+    Raises:
+        InputError: The event of an epoch is damaged.
+    """
+    found = {}
+    for event in run.events("epoch"):
+        number, seconds = event.get("number"), event.get("seconds")
+        if not isinstance(number, int) or not isinstance(seconds, int | float) or seconds < 0:
+            msg = f"{run.journal}: the event of an epoch is damaged: number {number!r}, seconds {seconds!r}"
+            raise InputError(msg, hint="take a copy of the journal that is not damaged, or start a new run")
+        found[number] = seconds
+    return found

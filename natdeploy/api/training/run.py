@@ -15,7 +15,7 @@ from natdeploy.api.context import Context, SilentReporter
 from natdeploy.api.training.initial_weights import load_initial_weights, warn_of_changed_task
 from natdeploy.api.training.original import Original
 from natdeploy.api.training.plan import TrainingMode, TrainingPlan
-from natdeploy.api.training.progress import train_epochs
+from natdeploy.api.training.progress import read_seconds, train_epochs
 from natdeploy.api.training.results import TrainingResult
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import decode, sample
@@ -196,7 +196,7 @@ class _Training:
         found = self._test_subnets(supernet)
         weights = self.folder.path / _WEIGHTS
         # The main process has written the epochs, so all processes read them from the folder.
-        seconds = {event["number"]: event["seconds"] for event in RunFolder.open(self.folder.path).events("epoch")}
+        seconds = read_seconds(RunFolder.open(self.folder.path))
         result = TrainingResult(
             run=self.folder.path,
             weights=weights,

@@ -149,6 +149,15 @@ def test_an_edited_archive_is_refused(
         read_archive(run, PLAN)
 
 
+def test_a_run_names_no_file_to_be_written() -> None:
+    """Whether a second file is written is all that a run can say; which one, it cannot."""
+    config = PLAN.to_config()
+    assert SearchPlan.from_config(config, "run.toml") == PLAN
+    config["search"]["alias"] = "/home/me/precious.json"
+    with pytest.raises(InputError, match=r"run\.toml: .*alias"):
+        SearchPlan.from_config(config, "run.toml")
+
+
 def test_a_run_keeps_its_own_tables(tmp_path: Path) -> None:
     """A copy of a table that was edited, or is another device's, is refused."""
     problem = SearchProblem(space=SPACE, classes=10, goal=PLAN.goal, tables={BOARD: board_table(BOARD)})

@@ -172,6 +172,17 @@ def test_a_run_without_its_checkpoint_gives_no_weights(whole: api.SearchResult, 
         api.report(copy)
 
 
+def test_a_lost_event_is_not_made_up(whole: api.SearchResult, home: Path) -> None:
+    """An evaluation that is gone from the journal is not repeated with weights that have been trained further since."""
+    copy = home / "copy"
+    shutil.copytree(whole.run, copy)
+    lines = (copy / "journal.jsonl").read_text().splitlines(keepends=True)
+    (copy / "journal.jsonl").write_text("".join(lines[1:]))
+    with pytest.raises(InputError, match=r"journal\.jsonl: lacks 1 of 6 evaluations of round 0"):
+        api.resume(copy)
+    assert (copy / "journal.jsonl").read_text() == "".join(lines[1:])
+
+
 def test_a_run_is_never_overwritten(whole: api.SearchResult, home: Path) -> None:
     """A second search into the same folder is refused with the way to continue the first."""
     with pytest.raises(InputError, match="contains a run already"):

@@ -1,9 +1,13 @@
 """Progress of long training: by the step, with the speed, at most once a second."""
 
+from pathlib import Path
+
 import pytest
 
 from natdeploy.api.context import Context
-from natdeploy.api.training.progress import StepProgress, train_epochs
+from natdeploy.api.training.progress import StepProgress, read_seconds, train_epochs
+from natdeploy.errors import InputError
+from natdeploy.io.runs import RunFolder
 from natdeploy.supernet.recipe import Recipe
 from natdeploy.testing.fakes import FakeClock, RecordingReporter, Step
 
@@ -64,3 +68,14 @@ def test_short_work_without_parts_is_silent(step_s, told):
         progress.step()
     progress.end("top-1 0.500")
     assert [step.done for step in reporter.steps] == told
+
+
+@pytest.mark.parametrize("event", [{}, {"number": 0, "seconds": -1.0}, {"number": 0, "seconds": "1"}, {"number": "0"}])
+def test_a_damaged_epoch_is_named(tmp_path: Path, event: dict[str, object]) -> None:
+    """An event that no training has written is refused with its file."""
+    run = RunFolder.create(tmp_path, {})
+    run.record("epoch", {"number": 0, "seconds": 1.5})
+    assert read_seconds(run) == {0: 1.5}
+    run.record("epoch", event)
+    with pytest.raises(InputError, match=r"journal\.jsonl: the event of an epoch is damaged"):
+        read_seconds(run)
