@@ -17,6 +17,7 @@ import torch
 
 from natdeploy.errors import CheckFailedError, InputError, MissingRuntimeError
 from natdeploy.export.batchnorm_folding import fold_batchnorm
+from natdeploy.export.hard_activations import split_hard_activations
 from natdeploy.export.onnx_padding import join_padding
 from natdeploy.export.onnx_precision import LEAST_INT8_OPSET, to_fp16, to_int8
 from natdeploy.export.pre_post_processing import outputs_probabilities
@@ -98,7 +99,10 @@ class OnnxExporter:
         calibration = (
             require_quantization_calibration(self._calibration, network) if self._precision == "int8" else None
         )
-        model = onnx.load_model_from_string(_convert(network, self._opset, self._batch))
+        folded = fold_batchnorm(network)
+        if self._precision == "int8" and not self._symmetric:
+            split_hard_activations(folded)
+        model = onnx.load_model_from_string(_convert(join_padding(folded), self._opset, self._batch))
         _share_initializers(model)
         with writing(output_path):
             model = self._convert_precision(model, calibration)
@@ -140,7 +144,7 @@ def _convert(network: Network, opset: int, batch: int | None) -> bytes:
     written = io.BytesIO()
     with silence():
         torch.onnx.export(
-            join_padding(fold_batchnorm(network)),
+            network,
             (torch.zeros(batch or 1, 3, size, size),),
             written,  # type: ignore[arg-type]  # this exporter takes a stream, its annotation does not say so
             dynamo=False,

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from natdeploy.errors import MissingRuntimeError
-from natdeploy.export.batchnorm_folding import fold_batchnorm
 from natdeploy.export.quantization_calibration import QuantizationCalibration, require_quantization_calibration
 from natdeploy.export.tflite_precision import to_fp16, to_int8
+from natdeploy.export.xnnpack_operators import fit_to_xnnpack
 from natdeploy.files import require_writable, writing
 from natdeploy.runtimes.litert import open_interpreter
 from natdeploy.runtimes.litert_delegation import read_delegation
@@ -71,7 +71,7 @@ class TfliteExporter:
         require_writable(output_path)  # before a conversion of half a minute, not after it
         with writing(output_path), temporary_folder() as folder:
             plain = folder / "float.tflite"
-            _convert(network, plain)
+            _convert(network, plain, int8=self._precision == "int8")
             output_path.write_bytes(self._convert_precision(plain, calibration))
         return {
             "input": _input(output_path),
@@ -95,9 +95,9 @@ class TfliteExporter:
         return {"torch": str(torch.__version__), **{name: importlib.metadata.version(name) for name in packages}}
 
 
-def _convert(network: Network, output_path: Path) -> None:
+def _convert(network: Network, output_path: Path, *, int8: bool) -> None:
     with _quiet_converter() as package:
-        model = package.to_channel_last_io(fold_batchnorm(network), args=[0]).eval()
+        model = package.to_channel_last_io(fit_to_xnnpack(network, int8=int8), args=[0]).eval()
         size = network.input_size
         package.convert(model, (torch.zeros(1, size, size, 3),)).export(str(output_path))
 

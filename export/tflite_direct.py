@@ -16,13 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from natdeploy.export.depthwise_kernels import DepthwiseSum
+from natdeploy.export.hard_activations import ProductHardswish
 from natdeploy.export.tflite_file import INPUT_NAME, NO_TENSOR, OUTPUT_NAME, TfliteFile, Values
+from natdeploy.export.xnnpack_operators import fit_to_xnnpack
 from natdeploy.files import writing
 from natdeploy.supernet.network import ConvUnit, InvertedResidual, Network, SqueezeExcite
 
 _LARGE = 20.0
+_Pads = tuple[tuple[int, int], tuple[int, int]]
 _FUSED: Mapping[type[nn.Module], str] = {nn.ReLU: "RELU", nn.ReLU6: "RELU6"}
 
 
@@ -48,7 +51,8 @@ class TfliteDirectExporter:
         """
         size = network.input_size
         file = TfliteFile((1, size, size, 3))
-        modules = [module for _, module in network.modules_by_layer()]
+        fitted = fit_to_xnnpack(network, int8=False)
+        modules = [module for _, module in fitted.modules_by_layer()]
         for module, following in itertools.zip_longest(modules, modules[1:]):
             if isinstance(module, nn.AdaptiveAvgPool2d):
                 _append_pooling(file, module, keep_dimensions=not isinstance(following, nn.Linear))
@@ -71,6 +75,7 @@ def _append(file: TfliteFile, module: nn.Module) -> None:
         SqueezeExcite: _append_squeeze_excite,
         nn.Linear: _append_linear,
         nn.Hardswish: _append_hard_swish,
+        ProductHardswish: _append_product_hard_swish,
         nn.SiLU: _append_silu,
         nn.Mish: _append_mish,
     }
@@ -88,16 +93,35 @@ def _append_block(file: TfliteFile, block: InvertedResidual) -> None:
 
 def _append_unit(file: TfliteFile, unit: ConvUnit) -> None:
     fused = "NONE" if unit.act is None else _FUSED.get(type(unit.act), "NONE")
-    pads = int(unit.conv.padding[0]), int(unit.conv.padding[0])
-    if unit.pad is not None:
-        pads = unit.pad.padding[0], unit.pad.padding[1]
-    _append_convolution(file, unit.conv, *_fold_unit(unit), fused=fused, pads=pads)
+    if isinstance(unit.conv, DepthwiseSum):
+        _append_sum(file, unit.conv, fused)
+    else:
+        _append_convolution(file, unit.conv, pad=unit.pad, fused=fused)
     if unit.act is not None and fused == "NONE":
         _append(file, unit.act)
 
 
+def _append_sum(file: TfliteFile, convolutions: DepthwiseSum, fused: str) -> None:
+    source = file.result
+    first, *others = convolutions.parts
+    total = _append_convolution(file, first.conv, pad=first.pad)
+    for part in others:
+        file.result = source
+        added = _append_convolution(file, part.conv, pad=part.pad)
+        activation = getattr(file.schema.ActivationFunctionType, fused if part is others[-1] else "NONE")
+        total = file.append("ADD", [total, added], file.shape, "AddOptions", fusedActivationFunction=activation)
+
+
 def _append_hard_swish(file: TfliteFile, _: nn.Hardswish) -> None:
     file.append("HARD_SWISH", [file.result], file.shape)
+
+
+def _append_product_hard_swish(file: TfliteFile, _: ProductHardswish) -> None:
+    source, shape = file.result, file.shape
+    fused = file.schema.ActivationFunctionType.RELU6
+    offset = file.constant(np.array(3.0, np.float32))
+    gate = file.append("ADD", [source, offset], shape, "AddOptions", fusedActivationFunction=fused)
+    file.append("MUL", [source, gate], shape, "MulOptions")
 
 
 def _append_mish(file: TfliteFile, _: nn.Mish) -> None:
@@ -118,21 +142,24 @@ def _append_silu(file: TfliteFile, _: nn.SiLU) -> None:
 
 def _append_squeeze_excite(file: TfliteFile, unit: SqueezeExcite) -> None:
     source, shape = file.result, file.shape
-    reduce, expand = unit.reduce, unit.expand
-    assert reduce.bias is not None
-    assert expand.bias is not None
     _append_pooling(file, unit.pool)
     if isinstance(unit.gate, nn.Sigmoid):
-        _append_convolution(file, reduce, reduce.weight, reduce.bias, fused="NONE")
+        _append_convolution(file, unit.reduce)
         _append(file, unit.act)
-        _append_convolution(file, expand, expand.weight, expand.bias, fused="NONE")
+        _append_convolution(file, unit.expand)
         gate = file.append("LOGISTIC", [file.result], file.shape)
     else:
-        # The hard sigmoid adds 3 to the bias, applies ReLU6, and divides by 6.
-        _append_convolution(file, reduce, reduce.weight, reduce.bias, fused="RELU")
-        _append_convolution(file, expand, expand.weight, expand.bias + 3.0, fused="RELU6")
-        gate = file.append("MUL", [file.result, file.constant(np.array(1 / 6, np.float32))], file.shape, "MulOptions")
+        _append_convolution(file, unit.reduce, fused="RELU")
+        gate = _append_hard_gate(file, unit)
     file.append("MUL", [source, gate], shape, "MulOptions")
+
+
+def _append_hard_gate(file: TfliteFile, unit: SqueezeExcite) -> int:
+    """Append the last convolution and its gate: ReLU6, or the hard sigmoid, `ReLU6(x + 3) / 6`."""
+    if isinstance(unit.gate, nn.ReLU6):
+        return _append_convolution(file, unit.expand, fused="RELU6")
+    _append_convolution(file, unit.expand, offset=3.0, fused="RELU6")
+    return file.append("MUL", [file.result, file.constant(np.array(1 / 6, np.float32))], file.shape, "MulOptions")
 
 
 def _append_pooling(file: TfliteFile, _: nn.AdaptiveAvgPool2d, *, keep_dimensions: bool = True) -> None:
@@ -153,51 +180,57 @@ def _append_linear(file: TfliteFile, linear: nn.Linear) -> None:
     file.append("FULLY_CONNECTED", inputs, (1, linear.out_features), "FullyConnectedOptions", **options)
 
 
-def _fold_unit(unit: ConvUnit) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of the convolution of a unit, with its BatchNorm folded in if it has one."""
-    conv, norm = unit.conv, unit.bn
-    if norm is None:
-        return conv.weight, torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    return fuse_conv_bn_weights(
-        conv.weight, None, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-    )
-
-
 def _append_convolution(
-    file: TfliteFile, conv: nn.Conv2d, weight: Tensor, bias: Tensor, *, fused: str, pads: tuple[int, int] = (0, 0)
-) -> None:
-    """Append a convolution. The format's own padding has less before than after if the sum is odd."""
-    stride, kernel = conv.stride[0], conv.kernel_size[0]
+    file: TfliteFile, conv: nn.Conv2d, *, pad: nn.ZeroPad2d | None = None, offset: float = 0.0, fused: str = "NONE"
+) -> int:
+    """Append a convolution with `offset` added to its bias."""
+    bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
+    (height, width), stride = conv.kernel_size, conv.stride[0]
+    pads = _find_pads(conv, pad)
     batch, size, _, _ = file.shape
-    out_size = (size + sum(pads) - kernel) // stride + 1
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    same = kernel > 1 and pads == (total // 2, total - total // 2)
-    if not same and any(pads):
-        _append_padding(file, *pads)
+    out_size = (size + sum(pads[0]) - conv.dilation[0] * (height - 1) - 1) // stride + 1
+    same = height * width > 1 and pads == tuple(_find_same_pads(conv, size, axis) for axis in (0, 1))
+    if not same and any(map(any, pads)):
+        _append_padding(file, pads)
     depthwise = conv.groups > 1
-    weights = _array(weight).transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
-    inputs = [file.result, file.constant(weights), file.constant(_array(bias))]
+    weights = _array(conv.weight).transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
+    inputs = [file.result, file.constant(weights), file.constant(_array(bias + offset))]
     options = {
         "padding": getattr(file.schema.Padding, "SAME" if same else "VALID"),
         "strideW": stride,
         "strideH": stride,
+        "dilationHFactor": conv.dilation[0],
         "fusedActivationFunction": getattr(file.schema.ActivationFunctionType, fused),
     }
     shape = (batch, out_size, out_size, conv.out_channels)
     if depthwise:
-        file.append("DEPTHWISE_CONV_2D", inputs, shape, "DepthwiseConv2DOptions", depthMultiplier=1, **options)
-    else:
-        file.append("CONV_2D", inputs, shape, "Conv2DOptions", **options)
+        options.update(depthMultiplier=1, version=2 if conv.dilation[0] > 1 else 1)
+        return file.append("DEPTHWISE_CONV_2D", inputs, shape, "DepthwiseConv2DOptions", **options)
+    return file.append("CONV_2D", inputs, shape, "Conv2DOptions", **options)
 
 
-def _append_padding(file: TfliteFile, before: int, after: int) -> None:
-    """Pad the map on all sides."""
+def _find_pads(conv: nn.Conv2d, pad: nn.ZeroPad2d | None) -> _Pads:
+    """Return the pixels before and after the map, first of its height and then of its width."""
+    if pad is not None:
+        left, right, top, bottom = pad.padding
+        return (top, bottom), (left, right)
+    rows, columns = int(conv.padding[0]), int(conv.padding[1])
+    return (rows, rows), (columns, columns)
+
+
+def _find_same_pads(conv: nn.Conv2d, size: int, axis: int) -> tuple[int, int]:
+    """Return the format's own padding along an axis. It has less before than after the map if the sum is odd."""
+    stride, reach = conv.stride[0], conv.dilation[axis] * (conv.kernel_size[axis] - 1) + 1
+    total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+    return total // 2, total - total // 2
+
+
+def _append_padding(file: TfliteFile, pads: _Pads) -> None:
+    """Pad the map."""
     batch, height, width, channels = file.shape
-    added = before + after
-    widths = file.constant(np.array([[0, 0], [before, after], [before, after], [0, 0]], np.int32))
-    file.append("PAD", [file.result, widths], (batch, height + added, width + added, channels), "PadOptions")
+    widths = file.constant(np.array([[0, 0], *pads, [0, 0]], np.int32))
+    shape = (batch, height + sum(pads[0]), width + sum(pads[1]), channels)
+    file.append("PAD", [file.result, widths], shape, "PadOptions")
 
 
 def _array(parameter: Tensor) -> Values:

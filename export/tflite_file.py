@@ -38,7 +38,7 @@ class TfliteFile:
         self.schema = _import_schema()
         self._buffers = [self.schema.BufferT()]
         self._tensors: list[Table] = []
-        self._codes: list[tuple[int, int]] = []
+        self._versions: dict[int, int] = {}
         self._operators: list[Table] = []
         self.result = self._add_tensor(input_shape, self.schema.TensorType.FLOAT32, INPUT_NAME)
 
@@ -110,7 +110,7 @@ class TfliteFile:
         graph.inputs, graph.outputs = [0], [self.result]
         model = schema.ModelT()
         model.version, model.description = _SCHEMA_VERSION, "natdeploy"
-        model.operatorCodes = [self._make_operator_code(*code) for code in self._codes]
+        model.operatorCodes = [self._make_operator_code(*item) for item in self._versions.items()]
         model.subgraphs, model.buffers = [graph], self._buffers
         model.signatureDefs = [self._make_signature()]
         return model
@@ -135,9 +135,9 @@ class TfliteFile:
         return entry
 
     def _add_code(self, code: int, version: int) -> int:
-        if (code, version) not in self._codes:
-            self._codes.append((code, version))
-        return self._codes.index((code, version))
+        """Return the index of an operator's code. All operators of a code have the latest version that one needs."""
+        self._versions[code] = max(version, self._versions.get(code, 0))
+        return list(self._versions).index(code)
 
     def _add_tensor(self, shape: Sequence[int], kind: int, name: str, *, buffer: int = 0) -> int:
         tensor = self.schema.TensorT()

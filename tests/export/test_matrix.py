@@ -81,15 +81,15 @@ def network_of(space, which):
 
 @pytest.fixture(scope="module")
 def convert():
-    """Convert each network once for all precisions."""
+    """Convert each network once for fp32 and fp16, and once for int8."""
     real, written = tflite._convert, {}
 
-    def convert(network, target):
-        if network not in written:
+    def convert(network, target, *, int8):
+        if (network, int8) not in written:
             written.clear()
-            real(network, target)
-            written[network] = target.read_bytes()
-        target.write_bytes(written[network])
+            real(network, target, int8=int8)
+            written[network, int8] = target.read_bytes()
+        target.write_bytes(written[network, int8])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tflite, "_convert", convert)

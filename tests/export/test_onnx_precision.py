@@ -84,6 +84,22 @@ def test_int8_weights_are_quantized_by_channel(int8):
         assert stored[activation.input[2]].data_type == onnx.TensorProto.UINT8
 
 
+def test_onnx_runtime_computes_in_int8_throughout(int8, tmp_path):
+    """ONNX Runtime runs every operator between the first and the last conversion with an int8 kernel."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(int8[0], options, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    assert kinds.pop("QuantizeLinear") == kinds.pop("DequantizeLinear") == 1
+    for moved in ("Transpose", "Flatten"):
+        kinds.pop(moved, None)
+    assert kinds
+    assert all(kind.startswith(("QLinear", "QGemm")) for kind in kinds), kinds
+
+
 def test_int8_for_tensorrt_is_symmetric(network, tmp_path):
     """For TensorRT all zero points are 0, only layers and additions beside them take quantized values, biases none."""
     path = tmp_path / "network.onnx"

@@ -12,8 +12,10 @@ from natdeploy.core.architecture import smallest
 from natdeploy.core.latency import CLASSIFIER_COUNTS
 from natdeploy.core.layers import STEM, Layer, walk
 from natdeploy.errors import MissingRuntimeError
+from natdeploy.export import tflite
 from natdeploy.export.tflite import TfliteExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
+from natdeploy.export.xnnpack_operators import fit_to_xnnpack
 from natdeploy.io.spaces import find_space
 from natdeploy.profilers.isolated import list_distinct_layers, make_isolated_models
 from natdeploy.runtimes.litert import LitertRuntime
@@ -72,6 +74,14 @@ def both(network, folder):
     return direct, converted
 
 
+def both_for_int8(network, folder):
+    """Write the float file that an int8 file is made of, directly and through the converter, and return both files."""
+    direct, converted = folder / "direct.tflite", folder / "converted.tflite"
+    TfliteDirectExporter().write(fit_to_xnnpack(network, int8=True), direct)
+    tflite._convert(network, converted, int8=True)
+    return direct, converted
+
+
 def logits(path, images):
     """Return what a file computes."""
     return LitertRuntime().open(path, threads=1).run(images)
@@ -110,14 +120,15 @@ def test_the_file_is_the_converters(tmp_path):
         ("mixed", 52, None, 1),
     ],
 )
-def test_the_files_of_random_architectures_are_the_converters(tmp_path, name, resolution, activation, seed):
+@pytest.mark.parametrize("write", [both, both_for_int8])
+def test_the_files_of_random_architectures_are_the_converters(tmp_path, write, name, resolution, activation, seed):
     """At odd and even sizes of maps, down to single pixels, with each activation, with and without biases."""
     space = (MIXED if name == "mixed" else find_space(name)).with_resolutions((resolution,))
     row = genotype.sample(space, 1, np.random.default_rng(seed))[0]
     network = randomize_weights(
         build_network(walk(space, genotype.decode(space, row), 10, activation=activation)), seed
     )
-    direct, converted = both(with_biases(network) if seed else network, tmp_path)
+    direct, converted = write(with_biases(network) if seed else network, tmp_path)
     assert operators(direct) == operators(converted)
     images = noise_images(network, 1)
     expected = logits(converted, images)

@@ -14,6 +14,7 @@ from natdeploy.export.parity import LIMITS, check_parity
 from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.export.tflite import TfliteExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
+from natdeploy.export.xnnpack_operators import fit_to_xnnpack
 from natdeploy.runtimes.litert import LitertRuntime, open_interpreter
 from natdeploy.runtimes.litert_delegation import read_delegation
 from natdeploy.testing.exporters import capture_stdout
@@ -29,7 +30,11 @@ def network():
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Write the float file that others are made of directly: the same operators in a fraction of the time."""
-    monkeypatch.setattr(tflite, "_convert", lambda network, target: TfliteDirectExporter().write(network, target))
+
+    def convert(network, target, *, int8):
+        TfliteDirectExporter().write(fit_to_xnnpack(network, int8=int8), target)
+
+    monkeypatch.setattr(tflite, "_convert", convert)
 
 
 def write(network, path, **options):
@@ -65,7 +70,7 @@ def test_fp16_weights_compute_the_same(network, tmp_path):
 
 @pytest.mark.parametrize("int8_input", [False, True])
 def test_int8_computes_nearly_the_same(network, tmp_path, int8_input):
-    """Weights are int8 by channel, the output stays float32, and so does the input unless int8 is asked for."""
+    """Weights are int8 by channel, ends stay float32 unless int8 is asked for, and XNNPACK runs the file as a whole."""
     path = tmp_path / "network.tflite"
     described = write(network, path, precision="int8", int8_input=int8_input)
     found = parity(network, path, "int8")
@@ -78,6 +83,7 @@ def test_int8_computes_nearly_the_same(network, tmp_path, int8_input):
     assert max(scales) > 1
     assert described["calibration"]["images"] == 16
     assert ("scale" in described["input"]) is int8_input
+    assert (described["delegation"]["partitions"], described["delegation"]["outside"]) == (1, {})
 
 
 def test_int8_input_is_described_as_it_is_read(network, tmp_path):

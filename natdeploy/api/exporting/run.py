@@ -184,11 +184,12 @@ def _warn(exported: Exported, job: ExportJob) -> None:
             f"{exported.artifact}: XNNPACK does not run the whole int8 network: {kinds} stay outside and split it "
             f"into {delegation.partitions} parts"
         )
-    plain_ms = exported.fp32_latency_ms
+    plain_ms, where = exported.fp32_latency_ms, "this machine" if exported.device == "host" else exported.device
     if plain_ms is not None and exported.latency_ms is not None and exported.latency_ms > plain_ms:
         warn(
-            f"{exported.artifact}: {job.options.precision} is slower than fp32 on this machine: "
-            f"{exported.latency_ms:.4g} ms against {plain_ms:.4g} ms"
+            f"{exported.artifact}: {job.options.precision} is slower than fp32 on {where}: "
+            f"{exported.latency_ms:.4g} ms against {plain_ms:.4g} ms. "
+            "Take --precision fp32 there, unless the size of the file matters more"
         )
 
 
