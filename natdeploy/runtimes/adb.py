@@ -27,6 +27,11 @@ _UDEV = (
 _TROUBLES = (
     (_NO_PERMISSION, _NOT_ALLOWED, _UDEV),
     (r"unauthorized|authorizing|failed to authenticate", _TRUST, _PHONE),
+    (
+        r"^(?:recovery|rescue|sideload|bootloader|fastboot)",
+        "the phone has not started Android, but a mode for repairs",
+        "start it: run `adb reboot`, and unlock it",
+    ),
     (r"offline", "the phone does not answer", f"unplug it and plug it in again; {_PHONE}"),
     (r"not found|no devices|more than one device", "the phone is not connected any more", _PHONE),
     (r"connect to daemon|daemon not running|start daemon|server .*doesn't match", "", _RESTART),
@@ -106,7 +111,8 @@ def find_serial(wanted: str) -> str:
         )
     if states[wanted] != "device":
         reason, hint = _find_trouble(states[wanted]) or ("", _PHONE)
-        msg = f"{wanted} cannot be used: {reason or f'adb reports its state as {states[wanted]!r}'}"
+        said = f"adb reports its state as {states[wanted]!r}"
+        msg = f"{wanted} cannot be used: {f'{reason} ({said})' if reason else said}"
         raise DeviceUnreachableError(msg, hint=_find_hint(wanted, hint))
     return wanted
 

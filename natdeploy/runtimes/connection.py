@@ -23,6 +23,7 @@ from typing import IO, Protocol, Self
 from natdeploy.errors import DeviceUnreachableError, InputError, MissingRuntimeError, NatdeployError, OutputError
 from natdeploy.files import writing
 from natdeploy.ports import Finished, Transport
+from natdeploy.runtimes.login_failure import make_login_error, make_silence_error
 
 CLOSE_S, SEND_S = 15.0, 600.0
 _FIND_S = 30.0
@@ -55,10 +56,6 @@ _FIND = (
 _BEGIN = "natdeploy-begin"
 _SAY_BEGIN = f"echo {_BEGIN}; echo {_BEGIN} >&2; "
 _NO_FOLDER = 73
-_LOGIN_HINT = (
-    "a start-up file of the shell there, such as ~/.bashrc, must not wait, end or start another shell "
-    "unless it is interactive"
-)
 
 
 class Link(Protocol):
@@ -255,13 +252,11 @@ class Connection:
         self._keeper_input.close()
         self._keeper_output.close()
         if exit_code == -signal.SIGKILL:
-            printed = f"; its login shell printed {_shorten(greeting)}" if greeting.strip() else ""
-            msg = f"{self._name}: no answer within {patience_s:g} s{printed}"
-            raise DeviceUnreachableError(msg, hint=_LOGIN_HINT if printed else None)
+            raise self._name_device(make_silence_error(patience_s, greeting))
         stderr = self._read_stderr()
         failure = self._link.interpret_failure(exit_code, stderr)
         if failure is None and exit_code != _NO_FOLDER:
-            failure = _make_login_error(greeting + stderr)
+            failure = make_login_error(greeting + stderr)
         raise self._name_device(failure) if failure else self._make_no_folder_error(stderr)
 
     def _make_no_folder_error(self, stderr: str) -> NatdeployError:
@@ -313,7 +308,7 @@ class Connection:
         if not begun:
             if self._keeper.poll() is not None or done.returncode < 0:
                 raise self._name_device(DeviceUnreachableError("the connection was cut"))
-            raise self._name_device(_make_login_error((stdout + stderr).decode(errors="replace")))
+            raise self._name_device(make_login_error((stdout + stderr).decode(errors="replace")))
         return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr)
 
     @staticmethod
@@ -360,15 +355,6 @@ def _strip_greeting(output: bytes) -> tuple[bool, bytes]:
 def _decode(done: subprocess.CompletedProcess[bytes]) -> Finished:
     stdout, stderr = (part.decode(errors="replace") for part in (done.stdout, done.stderr))
     return Finished(exit_code=done.returncode, stdout=stdout, stderr=stderr)
-
-
-def _make_login_error(printed: str) -> DeviceUnreachableError:
-    told = f"it printed {_shorten(printed)}" if printed.strip() else "it printed nothing"
-    return DeviceUnreachableError(f"its login shell does not run commands: {told}", hint=_LOGIN_HINT)
-
-
-def _shorten(text: str) -> str:
-    return repr(" ".join(text.split())[:200])
 
 
 def _make_shell_line(script: str, *arguments: str) -> str:

@@ -10,8 +10,7 @@ import re
 
 from natdeploy.errors import MissingRuntimeError, NatdeployError
 
-_NOT_EXECUTABLE, _NO_COMMAND, _ILLEGAL, _KILLED = 126, 127, 132, 137
-_CRASHED = {134: "it was aborted", 135: "it crashed", 139: "it crashed"}
+_NOT_EXECUTABLE, _NO_COMMAND, _ILLEGAL = 126, 127, 132
 _MEMORY = "close other programs on the device, including a desktop; or use a smaller network"
 _LIBRARY = (
     "install the package on the device that brings {0} (libnvinfer: tensorrt, on a Jetson nvidia-jetpack; libopenblas: "
@@ -45,11 +44,21 @@ _STARTS_NOT = (
         "get an older build of the program, or one that is linked statically",
     ),
     (
-        r"library \"([^\"]+)\" (?:not found|needed)",
+        # TFLite tells so of OpenCL, which it does not need.
+        r"^(?!.*Could not load).*?library \"([^\"]+)\" (?:not found|needed)",
         "the library {0} is missing on the device",
         "get a build that is linked statically; or put {0} beside the program and name the folder in LD_LIBRARY_PATH",
     ),
-    (r"CANNOT LINK EXECUTABLE|dlopen failed", "its libraries cannot be loaded", "get a build for this device"),
+    (
+        r"^(?!.*Could not load).*?(?:CANNOT LINK EXECUTABLE|dlopen failed)",
+        "its libraries cannot be loaded",
+        "get a build for this device",
+    ),
+    (
+        r"(\S+): cannot allocate memory in static TLS block",
+        "the library {0} is loaded too late",
+        "load it first: write LD_PRELOAD={0} into /etc/environment on the device",
+    ),
     (
         # LiteRT tells so of plug-ins that it does not need.
         r"^(?!.*Could not load shared library).*?(lib[\w.+-]+\.so[\w.]*): cannot open shared object",
@@ -111,10 +120,33 @@ _MAY_NOT_RUN = (
     "make it executable on the device: chmod +x {0}; nothing is executed in a folder that is mounted noexec, as "
     "/sdcard is (/data/local/tmp works)",
 )
-_NO_MEMORY = r"(?i)^killed\b|out of memory|cannot allocate memory|std::bad_alloc|MemoryError"
+_NO_MEMORY = "it was killed, most likely for lack of memory"
+# Pattern, reason and hint of failures that end a program after it has begun.
+_ENDED = (
+    (
+        r"(?i)no space left on device|disk quota exceeded|read-only file system",
+        "it cannot write its files",
+        "free some space on the device, or set TMPDIR there to a folder on a larger disk",
+    ),
+    (
+        r"(?i)^killed\b|out of memory|cannot allocate memory|std::bad_alloc|MemoryError"
+        r"|cuda\w* (?:failure|error)\w*:? ?(?:with error )?2\b",
+        _NO_MEMORY,
+        _MEMORY,
+    ),
+)
+_BY_HAND = "run it by hand on the device to see what it says"
+_SIGNALLED = {
+    133: ("it crashed", _BY_HAND),
+    134: ("it was aborted", _BY_HAND),
+    135: ("it crashed", _BY_HAND),
+    137: (_NO_MEMORY, _MEMORY),
+    139: ("it crashed", _BY_HAND),
+    143: ("it was ended by a signal", _BY_HAND),
+    159: ("the system forbids it a call", _BY_HAND),
+}
 # A line of the stack that Python prints when it crashes; the innermost comes first.
 _IN_PACKAGE = re.compile(r'File "[^"]*/(?:site|dist)-packages/(\w+)')
-_BY_HAND = "run it by hand on the device to see what it says"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,6 +177,8 @@ def find_failure(text: str, exit_code: int, program: str = "PROGRAM") -> Program
         exit_code: Its exit code.
         program: Path of the program on the device, for hints.
     """
+    # A program that this machine started itself and that a signal ended has a negative exit code.
+    exit_code = 128 - exit_code if exit_code < 0 else exit_code
     lines = [line.strip() for line in text.splitlines()]
     for pattern, reason, hint in _STARTS_NOT:
         found, line = _search(pattern, lines)
@@ -165,12 +199,13 @@ def _explain_exit(lines: list[str], exit_code: int, program: str) -> ProgramFail
         return ProgramFailure(reason=reason, hint=f"`ls -l {program}` shows on the device what is there", line=told)
     if exit_code == _ILLEGAL:
         return ProgramFailure(reason=_OTHER_INSTRUCTIONS, hint=_OTHER_BUILD, line=told)
-    found, line = _search(_NO_MEMORY, lines)
-    if found is not None or exit_code == _KILLED:
-        reason = "it was killed, most likely for lack of memory"
-        return ProgramFailure(reason=reason, hint=_MEMORY, line=line, starts=True)
-    if exit_code in _CRASHED:
-        return ProgramFailure(reason=_CRASHED[exit_code], hint=_BY_HAND, line=told, starts=True)
+    for pattern, reason, hint in _ENDED:
+        found, line = _search(pattern, lines)
+        if found is not None:
+            return ProgramFailure(reason=reason, hint=hint, line=line, starts=True)
+    if exit_code in _SIGNALLED:
+        reason, hint = _SIGNALLED[exit_code]
+        return ProgramFailure(reason=reason, hint=hint, line=told, starts=True)
     return None
 
 

@@ -25,6 +25,40 @@ _OPTIONS = (
 )
 # When the open connection is lost, ssh opens another one. It must not, because the folder is lost too.
 _ONLY_SHARED = ("ControlMaster=no", "ProxyJump=none", "ProxyCommand=exit 255")
+# What ssh says of this machine or of the account before there is a connection.
+_OWN_FAILURES = (
+    (
+        r"bad permissions|are too open|UNPROTECTED",
+        "ssh does not use your private key, because others may read it",
+        "chmod 600 FILE, for the file of the key",
+    ),
+    (
+        r"Load key .*(?:error in libcrypto|invalid format)",
+        "ssh cannot read your private key",
+        "copy the key file again: its last line must end in a line break, and Windows line ends must be removed",
+    ),
+    (
+        r"agent refused operation",
+        "the ssh agent does not sign with your key",
+        "run `ssh-add`, or unlock the key; a key on a token must be touched",
+    ),
+    (
+        r"Unable to negotiate",
+        "this ssh and the server there have no method in common",
+        "update the server there; for an old board, add what it offers to its `Host` in ~/.ssh/config, such as "
+        "HostKeyAlgorithms +ssh-rsa, PubkeyAcceptedAlgorithms +ssh-rsa or KexAlgorithms +diffie-hellman-group14-sha1",
+    ),
+    (
+        r"Bad owner or permissions on|[Bb]ad configuration option|terminating, \d+ bad",
+        "ssh does not accept its configuration",
+        "correct the file that it names; `ssh ADDRESS` says the same",
+    ),
+    (
+        r"(?i)password has expired|required to change your password",
+        "the account needs a new password",
+        "log in once by hand, and set one",
+    ),
+)
 
 
 class SshLink:
@@ -66,11 +100,17 @@ class SshLink:
         """Return the error if ssh itself failed, None otherwise."""
         if exit_code != _OWN_FAILURE:
             return None
+        lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+        if not self._opened:
+            for pattern, reason, hint in _OWN_FAILURES:
+                told = next((line for line in lines if re.search(pattern, line)), None)
+                if told is not None:
+                    return DeviceUnreachableError(f"{reason}: {told}", hint=hint)
         for pattern, reason, hint in self._list_known_failures():
             if re.search(pattern, stderr):
                 return DeviceUnreachableError(reason, hint=hint)
-        lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-        return DeviceUnreachableError(f"the connection was cut: {lines[-1]}" if lines else "the connection was cut")
+        reason = "the connection was cut" if self._opened else "ssh cannot log in"
+        return DeviceUnreachableError(f"{reason}: {lines[-1]}" if lines else reason)
 
     def close(self) -> None:
         """Remove the folder of the socket."""
@@ -110,7 +150,9 @@ class SshLink:
             ),
             (
                 # Over a connection that was open, it is the open connection that was lost.
-                r"(?!)" if self._opened else r"(?:kex|ssh)_exchange_identification|banner exchange",
+                r"(?!)"
+                if self._opened
+                else r"(?:kex|ssh)_exchange_identification|banner exchange|Connection (?:closed|reset) by",
                 f"{where} closes the connection before the login",
                 "the server there refuses this machine for now (fail2ban, MaxStartups, hosts.deny), or is starting; or "
                 "the port is not that of an ssh server",

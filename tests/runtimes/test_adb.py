@@ -73,7 +73,14 @@ def test_without_adb_the_package_is_named(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("state", "said"),
-    [("unauthorized", "confirm the USB debugging prompt"), ("offline", "does not answer"), ("recovery", "'recovery'")],
+    [
+        ("unauthorized", "confirm the USB debugging prompt"),
+        ("offline", "does not answer"),
+        ("recovery", "a mode for repairs"),
+        ("sideload", "'sideload'"),
+        ("bootloader", "a mode for repairs"),
+        ("host", "'host'"),
+    ],
 )
 def test_a_phone_that_does_not_let_adb_in_says_why(monkeypatch, tmp_path, state, said):
     """Each state that adb knows besides a usable device is explained."""

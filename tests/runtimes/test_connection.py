@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_what_a_login_shell_prints_is_not_taken_for_output(start_up, tmp_path):
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
 
 
-@pytest.mark.parametrize("start_up", ["echo 'This account is not available.'; exit 1", "echo menu; exit 0"])
+@pytest.mark.parametrize("start_up", ["echo 'Welcome. Bye.'; exit 1", "echo menu; exit 0"])
 def test_a_login_shell_that_runs_no_command_is_named(start_up):
     """It is the shell that failed, neither the disk of the device nor a file that came incomplete."""
     with pytest.raises(
@@ -71,6 +72,28 @@ def test_a_login_shell_that_runs_no_command_is_named(start_up):
     ) as caught:
         Connection("board", LoginLink(start_up))
     assert ".bashrc" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "hint"),
+    [
+        ("WARNING: Your password has expired.", "needs a new password", "log in once by hand"),
+        ("This account is currently not available.", "may not run commands", "another user"),
+        ("This service allows sftp connections only.", "may not run commands", "another user"),
+        ('Please login as the user "ubuntu" rather than the user "root".', "wants another user", "name that user"),
+        (
+            '"sh" is not recognized as an internal or external command',
+            "runs Windows, whose shell does not know sh",
+            "WSL",
+        ),
+    ],
+)
+@pytest.mark.parametrize("stream", [1, 2])
+def test_an_account_that_runs_no_command_is_told_apart(said, reason, hint, stream):
+    """What is wrong with the account is not looked for in a start-up file."""
+    with pytest.raises(DeviceUnreachableError, match=rf"^board: .*{reason}: it printed ") as caught:
+        Connection("board", LoginLink(f"echo {shlex.quote(said)} >&{stream}; exit 1"))
+    assert hint in str(caught.value.hint)
 
 
 def test_a_login_shell_that_waits_is_named():

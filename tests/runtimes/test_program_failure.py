@@ -79,12 +79,37 @@ STARTS_NOT = [
         "--upgrade numpy",
     ),
     ("sh: bm: inaccessible or not found", 127, "no such program", "ls -l"),
+    (
+        "ImportError: /usr/lib/aarch64-linux-gnu/libgomp.so.1: cannot allocate memory in static TLS block",
+        1,
+        r"libgomp.so.1 is loaded too late",
+        "LD_PRELOAD=/usr/lib/aarch64-linux-gnu/libgomp.so.1",
+    ),
+    (
+        'dlopen failed: library "libedgetpu.so.1" not found\nCould not load OpenCL library. (dlopen failed: x)',
+        1,
+        "library libedgetpu.so.1 is missing",
+        "LD_LIBRARY_PATH",
+    ),
 ]
 ENDED = [
     ("Killed", 137, "lack of memory", "close other programs"),
     ("terminate called after throwing an instance of 'std::bad_alloc'", 134, "lack of memory", "smaller network"),
     ("Segmentation fault", 139, "crashed", "by hand"),
     ("Aborted", 134, "aborted", "by hand"),
+    ("", -9, "lack of memory", "smaller network"),
+    ("", -11, "crashed", "by hand"),
+    ("Bad system call", 159, "the system forbids it a call", "by hand"),
+    ("Terminated", 143, "ended by a signal", "by hand"),
+    ("Cuda failure: 2", 1, "lack of memory", "smaller network"),
+    ("OSError: [Errno 28] No space left on device", 1, "cannot write its files", "TMPDIR"),
+    ("tmp.engine: Read-only file system", 1, "cannot write its files", "free some space"),
+    (
+        'Could not load OpenCL library. (dlopen failed: library "libOpenCL.so" not found)\nSegmentation fault',
+        139,
+        "crashed: 'Segmentation fault'",
+        "by hand",
+    ),
     ("first\nsomething else went wrong", 3, "exit code 3: 'something else went wrong'", "by hand"),
 ]
 
