@@ -5,9 +5,12 @@ INSTALLED := $(VENV)/.installed
 MINIMUM := .venv-minimum
 # Test files run side by side in so many processes, each of which computes with one thread.
 WORKERS ?= 2
+# `make fuzz` reads damaged files for so long, from this seed on.
+SECONDS ?= 60
+SEED ?= 1
 PYTEST := -m pytest --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: setup demo test test-slow test-minimum coverage check docs format
+.PHONY: setup demo test test-slow test-minimum fuzz coverage check docs format
 
 setup: $(INSTALLED)
 
@@ -26,6 +29,10 @@ test: check
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# Damaged files of every kind that natdeploy reads; those that are neither read nor refused are kept in fuzz-failures/.
+fuzz: setup
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
 
 coverage: setup
 	$(BIN)/python $(PYTEST) --cov --cov-report=term:skip-covered

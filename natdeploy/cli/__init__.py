@@ -15,7 +15,7 @@ from typing import NamedTuple
 import click
 
 from natdeploy.cli.command import find_unknown_variables
-from natdeploy.cli.config import default_map
+from natdeploy.cli.config import default_map, explain_usage_error
 from natdeploy.cli.group import COMMANDS, cli
 from natdeploy.cli.memory import keep_freed_memory
 from natdeploy.cli.output import drop_stdout, explain_stdout, print_json
@@ -96,7 +96,7 @@ def _failure(error: BaseException, arguments: Sequence[str]) -> _Failure:
     if isinstance(error, click.ClickException):
         context = error.ctx if isinstance(error, click.UsageError) else None
         path = context.command_path if context is not None and context.parent is not None else "natdeploy"
-        return _Failure(2, "usage", " ".join(error.format_message().split("\n")), f"see: {path} --help")
+        return _Failure(2, "usage", explain_usage_error(error), f"see: {path} --help")
     if isinstance(error, OSError) and error.errno in _NAME_ERRORS:
         return _Failure(2, "bad-input", f"{error.filename}: {error.strerror}", None)
     hint = "set NATDEPLOY_DEBUG=1 to see the traceback"

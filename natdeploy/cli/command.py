@@ -34,6 +34,8 @@ class Command(click.Command):
                 raise click.BadParameter(msg, ctx, parameter)
         for parameter in self.get_params(ctx):
             value, source = parameter.consume_value(ctx, given)
+            # A message says where a value is from.
+            ctx.set_parameter_source(str(parameter.name), source)
             empty = value == "" or (isinstance(value, list | tuple) and "" in value)
             if empty and source is not ParameterSource.DEFAULT:
                 msg = "it is empty"

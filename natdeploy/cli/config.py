@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from natdeploy.documents import read_toml
 from natdeploy.errors import InputError
@@ -35,17 +36,42 @@ def default_map(commands: Collection[str]) -> dict[str, dict[str, Any]]:
 
 
 def option_defaults(command: click.Command, name: str, keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the defaults of one command's options. A string for a repeatable option becomes a list.
+    """Return the defaults of one command's options, as text: it is read as on the command line.
+
+    A repeatable option gets a list, also of one value.
 
     Raises:
-        InputError: The command has no such option. The message names the key.
+        InputError: The command has no such option, or a value is of another kind. The message names the key.
     """
     known = {str(parameter.name): parameter for parameter in command.params}
-    for key in keys:
+    defaults: dict[str, Any] = {}
+    for key, value in keys.items():
+        place = f"{FILE}: [{name}]"
         if key not in known:
-            msg = f"{FILE}: [{name}] has no option {key.replace('_', '-')!r}"
+            msg = f"{place} has no option {key.replace('_', '-')!r}"
             raise InputError(msg)
-    return {
-        key: [value] if isinstance(value, str) and getattr(known[key], "multiple", False) else value
-        for key, value in keys.items()
-    }
+        place = f"{place} {key.replace('_', '-')}"
+        if getattr(known[key], "multiple", False):
+            defaults[key] = [_to_text(part, place) for part in (value if isinstance(value, list) else [value])]
+        else:
+            defaults[key] = _to_text(value, place)
+    return defaults
+
+
+def explain_usage_error(error: click.ClickException) -> str:
+    """Return the message of an error of click on one line, with natdeploy.toml if the value is from there."""
+    message = " ".join(error.format_message().split("\n"))
+    if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
+        return message
+    from_file = error.ctx.get_parameter_source(str(error.param.name)) is ParameterSource.DEFAULT_MAP
+    return f"{FILE}: {message}" if from_file else message
+
+
+def _to_text(value: object, place: str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        return str(value)
+    kind = "a list" if isinstance(value, list) else "a table" if isinstance(value, dict) else "a date or time"
+    msg = f"{place} is {kind}, not text, a number, true or false"
+    raise InputError(msg)

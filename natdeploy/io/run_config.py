@@ -5,15 +5,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.validation import find_fault
 
-Plan = TypeVar("Plan")
+
+class _HasSpace(Protocol):
+    @property
+    def space(self) -> SearchSpace: ...
+
+
+Plan = TypeVar("Plan", bound=_HasSpace)
 
 _HINT = "runs of an earlier natdeploy cannot be resumed: start a new one"
 
@@ -41,14 +48,14 @@ def parse_config(plan: type[Plan], values: Callable[[], Mapping[str, Any]], sour
     """Read a plan from the config of a run.
 
     Args:
-        plan: Dataclass of the plan. Its fields may be dataclasses, too.
+        plan: Dataclass of the plan, which has a `space`. Its fields may be dataclasses, too.
         values: Extracts the plan's values from the config.
         source: File of the config, used in messages.
         work: Kind of work that the config must describe, used in messages.
 
     Raises:
         InputError: A section is missing, or a key is missing, unknown, of the wrong type or out of range. The message
-            names it.
+            names it. Or the space of the run is not there any more.
     """
     start = f"{source}: not the settings of {work}"
     try:
@@ -57,6 +64,9 @@ def parse_config(plan: type[Plan], values: Callable[[], Mapping[str, Any]], sour
     except KeyError as error:
         msg = f"{start}: [{error.args[0]}] is missing"
         raise InputError(msg, hint=_HINT) from error
+    except TypeError as error:
+        msg = f"{start}: a part of it is no table of keys: {error}"
+        raise InputError(msg) from error
     except ValidationError as error:
         fault = find_fault(error, given)
         msg = f"{start}: {fault}"
@@ -64,6 +74,11 @@ def parse_config(plan: type[Plan], values: Callable[[], Mapping[str, Any]], sour
     for key in _unknown_keys(found, given):
         msg = f"{start}: unknown key {key}"
         raise InputError(msg, hint=_HINT)
+    try:
+        found.space  # noqa: B018, a space that is not there, or is none, is told with the file
+    except InputError as error:
+        msg = f"{start}: {error.message}"
+        raise InputError(msg, hint=error.hint) from error
     return found
 
 

@@ -31,6 +31,7 @@ _SINCE_OTHER_SPACES = ("padding", "squeeze_channels", "bias")
 OPTIONAL_COLUMNS = {field.name: field.default for field in _LAYER_FIELDS if field.name in _SINCE_OTHER_SPACES}
 COLUMNS = (*(field.name for field in _LAYER_FIELDS if field.name not in OPTIONAL_COLUMNS), *_STATS_FIELDS)
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_MOST = 1_000_000_000
 _LEAST = {"mid_channels": 0, "squeeze_channels": 0, "runs": 0}
 _WORDS = {"op": OPS, "activation": ACTIVATIONS, "padding": PADDINGS}
 _Reader = Callable[[Mapping[str, str], str, str], str | bool | int | float]
@@ -252,8 +253,8 @@ def _read_count(row: Mapping[str, str], name: str, place: str) -> int:
     except ValueError as error:
         msg = f"{place}: {name} is {row[name]!r}, not a whole number"
         raise RowError(msg) from error
-    if value < least:
-        msg = f"{place}: {name} is {value}: it must be at least {least}"
+    if not least <= value <= _MOST:
+        msg = f"{place}: {name} is {row[name][:40]}: it must be at least {least} and at most {_MOST:,}"
         raise RowError(msg)
     return value
 

@@ -1,0 +1,1 @@
+"""Damaged files of every kind that natdeploy reads; `python -m tests.fuzz` tries many of them."""
