@@ -2,9 +2,11 @@ from .api import Context as Context
 from .api import adapt as adapt
 from .api import calibrate_table as calibrate_table
 from .api import check_table as check_table
+from .api import compare_runs as compare_runs
 from .api import demo as demo
 from .api import devices as devices
 from .api import doctor as doctor
+from .api import draw_figures as draw_figures
 from .api import extract as extract
 from .api import extract_from_run as extract_from_run
 from .api import extract_network as extract_network

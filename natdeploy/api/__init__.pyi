@@ -33,6 +33,10 @@ from .latency.tables import fit_table as fit_table
 from .latency.tables import import_table as import_table
 from .results import Result as Result
 from .results import jsonable as jsonable
+from .searching.comparison import ComparisonResult as ComparisonResult
+from .searching.comparison import FiguresResult as FiguresResult
+from .searching.comparison import compare_runs as compare_runs
+from .searching.comparison import draw_figures as draw_figures
 from .searching.presets import EvolutionSettings as EvolutionSettings
 from .searching.presets import Preset as Preset
 from .searching.presets import SearchSettings as SearchSettings

@@ -20,7 +20,7 @@ COMMANDS = {
     "measure": "Run a subnet or an exported file and time it.",
     "devices": "List the known devices, their state and their tables.",
     "tables": "List, check, import, fit and calibrate latency tables.",
-    "report": "Write the report of a finished run again.",
+    "report": "Write the report of a finished run again, or compare several.",
     "pretrain": "Train a supernet from random weights.",
     "adapt": "Train a supernet on your data, without searching.",
     "demo": "Run every step on bundled data.",

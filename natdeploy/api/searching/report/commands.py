@@ -1,6 +1,6 @@
 """The commands that a report offers: to extract, export and measure any of its architectures.
 
-The page fills in `{row}` and `{file}`, and offers no command that natdeploy would refuse.
+The page fills in `{row}`, `{file}`, `{output}` and `{weights}`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ _FORMATS = {"litert": "tflite", "tensorrt": "tensorrt"}
 def command_templates(selector: Selector, summary: Summary) -> dict[str, Any]:
     """Return the commands of a run.
 
-    `extract` writes the subnet of a row to `{output}`; `rows` are the numbers that the rows have in it. Where the run
-    has no weights, `rows` is None, and `extract` takes the weights of a supernet for the architecture in `{file}`. Each
-    of `files` takes a subnet.
+    `extract` writes the subnet of a row to `{output}`. It takes it from the run `{weights}`, in whose archive the rows
+    have the numbers `rows`. Where the run has no weights, both are None, and `extract` takes the weights of a supernet
+    for the architecture in `{file}`. Each of `files` takes a subnet. Choices have files in the folder `run`.
     """
     known = {
-        "folder": shlex.quote(str(selector.run.path)) + "/",
+        "run": shlex.quote(str(selector.run.path)),
         "files": [command for kind in (_export, _measure) for command in kind(selector.problem.tables)],
     }
     if summary.weights is None:
         name = shlex.quote(selector.problem.space.source or selector.problem.space.name)
         extract = f"natdeploy extract {{file}} --supernet {name} --weights WEIGHTS --output {{output}}"
-        return {**known, "extract": extract, "rows": None}
-    extract = f"natdeploy extract {shlex.quote(str(summary.weights.run))} --row {{row}} --output {{output}}"
-    return {**known, "extract": extract, "rows": list(summary.weights.rows)}
+        return {**known, "extract": extract, "rows": None, "weights": None}
+    extract = "natdeploy extract {weights} --row {row} --output {output}"
+    weights = shlex.quote(str(summary.weights.run))
+    return {**known, "extract": extract, "rows": list(summary.weights.rows), "weights": weights}
 
 
 def _export(tables: Mapping[str, LatencyTable]) -> Iterator[dict[str, str]]:

@@ -21,6 +21,7 @@ from natdeploy.api.searching.report.evidence import (
     wilson_interval,
 )
 from natdeploy.api.searching.report.networks import LayerList
+from natdeploy.api.searching.report.page import FORMAT
 from natdeploy.api.searching.report.summary import Summary
 from natdeploy.api.searching.results import Choice
 from natdeploy.api.searching.selection import Selector
@@ -30,7 +31,6 @@ from natdeploy.core.latency import ESTIMATED, LatencyTable
 from natdeploy.search.objectives import LATENCY, TASK, TOP1
 from natdeploy.version import __version__
 
-FORMAT = "natdeploy.report/1"
 _COST_LABELS = {
     "madds": ("multiply-adds", "M", 1e-6),
     "params": ("parameters", "M", 1e-6),

@@ -5,8 +5,16 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from natdeploy.errors import InputError
+
+FORMAT = "natdeploy.report/1"
+_DATA = re.compile(r'<script type="application/json" id="report-data">(.*?)</script>', re.DOTALL)
 
 # In this order: each script may use what the ones before it define.
 _SCRIPTS = (
@@ -20,6 +28,7 @@ _SCRIPTS = (
     "network.js",
     "evidence.js",
     "what_if.js",
+    "comparison.js",
     "architectures.js",
     "report.js",
 )
@@ -35,12 +44,37 @@ def render_page(document: Mapping[str, Any]) -> str:
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.from_string(_read("report.html")).render(
-        title=", ".join(run["title"] for run in document["runs"]),
+        title=_make_title([run["title"] for run in document["runs"]]),
         style=_read("report.css"),
         plotly=_read("plotly-basic.min.js"),
         scripts="\n".join(map(_read, _SCRIPTS)),
         data=_embed(document),
     )
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Return the data in a page that `render_page` made.
+
+    Raises:
+        InputError: The file is missing, or is no report of this version.
+    """
+    if not path.is_file():
+        msg = f"{path}: no such file: the run has no report"
+        raise InputError(msg, hint="a search writes it at its end; natdeploy report RUN writes it again")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    found = _DATA.search(text)
+    try:
+        document = json.loads(found[1]) if found else None
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or document.get("format") != FORMAT or not document.get("runs"):
+        msg = f"{path}: not a report of this version of natdeploy"
+        raise InputError(msg, hint=f"write it again with: natdeploy report {shlex.quote(str(path.parent))}")
+    return document
+
+
+def _make_title(titles: Sequence[str]) -> str:
+    return titles[0] if len(titles) == 1 else f"Comparison of {len(titles)} runs"
 
 
 def _embed(document: Mapping[str, Any]) -> str:

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from natdeploy.api.searching.report.document import FORMAT
 from natdeploy.api.searching.report.evidence import wilson_interval
-from natdeploy.api.searching.report.page import render_page
+from natdeploy.api.searching.report.page import FORMAT, render_page
 from natdeploy.api.searching.selection import Selector
 from natdeploy.cli.group import COMMANDS
 from tests.support.reports import (
@@ -137,12 +136,11 @@ def test_commands_are_commands(tmp_path: Path) -> None:
     selector = make_selector(tmp_path / "a run", {BOARD: make_table(BOARD)})
     (run,) = read_data(write_run(selector))["runs"]
     offered = run["commands"]
-    assert shlex.split(offered["folder"] + "subnet.json") == [str(tmp_path / "a run" / "subnet.json")]
+    assert shlex.split(offered["run"]) == shlex.split(offered["weights"]) == [str(tmp_path / "a run")]
     for command in (offered["extract"], *(known["command"] for known in offered["files"])):
         words = shlex.split(command)
         assert words[0] == "natdeploy"
         assert words[1] in COMMANDS
-    assert shlex.split(offered["extract"])[2] == str(tmp_path / "a run")
     assert offered["rows"] == list(range(len(selector.archive)))
 
 

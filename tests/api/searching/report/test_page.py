@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from natdeploy.api import compare_runs
 from natdeploy.api.searching.report.page import render_page
 from natdeploy.search.objectives import LATENCY
 from tests.support.chromium import Browser
@@ -261,7 +262,14 @@ def test_which_network_is_quickest_above_an_accuracy(page: Any) -> None:
 def test_evidence_is_told(page: Any) -> None:
     """Measured networks, the predictor, the hypervolume, the counts of images and the errors of the table are shown."""
     told = text(page, "#trust")
-    for part in ("400 test images", "300 validation images", "2.1 %", "6.3 %", "0.97", "reference point (error 0.6"):
+    for part in (
+        "400 test images",
+        "300 validation images",
+        "2.1 %",
+        "6.3 %",
+        "0.97",
+        "(error 60.00 %, multiply-adds 20.0 M)",
+    ):
         assert part in told
     captions = page.locator("#trust figcaption").all_inner_texts()
     assert captions == [
@@ -301,3 +309,22 @@ def test_dark_and_light(page: Any) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.evaluate(ink) == dark
+
+
+def test_several_runs(tmp_path: Path, browser: Browser) -> None:
+    """The fronts of all runs are drawn, their choices are in one table, and each run can be looked at by itself."""
+    folders = [make(tmp_path / name).parent for name, make in (("a", one_device), ("b", two_devices))]
+    for folder in folders:
+        (folder / "run.toml").write_text('format = "natdeploy.run/1"')
+    page = browser.open(compare_runs(folders, output=tmp_path / "both.html").report)
+    names = page.evaluate("document.getElementById('front-chart').data.map((trace) => trace.name)")
+    assert {f"{folder}: front" for folder in folders} <= set(names)
+    assert page.locator("#comparison tbody tr").count() == 3
+    page.select_option("#run", "1")
+    assert text(page, "#selected .note").startswith(str(folders[1]))
+    assert page.locator("#what-if input[type=range]").count() == 2
+    assert str(folders[0]) in text(page, ".bars > div >> nth=0")
+    page.select_option("#axis-x", LATENCY + OTHER)
+    assert text(page, "#front-missing").endswith(f"{folders[0]}.")
+    page.click("#comparison tbody button >> nth=0")
+    assert page.evaluate("[page.runIndex, page.place]") == [0, page.evaluate("page.document.runs[0].choices[0].place")]

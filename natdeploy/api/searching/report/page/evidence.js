@@ -6,7 +6,7 @@ function makeEvidenceView(page) {
     const { run } = page;
     fill(
       "trust-body",
-      page.several ? element("p.note", {}, run.title) : null,
+      page.several ? element("p.note", {}, run.name) : null,
       tabulateChoices(run),
       tabulateTables(run),
       element("div.charts", {}, ...listEvidence(run).map(({ id, title, text }) =>
@@ -37,7 +37,7 @@ function listEvidence(run) {
       make: () => chartPredictor(run),
     });
   }
-  if (run.progress.length) {
+  if (run.progress.length > 1) {
     charts.push({
       id: "hypervolume",
       title: "Hypervolume by iteration",
@@ -49,7 +49,10 @@ function listEvidence(run) {
 }
 
 function describeReference(run) {
-  return Object.entries(run.reference ?? {}).map(([name, value]) => `${name} ${formatNumber(value)}`).join(", ");
+  return Object.entries(run.reference ?? {}).map(([name, value]) => {
+    const axis = findAxis(run, name);
+    return axis ? `${axis.label} ${formatOn(axis, value)}` : `${name} ${formatTop1(value)}`;
+  }).join(", ");
 }
 
 function chartMeasured(run, table) {
@@ -121,7 +124,7 @@ function tabulateTables(run) {
   const rows = run.tables.map((table) => [
     table.device,
     makeProvenance(table),
-    `${table.runtime} ${table.runtime_version ?? ""} ${table.precision}, batch ${table.batch}, ${table.threads} threads`,
+    `${table.runtime} ${table.runtime_version ?? ""} ${table.precision}, batch ${table.batch}, ${table.threads} thread${table.threads === 1 ? "" : "s"}`,
     `${table.created.slice(0, 10) || "–"}, ${table.method}`,
     String(table.rows),
     table.validation ? String(table.validation.networks) : "–",

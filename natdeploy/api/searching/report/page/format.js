@@ -26,6 +26,11 @@ function formatOn(axis, value) {
   return `${axis.estimated ? "~" : ""}${formatFigure(value * axis.factor)} ${axis.unit}`;
 }
 
+/** Returns the decimals that a column of parts needs, so that its total has four significant digits. */
+function decimalsFor(total) {
+  return Math.max(0, 3 - Math.floor(Math.log10(total)));
+}
+
 /** Returns latency limits as text, with the digits that they were given with. */
 function formatLimits(limitsMs) {
   return Object.entries(limitsMs).map(([device, ms]) => `${formatNumber(ms, 4)} ms on ${device}`).join(" and ");

@@ -8,7 +8,7 @@ function makeFrontView(page) {
   const axes = uniteAxes(page.document.runs);
   const goal = page.run.goal.objectives;
   const cost = goal.find((name) => !name.startsWith("top1")) ?? goal[1] ?? "madds";
-  page.view = { x: goal.find((name) => name.startsWith("latency:")) ?? cost, y: "top1", color: "", archive: true, whiskers: page.run.architectures.front <= MOST_WHISKERS };
+  page.view = { x: goal.find((name) => name.startsWith("latency:")) ?? cost, y: "top1", color: "", archive: !page.several, whiskers: page.run.architectures.front <= MOST_WHISKERS };
   const names = axes.map((axis) => [axis.column, nameAxis(axis)]);
   const choose = (key) => (value) => {
     page.view[key] = value;
@@ -21,7 +21,7 @@ function makeFrontView(page) {
     makeSelect("Across", "axis-x", names, page.view.x, choose("x")),
     makeSelect("Up", "axis-y", names, page.view.y, choose("y")),
     makeSelect("Colour", "axis-color", [["", "archive and front"], ...names], "", choose("color")),
-    hasArchive ? makeCheckbox("archive", "show-archive", true, choose("archive")) : null,
+    hasArchive ? makeCheckbox("archive", "show-archive", page.view.archive, choose("archive")) : null,
     hasWhiskers ? makeCheckbox("intervals", "show-whiskers", page.view.whiskers, choose("whiskers")) : null,
   );
   page.listen(() => drawFront(page, axes));
@@ -35,15 +35,20 @@ function makeFrontView(page) {
   });
 }
 
-/** Returns the axes of all runs, each once. */
+/** Returns the axes of all runs, each once. An axis is estimated if it is so in any run. */
 function uniteAxes(runs) {
   const known = new Map();
-  for (const axis of runs.flatMap((run) => run.axes)) if (!known.has(axis.column)) known.set(axis.column, axis);
+  for (const axis of runs.flatMap((run) => run.axes)) {
+    const before = known.get(axis.column) ?? axis;
+    known.set(axis.column, { ...before, estimated: before.estimated || axis.estimated });
+  }
   return [...known.values()];
 }
 
 function drawFront(page, axes) {
   const [x, y] = [page.view.x, page.view.y].map((column) => axes.find((axis) => axis.column === column));
+  const missing = page.document.runs.filter((run) => !findAxis(run, x.column) || !findAxis(run, y.column)).map((run) => run.name);
+  document.getElementById("front-missing").textContent = missing.length ? `Not drawn, since they do not have both quantities: ${missing.join(", ")}.` : "";
   const description = `Scatter chart of ${nameAxis(y)} over ${nameAxis(x)}; the table of architectures below has the same figures.`;
   return drawChart("front-chart", description, () => ({
     traces: frontTraces(page, axes, x, y),
@@ -55,11 +60,12 @@ function frontTraces(page, axes, x, y) {
   const colored = axes.find((axis) => axis.column === page.view.color);
   const traces = [];
   page.document.runs.forEach((run, index) => {
-    if (!findAxis(run, x.column) || !findAxis(run, y.column)) return;
+    const [ownX, ownY] = [findAxis(run, x.column), findAxis(run, y.column)];
+    if (!ownX || !ownY) return;
     const { front, row } = run.architectures;
     const places = row.map((_, place) => place);
     const called = page.several ? `${plain(run.name)}: ` : "";
-    const open = x.estimated || y.estimated ? "-open" : "";
+    const open = ownX.estimated || ownY.estimated ? "-open" : "";
     const points = (name, shown, marker) => pointTrace(run, index, { name: called + name, shown, marker, x, y });
     const paint = (shown, plainColor) => (colored && findAxis(run, colored.column) ? paintBy(run, colored, shown) : { color: plainColor });
     if (page.view.archive && row.length > front) {

@@ -67,7 +67,7 @@ function drawArchitecture(run, network) {
     const own = layers.filter((layer) => layer.stage === stage);
     return column(`stage ${stage + 1}`, size(own), slots, own);
   });
-  const described = `Input of ${architecture.r} by ${architecture.r} pixels, width ${architecture.w}, ${architecture.d.join(", ")} blocks in its stages.`;
+  const described = `Input of ${architecture.r} × ${architecture.r} pixels, width ${architecture.w}; ${architecture.d.join(" + ")} blocks in its stages.`;
   return element(
     "div",
     {},
@@ -156,7 +156,8 @@ function drawBar(quantity, network, total, most, readout) {
 function tabulateLayers(run, network) {
   const quantities = listQuantities(run);
   const heads = ["layer", "stage", "input", "channels", "inside", "kernel", ...quantities.map(({ axis }) => nameAxis(axis))];
-  const cell = ({ axis }, value) => formatFigure(value * axis.factor);
+  const totals = new Map(quantities.map((quantity) => [quantity, sum(listParts(quantity, network).map((part) => part.value))]));
+  const cell = (quantity, value) => (value * quantity.axis.factor).toFixed(decimalsFor(totals.get(quantity) * quantity.axis.factor));
   const rows = network.layers.map((layer) => [
     layer.name,
     layer.stage === null ? "–" : String(layer.stage + 1),
@@ -170,6 +171,6 @@ function tabulateLayers(run, network) {
   if (quantities.some((quantity) => quantity.constant(network))) {
     rows.push(["correction of the table", ...blank, ...quantities.map((quantity) => cell(quantity, quantity.constant(network)))]);
   }
-  rows.push(["total", ...blank, ...quantities.map((quantity) => cell(quantity, sum(listParts(quantity, network).map((part) => part.value))))]);
+  rows.push(["total", ...blank, ...quantities.map((quantity) => cell(quantity, totals.get(quantity)))]);
   return makeTable(`Layers of the network, ${network.name}`, heads, rows);
 }

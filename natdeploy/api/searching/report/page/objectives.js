@@ -2,13 +2,17 @@
 // Where the selected network stands in every objective: one line an objective, from the worst of the front to the best.
 
 function makeObjectivesView(page) {
-  if (page.run.goal.objectives.length < 3) return;
-  const heading = element("h3", {}, "The selected network in every objective");
-  const hint = element("p.hint", {}, "Each line reaches from the worst of the front, on the left, to the best.");
-  fill("objectives", heading, hint, makeChartPlace("objectives-chart"));
-  const place = drawObjectives(page);
-  place.on("plotly_click", ({ points }) => points[0].customdata && page.select(...points[0].customdata));
-  page.listen(() => drawObjectives(page));
+  const draw = () => {
+    fill("objectives");
+    if (page.run.goal.objectives.length < 3) return;
+    const heading = element("h3", {}, "The selected network in every objective");
+    const hint = element("p.hint", {}, "Each line reaches from the worst of the front, on the left, to the best.");
+    fill("objectives", heading, hint, makeChartPlace("objectives-chart"));
+    const place = drawObjectives(page);
+    place.on("plotly_click", ({ points }) => points[0].customdata && page.select(...points[0].customdata));
+  };
+  page.listen((changed) => (changed ? draw() : document.getElementById("objectives-chart") && drawObjectives(page)));
+  draw();
 }
 
 function drawObjectives(page) {

@@ -78,13 +78,14 @@ function describePage(page) {
   const counts = page.document.runs.map((run) => {
     const { row, front } = run.architectures;
     const archive = row.length > front ? `${row.length.toLocaleString("en")} architectures, ` : "";
-    return `${archive}${front.toLocaleString("en")} on the front; ${run.note}`;
+    const name = page.several ? `${run.name}: ` : "";
+    return element("p.note", {}, `${name}${archive}${front.toLocaleString("en")} on the front; ${run.note}`);
   });
-  document.getElementById("note").textContent = counts.join(" ");
-  const { images } = page.run;
-  const classes = images ? element("details", {}, element("summary", {}, `${images.classes.length} classes of ${images.dataset}`), element("p", {}, images.classes.join(", "))) : null;
+  fill("note", ...counts);
+  const classes = page.document.runs.filter((run) => run.images).map(({ images }) =>
+    element("details", {}, element("summary", {}, `${images.classes.length} classes of ${images.dataset}`), element("p", {}, images.classes.join(", "))));
   const latencies = page.document.runs.some((run) => run.tables.some((table) => table.estimated)) ? " Figures with ~ are estimated: nothing was run on that device." : "";
-  fill("footer", classes, element("p", {}, `Made by natdeploy ${page.document.natdeploy}.${latencies}`));
+  fill("footer", ...classes, element("p", {}, `Made by natdeploy ${page.document.natdeploy}.${latencies}`));
 }
 
 function start() {
@@ -95,6 +96,7 @@ function start() {
   drawSelected(page);
   page.listen(() => drawSelected(page));
   makeFrontView(page);
+  makeComparison(page);
   makeObjectivesView(page);
   makeWhatIfView(page);
   makeNetworkView(page);

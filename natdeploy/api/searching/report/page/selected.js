@@ -6,7 +6,7 @@ function drawSelected(page) {
   fill(
     "selected",
     element("h3", { id: "selected-heading" }, nameNetwork(run, place)),
-    page.several ? element("p.note", {}, run.title) : null,
+    page.several ? element("p.note", {}, `${run.name}: ${run.title}`) : null,
     ...choicesAt(run, place).map((choice) => element("p", {}, describeChoice(run, choice))),
     makeFacts(listFigures(run, place)),
     element(
@@ -101,10 +101,10 @@ function listCommands(run, place) {
   const listed = [];
   let file = own;
   if (commands.rows) {
-    if (choice) file = commands.folder + choice.file;
-    else listed.push(["Extract", fillIn(commands.extract, { row: commands.rows[row], output: own })]);
+    if (choice) file = `${commands.run}/${choice.file}`;
+    else listed.push(["Extract", fillIn(commands.extract, { row: commands.rows[row], output: own, weights: commands.weights })]);
   } else {
-    const source = choice ? commands.folder + choice.file : `architecture-${row}.json`;
+    const source = choice ? `${commands.run}/${choice.file}` : `architecture-${row}.json`;
     if (!choice) {
       listed.push(["Write the architecture", `echo '${JSON.stringify(architectures.architecture[place])}' > ${source}`]);
     }
@@ -115,5 +115,5 @@ function listCommands(run, place) {
 }
 
 function fillIn(template, values) {
-  return template.replaceAll(/\{(row|file|output)\}/g, (_, name) => values[name]);
+  return template.replaceAll(/\{(row|file|output|weights)\}/g, (_, name) => values[name]);
 }
