@@ -24,7 +24,6 @@ onnx={onnx}
 engine={engine}
 script={script}
 log={log}
-temporary=".tmp-$$-$engine"
 
 fail() {{
     code=$1
@@ -56,9 +55,12 @@ knows() {{
 }}
 knows --saveEngine || fail 3 "$trtexec --help lists no options of a usable trtexec"
 
-trap 'rm -f "$temporary"' EXIT
+folder=$(mktemp -d ./.natdeploy-build-XXXXXX) || exit 2
+temporary=$folder/$engine
+trap 'rm -rf "$folder"' EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
-trap 'exit 143' HUP TERM
+trap 'exit 143' TERM
 
 set -- "--onnx=$onnx" "--saveEngine=$temporary"
 {precision}if knows --memPoolSize; then
