@@ -19,7 +19,7 @@ from natdeploy.files import atomic_path
 from natdeploy.readers import WEIGHT_BYTES, open_file
 from natdeploy.supernet.released_names import number_blocks, shorten, to_own_names
 from natdeploy.supernet.states import find_infinite, find_state, require_sound, strip_prefixes
-from natdeploy.supernet.weight_files import require_weight_file
+from natdeploy.supernet.weight_files import AGAIN, require_weight_file
 
 _HALF = (torch.float16, torch.bfloat16)
 # Exceptions of torch's reader on a damaged file. With weights_only, no code of the file has run by then.
@@ -70,8 +70,8 @@ def load_checkpoint(path: Path) -> object:
         raise InputError(msg, hint=hint) from error
     except _DAMAGED as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        msg = f"{path}: not a readable checkpoint: {reason}"
-        raise InputError(msg) from error
+        msg = f"{path}: not a readable checkpoint: {'it ends too early' if isinstance(error, EOFError) else reason}"
+        raise InputError(msg, hint=AGAIN) from error
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -79,7 +79,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError, LookupError, ValueError) as error:
         msg = f"{path}: not a readable safetensors file: {error}"
-        raise InputError(msg) from error
+        raise InputError(msg, hint=AGAIN) from error
 
 
 def write_state(path: Path, state: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> None:

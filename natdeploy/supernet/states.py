@@ -50,10 +50,24 @@ def find_state(content: object, source: str, inform: Callable[[str], object] | N
         msg = f"{source}: contains the weights of several networks: {keys}"
         raise InputError(msg, hint="save the weights of one of them alone: torch.save(model.state_dict(), FILE)")
     chosen = known[0] if known else next(iter(states))
+    _refuse_twins(states[chosen], source)
     if inform is not None and len(states) > 1:
         others = ", ".join(repr(".".join(place)) for place in states if place != chosen)
         inform(f"{source}: the weights under {'.'.join(chosen)!r} are read, not those under {others}")
     return {name: tensor.detach() for name, tensor in states[chosen].items()}
+
+
+def _refuse_twins(state: Mapping[str, Tensor], source: str) -> None:
+    """Refuse a mapping whose names are those of two or more equal networks, such as a student and its teacher."""
+    inner: dict[str, set[str]] = {}
+    for name in state:
+        first, _, rest = name.partition(".")
+        inner.setdefault(first, set()).add(rest)
+    one, *others = inner.values()
+    known = any(_BEGINNINGS.fullmatch(name) for name in inner)
+    if others and len(one) > 1 and all(other == one for other in others) and not known:
+        msg = f"{source}: contains the weights of several networks: {', '.join(repr(name) for name in inner)}"
+        raise InputError(msg, hint="save the weights of one of them alone: torch.save(model.state_dict(), FILE)")
 
 
 def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -86,14 +100,24 @@ def require_sound(state: Mapping[str, Tensor], source: str) -> None:
     """Check that the tensors of a network can be its weights.
 
     Raises:
-        InputError: A tensor is of the wrong type, contains a value that is no finite number, or a negative variance.
-            The message names it.
+        InputError: A tensor is of the wrong type, contains a value that is no finite number, or a negative variance;
+            the message names it. Or all weights are 0.
     """
     for name, tensor in state.items():
+        kind = _find_other_kind(name, tensor)
+        if kind:
+            msg = f"{source}: {kind}"
+            raise InputError(
+                msg, hint="save plain tensors of float32, from the network before it was quantized or pruned"
+            )
         fault = _find_fault(name, tensor)
         if fault:
             msg = f"{source}: {fault}"
             raise InputError(msg, hint="the file is damaged, or the training that wrote it had diverged: use another")
+    kernels = [tensor for tensor in state.values() if tensor.ndim > 1]
+    if kernels and not any(bool(tensor.any()) for tensor in kernels):
+        msg = f"{source}: every weight is 0, as in a moving average that was never updated"
+        raise InputError(msg, hint="use another file, or save the weights that were trained")
 
 
 def find_infinite(state: Mapping[str, Tensor]) -> str | None:
@@ -101,14 +125,18 @@ def find_infinite(state: Mapping[str, Tensor]) -> str | None:
     return next((name for name, tensor in state.items() if not _is_finite(tensor)), None)
 
 
-def _find_fault(name: str, tensor: Tensor) -> str | None:
+def _find_other_kind(name: str, tensor: Tensor) -> str | None:
     if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
         return f"{name} is {'quantized' if tensor.is_quantized else 'sparse or empty'}, not a plain tensor"
-    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        return f"{name} has shape {tuple(tensor.shape)}, but the file contains fewer values"
     counts = name.endswith(_COUNTER) and tensor.dtype == torch.int64
     if tensor.dtype not in _TYPES and not counts:
         return f"{name} is of type {str(tensor.dtype).removeprefix('torch.')}: weights are {_list_types()}"
+    return None
+
+
+def _find_fault(name: str, tensor: Tensor) -> str | None:
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return f"{name} has shape {tuple(tensor.shape)}, but the file contains fewer values"
     if not _is_finite(tensor):
         return f"contains values that are not finite numbers, in {name}"
     if name.endswith(_VARIANCE) and bool((tensor < 0).any()):

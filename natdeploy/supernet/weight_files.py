@@ -18,7 +18,7 @@ _LENGTH_BYTES = 8
 _ZIP = b"PK\x03\x04"
 # The number at the beginning of checkpoints that torch wrote before version 1.6.
 _OLD_TORCH = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
-_AGAIN = "download or copy it again"
+AGAIN = "download or copy it again"
 _UNPACK = "unpack it, and give the checkpoint in it"
 _EXPORTED = "give the weights that it was exported from"
 _SAVE = "save its weights alone, in the program that has it: torch.save(model.state_dict(), FILE)"
@@ -52,6 +52,9 @@ def require_weight_file(path: Path) -> Literal["safetensors", "torch"]:
     Raises:
         InputError: The file is missing or cannot be read, or holds no weights. The message says what it is instead.
     """
+    if path.is_dir() and any(next(path.glob(pattern), None) for pattern in ("data.pkl", "*/data.pkl")):
+        msg = f"{path}: is the folder of an unpacked checkpoint, not a weight file"
+        raise InputError(msg, hint="a torch checkpoint is one ZIP archive: download it again, and do not unpack it")
     with open_file(path, WEIGHT_BYTES) as file:
         head, size = file.read(_HEAD_BYTES), file.seek(0, os.SEEK_END)
     # A safetensors file begins with the length of its header, a JSON object.
@@ -59,7 +62,7 @@ def require_weight_file(path: Path) -> Literal["safetensors", "torch"]:
     if head[_LENGTH_BYTES : _LENGTH_BYTES + 1] == b"{":
         if length > size - _LENGTH_BYTES:
             msg = f"{path}: is a safetensors file that is cut off"
-            raise InputError(msg, hint=_AGAIN)
+            raise InputError(msg, hint=AGAIN)
         return "safetensors"
     if _OLD_TORCH in head[:32]:
         return "torch"
@@ -83,13 +86,13 @@ def read_metadata(path: Path) -> dict[str, str]:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         msg = f"{path}: not a readable safetensors file: {error}"
-        raise InputError(msg) from error
+        raise InputError(msg, hint=AGAIN) from error
 
 
 def _describe(head: bytes) -> tuple[str, str | None]:
     """Return what a file is by its beginning, and what to do."""
     if not head:
-        return "empty", _AGAIN
+        return "empty", AGAIN
     for place, signature, what, hint in _SIGNATURES:
         if head.startswith(signature, place):
             return what, hint
@@ -107,6 +110,8 @@ def _describe_text(head: bytes) -> tuple[str, str] | None:
     if re.match(r"<(!doctype html|html|head|\?xml)", text, re.IGNORECASE):
         title = re.search(r"<title>\s*([^<]{1,60})", text, re.IGNORECASE)
         return f"a web page{f' ({title[1].strip()})' if title else ''}", again
+    if '"weight_map"' in text:
+        return "the index of a checkpoint in several files", "join the files to one, in the program that wrote them"
     first = text.partition("\n")[0].strip()
     return f"a text file, which begins with {first[:60]!r}", f"if it is an answer in place of the file, {again}"
 
@@ -117,7 +122,7 @@ def _describe_zip(path: Path, size: int) -> tuple[str, str | None]:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return "a ZIP archive or checkpoint that is cut off or damaged", _AGAIN
+        return "a ZIP archive or checkpoint that is cut off or damaged", AGAIN
     names = [entry.filename for entry in entries]
     if any(name.endswith("/constants.pkl") for name in names):
         return "a TorchScript program", "write its weights alone: torch.save(torch.jit.load(OLD).state_dict(), NEW)"

@@ -133,6 +133,48 @@ def test_tensors_that_are_no_weights_are_refused_by_name(tmp_path, name, tensor,
             read_state(tmp_path / "w.pth")
 
 
+@pytest.mark.parametrize(
+    ("tensor", "hint"),
+    [
+        (torch.ones(2, dtype=torch.int8), "before it was quantized"),
+        (torch.ones(2).to_sparse(), "before it was quantized or pruned"),
+        (torch.tensor([NAN]), "had diverged"),
+    ],
+)
+def test_the_next_step_follows_from_what_a_tensor_is(tmp_path, tensor, hint):
+    """A quantized network is not called damaged."""
+    with pytest.raises(InputError) as caught:
+        require_sound({"a.weight": tensor}, "w.pth")
+    assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"a.weight": torch.zeros(2, 2)},
+        {"a.weight": torch.zeros(2, 2, 3, 3), "a.bias": torch.zeros(2), "a.running_var": torch.ones(2)},
+        {"a.weight": torch.zeros(2, 2), "b.weight": torch.zeros(3, 3, 1, 1, dtype=torch.float16)},
+    ],
+)
+def test_weights_that_are_all_zero_are_refused(tmp_path, state):
+    """A moving average that was saved before its first update computes nothing, but is finite."""
+    with pytest.raises(InputError, match=r"w\.pth: every weight is 0"):
+        require_sound(state, "w.pth")
+    torch.save({"model": {"a.weight": torch.ones(2, 2)}, "ema": state}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"w\.pth: every weight is 0"):
+        read_state(tmp_path / "w.pth")
+    require_sound({**state, "c.weight": torch.eye(2)}, "w.pth")
+
+
+@pytest.mark.parametrize("names", [("student", "teacher"), ("encoder_q", "encoder_k"), ("online", "target", "old")])
+def test_two_networks_in_one_mapping_are_refused(names):
+    """A student and its teacher under one roof are told apart from one network with strange names."""
+    state = {f"{name}.{key}": torch.ones(1) for name in names for key in ("blocks.0.weight", "blocks.0.bias")}
+    with pytest.raises(InputError, match=rf"contains the weights of several networks: '{names[0]}', '{names[1]}'"):
+        find_state(state, "w.pth")
+    assert find_state({"blocks.a": torch.ones(1), "stem.a": torch.ones(1)}, "w.pth")
+
+
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_weights_of_other_precisions_are_sound(kind):
     """Half, single and double precision, counters and zero variances are weights."""

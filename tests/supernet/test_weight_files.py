@@ -157,3 +157,32 @@ def test_metadata_are_read_without_the_tensors(tmp_path):
         (tmp_path / "a.safetensors").write_bytes(damaged)
         with pytest.raises(InputError, match=rf"a\.safetensors: {reason}"):
             read_metadata(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("place", [".", "archive", "w"])
+def test_an_unpacked_checkpoint_is_named(tmp_path, place):
+    """Some systems unpack downloads: a torch checkpoint is then a folder."""
+    (tmp_path / "w" / place).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "w" / place / "data.pkl").touch()
+    with pytest.raises(InputError, match="w: is the folder of an unpacked checkpoint, not a weight file") as caught:
+        require_weight_file(tmp_path / "w")
+    assert "do not unpack it" in str(caught.value.hint)
+
+
+def test_an_index_of_several_files_is_named(tmp_path):
+    """An index is no answer of a server in place of the file."""
+    (tmp_path / "model.safetensors.index.json").write_text('{"metadata": {}, "weight_map": {"a": "1.safetensors"}}')
+    with pytest.raises(InputError, match="is the index of a checkpoint in several files") as caught:
+        require_weight_file(tmp_path / "model.safetensors.index.json")
+    assert "join the files" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}])
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_checkpoint_that_is_cut_off_is_to_be_copied_again(tmp_path, options, share):
+    """The message has a reason and a next step, whichever torch wrote the file."""
+    content = _saved({"a": torch.ones(5000)}, **options)
+    (tmp_path / "w.pth").write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=r"w\.pth: (not a readable checkpoint: .|is a .* cut off)") as caught:
+        read_state(tmp_path / "w.pth")
+    assert caught.value.hint == "download or copy it again"
