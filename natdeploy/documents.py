@@ -19,6 +19,7 @@ from natdeploy.errors import InputError
 from natdeploy.readers import DOCUMENT_BYTES, SETTINGS_BYTES, TABLE_BYTES, open_file, read_text
 
 _MOST_DEPTH, _MOST_BITS = 64, 64
+_MOST_COUNT = 1_000_000_000
 _TOO_DEEP = "it is nested too deeply"
 # tomllib takes a time that grows with the square of the number of parts of a key.
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
@@ -142,6 +143,13 @@ def require_plain(value: object) -> None:
         elif isinstance(inner, int) and inner.bit_length() > _MOST_BITS:
             msg = f"{key} is a number that is too large"
             raise ValueError(msg)
+
+
+def parse_whole_number(text: str, *, least: int = 0, most: int = _MOST_COUNT) -> int | None:
+    """Return the whole number that digits write, or None if the text is something else or the number out of range."""
+    # Python refuses to convert thousands of digits, and takes the digits of every script.
+    value = int(text) if re.fullmatch(r"[0-9]{1,18}", text) else -1
+    return value if least <= value <= most else None
 
 
 def find_repeated(names: Iterable[str]) -> str | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from natdeploy.documents import find_repeated, parse_json, read_csv_rows, read_json_lines, read_toml
+from natdeploy.documents import find_repeated, parse_json, parse_whole_number, read_csv_rows, read_json_lines, read_toml
 from natdeploy.errors import InputError
 from natdeploy.journal import Journal
 
@@ -50,6 +50,19 @@ def test_json_that_nothing_could_work_with_is_refused(text, reason):
         parse_json(text)
     assert parse_json("[" * 60 + "1" + "]" * 60)
     assert parse_json(str(2**63)) == 2**63
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("0", 0), ("007", 7), ("20", 20)),
+        *((text, None) for text in ("21", "-1", "1.0", "", "\u00b2", "\u0663", "1_0", " 1", "9" * 5000)),
+    ],
+)
+def test_counts_are_decimal_digits_in_a_range(text, value):
+    """Signs, other scripts, thousands of digits and numbers out of range are no counts."""
+    assert parse_whole_number(text, most=20) == value
+    assert parse_whole_number("3", least=4) is None
 
 
 def test_lines_of_json_are_told_by_number(tmp_path):

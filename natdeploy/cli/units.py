@@ -10,6 +10,8 @@ from typing import Literal
 
 import click
 
+from natdeploy.documents import parse_whole_number
+
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>ns|us|µs|ms|s)")
 _DECIMAL_COMMA = re.compile(r"\d+,\d+(ns|us|µs|ms|s)")
 _SPAN = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>s|m|h)")
@@ -87,7 +89,7 @@ def parse_resolutions(text: str | None) -> tuple[int, ...] | None:
         return None
     parts = [part.strip() for part in text.split(",")]
     for part in parts:
-        if not (part.isascii() and part.isdigit()) or int(part) < 32:
+        if parse_whole_number(part, least=32) is None:
             msg = f"{part!r} is not a resolution: whole numbers of at least 32, such as 160,192,224"
             raise click.BadParameter(msg)
     return tuple(int(part) for part in parts)
@@ -173,10 +175,11 @@ def parse_batch(text: str) -> int | Literal["dynamic"]:
     """
     if text == "dynamic":
         return "dynamic"
-    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+    batch = parse_whole_number(text, least=1)
+    if batch is None:
         msg = f"{text!r} is not a number of images, 1 or more, or dynamic"
         raise click.BadParameter(msg)
-    return int(text)
+    return batch
 
 
 def _parse_amount(text: str, pattern: re.Pattern[str], factors: Mapping[str, float], what: str) -> float:

@@ -20,7 +20,7 @@ from natdeploy.errors import InputError
 from natdeploy.io.yaml_rows import YamlRow, read_rows
 
 _NAMED = 5
-_OFA_FILE = re.compile(r"(?P<resolution>[1-9][0-9]*)_lookup_table\.ya?ml")
+_OFA_FILE = re.compile(r"(?P<resolution>[1-9][0-9]{0,3})_lookup_table\.ya?ml")
 _OFA_OPS = {
     "Conv": STEM,
     "expanded_conv": BLOCK,
@@ -184,7 +184,7 @@ def _parse_key(row: YamlRow, layout: _Layout) -> _Key:
         msg = f"{row.place}: unknown key {row.key!r}: {name} has {', '.join(wanted)}"
         raise InputError(msg)
     values = [value for _, _, value in fields]
-    if any(not re.fullmatch(r"[0-9]+(\.0+)?|[0-9]+x[0-9]+x[0-9]+", value) for value in values):
+    if any(not re.fullmatch(r"[0-9]{1,6}(\.0+)?|([0-9]{1,6}x){2}[0-9]{1,6}", value) for value in values):
         msg = f"{row.place}: unknown key {row.key!r}: its values must be whole numbers and HxWxC shapes"
         raise InputError(msg)
     return (op, *(value.partition(".")[0] for value in values))

@@ -10,7 +10,7 @@ from pathlib import Path
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.layers import Layer, walk
 from natdeploy.core.space import SearchSpace
-from natdeploy.documents import read_csv_rows
+from natdeploy.documents import parse_whole_number, read_csv_rows
 from natdeploy.errors import InputError
 from natdeploy.io.subnets import read_architecture
 
@@ -88,10 +88,11 @@ def _measurement(row: Mapping[str, str], place: str, space: SearchSpace) -> Meas
 def _classes(text: str) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= _MOST_CLASSES:
-        msg = f"{_CLASSES} is {text!r}, not a whole number from 1 to {_MOST_CLASSES}"
+    classes = parse_whole_number(text, least=1, most=_MOST_CLASSES)
+    if classes is None:
+        msg = f"{_CLASSES} is {text[:40]!r}, not a whole number from 1 to {_MOST_CLASSES}"
         raise InputError(msg)
-    return int(text)
+    return classes
 
 
 def _latency(text: str) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from natdeploy.core.genotype import Population, encode, repair
 from natdeploy.core.space import SearchSpace
-from natdeploy.documents import read_csv_rows
+from natdeploy.documents import parse_whole_number, read_csv_rows
 from natdeploy.errors import InputError
 from natdeploy.io.measurements import ARCHITECTURE_COLUMNS
 from natdeploy.io.subnets import read_architecture
@@ -46,21 +46,33 @@ def _read_genotype(row: Mapping[str, str], place: str, space: SearchSpace) -> Po
             return _read_run_genotype(row, space)
         text = row[next(name for name in ARCHITECTURE_COLUMNS if name in row)]
         return encode(space, read_architecture(text, space).require_member()[1])
-    except (InputError, ValueError) as error:
-        msg = f"{place}: {error}"
-        raise InputError(msg) from error
+    except InputError as error:
+        msg = f"{place}: {error.message}"
+        raise InputError(msg, hint=error.hint) from error
 
 
 def _read_run_genotype(row: Mapping[str, str], space: SearchSpace) -> Population:
     """Return the genotype of a run's row. Its first two integers index the lists of that run, so recompute them."""
-    resolution = int(row["resolution"])
-    genes = np.array([int(gene) for gene in row["genotype"].split()], dtype=np.int64)
+    resolution, parts = parse_whole_number(row["resolution"]), row["genotype"].split()
+    genes = np.array([-1 if (gene := parse_whole_number(part)) is None else gene for part in parts], dtype=np.int64)
     if resolution not in space.resolutions:
-        msg = f"resolution {resolution} is not among those trained for ({', '.join(map(str, space.resolutions))})"
+        msg = (
+            f"resolution {row['resolution']} is not among those trained for ({', '.join(map(str, space.resolutions))})"
+        )
         raise InputError(msg)
     if len(genes) == space.genotype_length:
-        genes[:2] = space.resolutions.index(resolution), space.width_index(float(row["width"]))
+        genes[:2] = space.resolutions.index(resolution), _find_width(row["width"], space)
     if len(genes) != space.genotype_length or (repair(space, genes[None])[0] != genes).any():
         msg = f"{row['genotype']!r} is not a genotype of space {space.name}"
         raise InputError(msg)
     return genes
+
+
+def _find_width(text: str, space: SearchSpace) -> int:
+    try:
+        return space.width_index(float(text))
+    except InputError:
+        raise
+    except ValueError as error:
+        msg = f"width is {text[:40]!r}, not a number"
+        raise InputError(msg) from error

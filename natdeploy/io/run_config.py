@@ -9,18 +9,16 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from natdeploy.core.space import SearchSpace
 from natdeploy.errors import InputError
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.validation import find_fault
 
 
-class _HasSpace(Protocol):
-    @property
-    def space(self) -> SearchSpace: ...
+class _Plan(Protocol):
+    def check_space(self) -> None: ...
 
 
-Plan = TypeVar("Plan", bound=_HasSpace)
+Plan = TypeVar("Plan", bound=_Plan)
 
 _HINT = "runs of an earlier natdeploy cannot be resumed: start a new one"
 
@@ -48,7 +46,7 @@ def parse_config(plan: type[Plan], values: Callable[[], Mapping[str, Any]], sour
     """Read a plan from the config of a run.
 
     Args:
-        plan: Dataclass of the plan, which has a `space`. Its fields may be dataclasses, too.
+        plan: Dataclass of the plan. Its fields may be dataclasses, too. `check_space` checks what depends on the space.
         values: Extracts the plan's values from the config.
         source: File of the config, used in messages.
         work: Kind of work that the config must describe, used in messages.
@@ -75,7 +73,7 @@ def parse_config(plan: type[Plan], values: Callable[[], Mapping[str, Any]], sour
         msg = f"{start}: unknown key {key}"
         raise InputError(msg, hint=_HINT)
     try:
-        found.space  # noqa: B018, a space that is not there, or is none, is told with the file
+        found.check_space()
     except InputError as error:
         msg = f"{start}: {error.message}"
         raise InputError(msg, hint=error.hint) from error

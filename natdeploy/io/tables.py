@@ -19,6 +19,7 @@ import yaml
 from natdeploy.core.latency import LatencyStats, LatencyTable, require_same_provenance
 from natdeploy.core.layers import OPS, Layer
 from natdeploy.core.space import ACTIVATIONS, PADDINGS
+from natdeploy.documents import parse_whole_number
 from natdeploy.errors import InputError
 from natdeploy.files import keep_former, write_text
 from natdeploy.io.table_header import FORMAT, make_header, read_header
@@ -31,7 +32,6 @@ _SINCE_OTHER_SPACES = ("padding", "squeeze_channels", "bias")
 OPTIONAL_COLUMNS = {field.name: field.default for field in _LAYER_FIELDS if field.name in _SINCE_OTHER_SPACES}
 COLUMNS = (*(field.name for field in _LAYER_FIELDS if field.name not in OPTIONAL_COLUMNS), *_STATS_FIELDS)
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
-_MOST = 1_000_000_000
 _LEAST = {"mid_channels": 0, "squeeze_channels": 0, "runs": 0}
 _WORDS = {"op": OPS, "activation": ACTIVATIONS, "padding": PADDINGS}
 _Reader = Callable[[Mapping[str, str], str, str], str | bool | int | float]
@@ -248,13 +248,9 @@ def _read_flag(row: Mapping[str, str], name: str, place: str) -> bool:
 
 def _read_count(row: Mapping[str, str], name: str, place: str) -> int:
     least = _LEAST.get(name, 1)
-    try:
-        value = int(row[name])
-    except ValueError as error:
-        msg = f"{place}: {name} is {row[name]!r}, not a whole number"
-        raise RowError(msg) from error
-    if not least <= value <= _MOST:
-        msg = f"{place}: {name} is {row[name][:40]}: it must be at least {least} and at most {_MOST:,}"
+    value = parse_whole_number(row[name], least=least)
+    if value is None:
+        msg = f"{place}: {name} is {row[name][:40]!r}, not a whole number from {least} on"
         raise RowError(msg)
     return value
 

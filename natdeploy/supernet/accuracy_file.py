@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from natdeploy.errors import InputError
 from natdeploy.readers import WEIGHT_BYTES, require_file
 
-_NAME = re.compile(r"(?P<place>\d+)\.(?P<kind>weight|bias)")
+_NAME = re.compile(r"(?P<place>[0-9]{1,4})\.(?P<kind>weight|bias)")
 
 
 def read_perceptron(path: Path) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from natdeploy.documents import parse_whole_number
 from natdeploy.errors import InputError
 from natdeploy.supernet.elastic import ElasticNetwork
 
@@ -45,7 +46,7 @@ class Layout:
 def _locate_lite(module: str) -> Place | None:
     if module in _LITE_ENDS:
         return _LITE_ENDS[module]
-    block = re.fullmatch(r"_blocks\.(\d+)\._(\w+)", module)
+    block = re.fullmatch(r"_blocks\.([0-9]{1,4})\._(\w+)", module)
     if block is None or block[2] not in _LITE_UNITS:
         return None
     return 1, int(block[1]), _LITE_UNITS.index(block[2])
@@ -56,7 +57,10 @@ def _locate_torchvision(module: str) -> Place | None:
     if part not in ("features", "classifier"):
         return None
     # Numbers and the names fc1 and fc2, which stand in the order of the forward pass. A number never meets a name.
-    return int(part == "classifier"), *(int(piece) if piece.isdecimal() else piece for piece in rest)
+    numbers = [parse_whole_number(piece) for piece in rest]
+    return int(part == "classifier"), *(
+        piece if number is None else number for piece, number in zip(rest, numbers, strict=True)
+    )
 
 
 LAYOUTS = (

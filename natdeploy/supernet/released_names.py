@@ -7,6 +7,7 @@ and they are wrapped once. Source: mit-han-lab/once-for-all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from natdeploy.errors import InputError
 
 _NAMED = 5
+_BLOCK = re.compile(r"blocks\.(0|[1-9][0-9]{0,3})\.")
 _UNITS = {"expand": "inverted_bottleneck", "depthwise": "depth_conv", "project": "point_linear"}
 _TOPS = {"stem": "first_conv", "final_expand": "final_expand_layer", "feature_mix": "feature_mix_layer"}
 
@@ -82,13 +84,10 @@ def _block_names(inner: str) -> list[str]:
 
 def number_blocks(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Number the blocks of a state consecutively: a block without weights leaves a gap in ProxylessNAS's files."""
-    parts = {name: name.split(".") for name in state}
-    numbers = sorted({int(part[1]) for part in parts.values() if part[0] == "blocks" and part[1].isdigit()})
-    place = {str(number): str(index) for index, number in enumerate(numbers)}
-    return {
-        ".".join([part[0], place.get(part[1], part[1]), *part[2:]]) if part[0] == "blocks" else name: state[name]
-        for name, part in parts.items()
-    }
+    numbers = {name: int(match[1]) for name in state if (match := _BLOCK.match(name))}
+    places = {number: place for place, number in enumerate(sorted(set(numbers.values())))}
+    renamed = {name: _BLOCK.sub(f"blocks.{places[number]}.", name) for name, number in numbers.items()}
+    return {renamed.get(name, name): tensor for name, tensor in state.items()}
 
 
 def shorten(names: list[str]) -> str:

@@ -48,6 +48,17 @@ def test_difficult_settings_are_one_short_error(case, name, command, shared_data
     assert len(error.splitlines()) <= 3
 
 
+def test_hostile_measurements_are_one_short_error(shared_data, capsys, tmp_path):
+    """A number of classes of thousands of digits is refused as any other that is none."""
+    path = shared_data / "cases" / "hostile" / "measurements-hugeclasses.csv"
+    command = "tables fit --device jetson-nano --supernet nat --measurements"
+    assert cli.run([*command.split(), str(path), "-o", str(tmp_path / "t.csv")]) == 2
+    error = capsys.readouterr().err
+    assert "hugeclasses.csv, line 2: classes is '9999" in error
+    assert "unexpected" not in error
+    assert len(error) < 400
+
+
 def test_a_header_does_not_expand(tmp_path, capsys):
     """Parts of a header that refer to others, which can multiply a million times, are refused before they are made."""
     lines = ["# a: &a [x, x]", *(f"# {name}: &{name} [*{last}, *{last}]" for last, name in ("ab", "bc", "cd", "de"))]

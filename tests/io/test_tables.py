@@ -185,7 +185,7 @@ def test_a_figure_that_is_no_latency_is_refused_by_line(table, value, reason):
     [
         ("block,16", "blocks,16", "unknown op 'blocks'"),
         ("block,16", "block,sixteen", "in_size is 'sixteen', not a whole number"),
-        ("block,16", "block,0", "in_size is 0"),
+        ("block,16", "block,0", "in_size is '0', not a whole number from 1 on"),
         ("true,relu", "yes,relu", "se is 'yes', not true or false"),
         ("true,relu", "true,gelu", "unknown activation 'gelu'"),
         ("block,16,8,8", "block,16,8", "15 columns instead of 16"),

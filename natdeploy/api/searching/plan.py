@@ -66,6 +66,14 @@ class SearchPlan:
         space = find_recorded_space(self.supernet, self.space_sha256)
         return dataclasses.replace(space, resolutions=self.resolutions, widths=self.widths)
 
+    def check_space(self) -> None:
+        """Check that the space is as it was when the run started.
+
+        Raises:
+            InputError: It is not so.
+        """
+        _ = self.space
+
     @property
     def first_epochs(self) -> int:
         """Epochs before the first archive."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 from natdeploy.api.training.settings import TrainingSettings
 from natdeploy.core.checked import check_fields
+from natdeploy.core.genotype import Population, explain_unfit_genotype
 from natdeploy.core.ranges import Positive
 from natdeploy.core.space import SearchSpace
+from natdeploy.documents import parse_whole_number
+from natdeploy.errors import InputError
 from natdeploy.io.spaces import find_recorded_space
 
 
@@ -52,6 +57,31 @@ class TrainingPlan:
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+    @property
+    def genotypes(self) -> Population | None:
+        """Genotypes from whose marginals subnets are drawn; None if they are drawn uniformly.
+
+        Raises:
+            InputError: A text is not a genotype of the space.
+        """
+        space, rows = self.space, []
+        for text in self.population:
+            # What is no whole number becomes one that is out of range.
+            rows.append([-1 if (gene := parse_whole_number(part)) is None else gene for part in text.split()])
+            unfit = explain_unfit_genotype(space, rows[-1])
+            if unfit is not None:
+                msg = f"population: {text[:60]!r} is not a genotype of {space.name}: {unfit}"
+                raise InputError(msg)
+        return np.array(rows, dtype=np.int64) if rows else None
+
+    def check_space(self) -> None:
+        """Check that the space is as it was when the run started, and contains the population.
+
+        Raises:
+            InputError: It is not so.
+        """
+        _ = self.space, self.genotypes
 
     @property
     def space(self) -> SearchSpace:

@@ -182,10 +182,8 @@ class _Training:
         return dataclasses.replace(self.task, train=concatenate(self.task.train, self.task.validation))
 
     def _train(self, trainer: ElasticTrainer) -> None:
-        rows = [[int(gene) for gene in row.split()] for row in self.plan.population]
-        population = np.array(rows, dtype=np.int64) if rows else None
         epochs = train_epochs(
-            trainer, self.plan.settings.epochs, population, stage=self.mode.stage, context=self.context
+            trainer, self.plan.settings.epochs, self.plan.genotypes, stage=self.mode.stage, context=self.context
         )
         for epoch in epochs:
             if self.group.is_main:
