@@ -102,15 +102,14 @@ def _make_locked(parent: Path, prefix: str) -> tuple[Path, int]:
 
 
 def _remove_unlocked(folder: Path) -> None:
-    lock = _open_folder(folder)
-    try:
-        if os.fstat(lock).st_uid == os.getuid():
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-    except OSError:
-        pass  # it is in use
-    finally:
-        os.close(lock)
+    with contextlib.suppress(OSError):  # it is in use, of another user, or gone by now
+        lock = _open_folder(folder)
+        try:
+            if os.fstat(lock).st_uid == os.getuid():
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
 
 
 def _open_folder(folder: Path) -> int:

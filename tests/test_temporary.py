@@ -62,6 +62,23 @@ def test_a_folder_in_use_is_not_swept(tmp_path):
         assert folder.is_dir()
 
 
+def test_a_folder_that_cannot_be_opened_keeps_no_other_one(tmp_path, monkeypatch):
+    """Those of other users are passed over, and what is left beside them is swept."""
+    kept, *others = (tmp_path / f"natdeploy-tmp-{letter * 8}" for letter in "abc")
+    for folder in (kept, *others):
+        folder.mkdir()
+    opened = os.open
+
+    def refuse(path, *args, **options):
+        if path == kept:
+            raise PermissionError(13, os.strerror(13))
+        return opened(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    remove_stale(tmp_path)
+    assert names(tmp_path) == [kept.name]
+
+
 def test_links_and_other_folders_are_not_swept(tmp_path):
     """A link that was planted under such a name is not followed, and folders of other programs stay."""
     kept, place = tmp_path / "kept", tmp_path / "place"

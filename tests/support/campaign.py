@@ -44,11 +44,13 @@ class Job:
 
     Args:
         first: Its arguments.
+        before: Arguments of a command that writes what it reads.
         again: The arguments that continue it once `out` is a run. Empty: the same ones.
         results: Files in `out` that must be the same however often it was stopped. What is measured is not.
     """
 
     first: str
+    before: str = ""
     again: str = ""
     results: tuple[str, ...] = ()
 
@@ -65,12 +67,16 @@ JOBS = {
     ),
     "adapt": Job(first=f"adapt {_TRAINING}", again="adapt --resume out", results=("supernet.safetensors",)),
     "profile": Job(first="profile --supernet small.toml --threads 1 -o out"),
-    "export": Job(first="export subnet.json --format onnx --precision int8 -o out", results=("subnet.onnx",)),
+    "export": Job(
+        first="export subnet.json --format onnx --precision int8 -o out",
+        before="extract smallest --supernet starter -o subnet.json",
+        results=("subnet.onnx",),
+    ),
 }
 
 
 def prepare(workplace: Workplace) -> None:
-    """Write what the jobs read: a latency table of this machine, so that no search profiles it, images and a subnet."""
+    """Write what the jobs read: a latency table of this machine, so that no search profiles it, images and a space."""
     fingerprint = make_fingerprint(find_runtime("onnxruntime").version())
     table = made_up_table(find_space("starter"), fingerprint=fingerprint)
     write_table(workplace.path / "home" / "latency_tables" / "host" / HOST.file_name, table)
@@ -80,8 +86,6 @@ def prepare(workplace: Workplace) -> None:
         place = workplace.path / "images" / str(label)
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray((pixels[number].reshape(8, 8) * 15).astype(np.uint8)).save(place / f"{number}.png")
-    extract = "extract smallest --supernet starter -o subnet.json"
-    assert workplace.start("-m", "natdeploy", *extract.split()).wait() == 0
 
 
 class Campaign:
@@ -96,6 +100,8 @@ class Campaign:
     def __init__(self, workplace: Workplace, job: Job, seed: int) -> None:
         self.workplace, self.job, self._dice = workplace, job, random.Random(seed)
         self._out, self._whole = workplace.path / "out", workplace.path / "whole"
+        if job.before:
+            assert workplace.start("-m", "natdeploy", *job.before.split()).wait() == 0, workplace.said
         began = time.monotonic()
         self.end()
         self._duration_s = time.monotonic() - began
