@@ -16,6 +16,7 @@ from natdeploy.api.searching.finish import Top1
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.recorded_events import check_journal, list_last_evaluations
 from natdeploy.api.searching.selection import Archive, Selector
+from natdeploy.api.training.guessing import warn_of_guessing
 from natdeploy.api.training.progress import StepProgress
 from natdeploy.core.genotype import decode
 from natdeploy.errors import InputError
@@ -50,6 +51,7 @@ class TrainedSubnets:
                 return Top1(value=float(event["top1"]), source="test", validation=validation)
         value = self._test_top1(self._network(place))
         run.record("tested", {"genotype": genotype, "top1": value})
+        warn_of_guessing(value, self.evaluator.task, self.evaluator.task.test, self.selector.context.reporter)
         return Top1(value=value, source="test", validation=validation)
 
     def write(self, place: int, path: Path, metrics: Mapping[str, Any]) -> Subnet:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from natdeploy.api.context import Context, SilentReporter
+from natdeploy.api.training.guessing import warn_of_guessing
 from natdeploy.api.training.initial_weights import load_initial_weights, warn_of_changed_task
 from natdeploy.api.training.original import Original
 from natdeploy.api.training.plan import TrainingMode, TrainingPlan
@@ -225,7 +226,11 @@ class _Training:
             own.append(self._measure_top1(evaluator, tested[place]))
             done = min(place + group.world_size, len(tested))
             self.context.reporter.progress(self.mode.split, done, len(tested), f"top-1 {own[-1]:.3f}")
-        return group.gather_interleaved(own, len(tested))
+        found = group.gather_interleaved(own, len(tested))
+        if self.original is None and group.is_main:
+            split = images.validation if self.mode.holds_out_validation else images.test
+            warn_of_guessing(max(found), images, split, self.context.reporter)
+        return found
 
     def _measure_top1(self, evaluator: SubnetEvaluator, architecture: Architecture) -> float:
         during = f"in the evaluation of a subnet at {architecture.resolution} pixels"
