@@ -96,7 +96,7 @@ def check_plausibility(table: LatencyTable, device: Device | None) -> list[Table
     }
     if wrong:
         rows = tuple(f"{describe_layer(layers[place])}: {_say(factor)}" for place, factor in sorted(wrong.items()))
-        text = f"{len(wrong)} rows are far from what rows of their kind take in this table: measure them again"
+        text = f"rows that are far from what rows of their kind take in this table ({len(wrong)}): measure them again"
         found.append(TableFinding(code="implausible-row", severity=WARNING, explanation=text, rows=rows))
     return found
 
@@ -159,7 +159,7 @@ def _find_conflicts(
         if times_ms[same].max() > _CONFLICT * times_ms[same].min()
     ]
     if wrong:
-        text = f"{len(wrong)} networks have several latencies that contradict each other: keep the right one"
+        text = f"networks with several latencies that contradict each other ({len(wrong)}): keep the right one"
         yield TableFinding(code="conflicting-networks", severity=WARNING, explanation=text, rows=tuple(wrong))
 
 
@@ -176,7 +176,7 @@ def _find_odd_networks(
     if wrong:
         worst = max(max(found, 1 / found) for _, found in wrong)
         rows = tuple(f"{places[place]}: {times_ms[place]:g} ms, {_say(found)}" for place, found in wrong)
-        text = f"{len(wrong)} networks are far from the others: measure them again, or take them out"
+        text = f"networks that are far from the others ({len(wrong)}): measure them again, or take them out"
         severity = ERROR if worst > _NETWORK_ERROR else WARNING
         yield TableFinding(code="outlying-networks", severity=severity, explanation=text, rows=rows)
 

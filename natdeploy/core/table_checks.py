@@ -151,7 +151,8 @@ def _find_non_monotone(table: LatencyTable) -> Iterator[TableFinding]:
             if drop > max(NOISE, _estimate_noise(table.rows[small]), _estimate_noise(table.rows[large])):
                 wrong[large] = f"{describe_layer(large)}: {100 * drop:.0f} % below {field} {getattr(small, field)}"
     if wrong:
-        text = f"{len(wrong)} rows are faster than those of a smaller kernel, expand ratio or feature map, beyond noise"
+        smaller = "a smaller kernel, expand ratio or feature map"
+        text = f"rows that are faster than those of {smaller}, beyond noise ({len(wrong)})"
         yield TableFinding(code="non-monotone", severity=WARNING, explanation=text, rows=tuple(wrong.values()))
 
 

@@ -6,11 +6,14 @@ import json
 
 import pytest
 
+from natdeploy.core.device import TableSelector, find_deployment
 from natdeploy.core.layers import walk
 from natdeploy.errors import InputError
-from natdeploy.io.measurements import list_resolutions, read_measurements
+from natdeploy.io.devices import find_device
+from natdeploy.io.measurements import list_resolutions, read_measurements, require_conditions
 from natdeploy.io.spaces import find_space
 from natdeploy.io.subnets import read_architecture
+from natdeploy.testing.fakes import RecordingReporter
 
 NAT = find_space("nat")
 ENCODING = "08011001440551052208877"
@@ -86,3 +89,42 @@ def test_bad_files_are_refused_by_line(tmp_path, lines, said):
         read_measurements(path, NAT)
     assert caught.value.message.startswith(str(path))
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "said", "hint"),
+    [
+        ("precision", ("fp32", "int8"), "line 3: precision is 'int8', and 'fp32' elsewhere", "a file for each"),
+        ("threads", ("1", "4"), "line 3: threads is '4', and '1' elsewhere", "a file for each"),
+        ("device", ("Pixel 8", "Galaxy S10"), "line 3: device is 'Galaxy S10', and 'Pixel 8' elsewhere", "a file for"),
+        ("precision", ("INT8", "int8"), "line 3: precision is 'int8', and the table is of pixel-8", "--precision int8"),
+        ("batch", ("", "8"), "line 3: batch is '8', and the table is of pixel-8", "--batch 8"),
+        ("runtime", ("onnxruntime", ""), "line 2: runtime is 'onnxruntime'", "--runtime onnxruntime"),
+    ],
+)
+def test_what_a_file_says_of_its_deployment_is_compared(tmp_path, column, cells, said, hint):
+    """Measurements of another deployment, or of several, do not become one table without a word."""
+    rows = [f"{ENCODING},{number},{cell}" for number, cell in enumerate(cells, start=9)]
+    measured = read_measurements(write(tmp_path, f"encoding,latency_ms,{column}", *rows), NAT)
+    with pytest.raises(InputError, match=said) as caught:
+        require_conditions(measured, find_deployment(find_device("pixel-8"), TableSelector()))
+    assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"), [("precision", "FP32"), ("threads", "1"), ("device", "My phone"), ("batch", "")]
+)
+def test_a_file_may_say_what_is_true(tmp_path, column, cell):
+    """A column that agrees with the table, is empty, or has a name of its own for the device, is no error."""
+    reporter = RecordingReporter()
+    path = write(tmp_path, f"encoding,latency_ms,{column}", f"{ENCODING},1,{cell}")
+    require_conditions(read_measurements(path, NAT, reporter), find_deployment(find_device("pixel-8"), TableSelector()))
+    assert reporter.said == []
+
+
+def test_columns_that_are_not_read_are_named(tmp_path):
+    """A column that nobody reads, such as another latency, is told."""
+    reporter = RecordingReporter()
+    path = write(tmp_path, "encoding,latency_ms,latency_int8_ms,note", f"{ENCODING},1,2,x")
+    read_measurements(path, NAT, reporter)
+    assert reporter.said == [f"{path}: columns that are not read: latency_int8_ms, note"]

@@ -22,7 +22,7 @@ from natdeploy.core.table_checks import (
 )
 from natdeploy.errors import InputError
 from natdeploy.io.devices import find_device, load_devices
-from natdeploy.io.measurements import Measurement, read_measurements
+from natdeploy.io.measurements import Measurement, read_measurements, require_conditions
 from natdeploy.io.spaces import SpaceSelector, resolve_space, shipped_spaces
 from natdeploy.io.table_store import choose_table, find_contradiction, list_tables
 from natdeploy.io.tables import RowError, read_table, scan_table
@@ -170,9 +170,14 @@ def _check_measurements(content: LatencyTable, supernet: str | None, path: Path)
 
 
 def check_measured(measured: Sequence[Measurement], deployment: Deployment) -> list[TableFinding]:
-    """Check whether measurements of whole networks can be latencies of a deployment, in milliseconds."""
+    """Check whether measurements of whole networks can be latencies of a deployment, in milliseconds.
+
+    Raises:
+        InputError: Their file says that they are of another deployment.
+    """
     from natdeploy.profilers.plausibility import Expectation, check_networks
 
+    require_conditions(measured, deployment)
     return check_networks(
         [entry.layers for entry in measured],
         [entry.latency_ms for entry in measured],

@@ -120,7 +120,7 @@ def fit_table(
 
     context = context or Context()
     deployment = find_deployment(find_device(device), selector)
-    measured, space = _read_measurements(measurements, supernet)
+    measured, space = _read_measurements(measurements, supernet, context)
     _require_writable(output, deployment, "fitted")
     _report(check_measured(measured, deployment), context)
     table = network_tables.fit_table(
@@ -169,7 +169,7 @@ def calibrate_table(
     deployment = find_deployment(find_device(device), selector)
     same_batch = TableSelector(batch=selector.batch) if str(source) in load_devices() else DEFAULT_TABLE
     other = read_table(locate_table(source, same_batch))
-    measured, _ = _read_measurements(measurements, supernet)
+    measured, _ = _read_measurements(measurements, supernet, context)
     _require_writable(output, deployment, "calibrated")
     _report(check_measured(measured, deployment), context)
     if other.provenance == ESTIMATED:
@@ -185,10 +185,13 @@ def calibrate_table(
     return _store(table, tuple(sizes), output, context)
 
 
-def _read_measurements(path: Path, supernet: str | SpaceSelector) -> tuple[list[Measurement], SearchSpace]:
+def _read_measurements(
+    path: Path, supernet: str | SpaceSelector, context: Context
+) -> tuple[list[Measurement], SearchSpace]:
     """Return the measured networks, and their space with the selected resolutions or with the measured ones."""
     selector = SpaceSelector(supernet) if isinstance(supernet, str) else supernet
-    measured = read_measurements(path, resolve_space(dataclasses.replace(selector, resolutions=None, width=None)))
+    whole = resolve_space(dataclasses.replace(selector, resolutions=None, width=None))
+    measured = read_measurements(path, whole, context.reporter)
     covered = dataclasses.replace(selector, resolutions=selector.resolutions or list_resolutions(measured))
     return measured, resolve_space(covered)
 
