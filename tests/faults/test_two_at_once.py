@@ -1,14 +1,22 @@
 """Two commands that want the same at the same time."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from natdeploy import cli
+from natdeploy import api, cli
+from natdeploy.api.latency import profile as profiling
 from natdeploy.io.runs import hold_run, make_run_path
+from natdeploy.io.spaces import find_space
+from natdeploy.io.table_store import table_path
+from natdeploy.io.tables import read_table, write_table
+from natdeploy.ports import ModelTimer
+from natdeploy.testing.tables import HOST, made_up_table
 
 
 @pytest.mark.parametrize("command", ["search --resume run", "adapt --resume run", "pretrain --resume run"])
@@ -37,3 +45,20 @@ def test_searches_that_begin_in_the_same_second_have_folders_of_their_own(
     with ThreadPoolExecutor(8) as threads:
         made = list(threads.map(lambda _: make_run_path(now, 7), range(32)))
     assert len(set(made)) == 32
+
+
+def test_a_profile_adds_to_what_another_one_has_just_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that appeared before this profile got the device is neither measured again nor replaced."""
+    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path))
+    open_timer, path = profiling.open_timer, table_path(HOST)
+
+    @contextlib.contextmanager
+    def open_late(*arguments: object, **options: object) -> Iterator[ModelTimer]:
+        with open_timer(*arguments, **options) as timer:
+            write_table(path, made_up_table(find_space("starter"), fingerprint=timer.fingerprint()))
+            yield timer
+
+    monkeypatch.setattr(profiling, "open_timer", open_late)
+    result = api.profile(supernet=api.SpaceSelector("starter", (32,)), selector=api.TableSelector(threads=1))
+    assert result.table == path
+    assert read_table(path).rows == made_up_table(find_space("starter")).rows
