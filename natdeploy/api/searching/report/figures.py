@@ -121,6 +121,9 @@ def _draw_layers(axes: Axes, run: Run, axis: Mapping[str, Any]) -> None:
         constant = run["constants_ms"].get(axis["device"], 0.0)
         if constant > 0:
             axes.barh(height, constant, left=left, color=_TAIL_COLOR, edgecolor="white", linewidth=0.5)
+        elif constant < 0:
+            # What the correction takes off every network.
+            axes.barh(height, -constant, left=left + constant, color="white", edgecolor=_TAIL_COLOR, hatch="////")
     axes.set_yticks(range(len(networks)), [name for name, *_ in networks])
     axes.set_xlabel(_label(axis))
 

@@ -1,5 +1,6 @@
 """The page of a report in Chromium: what people click, select, move, copy and read."""
 
+import dataclasses
 import functools
 import json
 import re
@@ -195,20 +196,39 @@ def test_without_weights_the_architecture_is_written_first(opened: Callable[...,
     assert "no latency can be limited" in text(page, "#what-if")
 
 
+def measure_bars(page: Any) -> list[float]:
+    """Return the visible length of each bar of the first quantity: what its parts add, less what is taken off."""
+    length = "part.classList.contains('off') ? -part.offsetWidth : part.getBoundingClientRect().width"
+    script = f"bars => bars.map((bar) => [...bar.children].reduce((sum, part) => sum + ({length}), 0))"
+    found: list[float] = page.locator(".bars > div:first-child .bar").evaluate_all(script)
+    return found
+
+
 def test_bars_add_up_to_the_total(opened: Callable[..., Any], browser: Browser) -> None:
     """The parts of the bars are as wide as the layers' shares, and the table of layers ends with the totals."""
     page = opened(two_devices)
     column = page.evaluate("page.run.architectures.columns['latency:jetson-nano'][page.place]")
     assert page.locator(".bars > div").count() == 4
-    summed = page.evaluate("""() => {
-        const [selected] = compareNetworks(page);
-        return sum(listParts(listQuantities(page.run)[0], selected).map((part) => part.value));
-    }""")
-    assert summed == pytest.approx(column)
+    columns = page.evaluate("page.run.largest.columns")
+    chosen, largest = measure_bars(page)
+    assert chosen / largest == pytest.approx(column / columns["latency:jetson-nano"], rel=0.01)
     page.click("#network summary")
     total = page.locator("#network table tr").last.inner_text().split()
     assert total[0] == "total"
     assert float(total[1]) == pytest.approx(column, rel=5e-3)
+
+
+def test_what_a_correction_takes_off_is_hatched(tmp_path: Path, browser: Browser) -> None:
+    """With a constant below zero, the bars still end at the totals."""
+    table = make_table(BOARD)
+    lower = dataclasses.replace(table.latency_correction, alpha_ms=-0.3)
+    table = dataclasses.replace(table, latency_correction=lower)
+    page = browser.open(write_run(make_selector(tmp_path / "run", {BOARD: table})))
+    assert page.locator(".bars > div:first-child .off").count() == 2
+    chosen, largest = measure_bars(page)
+    of_choice = page.evaluate("page.run.architectures.columns['latency:jetson-nano'][page.place]")
+    of_largest = page.evaluate("page.run.largest.columns['latency:jetson-nano']")
+    assert chosen / largest == pytest.approx(of_choice / of_largest, rel=0.02)
 
 
 def test_estimates_look_different(opened: Callable[..., Any], browser: Browser) -> None:
@@ -265,9 +285,9 @@ def test_evidence_is_told(page: Any) -> None:
     for part in (
         "400 test images",
         "300 validation images",
-        "2.1 %",
-        "6.3 %",
-        "0.97",
+        "2.10 %",
+        "6.30 %",
+        "0.970",
         "(error 60.00 %, multiply-adds 20.0 M)",
     ):
         assert part in told
@@ -297,11 +317,13 @@ def test_names_stay_text(tmp_path: Path, browser: Browser) -> None:
 
 def test_dark_and_light(page: Any) -> None:
     """The page begins with the colours that the reader prefers; the button changes them, and printing is light."""
-    page.emulate_media(color_scheme="dark")
     ink = "document.getElementById('front-chart').layout.font.color"
+    light = page.evaluate(ink)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"{ink} !== '{light}'")
     dark = page.evaluate(ink)
     page.click("#theme")
-    assert page.evaluate(ink) != dark
+    assert page.evaluate(ink) == light
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     page.click("#theme")
     assert page.evaluate(ink) == dark

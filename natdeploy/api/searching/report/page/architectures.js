@@ -91,7 +91,7 @@ function describeRow(page, place) {
   const selected = place === page.place;
   const button = element("button.plain", { type: "button", onclick: () => page.select(page.runIndex, place) }, String(row[place]));
   const mark = choicesAt(page.run, place).length ? " ★" : "";
-  const cells = page.run.axes.map((axis) => element(axis.estimated ? "td.estimated" : "td", {}, formatOn(axis, columns[axis.column][place]).replace(` ${axis.unit}`, "")));
+  const cells = page.run.axes.map((axis) => element(axis.estimated ? "td.estimated" : "td", {}, formatOn(axis, columns[axis.column][place]).replace(JOINED + axis.unit, "")));
   return element(
     place < front ? "tr" : "tr.dominated",
     { "data-place": place, "aria-selected": String(selected) },

@@ -120,7 +120,7 @@ function tabulateChoices(run) {
 function tabulateTables(run) {
   if (!run.tables.length) return element("p", {}, "No latency table was used: latency was no objective of this run.");
   const heads = ["device", "provenance", "runtime", "made", "rows", "networks checked", "mean error", "largest error", "Kendall tau", "upper bound"];
-  const percent = (value) => (value === null || value === undefined ? "–" : `${formatNumber(value)} %`);
+  const percent = (value) => (value === null || value === undefined ? "–" : `${formatFigure(value)} %`);
   const rows = run.tables.map((table) => [
     table.device,
     makeProvenance(table),
@@ -130,7 +130,7 @@ function tabulateTables(run) {
     table.validation ? String(table.validation.networks) : "–",
     percent(table.validation?.mape_percent),
     percent(table.validation?.max_error_percent),
-    formatNumber(table.validation?.kendall_tau),
+    formatFigure(table.validation?.kendall_tau),
     table.correction ? `+${formatNumber(100 * (table.upper_ratio - 1))} %, holds for ${formatNumber(100 * table.correction.coverage, 2)} %` : "none",
   ]);
   return makeTable("Latency tables", heads, rows);
@@ -141,11 +141,11 @@ function tabulateProgress(run) {
   const rows = run.progress.map((event) => [
     String(event.iteration),
     formatTop1(event.best_top1),
-    formatNumber(event.hypervolume),
+    formatFigure(event.hypervolume),
     event.predictor ?? "–",
     event.rmse === null ? "–" : `${formatNumber(100 * event.rmse)} points`,
-    formatNumber(event.spearman),
-    formatNumber(event.kendall),
+    formatFigure(event.spearman),
+    formatFigure(event.kendall),
   ]);
   return makeTable("Iterations", heads, rows);
 }

@@ -1,5 +1,7 @@
 "use strict";
-// Figures as text.
+// Figures as text. A figure, its unit and its interval stay on one line.
+
+const JOINED = "\u00a0";
 
 function formatNumber(value, digits = 3) {
   if (value === null || value === undefined) return "–";
@@ -7,11 +9,11 @@ function formatNumber(value, digits = 3) {
 }
 
 function formatTop1(value) {
-  return value === null || value === undefined ? "–" : `${(100 * value).toFixed(2)} %`;
+  return value === null || value === undefined ? "–" : `${(100 * value).toFixed(2)}${JOINED}%`;
 }
 
 function formatMs(value) {
-  return value === null || value === undefined ? "–" : `${formatFigure(value)} ms`;
+  return value === null || value === undefined ? "–" : `${formatFigure(value)}${JOINED}ms`;
 }
 
 /** Returns a figure with three significant digits, so that figures below one another can be compared. */
@@ -23,7 +25,7 @@ function formatFigure(value) {
 /** Returns a value of an axis with its unit. Estimated values are marked. */
 function formatOn(axis, value) {
   if (axis.unit === "%") return formatTop1(value);
-  return `${axis.estimated ? "~" : ""}${formatFigure(value * axis.factor)} ${axis.unit}`;
+  return `${axis.estimated ? "~" : ""}${formatFigure(value * axis.factor)}${JOINED}${axis.unit}`;
 }
 
 /** Returns the decimals that a column of parts needs, so that its total has four significant digits. */
@@ -38,8 +40,8 @@ function formatLimits(limitsMs) {
 
 /** Returns both ends of an interval with one unit. */
 function formatInterval(axis, ends) {
-  if (axis.unit === "%") return `${ends.map((end) => (100 * end).toFixed(1)).join(" to ")} %`;
-  return `${ends.map((end) => formatFigure(end * axis.factor)).join(" to ")} ${axis.unit}`;
+  if (axis.unit === "%") return `${ends.map((end) => (100 * end).toFixed(1)).join(`${JOINED}to${JOINED}`)}${JOINED}%`;
+  return `${ends.map((end) => formatFigure(end * axis.factor)).join(`${JOINED}to${JOINED}`)}${JOINED}${axis.unit}`;
 }
 
 /** Returns text that the charting library shows as it is: it reads some HTML tags in labels. */

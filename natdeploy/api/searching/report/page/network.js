@@ -11,13 +11,18 @@ function makeNetworkView(page) {
       "network-body",
       drawArchitecture(page.run, networks[0]),
       element("h3", {}, "Where its time, multiply-adds and parameters are"),
-      element("p.hint", {}, "The parts of a bar add up to its total. Point at a part to read it; the colours are those of the stages above."),
+      element("p.hint", {}, `The parts of a bar add up to its total. Point at a part to read it; the colours are those of the stages above.${describeHatching(page.run)}`),
       element("div.bars", {}, ...listQuantities(page.run).map((quantity) => drawBars(quantity, networks))),
       element("details", {}, element("summary", {}, "Layer by layer"), tabulateLayers(page.run, networks[0])),
     );
   };
   page.listen(draw);
   draw();
+}
+
+function describeHatching(run) {
+  const lowered = Object.values(run.constants_ms).some((ms) => ms < 0);
+  return lowered ? " The hatched end is what the correction of the latency table takes off every network." : "";
 }
 
 /** Returns the selected network, the one selected before it and the largest of the space, with their parts. */
@@ -130,23 +135,26 @@ function listParts(quantity, network) {
 
 function drawBars(quantity, networks) {
   const known = networks.filter((network) => quantity.of(network.layers[0]) !== undefined);
-  const totals = known.map((network) => sum(listParts(quantity, network).map((part) => part.value)));
-  const most = Math.max(...totals);
+  const most = Math.max(...known.map((network) => sum(listParts(quantity, network).map((part) => Math.max(0, part.value)))));
   const readout = element("p.readout", { role: "status" }, " ");
-  const drawn = known.map((network, at) => drawBar(quantity, network, totals[at], most, readout));
+  const drawn = known.map((network) => drawBar(quantity, network, most, readout));
   const heading = element("h4", {}, quantity.axis.label, quantity.table ? " " : null, quantity.table ? makeProvenance(quantity.table) : null);
   return element("div", {}, heading, ...drawn, readout);
 }
 
-function drawBar(quantity, network, total, most, readout) {
+/** Returns the bar of a network. What the correction of a table takes off every network is hatched at its end. */
+function drawBar(quantity, network, most, readout) {
+  const parts = listParts(quantity, network);
+  const total = sum(parts.map((part) => part.value));
   const bar = element(quantity.axis.estimated ? "div.bar.estimated" : "div.bar", { role: "img", "aria-label": `${network.name}: ${formatOn(quantity.axis, total)}` });
-  bar.style.width = `${(100 * total) / most}%`;
-  for (const part of listParts(quantity, network)) {
+  for (const part of parts) {
     const text = `${network.name}, ${part.name}: ${formatOn(quantity.axis, part.value)}, ${formatNumber((100 * part.value) / total, 2)} % of ${formatOn(quantity.axis, total)}`;
     const made = element("span", { title: text, onpointerenter: () => (readout.textContent = text) });
-    // What a correction takes off every network has no width; the table of layers has it.
-    made.style.flexGrow = Math.max(0, part.value);
-    made.style.background = partColor(part.layer);
+    made.style.width = `${(100 * Math.abs(part.value)) / most}%`;
+    if (part.value < 0) {
+      made.classList.add("off");
+      made.style.marginLeft = `-${made.style.width}`;
+    } else made.style.background = partColor(part.layer);
     bar.append(made);
   }
   const label = element("div.label", {}, element("span", {}, network.name), element("b", {}, formatOn(quantity.axis, total)));
@@ -161,8 +169,8 @@ function tabulateLayers(run, network) {
   const rows = network.layers.map((layer) => [
     layer.name,
     layer.stage === null ? "–" : String(layer.stage + 1),
-    `${layer.in_size} × ${layer.in_size}`,
-    `${layer.in_channels} → ${layer.out_channels}`,
+    `${layer.in_size}${JOINED}×${JOINED}${layer.in_size}`,
+    `${layer.in_channels}${JOINED}→${JOINED}${layer.out_channels}`,
     layer.mid_channels ? String(layer.mid_channels) : "–",
     String(layer.kernel),
     ...quantities.map((quantity) => cell(quantity, quantity.of(layer))),
