@@ -15,8 +15,10 @@ from natdeploy.core.device import Device
 from natdeploy.errors import InputError
 from natdeploy.files import writing
 from natdeploy.io.home import home_folder
+from natdeploy.temporary import remove_stale
 
 _RUN_LOCK = ".lock"
+_RUN_FOLDERS = ("checkpoint", "latency_tables")
 
 
 @contextlib.contextmanager
@@ -43,22 +45,35 @@ def lock_device(device: Device, *, patience_s: float = 0.0) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lock_run(path: Path) -> Iterator[None]:
-    """Keep other commands from writing into a run folder inside the block.
+def hold_run(path: Path) -> Iterator[None]:
+    """Keep other commands from writing into a run folder inside the block, and remove what a kill has left in it.
 
     Args:
         path: The folder. It is created if there is none.
 
     Raises:
-        InputError: Another command writes into it. The message names its process.
-        OutputError: The lock file cannot be written.
+        InputError: Another command writes into it, which the message names, or a part of it is a link.
+        OutputError: The folder cannot be written.
     """
 
     def refuse(holder: str) -> InputError:
         return InputError(f"{path}: {holder} is working on this run", hint="wait for that process to end")
 
+    folders = (path, *(path / name for name in _RUN_FOLDERS))
+    for folder in folders:
+        _require_no_links(folder)
     with _hold(path / _RUN_LOCK, refuse):
+        for folder in folders:
+            remove_stale(folder)
         yield
+
+
+def _require_no_links(folder: Path) -> None:
+    """Check that what is written into a run stays in it: one from elsewhere could have other files changed."""
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if entry.is_symlink():
+            msg = f"{entry}: is a link, but a run folder must hold its own files"
+            raise InputError(msg, hint="replace the link by what it leads to")
 
 
 @contextlib.contextmanager

@@ -16,12 +16,9 @@ import tomli_w
 from natdeploy.documents import read_csv_rows, read_toml
 from natdeploy.errors import InputError, InterruptedWorkError
 from natdeploy.files import atomic_path, write_text, writing
-from natdeploy.io.locks import lock_run
 from natdeploy.journal import Journal
-from natdeploy.temporary import remove_stale
 
 FORMAT = "natdeploy.run/1"
-_FOLDERS = ("checkpoint", "latency_tables")
 # What a run that was interrupted before `start` may have left.
 _LOCK = re.compile(r"\.lock(\.pid)?")
 _LEFT = re.compile(
@@ -161,24 +158,6 @@ def _require_names(names: Sequence[str], path: Path) -> None:
         raise InputError(msg)
 
 
-@contextlib.contextmanager
-def hold_run(path: Path) -> Iterator[None]:
-    """Keep other commands from writing into a run folder inside the block, and remove what a kill has left in it.
-
-    Args:
-        path: The folder. It is created if there is none.
-
-    Raises:
-        InputError: Another command writes into it, or a part of it is a link to somewhere else.
-        OutputError: The folder cannot be written.
-    """
-    _require_no_links(path)
-    with lock_run(path):
-        for folder in (path, *(path / name for name in _FOLDERS)):
-            remove_stale(folder)
-        yield
-
-
 def require_run(path: Path) -> None:
     """Check that a folder is a run.
 
@@ -191,15 +170,6 @@ def require_run(path: Path) -> None:
     if not os.path.lexists(path / "run.toml"):
         msg = f"{path}: not a run folder: it has no run.toml"
         raise InputError(msg)
-
-
-def _require_no_links(path: Path) -> None:
-    """Check that what is written into a run folder stays in it: one from elsewhere could have other files changed."""
-    for folder in (path, *(path / name for name in _FOLDERS)):
-        for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if entry.is_symlink():
-                msg = f"{entry}: is a link, but a run folder must hold its own files"
-                raise InputError(msg, hint="replace the link by what it leads to")
 
 
 def require_new_run(path: Path, *, resumable: bool = True) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from natdeploy import api, cli
 from natdeploy.api.latency import profile as profiling
-from natdeploy.io.runs import hold_run, make_run_path
+from natdeploy.io.locks import hold_run
+from natdeploy.io.runs import make_run_path
 from natdeploy.io.spaces import find_space
 from natdeploy.io.table_store import table_path
 from natdeploy.io.tables import read_table, write_table

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from natdeploy.errors import InputError, InterruptedWorkError, OutputError
-from natdeploy.io.runs import RunFolder, hold_run, make_run_path
+from natdeploy.io.locks import hold_run
+from natdeploy.io.runs import RunFolder, make_run_path
 
 SETTINGS = {"supernet": "starter", "seed": 3, "resolutions": [32, 48], "effort": {"iterations": 2}, "weights": ""}
 
@@ -210,7 +211,7 @@ def test_only_one_command_at_a_time_works_on_a_run(tmp_path):
 def test_a_lock_of_a_killed_process_is_no_lock(tmp_path):
     """A run can be resumed after a kill: the lock goes with the process."""
     program = (
-        "import os, pathlib, signal, sys; from natdeploy.io.runs import hold_run\n"
+        "import os, pathlib, signal, sys; from natdeploy.io.locks import hold_run\n"
         "with hold_run(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)

@@ -20,8 +20,9 @@ from natdeploy.core.checked import checked
 from natdeploy.core.space import SearchSpace
 from natdeploy.errors import CoverageError
 from natdeploy.io.devices import find_device
+from natdeploy.io.locks import hold_run
 from natdeploy.io.run_config import move_data
-from natdeploy.io.runs import RunFolder, hold_run, make_run_path, require_new_run
+from natdeploy.io.runs import RunFolder, make_run_path, require_new_run
 from natdeploy.search.problem import LATENCY_HERE, SearchGoal, SearchProblem
 from natdeploy.search.ranking import rank_feasible
 from natdeploy.supernet.threads import use_threads

@@ -22,10 +22,10 @@ from natdeploy.core.ranges import Seed, Threads
 from natdeploy.errors import InputError
 from natdeploy.io.dataset_names import resolve_dataset
 from natdeploy.io.devices import find_device
+from natdeploy.io.locks import hold_run
 from natdeploy.io.run_config import move_data
 from natdeploy.io.runs import (
     RunFolder,
-    hold_run,
     make_run_path,
     require_checkpoint,
     require_new_run,

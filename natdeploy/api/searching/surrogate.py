@@ -21,7 +21,8 @@ from natdeploy.core.checked import checked
 from natdeploy.core.genotype import Population, decode, sample_initial
 from natdeploy.core.ranges import Positive, Seed
 from natdeploy.errors import InputError, require_known
-from natdeploy.io.runs import RunFolder, hold_run, make_run_path, require_new_run
+from natdeploy.io.locks import hold_run
+from natdeploy.io.runs import RunFolder, make_run_path, require_new_run
 from natdeploy.io.spaces import SpaceSelector, find_space
 from natdeploy.io.subnets import DEFAULT_CLASSES, Subnet, write_subnet
 from natdeploy.search.hypervolume import EXACT_OBJECTIVES, hypervolume, reference_point

@@ -22,9 +22,10 @@ from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.genotype import decode, sample
 from natdeploy.io.datasets import load_task
 from natdeploy.io.image_records import write_image_records
+from natdeploy.io.locks import hold_run
 from natdeploy.io.run_config import move_data, parse_config
 from natdeploy.io.run_images import find_recorded
-from natdeploy.io.runs import RunFolder, hold_run
+from natdeploy.io.runs import RunFolder
 from natdeploy.io.supernet_weights import TASK, TRAINING
 from natdeploy.supernet.checkpoints import write_state
 from natdeploy.supernet.data import Task, concatenate
