@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from natdeploy.api import compare_runs
@@ -55,6 +56,16 @@ def without_device(path: Path) -> Path:
     return write_run(make_selector(path, {}, objectives=("madds",)), images=None)
 
 
+def twelve_objectives(path: Path) -> Path:
+    """Write a run for the accuracies of eleven tasks and multiply-adds, without weights."""
+    tasks = tuple(f"task {number}" for number in range(11))
+    named = make_selector(path, {}, objectives=("madds",), tasks=tasks)
+    rng = np.random.default_rng(0)
+    by_task = {task: np.clip(named.archive.top1 + rng.normal(0, 0.03, len(named.archive)), 0, 1) for task in tasks}
+    archive = dataclasses.replace(named.archive, top1=np.mean([*by_task.values()], axis=0), top1_by_task=by_task)
+    return write_run(dataclasses.replace(named, archive=archive), images=None)
+
+
 def text(page: Any, place: str) -> str:
     """Return the text of an element, with single spaces."""
     return re.sub(r"\s+", " ", page.inner_text(place))
@@ -65,6 +76,7 @@ KINDS = [
     two_devices,
     one_architecture,
     without_device,
+    twelve_objectives,
     pytest.param(large_archive, marks=pytest.mark.slow),
 ]
 
@@ -118,8 +130,8 @@ def test_a_click_selects_a_network(page: Any) -> None:
     assert text(page, "#selected h3") == f"Row {row}, on the front"
     names = page.locator(".bars > div").first.locator(".label span").all_inner_texts()
     assert names == [f"selected: row {row}", f"before: {before.lower()}", "largest of the space"]
-    assert page.get_attribute(f"tr[data-place='{place}']", "aria-selected") == "true"
-    assert page.locator("tr[aria-selected='true']").count() == 1
+    assert page.get_attribute(f"tr[data-place='{place}']", "aria-current") == "true"
+    assert page.locator("tr[aria-current]").count() == 1
 
 
 def test_the_mouse_finds_points(opened: Callable[..., Any], browser: Browser) -> None:
@@ -277,6 +289,18 @@ def test_which_network_is_quickest_above_an_accuracy(page: Any) -> None:
     assert latencies == sorted(latencies)
     page.click("#architectures-table tbody button >> nth=0")
     assert text(page, "#selected h3").startswith(f"Row {cells[0][0].split()[0]}")
+
+
+def test_a_network_stands_in_every_objective(opened: Callable[..., Any], browser: Browser) -> None:
+    """Each of twelve objectives has a line, on which the best network is at its end; the card has all accuracies."""
+    page = opened(twelve_objectives)
+    chart = "document.getElementById('objectives-chart')"
+    assert page.evaluate(f"new Set({chart}.data[0].y).size") == 12
+    columns = page.evaluate("page.run.architectures.columns['top1:task 3'].slice(0, page.run.architectures.front)")
+    best = int(np.argmax(columns))
+    page.evaluate("place => page.select(0, place)", best)
+    assert page.evaluate(f"{chart}.data[1].x")[3] == 1
+    assert f"top-1 task 3, predicted {100 * columns[best]:.2f} %" in text(page, "#selected dl")
 
 
 def test_evidence_is_told(page: Any) -> None:

@@ -94,7 +94,7 @@ function describeRow(page, place) {
   const cells = page.run.axes.map((axis) => element(axis.estimated ? "td.estimated" : "td", {}, formatOn(axis, columns[axis.column][place]).replace(JOINED + axis.unit, "")));
   return element(
     place < front ? "tr" : "tr.dominated",
-    { "data-place": place, "aria-selected": String(selected) },
+    { "data-place": place, "aria-current": selected ? "true" : null },
     element("th", { scope: "row" }, button, mark),
     ...[String(shape.r), String(shape.w), shape.d.join(" ")].map((text) => element("td", {}, text)),
     ...cells,
@@ -103,6 +103,7 @@ function describeRow(page, place) {
 
 function markSelected(page) {
   for (const line of document.querySelectorAll("#architectures-table tr[data-place]")) {
-    line.setAttribute("aria-selected", String(Number(line.dataset.place) === page.place));
+    if (Number(line.dataset.place) === page.place) line.setAttribute("aria-current", "true");
+    else line.removeAttribute("aria-current");
   }
 }

@@ -24,7 +24,7 @@ function makeFrontView(page) {
     hasArchive ? makeCheckbox("archive", "show-archive", page.view.archive, choose("archive")) : null,
     hasWhiskers ? makeCheckbox("intervals", "show-whiskers", page.view.whiskers, choose("whiskers")) : null,
   );
-  page.listen(() => drawFront(page, axes));
+  page.listen(() => Plotly.relayout("front-chart", { shapes: markSelection(page) }));
   const place = drawFront(page, axes);
   place.on("plotly_click", ({ points }) => points[0].customdata && page.select(...points[0].customdata));
   place.tabIndex = 0;
@@ -52,8 +52,23 @@ function drawFront(page, axes) {
   const description = `Scatter chart of ${nameAxis(y)} over ${nameAxis(x)}; the table of architectures below has the same figures.`;
   return drawChart("front-chart", description, () => ({
     traces: frontTraces(page, axes, x, y),
-    layout: { xaxis: baseAxis(nameAxis(x)), yaxis: baseAxis(nameAxis(y)) },
+    layout: { xaxis: baseAxis(nameAxis(x)), yaxis: baseAxis(nameAxis(y)), shapes: markSelection(page) },
   }));
+}
+
+/** Returns marks around the selected network and the one before it. Shapes move quickly, however many points there are. */
+function markSelection(page) {
+  const marked = [["selected", "circle", page.runIndex, page.place]];
+  if (page.previous) marked.push(["selected before", "rect", ...page.previous]);
+  return marked.flatMap(([name, type, index, place]) => {
+    const run = page.document.runs[index];
+    const [x, y] = [page.view.x, page.view.y].map((column) => findAxis(run, column));
+    if (!x || !y) return [];
+    const { columns } = run.architectures;
+    const size = { xsizemode: "pixel", ysizemode: "pixel", x0: -11, x1: 11, y0: -11, y1: 11 };
+    const at = { xanchor: columns[x.column][place] * x.factor, yanchor: columns[y.column][place] * y.factor };
+    return [{ type, name, showlegend: true, line: { color: color("text"), width: 2.5 }, ...size, ...at }];
+  });
 }
 
 function frontTraces(page, axes, x, y) {
@@ -80,12 +95,6 @@ function frontTraces(page, axes, x, y) {
     const chosen = [...new Set(run.choices.map((choice) => choice.place))];
     traces.push(points(chosen.length > 1 ? "choices" : "choice", chosen, { size: 15, symbol: "star", color: color("choice"), line: { color: color("surface"), width: 1 } }));
   });
-  const ring = (run, index, place, name, symbol) =>
-    findAxis(run, x.column) && findAxis(run, y.column)
-      ? [pointTrace(run, index, { name, shown: [place], marker: { size: 20, symbol, color: color("text"), line: { width: 2 } }, x, y })]
-      : [];
-  if (page.previous) traces.push(...ring(page.document.runs[page.previous[0]], ...page.previous, "selected before", "square-open"));
-  traces.push(...ring(page.run, page.runIndex, page.place, "selected", "circle-open"));
   return [...traces, ...targetLines(page, axes, x, y)];
 }
 
