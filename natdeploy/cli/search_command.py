@@ -14,6 +14,7 @@ from natdeploy.cli.command import Command
 from natdeploy.cli.output import milliseconds, print_line, print_table
 from natdeploy.cli.training_options import NAMES, add_preset_recipe_options
 from natdeploy.cli.units import (
+    name_option,
     parse_accuracies,
     parse_count,
     parse_latency_limits,
@@ -138,8 +139,11 @@ def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401
     objectives = parse_names(values["objectives"])
     named = tuple(name.removeprefix(_LATENCY) for name in objectives if name.startswith(_LATENCY))
     limits_ms = parse_latency_limits(tuple(values["target_latency"]), devices or named or ("host",))
-    given = {name: values[f"max_{name}"] for name in _LIMITED}
-    limits = {name: _LIMITED[name](text) for name, text in given.items() if text is not None}
+    limits = {}
+    for name, parse in _LIMITED.items():
+        if values[f"max_{name}"] is not None:
+            with name_option(f"--max-{name}"):
+                limits[name] = parse(values[f"max_{name}"])
     accuracy = parse_accuracies(tuple(values["accuracy"]))
     _refuse_contradictions(ctx, values)
     moved = options.find_given(ctx, "data")

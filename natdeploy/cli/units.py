@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,20 @@ _FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _FACTORS_BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "kiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 _FACTORS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _FACTORS_MS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1000.0}
+
+
+@contextlib.contextmanager
+def name_option(option: str) -> Iterator[None]:
+    """Name the option in the message about a value that is not valid.
+
+    Args:
+        option: The option, such as `--budget`.
+    """
+    try:
+        yield
+    except click.BadParameter as error:
+        error.param_hint = error.param_hint or f"'{option}'"
+        raise
 
 
 def parse_duration_ms(text: str) -> float:
@@ -47,6 +62,7 @@ def parse_duration_ms(text: str) -> float:
     return value
 
 
+@name_option("--budget")
 def parse_budget_s(text: str) -> float:
     """Return a span of time such as `90s`, `2m` or `1h` in seconds.
 
@@ -56,6 +72,7 @@ def parse_budget_s(text: str) -> float:
     return _parse_amount(text, _SPAN, _FACTORS_S, "a span of time such as 90s, 2m or 1h")
 
 
+@name_option("--target-latency")
 def parse_latency_limits(values: tuple[str, ...], devices: tuple[str, ...]) -> tuple[dict[str, float], ...]:
     """Return the latency limits of `--target-latency`: one mapping of devices to milliseconds for each selection.
 
@@ -79,6 +96,7 @@ def parse_latency_limits(values: tuple[str, ...], devices: tuple[str, ...]) -> t
     return tuple({devices[0]: parse_duration_ms(part)} for part in plain)
 
 
+@name_option("--resolutions")
 def parse_resolutions(text: str | None) -> tuple[int, ...] | None:
     """Return the sizes of a list such as `160,192,224`.
 
@@ -132,6 +150,7 @@ def parse_size(text: str) -> float:
     return _parse_amount(text, _SIZE, _FACTORS_BYTES, "a size such as 5MB, 800kB or 4MiB")
 
 
+@name_option("--objectives")
 def parse_names(text: str | None) -> tuple[str, ...]:
     """Return the names in a list such as `top1,madds`; empty if there is no list.
 
@@ -145,6 +164,7 @@ def parse_names(text: str | None) -> tuple[str, ...]:
     return names
 
 
+@name_option("--accuracy")
 def parse_accuracies(values: tuple[str, ...]) -> Path | dict[str, Path] | None:
     """Return the file of `--accuracy`, or the files of several tasks by name; None if there is none.
 
@@ -167,6 +187,7 @@ def parse_accuracies(values: tuple[str, ...]) -> Path | dict[str, Path] | None:
     return files or None
 
 
+@name_option("--batch")
 def parse_batch(text: str) -> int | Literal["dynamic"]:
     """Return a number of images in one call, or `dynamic`.
 

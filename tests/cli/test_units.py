@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
+from natdeploy.cli import run
 from natdeploy.cli.units import (
     parse_accuracies,
     parse_budget_s,
@@ -180,3 +181,22 @@ def test_accuracies_of_several_tasks_are_named(values, reason):
     """Of several files each says its task, and no task is named twice."""
     with pytest.raises(click.BadParameter, match=reason):
         parse_accuracies(values)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("search", "--target-latency", "20"),
+        ("search", "--max-madds", "600 MMac"),
+        ("search", "--max-size", "5mb"),
+        ("search", "--resolutions", "224px"),
+        ("search", "--objectives", "top1,,madds"),
+        ("profile", "--budget", "90"),
+        ("extract subnet.json", "--target-latency", "fast"),
+        ("export subnet.json", "--batch", "many"),
+    ],
+)
+def test_a_value_that_is_not_valid_names_its_option(capsys, command, option, value):
+    """Of several options, the message names the one that is meant."""
+    assert run([*command.split(), option, value]) == 2
+    assert f"Invalid value for '{option}': '" in capsys.readouterr().err
