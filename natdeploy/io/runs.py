@@ -169,7 +169,15 @@ def require_run(path: Path) -> None:
         raise InputError(msg)
     if not os.path.lexists(path / "run.toml"):
         msg = f"{path}: not a run folder: it has no run.toml"
-        raise InputError(msg)
+        raise InputError(msg, hint=_find_run_near(path))
+
+
+def _find_run_near(path: Path) -> str | None:
+    """Return a hint to the run that a path lies in, or to the newest one in it."""
+    inner = sorted(found.parent for found in path.glob("*/run.toml")) if path.is_dir() else []
+    if os.path.lexists(path.parent / "run.toml"):
+        return f"name the run folder: {path.parent}"
+    return f"name a run folder, such as {inner[-1]}" if inner else None
 
 
 def require_new_run(path: Path, *, resumable: bool = True) -> None:

@@ -36,10 +36,10 @@ from natdeploy.io.subnet_keys import (
     read_layers,
     validate,
 )
+from natdeploy.io.subnet_lookalikes import refuse_lookalike
 from natdeploy.readers import read_text
 
 DEFAULT_CLASSES = 1000
-EXPORTED = (".onnx", ".tflite", ".engine")
 _Number = TypeVar("_Number", int, float)
 Space = str | SearchSpace | None
 # Words for two architectures of a space that is named.
@@ -233,7 +233,7 @@ def _read(source: str | Path, given: _Completion) -> Subnet:
         return _end_of(str(source), given)
     if re.fullmatch(r"\d+", str(source)) and not os.path.exists(source):  # noqa: PTH110 (any length of string)
         return _bare(from_encoding(str(source)), given, str(source))
-    _require_subnet_file(path)
+    refuse_lookalike(path)
     text = read_text(path).strip()
     try:
         if re.fullmatch(r"\d+", text):
@@ -242,16 +242,6 @@ def _read(source: str | Path, given: _Completion) -> Subnet:
     except InputError as error:
         prefix = "" if str(path) in error.message else f"{path}: "
         raise InputError(prefix + error.message, hint=error.hint) from error
-
-
-def _require_subnet_file(path: Path) -> None:
-    """Refuse what is often given in place of a subnet file: the run that it is in, and a file exported from it."""
-    if os.path.isfile(path / "run.toml"):  # noqa: PTH113 (any length of string)
-        msg = f"{path}: is a run folder, not a subnet"
-        raise InputError(msg, hint=f"name the run's choice: {path / 'subnet.json'}")
-    if path.suffix in EXPORTED:
-        msg = f"{path}: is an exported file, not a subnet"
-        raise InputError(msg, hint="natdeploy measure times it; other commands take the subnet.json it was made of")
 
 
 def _end_of(end: str, given: _Completion) -> Subnet:

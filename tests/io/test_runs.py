@@ -10,7 +10,7 @@ import pytest
 
 from natdeploy.errors import InputError, InterruptedWorkError, OutputError
 from natdeploy.io.locks import hold_run
-from natdeploy.io.runs import RunFolder, make_run_path
+from natdeploy.io.runs import RunFolder, make_run_path, require_run
 
 SETTINGS = {"supernet": "starter", "seed": 3, "resolutions": [32, 48], "effort": {"iterations": 2}, "weights": ""}
 
@@ -231,3 +231,18 @@ def test_a_run_holds_its_own_files(run, tmp_path, name):
     with pytest.raises(InputError, match=f"{name}: is a link"), hold_run(run.path):
         pass
     assert other.read_text() == "mine"
+
+
+def test_a_run_nearby_is_suggested(tmp_path):
+    """A file of a run in place of its folder, and the folder that holds runs, lead to the run."""
+    for name in ("a", "b"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "run.toml").touch()
+    (tmp_path / "runs" / "a" / "subnet.json").touch()
+    for given, meant in (("runs/a/subnet.json", "runs/a"), ("runs", "runs/b")):
+        with pytest.raises(InputError, match="not a run folder") as caught:
+            require_run(tmp_path / given)
+        assert str(caught.value.hint).endswith(str(tmp_path / meant))
+    with pytest.raises(InputError, match="not a run folder") as caught:
+        require_run(tmp_path)
+    assert caught.value.hint is None

@@ -1,6 +1,7 @@
 """What is said of files that are no subnet."""
 
 import json
+import re
 
 import pytest
 
@@ -174,6 +175,25 @@ def test_what_is_often_given_in_place_of_a_subnet_is_named(tmp_path):
     for suffix in (".onnx", ".tflite", ".engine"):
         with pytest.raises(InputError, match="is an exported file, not a subnet"):
             read_subnet(tmp_path / f"subnet{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "hint"),
+    [
+        ("subnet.safetensors", "a weight file", "name the subnet that it belongs to: .*subnet.json"),
+        ("ofa.pth", "a weight file", "natdeploy extract ARCHITECTURE"),
+        ("report.html", "a report", "natdeploy extract RUN --row N"),
+        ("run.toml", "a file of settings", "name a subnet.json"),
+        ("archive.csv", "a table", "natdeploy extract RUN --row N"),
+    ],
+)
+def test_what_lies_beside_a_subnet_is_named(tmp_path, name, what, hint):
+    """Other files of a run are not called JSON with a fault."""
+    (tmp_path / "subnet.json").touch()
+    (tmp_path / name).touch()
+    with pytest.raises(InputError, match=rf"{name}: is {what}, not a subnet") as told:
+        read_subnet(tmp_path / name)
+    assert re.search(hint, str(told.value.hint))
 
 
 def test_a_byte_order_mark_is_read_over(tmp_path):
