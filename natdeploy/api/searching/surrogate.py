@@ -201,7 +201,7 @@ class SurrogateSearch:
         mean = f"; the mean over {len(self.tasks)} tasks" if len(self.tasks) > 1 else ""
         return (
             f"top-1 is predicted by {self._files}{mean}; seed {self.seed}. Nothing was trained or evaluated. "
-            f"{dominated}. The hypervolume is the volume that the front dominates, relative to the box between the "
+            f"The front has a {dominated}. The hypervolume is the volume that the front dominates, relative to the box between the "
             "reference point and the best values of the first population."
         )
 
