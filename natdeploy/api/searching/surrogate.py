@@ -201,8 +201,8 @@ class SurrogateSearch:
         mean = f"; the mean over {len(self.tasks)} tasks" if len(self.tasks) > 1 else ""
         return (
             f"top-1 is predicted by {self._files}{mean}; seed {self.seed}. Nothing was trained or evaluated. "
-            f"The front has a {dominated}. The hypervolume is the volume that the front dominates, relative to the box between the "
-            "reference point and the best values of the first population."
+            f"The front has a {dominated}. The hypervolume is the volume that the front dominates, relative to the box "
+            "between the reference point and the best values of the first population."
         )
 
     def _describe_hypervolume(self, accuracies: Accuracies, selector: Selector) -> str:
