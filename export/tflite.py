@@ -72,23 +72,28 @@ class TfliteExporter:
         with writing(output_path), temporary_folder() as folder:
             plain = folder / "float.tflite"
             _convert(network, plain, int8=self._precision == "int8")
-            output_path.write_bytes(self._convert_precision(plain, calibration))
+            content, ranges = self._convert_precision(plain, calibration)
+            output_path.write_bytes(content)
         return {
             "input": _input(output_path),
             "output": {"name": "output_0", "shape": [1, network.classes], "dtype": "float32"},
             "opset": None,
             "precision": self._precision,
-            "calibration": None if calibration is None else calibration.to_json(),
+            "calibration": None if calibration is None else {**calibration.to_json(), **ranges},
             "delegation": dataclasses.asdict(read_delegation(output_path)),
             "versions": self._versions(),
         }
 
-    def _convert_precision(self, plain: Path, calibration: QuantizationCalibration | None) -> bytes:
+    def _convert_precision(
+        self, plain: Path, calibration: QuantizationCalibration | None
+    ) -> tuple[bytes, dict[str, float]]:
+        """Return the content of the file, and what a manifest says about the ranges of its values."""
         if self._precision == "fp16":
-            return to_fp16(plain)
-        if calibration is not None:
-            return to_int8(plain, calibration.images, int8_input=self._int8_input)
-        return plain.read_bytes()
+            return to_fp16(plain), {}
+        if calibration is None:
+            return plain.read_bytes(), {}
+        quantized = to_int8(plain, calibration.images, int8_input=self._int8_input)
+        return quantized.content, {"percentile": quantized.percentile}
 
     def _versions(self) -> dict[str, str]:
         packages = ["litert-torch"] if self._precision == "fp32" else ["litert-torch", "ai-edge-quantizer"]

@@ -107,8 +107,13 @@ class LitertSession:
         return stored
 
 
-def open_interpreter(path: Path, *, threads: int) -> Interpreter:
+def open_interpreter(path: Path, *, threads: int, keep_tensors: bool = False) -> Interpreter:
     """Return an interpreter of a TFLite file, with allocated tensors.
+
+    Args:
+        path: The file.
+        threads: Threads that it uses.
+        keep_tensors: Whether the values of all tensors can be read after a run, which makes it slower.
 
     Raises:
         MissingRuntimeError: No interpreter is installed, or it does not run with the installed numpy.
@@ -119,7 +124,9 @@ def open_interpreter(path: Path, *, threads: int) -> Interpreter:
     require_file(path)
     try:
         with silence(stderr=True):
-            interpreter: Interpreter = package.Interpreter(model_path=str(path), num_threads=threads)
+            interpreter: Interpreter = package.Interpreter(
+                model_path=str(path), num_threads=threads, experimental_preserve_all_tensors=keep_tensors
+            )
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         msg = f"{path}: not a model that LiteRT takes: {error}"

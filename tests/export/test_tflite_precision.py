@@ -7,13 +7,16 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from natdeploy.errors import InputError, MissingRuntimeError
-from natdeploy.export import tflite
+from natdeploy.export import tflite, tflite_precision
 from natdeploy.export.parity import LIMITS, check_parity
 from natdeploy.export.quantization_calibration import QuantizationCalibration
 from natdeploy.export.tflite import TfliteExporter
 from natdeploy.export.tflite_direct import TfliteDirectExporter
+from natdeploy.export.tflite_precision import PERCENTILES
+from natdeploy.export.tflite_ranges import collect_ranges
 from natdeploy.export.xnnpack_operators import fit_to_xnnpack
 from natdeploy.runtimes.litert import LitertRuntime, open_interpreter
 from natdeploy.runtimes.litert_delegation import read_delegation
@@ -82,6 +85,7 @@ def test_int8_computes_nearly_the_same(network, tmp_path, int8_input):
     scales = [len(item["quantization_parameters"]["scales"]) for item in interpreter.get_tensor_details()]
     assert max(scales) > 1
     assert described["calibration"]["images"] == 16
+    assert described["calibration"]["percentile"] in PERCENTILES
     assert ("scale" in described["input"]) is int8_input
     assert (described["delegation"]["partitions"], described["delegation"]["outside"]) == (1, {})
 
@@ -97,6 +101,36 @@ def test_int8_input_is_described_as_it_is_read(network, tmp_path):
     interpreter.invoke()
     outputs = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     np.testing.assert_array_equal(outputs, LitertRuntime().open(path, threads=1).run(image))
+
+
+def test_ranges_hold_all_values_or_leave_the_few_largest_out(network, tmp_path):
+    """For percentile 100, ranges go from the least to the largest value; for others, one outlier does not count."""
+    TfliteDirectExporter().write(network, tmp_path / "plain.tflite")
+    images = noise_images(network, 4).transpose(0, 2, 3, 1).copy()
+    images[0, 0, 0, 0] = 1000
+    ranges = collect_ranges(tmp_path / "plain.tflite", images, ["args_0", "output_0"], (100, 99.9))
+    assert ranges[100]["args_0"] == (pytest.approx(images.min()), 1000)
+    assert ranges[99.9]["args_0"] == pytest.approx(np.percentile(images, (0.1, 99.9)), rel=0.1)
+    assert ranges[100].keys() == ranges[99.9].keys() == {"args_0", "output_0"}
+
+
+def test_one_odd_image_does_not_widen_the_ranges(network, tmp_path, monkeypatch):
+    """The percentile with which outputs are nearest to those of the network is taken, and the manifest has it."""
+    images, calibration = noise_images(network, 8), noise_images(network, 40, seed=1)
+    calibration[-1, :, 5, 5] = 200
+    exporter = TfliteExporter(precision="int8", calibration=QuantizationCalibration(images=calibration, source="noise"))
+    with torch.no_grad():
+        expected = network(torch.from_numpy(images)).numpy()
+
+    def error(name):
+        described = exporter.write(network, tmp_path / name)
+        outputs = LitertRuntime().open(tmp_path / name, threads=1).run(images)
+        return described["calibration"]["percentile"], np.linalg.norm(outputs - expected)
+
+    percentile, chosen = error("chosen.tflite")
+    monkeypatch.setattr(tflite_precision, "PERCENTILES", (100.0,))
+    assert percentile < error("widest.tflite")[0] == 100
+    assert chosen < 0.5 * error("widest.tflite")[1]
 
 
 def test_delegation_is_counted(network, tmp_path):
