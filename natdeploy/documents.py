@@ -19,18 +19,23 @@ from natdeploy.errors import InputError
 from natdeploy.readers import DOCUMENT_BYTES, SETTINGS_BYTES, TABLE_BYTES, open_file, read_text
 
 _MOST_DEPTH, _MOST_BITS = 64, 64
+_MOST_VALUES = 200_000
 _MOST_COUNT = 1_000_000_000
 _TOO_DEEP = "it is nested too deeply"
 # tomllib takes a time that grows with the square of the number of parts of a key.
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
 
 
-def parse_json(text: str) -> Any:  # noqa: ANN401
+def parse_json(text: str, *, most_values: int = _MOST_VALUES) -> Any:  # noqa: ANN401
     """Parse JSON.
+
+    Args:
+        text: The text.
+        most_values: How many values there may be. A check of a million wrong ones takes seconds and gigabytes.
 
     Raises:
         ValueError: The text is not JSON, holds `NaN`, `Infinity` or a number that is too large, repeats a key of an
-            object, or is nested too deeply.
+            object, is nested too deeply, or contains more values than files of a kind have.
     """
     try:
         value = json.loads(
@@ -40,7 +45,7 @@ def parse_json(text: str) -> Any:  # noqa: ANN401
         raise ValueError(_TOO_DEEP) from error
     except ValueError as error:
         raise ValueError(shorten_reason(error)) from error
-    require_plain(value)
+    require_plain(value, most_values)
     return value
 
 
@@ -123,18 +128,23 @@ def read_csv_rows(
         raise InputError(msg) from error
 
 
-def require_plain(value: object) -> None:
-    """Check that parsed content is not nested deeply, and that its numbers are finite and fit in 64 bits.
+def require_plain(value: object, most_values: int = _MOST_VALUES) -> None:
+    """Check that parsed content is neither deep nor enormous, and that its numbers are finite and fit in 64 bits.
 
     Raises:
         ValueError: It is not so. The message names the key.
     """
     stack: list[tuple[object, object, int]] = [(value, "it", 0)]
+    values = 0
     while stack:
         inner, key, depth = stack.pop()
         if isinstance(inner, dict | list):
+            values += len(inner)
             if depth > _MOST_DEPTH:
                 raise ValueError(_TOO_DEEP)
+            if values > most_values:
+                msg = f"it contains more than {most_values:,} values"
+                raise ValueError(msg)
             pairs = inner.items() if isinstance(inner, dict) else ((key, item) for item in inner)
             stack.extend((item, name, depth + 1) for name, item in pairs if not isinstance(item, str))
         elif isinstance(inner, float) and not math.isfinite(inner):

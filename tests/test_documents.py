@@ -42,6 +42,8 @@ def test_numbers_of_json_are_finite(tmp_path, text):
         ('{"a":' * 70 + "1" + "}" * 70, _DEEP),
         ("9" * 5000, r"Exceeds the limit \(4300 digits\) for integer string conversion: value has 5000 digits$"),
         ('{"a": ' + "9" * 30 + "}", "a is a number that is too large"),
+        ("[" + "[]," * 200_000 + "1]", "it contains more than 200,000 values"),
+        ('{"a": [' + '"b",' * 200_000 + '"b"]}', "it contains more than 200,000 values"),
     ],
 )
 def test_json_that_nothing_could_work_with_is_refused(text, reason):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
-import math
 import re
+import warnings
 from collections.abc import Iterable
 from typing import Any
+
+from natdeploy.documents import find_repeated, require_plain, shorten_reason
 
 _MOST_CHARACTERS = 100_000
 
@@ -21,9 +23,15 @@ def parse_python(text: str) -> Any:  # noqa: ANN401
         msg = f"it is longer than {_MOST_CHARACTERS:,} characters"
         raise ValueError(msg)
     try:
-        return _convert(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, RecursionError, MemoryError) as error:
-        msg = f"not what Python prints: {error}"
+        with warnings.catch_warnings():
+            # Python has warnings about its own programs.
+            warnings.simplefilter("ignore")
+            return _convert(ast.parse(text.strip(), mode="eval").body)
+    except (RecursionError, MemoryError) as error:
+        msg = "not what Python prints: it is nested too deeply"
+        raise ValueError(msg) from error
+    except SyntaxError as error:
+        msg = f"not what Python prints: {shorten_reason(error)}"
         raise ValueError(msg) from error
 
 
@@ -36,7 +44,8 @@ def _convert(node: ast.expr) -> Any:  # noqa: ANN401
         return [_convert(part) for part in node.elts]
     sign, inner = (-1, node.operand) if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) else (1, node)
     value = inner.value if isinstance(inner, ast.Constant) else ...
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        require_plain(value)
         return sign * value
     if inner is node and isinstance(value, str | bool | None):
         return value
@@ -63,8 +72,11 @@ def _refuse(node: ast.expr) -> ValueError:
 
 
 def _make_dictionary(keys: list[Any], values: Iterable[Any]) -> dict[str, Any]:
-    for place, key in enumerate(keys):
-        if not isinstance(key, str) or key in keys[:place]:
-            msg = f"key {key!r} is {'repeated' if key in keys[:place] else 'no text'}"
-            raise ValueError(msg)
+    if not all(isinstance(key, str) for key in keys):
+        msg = f"key {next(key for key in keys if not isinstance(key, str))!r} is no text"
+        raise ValueError(msg)
+    repeated = find_repeated(keys)
+    if repeated is not None:
+        msg = f"key {repeated!r} is repeated"
+        raise ValueError(msg)
     return dict(zip(keys, values, strict=True))

@@ -37,7 +37,7 @@ from natdeploy.io.subnet_keys import (
     validate,
 )
 from natdeploy.io.subnet_lookalikes import refuse_lookalike
-from natdeploy.readers import read_text
+from natdeploy.readers import WEIGHT_BYTES, read_text, require_file
 
 DEFAULT_CLASSES = 1000
 _Number = TypeVar("_Number", int, float)
@@ -340,9 +340,8 @@ def _from_file(content: dict[str, Any], path: Path) -> Subnet:
     file = validate(SubnetFile, content)
     network = _read_network(file, path)
     weights = None if file.weights is None else path.resolve().parent / file.weights
-    if weights is not None and not os.path.isfile(weights):  # noqa: PTH113 (any length of string)
-        msg = f"weights: {weights}: no such file"
-        raise InputError(msg)
+    if weights is not None:
+        _require_weights(weights)
     classes = network.own_layers[-1].out_channels if network.own_layers else DEFAULT_CLASSES
     return dataclasses.replace(
         network,
@@ -355,6 +354,14 @@ def _from_file(content: dict[str, Any], path: Path) -> Subnet:
         provenance=file.provenance,
         source=str(path),
     )
+
+
+def _require_weights(weights: Path) -> None:
+    try:
+        require_file(weights, WEIGHT_BYTES)
+    except InputError as error:
+        msg = f"weights: {error.message}"
+        raise InputError(msg) from error
 
 
 def _read_network(file: SubnetFile, path: Path) -> Subnet:

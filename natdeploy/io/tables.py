@@ -23,7 +23,7 @@ from natdeploy.documents import parse_whole_number
 from natdeploy.errors import InputError
 from natdeploy.files import keep_former, write_text
 from natdeploy.io.table_header import FORMAT, make_header, read_header
-from natdeploy.readers import TABLE_BYTES, read_text
+from natdeploy.readers import read_text
 
 _LAYER_FIELDS = tuple(field for field in dataclasses.fields(Layer) if field.compare)
 _STATS_FIELDS = tuple(field.name for field in dataclasses.fields(LatencyStats))
@@ -32,6 +32,7 @@ _SINCE_OTHER_SPACES = ("padding", "squeeze_channels", "bias")
 OPTIONAL_COLUMNS = {field.name: field.default for field in _LAYER_FIELDS if field.name in _SINCE_OTHER_SPACES}
 COLUMNS = (*(field.name for field in _LAYER_FIELDS if field.name not in OPTIONAL_COLUMNS), *_STATS_FIELDS)
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_MOST_ERRORS = 1000
 _LEAST = {"mid_channels": 0, "squeeze_channels": 0, "runs": 0}
 _WORDS = {"op": OPS, "activation": ACTIVATIONS, "padding": PADDINGS}
 _Reader = Callable[[Mapping[str, str], str, str], str | bool | int | float]
@@ -112,7 +113,7 @@ def read_table(path: Path) -> LatencyTable:
     Raises:
         InputError: The file is missing or not a valid table; the message names file, line and reason.
     """
-    return parse_table(read_text(path, TABLE_BYTES), str(path))
+    return parse_table(read_text(path), str(path))
 
 
 def parse_table(text: str, source: str) -> LatencyTable:
@@ -131,7 +132,7 @@ def scan_table(path: Path) -> tuple[LatencyTable, list[RowError]]:
         InputError: The file is missing, or its header or its columns are not valid.
     """
     errors: list[RowError] = []
-    return _parse(read_text(path, TABLE_BYTES), str(path), errors), errors
+    return _parse(read_text(path), str(path), errors), errors
 
 
 def _parse(text: str, source: str, errors: list[RowError] | None) -> LatencyTable:
@@ -173,6 +174,9 @@ def _read_rows(
             if errors is None:
                 raise
             errors.append(error)
+            if len(errors) > _MOST_ERRORS:
+                msg = f"{source}: more than {_MOST_ERRORS:,} rows are not valid; the first is {errors[0].message}"
+                raise InputError(msg) from error
     if not rows and errors is None:
         msg = f"{source}: the table has no rows"
         raise InputError(msg)

@@ -11,7 +11,7 @@ from natdeploy.errors import InputError
 
 # The C parser is ten times as fast; PyYAML may be built without it.
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MOST_DEPTH = 20
+_MOST_DEPTH, _MOST_EVENTS, _MOST_BITS = 20, 200_000, 64
 
 
 def compose_yaml(text: str, source: str, what: str = "") -> yaml.Node | None:
@@ -27,7 +27,7 @@ def compose_yaml(text: str, source: str, what: str = "") -> yaml.Node | None:
 
     Raises:
         InputError: The text is not YAML, is nested deeply, refers to its own parts, names types, or has a key that is
-            repeated or no text. The message names source, line and reason.
+            repeated or no text, or has many more parts than files in use. The message names source, line and reason.
     """
     try:
         _require_simple(text, source, what)
@@ -44,15 +44,23 @@ def construct_yaml(node: yaml.Node | None, source: str, what: str = "") -> objec
     """Return the content of a tree.
 
     Raises:
-        InputError: A value is none, such as a date in month 13 or a whole number of thousands of digits.
+        InputError: A value is none, such as a date in month 13 or a whole number of thousands of digits. The message
+            names source, line and reason.
     """
-    try:
-        return None if node is None else yaml.SafeLoader("").construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line if error.problem_mark else None
-        raise _refuse(source, line, what, error.problem or "") from error
-    except (ValueError, OverflowError) as error:
-        raise _refuse(source, None, what, shorten_reason(error)) from error
+    if node is None:
+        return None
+    constructor = yaml.SafeLoader("")
+    for scalar in _iterate_scalars(node):
+        line = scalar.start_mark.line
+        try:
+            value = constructor.construct_object(scalar)
+        except (ValueError, OverflowError) as error:
+            raise _refuse(source, line, what, shorten_reason(error)) from error
+        except yaml.MarkedYAMLError as error:
+            raise _refuse(source, line, what, error.problem or str(error)) from error
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            raise _refuse(source, line, what, "a number is too large")
+    return constructor.construct_document(node)
 
 
 def iterate_pairs(node: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
@@ -71,13 +79,23 @@ def find_line(node: yaml.Node | None, keys: Sequence[int | str]) -> int:
     return line
 
 
+def _iterate_scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    for part in node.value if isinstance(node, yaml.CollectionNode) else ():
+        for inner in part if isinstance(part, tuple) else (part,):
+            yield from _iterate_scalars(inner)
+
+
 def _require_simple(text: str, source: str, what: str) -> None:
     depth = 0
-    for event in yaml.parse(text, Loader=_LOADER):
+    for number, event in enumerate(yaml.parse(text, Loader=_LOADER)):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         reason, tag = None, getattr(event, "tag", None)
         if depth > _MOST_DEPTH:
             reason = f"it is nested more than {_MOST_DEPTH} deep"
+        elif number > _MOST_EVENTS:
+            reason = f"it has more than {_MOST_EVENTS:,} parts"
         elif isinstance(event, yaml.AliasEvent):
             reason = "it refers to another part"
         elif tag is not None:

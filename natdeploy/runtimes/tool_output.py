@@ -15,6 +15,8 @@ from natdeploy.errors import InputError
 
 NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
 _PRINTED = 1e-5
+# A program may write six figures for each of its runs.
+_MOST_VALUES = 5_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +100,7 @@ def load_json(text: str, source: str) -> object:
         InputError: The text is not JSON, holds `NaN` or `Infinity`, or repeats a key of an object.
     """
     try:
-        return parse_json(text)
+        return parse_json(text, most_values=_MOST_VALUES)
     except ValueError as error:
         msg = f"{source}: not valid JSON, or incomplete: {error}"
         raise InputError(msg) from error

@@ -15,7 +15,7 @@ from natdeploy.errors import InputError, OutputError
 from natdeploy.io.devices import find_device
 from natdeploy.io.spaces import find_space
 from natdeploy.io.table_store import choose_table, find_table, list_tables, table_path
-from natdeploy.io.tables import COLUMNS, format_table, parse_table, read_table, write_table
+from natdeploy.io.tables import COLUMNS, format_table, parse_table, read_table, scan_table, write_table
 
 DEPLOYMENT = Deployment(device="host", runtime="onnxruntime", precision="fp32", batch=1, threads=1)
 STEM = Layer(op="stem", in_size=32, in_channels=3, out_channels=8, kernel=3, stride=2, activation="h_swish")
@@ -336,3 +336,15 @@ def test_a_table_in_the_place_of_another_is_refused(home, table):
     assert found is not None
     with pytest.raises(InputError, match="the file's folder and name say pixel-8"):
         found.read()
+
+
+def test_a_thousand_bad_rows_are_told_at_once(table, tmp_path):
+    """A file that is mostly something else is refused as a whole; up to then each bad row has its error."""
+    for count in (1000, 1001):
+        (tmp_path / "t.csv").write_text(format_table(table) + "#\n" * count)
+        if count == 1000:
+            read, errors = scan_table(tmp_path / "t.csv")
+            assert (read, len(errors)) == (table, count)
+        else:
+            with pytest.raises(InputError, match=r"t\.csv: more than 1,000 rows are not valid, .* line \d+: 1 columns"):
+                scan_table(tmp_path / "t.csv")

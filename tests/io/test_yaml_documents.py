@@ -29,10 +29,12 @@ def test_content_and_lines_come_back():
         ("a: 1\nb: [{c: 1, c: 2}]", "line 2: the text is not valid YAML: key 'c' is repeated"),
         ("a: \x01", "the text is not valid YAML: .*control characters are not allowed"),
         ("a: 1\n--- \nb: 2", "line 2: the text is not valid YAML: but found another document"),
-        ("a: 2024-99-99", "the text is not valid YAML: month must be in 1..12"),
-        ("a: " + "9" * 5000, r"the text is not valid YAML: Exceeds the limit \(4300 digits\)"),
+        ("a: 1\nb: 2024-99-99", "line 2: the text is not valid YAML: month must be in 1..12"),
+        ("a: [" + "1," * 200_000 + "]", "line 1: the text is not valid YAML: it has more than 200,000 parts"),
+        ("a: 1\nb: 1" + ":59" * 100, "line 2: the text is not valid YAML: a number is too large"),
+        ("a: 1\nb: [x, " + "9" * 5000 + "]", r"line 2: the text is not valid YAML: Exceeds the limit \(4300 digits\)"),
         ("a: 1\nb: =", "line 2: the text is not valid YAML: could not determine a constructor"),
-        ("a: 1\n<<: 2", "line 2: the text is not valid YAML: expected a mapping"),
+        ("a: 1\n<<: 2", "line 2: the text is not valid YAML: could not determine a constructor"),
     ],
 )
 def test_yaml_that_nothing_could_work_with_is_refused(text, reason):
