@@ -346,5 +346,5 @@ def test_a_thousand_bad_rows_are_told_at_once(table, tmp_path):
             read, errors = scan_table(tmp_path / "t.csv")
             assert (read, len(errors)) == (table, count)
         else:
-            with pytest.raises(InputError, match=r"t\.csv: more than 1,000 rows are not valid, .* line \d+: 1 columns"):
+            with pytest.raises(InputError, match=r"t\.csv: more than 1,000 rows are not valid; .* line \d+: 1 columns"):
                 scan_table(tmp_path / "t.csv")
