@@ -34,6 +34,8 @@ class Browser:
             color_scheme=scheme,
             permissions=["clipboard-read", "clipboard-write"],
         )
+        # A busy machine may take long; only a page that never answers is a fault.
+        context.set_default_timeout(300_000)
         page = context.new_page()
         page.on("console", lambda message: self.said.append(message.text))
         page.on("pageerror", lambda error: self.said.append(str(error)))
@@ -56,6 +58,6 @@ def start_browser() -> Iterator[Browser]:
 
     with sync_playwright() as playwright:
         # Chromium has no sandbox of its own for root, as whom tests run in containers.
-        started = playwright.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"], timeout=300_000)
         yield Browser(started)
         started.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -79,8 +80,25 @@ def _make_title(titles: Sequence[str]) -> str:
 
 def _embed(document: Mapping[str, Any]) -> str:
     """Return the document as JSON that cannot end the script element around it, whatever names are in it."""
-    text = json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text = _dump(document)
+    except ValueError:
+        # A correlation that is not defined, say. A long search must not end without its report for it.
+        text = _dump(_without_infinities(document))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def _without_infinities(value: object) -> object:
+    """Return a document with null in place of every number that is not finite; the page shows a dash there."""
+    if isinstance(value, Mapping):
+        return {key: _without_infinities(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_infinities(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @functools.cache

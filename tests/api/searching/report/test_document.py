@@ -173,6 +173,15 @@ def test_no_name_ends_the_data() -> None:
     assert json.loads(page[start : page.index("</script>", start)])["runs"] == [run]
 
 
+def test_a_number_that_is_not_defined_is_none() -> None:
+    """A correlation of equal values does not keep a search from its report."""
+    run = {"title": "A run", "progress": [{"kendall": float("nan"), "rmse": 0.5}], "bounds": (float("inf"), 1)}
+    page = render_page({"format": FORMAT, "natdeploy": "0", "runs": [run]})
+    start = page.index('id="report-data">') + len('id="report-data">')
+    (found,) = json.loads(page[start : page.index("</script>", start)])["runs"]
+    assert found == {"title": "A run", "progress": [{"kendall": None, "rmse": 0.5}], "bounds": [None, 1]}
+
+
 def test_the_page_is_small(selector: Selector) -> None:
     """The page is under five megabytes, with the charting library in it."""
     assert write_run(selector).stat().st_size < 5e6
