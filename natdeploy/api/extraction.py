@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,7 @@ def extract_from_run(
     run: Path,
     *,
     row: NonNegative | None = None,
-    latency_limits_ms: Mapping[str, float] | None = None,
+    latency_limits_ms: Mapping[str, float] | float | None = None,
     output: Path | None = None,
     data: str | Path | None = None,
     context: Context | None = None,
@@ -114,8 +114,8 @@ def extract_from_run(
     Args:
         run: Run folder.
         row: The architecture's `row` in `archive.csv` or `front.csv`.
-        latency_limits_ms: Latency limits in milliseconds, by device, instead of a row. Without either, the most
-            accurate architecture is extracted.
+        latency_limits_ms: Latency limits in milliseconds, by device, instead of a row. A number is for the only
+            device of the run. Without either, the most accurate architecture is extracted.
         output: File to write; `subnet.json` if None.
         data: Folder where the images of the run are now. None: they are where they were.
         context: Reporter and clock.
@@ -136,7 +136,7 @@ def extract_from_run(
     archive = read_archive(folder, plan)
     evaluator = load_evaluator(folder, plan, context)
     problem = read_problem(folder, plan, len(evaluator.task.classes))
-    limits_ms = latency_limits_ms or {}
+    limits_ms = _name_devices(latency_limits_ms, tuple(problem.tables), run)
     warn_of_estimates([problem.tables[device] for device in limits_ms if device in problem.tables], context.reporter)
     selector = Selector(problem=problem, archive=archive, run=folder, seed=plan.seed, context=context)
     place = _find_place(selector, limits_ms) if row is None else _check_row(row, selector)
@@ -150,6 +150,20 @@ def extract_from_run(
     with use_threads(plan.threads):
         subnet = writer.write(place, path, {"validation_top1": top1})
     return _make_result(subnet, top1)
+
+
+def _name_devices(
+    limits_ms: Mapping[str, float] | float | None, devices: Sequence[str], run: Path
+) -> Mapping[str, float]:
+    """Return latency limits by device; a number is for the only device of a run."""
+    if limits_ms is None or isinstance(limits_ms, Mapping):
+        return limits_ms or {}
+    if len(devices) != 1:
+        msg = (
+            f"{run}: a latency limit needs its device, because the run was searched for {', '.join(devices) or 'none'}"
+        )
+        raise InputError(msg, hint="write --target-latency DEVICE=20ms" if devices else "give a --row instead")
+    return {devices[0]: limits_ms}
 
 
 def resolve_subnet_path(output: Path | None) -> Path:

@@ -16,11 +16,18 @@ from natdeploy.cli.units import parse_latency_limits
 if TYPE_CHECKING:
     from natdeploy.api import Context, ExtractResult
 
+# Stands for the only device of a run, whose name only the run knows.
+_ONLY = ""
+
 
 @click.command("extract", cls=Command)
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--row", type=click.IntRange(min=0), default=None, help="Row of the run's archive.csv or front.csv.")
-@click.option("--target-latency", multiple=True, help="Latency limit, such as 20ms or DEVICE=20ms; instead of --row.")
+@click.option(
+    "--target-latency",
+    multiple=True,
+    help="Latency limit, such as 20ms (for the only device of the run) or DEVICE=20ms; instead of --row.",
+)
 @click.option(
     "--supernet",
     default=None,
@@ -48,7 +55,7 @@ def command(source: Path, row: int | None, target_latency: tuple[str, ...], **va
     SOURCE is one of three: a run folder, with --row or --target-latency; an architecture, with --supernet and, unless
     its packaged weights are meant, --weights; or a network such as the NAT authors' net.config, with its own --weights.
     """
-    wanted = parse_latency_limits(target_latency, ("host",))
+    wanted = parse_latency_limits(target_latency, (_ONLY,))
     if len(wanted) > 1 or (wanted and row is not None):
         msg = "give one --row or one --target-latency"
         raise click.UsageError(msg, click.get_current_context())
@@ -69,7 +76,7 @@ def command(source: Path, row: int | None, target_latency: tuple[str, ...], **va
         from natdeploy import api
 
         if source.is_dir():
-            limits_ms = wanted[0] if wanted else None
+            limits_ms = wanted[0].get(_ONLY, wanted[0]) if wanted else None
             return api.extract_from_run(
                 source,
                 row=row,

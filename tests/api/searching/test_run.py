@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from natdeploy import api
+from natdeploy import api, cli
 from natdeploy.core.architecture import Architecture, largest, smallest
 from natdeploy.core.device import find_deployment
 from natdeploy.errors import CoverageError, EvaluationError, InputError, InterruptedWorkError, TargetUnreachableError
@@ -144,6 +144,19 @@ def test_any_row_of_a_run_can_be_extracted(whole: api.SearchResult, home: Path) 
     assert (whole.run / "checkpoint" / "supernet.pt").read_bytes() == before
     with pytest.raises(InputError, match="no row 99"):
         api.extract_from_run(whole.run, row=99)
+
+
+def test_a_limit_without_a_device_is_for_the_only_one_of_a_run(whole: api.SearchResult, home: Path) -> None:
+    """The limit of a run for one board is not taken for one of this machine."""
+    named = api.extract_from_run(whole.run, latency_limits_ms={BOARD: 5.0}, output=home / "named.json")
+    assert api.extract_from_run(whole.run, latency_limits_ms=5.0, output=home / "bare.json").architecture == (
+        named.architecture
+    )
+    command = ["extract", str(whole.run), "--target-latency", "5ms", "--output", str(home / "told.json"), "--json"]
+    assert cli.run(command) == 0
+    assert read_subnet(home / "told.json").architecture == read_subnet(named.subnet).architecture
+    with pytest.raises(TargetUnreachableError):
+        api.extract_from_run(whole.run, latency_limits_ms=1e-6)
 
 
 def test_an_unfinished_run_cannot_be_extracted_or_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
