@@ -73,7 +73,7 @@ def try_file(reader: Reader, content: bytes, folder: Path) -> Failure | None:
 
 
 def try_damaged(reader: Reader, *, count: int, seed: int) -> tuple[int, list[Failure]]:
-    """Read `count` damaged files, and return how many there were and the failures, one a place."""
+    """Read the reader's share of `count` damaged files, and return how many there were and one failure a place."""
     failures: dict[str, Failure] = {}
     tried = 0
 
@@ -87,7 +87,11 @@ def try_damaged(reader: Reader, *, count: int, seed: int) -> tuple[int, list[Fai
 
     files = strategies.one_of(*(damage(whole, reader.kind) for whole in reader.contents))
     few = settings(
-        max_examples=count, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=HealthCheck
+        max_examples=max(1, round(count * reader.share)),
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=HealthCheck,
     )
     hypothesis.seed(seed)(few(given(files)(read)))()
     return tried, list(failures.values())

@@ -22,5 +22,5 @@ def test_whole_files_are_read(reader, tmp_path, monkeypatch):
 def test_damaged_files_are_read_or_refused(reader):
     """A damaged file is read, or is one error that names it, soon and within little memory; nothing else is raised."""
     tried, failures = try_damaged(reader, count=15, seed=0)
-    assert tried == 15
+    assert tried == max(1, round(15 * reader.share))
     assert [f"{failure.reason}\n{failure.content[:300]!r}" for failure in failures] == []
