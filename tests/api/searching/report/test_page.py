@@ -359,18 +359,24 @@ def test_dark_and_light(page: Any) -> None:
 
 def test_several_runs(tmp_path: Path, browser: Browser) -> None:
     """The fronts of all runs are drawn, their choices are in one table, and each run can be looked at by itself."""
-    folders = [make(tmp_path / name).parent for name, make in (("a", one_device), ("b", two_devices))]
+    folders = [
+        make(tmp_path / name).parent for name, make in (("a", one_device), ("b", two_devices), ("c", without_device))
+    ]
     for folder in folders:
         (folder / "run.toml").write_text('format = "natdeploy.run/1"')
     page = browser.open(compare_runs(folders, output=tmp_path / "both.html").report)
     names = page.evaluate("document.getElementById('front-chart').data.map((trace) => trace.name)")
     assert {f"{folder}: front" for folder in folders} <= set(names)
-    assert page.locator("#comparison tbody tr").count() == 3
+    assert page.locator("#comparison tbody tr").count() == 4
+    title = page.evaluate("document.getElementById('front-chart').layout.yaxis.title.text")
+    assert title.replace("<br>", " ") == "top-1 on validation images or top-1 predicted (%)"
+    sources = page.locator("#comparison tbody tr td:nth-child(6)").all_inner_texts()
+    assert [source.split("%")[1].strip() for source in sources] == ["on validation images"] * 3 + ["predicted"]
     page.select_option("#run", "1")
     assert text(page, "#selected .note").startswith(str(folders[1]))
     assert page.locator("#what-if input[type=range]").count() == 2
     assert str(folders[0]) in text(page, ".bars > div >> nth=0")
     page.select_option("#axis-x", LATENCY + OTHER)
-    assert text(page, "#front-missing").endswith(f"{folders[0]}.")
+    assert text(page, "#front-missing").endswith(f"both quantities: {folders[0]}, {folders[2]}.")
     page.click("#comparison tbody button >> nth=0")
     assert page.evaluate("[page.runIndex, page.place]") == [0, page.evaluate("page.document.runs[0].choices[0].place")]

@@ -13,7 +13,8 @@ function makeComparison(page) {
 }
 
 function tabulateRuns(page, axes) {
-  const heads = ["run", "row", "chosen for", "top-1 on test", ...axes.map(nameAxis)];
+  const others = axes.filter((axis) => axis.column !== "top1");
+  const heads = ["run", "row", "images", "chosen for", "top-1 on test", "top-1 of the archive", ...others.map(nameAxis)];
   const rows = page.document.runs.flatMap((run, index) =>
     run.choices.map((choice) => {
       const { columns, row } = run.architectures;
@@ -21,9 +22,11 @@ function tabulateRuns(page, axes) {
       return [
         run.name,
         element("button.plain", { type: "button", onclick: select }, String(row[choice.place])),
+        run.images ? run.images.dataset : "–",
         describeTarget(run, choice) || "no limit",
         choice.top1_source === "test" ? formatTop1(choice.top1) : "–",
-        ...axes.map(({ column }) => (findAxis(run, column) ? formatOn(findAxis(run, column), columns[column][choice.place]) : "–")),
+        `${formatTop1(columns.top1[choice.place])} ${findAxis(run, "top1").label.replace("top-1 ", "")}`,
+        ...others.map(({ column }) => (findAxis(run, column) ? formatOn(findAxis(run, column), columns[column][choice.place]) : "–")),
       ];
     }),
   );

@@ -6,9 +6,7 @@ const MOST_WHISKERS = 60;
 
 function makeFrontView(page) {
   const axes = uniteAxes(page.document.runs);
-  const goal = page.run.goal.objectives;
-  const cost = goal.find((name) => !name.startsWith("top1")) ?? goal[1] ?? "madds";
-  page.view = { x: goal.find((name) => name.startsWith("latency:")) ?? cost, y: "top1", color: "", archive: !page.several, whiskers: page.run.architectures.front <= MOST_WHISKERS };
+  page.view = { x: chooseCost(page), y: "top1", color: "", archive: !page.several, whiskers: page.run.architectures.front <= MOST_WHISKERS };
   const names = axes.map((axis) => [axis.column, nameAxis(axis)]);
   const choose = (key) => (value) => {
     page.view[key] = value;
@@ -35,12 +33,20 @@ function makeFrontView(page) {
   });
 }
 
-/** Returns the axes of all runs, each once. An axis is estimated if it is so in any run. */
+/** Returns the cost to begin with: a latency if it is an objective, one that every run has if there is any. */
+function chooseCost(page) {
+  const costs = [...page.run.goal.objectives.filter((name) => !name.startsWith("top1")), "madds"];
+  const ordered = [...costs.filter((name) => name.startsWith("latency:")), ...costs];
+  return ordered.find((name) => page.document.runs.every((run) => findAxis(run, name))) ?? ordered[0];
+}
+
+/** Returns the axes of all runs, each once. Its label says what it is in any run, such as measured or predicted. */
 function uniteAxes(runs) {
   const known = new Map();
   for (const axis of runs.flatMap((run) => run.axes)) {
     const before = known.get(axis.column) ?? axis;
-    known.set(axis.column, { ...before, estimated: before.estimated || axis.estimated });
+    const label = before.label.split(" or ").includes(axis.label) ? before.label : `${before.label} or ${axis.label}`;
+    known.set(axis.column, { ...before, label, estimated: before.estimated || axis.estimated });
   }
   return [...known.values()];
 }
