@@ -1,7 +1,8 @@
 """Latency, parts and size of int8 files against fp32 files: `python benchmarks/int8.py [SPACE ...]`.
 
 Networks have random weights, and int8 ranges are those of noise. The two files of a row are timed in turns, on one
-thread. TFLite files are written without the converter: they have its operators, and take a fraction of its time.
+thread. Latencies are 10th percentiles, which other work on the machine disturbs less than medians. TFLite files are
+written without the converter: they have its operators, and take a fraction of its time.
 """
 
 import sys
@@ -62,7 +63,7 @@ def measure(network: Network, runtime: str) -> list[str]:
     with tempfile.TemporaryDirectory() as name:
         paths = write(network, Path(name), runtime)
         with open_timer(device, target, Context()) as timer:
-            plain, quantized = (stats.median_ms for stats in time_files(timer, paths, target, seed=0).stats)
+            plain, quantized = (stats.p10_ms for stats in time_files(timer, paths, target, seed=0).stats)
         parts = str(read_delegation(paths[1]).partitions) if runtime == "litert" else ""
         sizes = [f"{path.stat().st_size / 1e6:.2f}" for path in paths]
     return [runtime, *sizes, f"{plain:.3f}", f"{quantized:.3f}", f"{plain / quantized:.2f}", parts]

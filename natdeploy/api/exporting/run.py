@@ -21,7 +21,6 @@ from natdeploy.export.options import SUFFIXES, ExportOptions, require_format, re
 from natdeploy.files import require_apart
 from natdeploy.io.devices import find_device
 from natdeploy.io.subnets import Subnet, SubnetSource
-from natdeploy.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from natdeploy.export.pipeline import Exported
@@ -148,21 +147,19 @@ def _write_here(name: str, job: ExportJob, output_path: Path) -> Exported:
 
 
 def _measure(name: str, job: ExportJob, path: Path) -> Mapping[str, Any] | None:
-    """Return the latency of a file on its device. Here, a file that is not fp32 is timed in turns with an fp32 one."""
-    from natdeploy.api.exporting.formats import measure_on_device
-    from natdeploy.export.formats import find_format, fp32_exporter
+    """Return the latency of a file on its device. A file that is not fp32 is timed in turns with an fp32 one."""
+    from natdeploy.api.exporting.formats import measure_on_device, with_fp32_file
+    from natdeploy.export.formats import find_format
 
     runtime, device = find_format(name).runtime, find_device(job.options.device)
     if device.transport != "local":
-        return measure_on_device(device, runtime.id, job, path)
+        return measure_on_device(device, name, job, path)
     target = find_deployment(device, TableSelector(runtime=runtime.id, precision=job.options.precision))
-    with temporary_folder() as folder:
-        paths = [path]
-        if job.options.precision != "fp32":
-            paths.append(folder / f"plain{path.suffix}")
-            fp32_exporter(name, job.options).write(job.network, paths[-1])
-        with open_timer(device, target, job.context, patience_s=PATIENCE_S) as timer:
-            timed, fingerprint = time_files(timer, paths, target, seed=job.seed), timer.fingerprint()
+    with (
+        with_fp32_file(name, job, path) as paths,
+        open_timer(device, target, job.context, patience_s=PATIENCE_S) as timer,
+    ):
+        timed, fingerprint = time_files(timer, paths, target, seed=job.seed), timer.fingerprint()
     timed.tell(f"{name} timed on {target.device}", job.context.reporter)
     return {
         **jsonable(timed.stats[0]),

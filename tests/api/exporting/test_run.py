@@ -1,5 +1,6 @@
 """Exports by the Python API: what is checked, calibrated and measured with which images."""
 
+import contextlib
 import dataclasses
 import json
 import types
@@ -10,17 +11,21 @@ import pytest
 from PIL import Image
 
 from natdeploy import api
-from natdeploy.api.exporting import run
+from natdeploy.api.exporting import formats, run
 from natdeploy.api.exporting.images import ExportImages, make_noise
 from natdeploy.api.exporting.results import ExportResult
+from natdeploy.api.latency.levels import Level, LevelledTimes
 from natdeploy.core.architecture import smallest
+from natdeploy.core.latency import LatencyStats
 from natdeploy.errors import CheckFailedError, InputError
 from natdeploy.export.parity import compute_reference
 from natdeploy.io.datasets import load_task
+from natdeploy.io.devices import find_device
 from natdeploy.io.spaces import find_space
 from natdeploy.io.subnets import read_subnet
 from natdeploy.runtimes.litert_delegation import Delegation
 from natdeploy.testing.fakes import RecordingReporter
+from natdeploy.testing.networks import tiny_network
 
 
 @pytest.fixture(autouse=True)
@@ -277,6 +282,35 @@ def test_what_int8_costs_is_said(outside, latency_ms, expected):
     run._warn(exported, job)
     assert len(reporter.said) == len(expected)
     assert all(part in line for part, line in zip(expected, reporter.said, strict=True))
+
+
+@pytest.mark.parametrize(("precision", "files"), [("fp32", 1), ("fp16", 2), ("int8", 2)])
+@pytest.mark.parametrize("name", ["onnx", "tflite"])
+def test_lower_precisions_are_compared_with_fp32_on_a_device(monkeypatch, tmp_path, name, precision, files):
+    """A board times the fp32 network in turns with a file of lower precision, so that a slower one is noticed there."""
+    timed = []
+
+    def time_files(timer, paths, target, *, seed):
+        timed.extend(path.stat().st_size for path in paths)
+        values = (2.0, 1.0)[: len(paths)]
+        stats = [LatencyStats(median_ms=v, p10_ms=v, p90_ms=v, mean_ms=v, std_ms=0.0, runs=1) for v in values]
+        return LevelledTimes(stats=tuple(stats), level=Level(value=None), disturbance=None)
+
+    @contextlib.contextmanager
+    def open_timer(*_, **__):
+        yield types.SimpleNamespace(fingerprint=lambda: "board")
+
+    monkeypatch.setattr(formats, "time_files", time_files)
+    monkeypatch.setattr(formats, "open_timer", open_timer)
+    path = tmp_path / f"network.{name}"
+    path.write_bytes(b"file")
+    job = types.SimpleNamespace(
+        options=api.ExportOptions(precision=precision), network=tiny_network(), context=api.Context(), seed=0
+    )
+    measured = formats.measure_on_device(find_device("raspberry-pi-5"), name, job, path)
+    assert len(timed) == files
+    assert all(timed)
+    assert (measured["median_ms"], measured["fp32_median_ms"]) == (2.0, 1.0 if files == 2 else None)
 
 
 def test_given_images_check_a_subnet_without_a_task(tmp_path):
