@@ -22,7 +22,7 @@ from natdeploy.runtimes.quiet import restore_process_state, silence
 
 # Percentiles of the values between which activations are quantized. 100: from the least to the largest.
 PERCENTILES = (100.0, 99.99, 99.9)
-_COMPARED_IMAGES = 32
+_COMPARED_IMAGES = 128
 _SIGNATURE, _EVERY_OPERATOR = "serving_default", ".*"
 
 
