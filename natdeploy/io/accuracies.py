@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -75,5 +76,6 @@ def _read_fraction(text: str, *, whole: int) -> float:
         value = math.nan
     if not 0 <= value <= 1:
         msg = f"top-1 is {text!r}: it must be between 0 and {whole}"
-        raise InputError(msg)
+        percent = whole == 1 and re.fullmatch(r"\d{1,2}(\.\d+)? ?%?|100(\.0+)? ?%?", text)
+        raise InputError(msg, hint="divide percentages by 100" if percent else None)
     return value

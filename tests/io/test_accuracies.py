@@ -76,3 +76,15 @@ def test_the_archive_of_a_run_is_read(tmp_path: Path) -> None:
     cell = json.dumps(architecture.to_json()).replace('"', '""')
     found = read_accuracies(written(tmp_path, f'row,encoding,top1,architecture\n0,,0.5,"{cell}"\n'), starter)
     assert [(entry.architecture, entry.top1) for entry in found] == [(architecture, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "hint"),
+    [("70.5", "divide"), ("70", "divide"), ("70.5%", "divide"), ("-1", "None"), ("705", "None")],
+)
+def test_percentages_are_told_apart_from_other_numbers(tmp_path: Path, cell: str, hint: str) -> None:
+    """A percentage is refused with what to do."""
+    text = f"encoding,top1\n{to_encoding(ARCHITECTURES[0])},{cell}\n"
+    with pytest.raises(InputError, match=f"line 2: top-1 is '{cell}': it must be between 0 and 1") as caught:
+        read_accuracies(written(tmp_path, text), SPACE)
+    assert str(caught.value.hint).startswith(hint)
