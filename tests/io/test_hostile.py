@@ -1,5 +1,8 @@
 """Files that were made to be difficult end in one short error."""
 
+import subprocess
+import sys
+
 import pytest
 
 from natdeploy import cli
@@ -57,6 +60,16 @@ def test_hostile_measurements_are_one_short_error(shared_data, capsys, tmp_path)
     assert "hugeclasses.csv, line 2: classes is '9999" in error
     assert "unexpected" not in error
     assert len(error) < 400
+
+
+def test_an_alias_bomb_is_refused_within_little_memory(shared_data):
+    """A table whose header would become gigabytes is one error, in a process that may not have so many."""
+    path = shared_data / "cases" / "hostile" / "table-laugh.csv"
+    code = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))\n"
+    code += f"from natdeploy.cli import main; main(['tables', 'check', {str(path)!r}])"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2
+    assert done.stderr.endswith("table-laugh.csv, line 14: the header is not valid YAML: it refers to another part\n")
 
 
 def test_a_header_does_not_expand(tmp_path, capsys):
