@@ -20,6 +20,7 @@ _MEGABYTE = 2**20
 # How large files of a kind may be. Those in use are a tenth of it or less.
 SETTINGS_BYTES = 4 * _MEGABYTE
 DOCUMENT_BYTES = 8 * _MEGABYTE
+REPORT_BYTES = 64 * _MEGABYTE
 TABLE_BYTES = 16 * _MEGABYTE
 JOURNAL_BYTES = 128 * _MEGABYTE
 IMAGE_BYTES = 512 * _MEGABYTE

@@ -35,10 +35,10 @@ def test_the_published_file_is_read_and_tells_plausible_accuracies(shared_data: 
     ("state", "reason"),
     [
         ({}, "not a checkpoint: .*it is empty"),
-        ({"stem.conv.weight": torch.zeros(2, 2)}, "it holds 'stem.conv.weight'"),
-        ({"0.weight": torch.zeros(2, 2)}, "layer 0 is no linear layer"),
-        ({"0.weight": torch.zeros(2, 2), "0.bias": torch.zeros(3)}, "layer 0 is no linear layer"),
-        ({"0.weight": torch.zeros(2, 2, 1), "0.bias": torch.zeros(2)}, "layer 0 is no linear layer"),
+        ({"stem.conv.weight": torch.ones(2, 2)}, "it holds 'stem.conv.weight'"),
+        ({"0.weight": torch.ones(2, 2)}, "layer 0 is no linear layer"),
+        ({"0.weight": torch.ones(2, 2), "0.bias": torch.ones(3)}, "layer 0 is no linear layer"),
+        ({"0.weight": torch.ones(2, 2, 1), "0.bias": torch.ones(2)}, "layer 0 is no linear layer"),
         ({"0.weight": torch.full((2, 2), torch.nan), "0.bias": torch.zeros(2)}, r"not finite numbers, in 0\.weight"),
     ],
 )

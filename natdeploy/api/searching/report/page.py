@@ -6,15 +6,20 @@ import functools
 import importlib.resources
 import json
 import math
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from natdeploy.documents import parse_json
 from natdeploy.errors import InputError
+from natdeploy.readers import REPORT_BYTES, read_text
 
 FORMAT = "natdeploy.report/1"
+# A run may have evaluated ten thousands of architectures.
+_MOST_VALUES = 5_000_000
 _DATA = re.compile(r'<script type="application/json" id="report-data">(.*?)</script>', re.DOTALL)
 
 # In this order: each script may use what the ones before it define.
@@ -59,14 +64,13 @@ def read_document(path: Path) -> dict[str, Any]:
     Raises:
         InputError: The file is missing, or is no report of this version.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         msg = f"{path}: no such file: the run has no report"
         raise InputError(msg, hint="a search writes it at its end; natdeploy report RUN writes it again")
-    text = path.read_text(encoding="utf-8", errors="replace")
-    found = _DATA.search(text)
+    found = _DATA.search(read_text(path, REPORT_BYTES))
     try:
-        document = json.loads(found[1]) if found else None
-    except (ValueError, RecursionError):
+        document = parse_json(found[1], most_values=_MOST_VALUES) if found else None
+    except ValueError:
         document = None
     if not isinstance(document, dict) or document.get("format") != FORMAT or not document.get("runs"):
         msg = f"{path}: not a report of this version of natdeploy"
