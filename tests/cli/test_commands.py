@@ -159,7 +159,11 @@ def test_bad_table_file(old: str, new: str, said: str, folder: Path, capsys: pyt
     ("old", "new", "said"),
     [
         ("upper_ratio: 1.1", "upper_ratio: 0.5", "'calibration.upper_ratio': is 0.5, below lower_ratio, which is 0.9"),
-        ("device: host", "device: host\n# device: host", "line 3: header key 'device' is repeated"),
+        (
+            "device: host",
+            "device: host\n# device: host",
+            "line 3: the header is not valid YAML: key 'device' is repeated",
+        ),
     ],
 )
 def test_bad_table_header(old: str, new: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
