@@ -53,7 +53,7 @@ class _Stage(_Convolution):
     se: bool = False
     kernels: list[int] = Field(min_length=1)
     depths: list[Annotated[int, Field(ge=1, le=_MAX_DEPTH)]] = Field(min_length=1)
-    expand_ratios: list[list[float]]
+    expand_ratios: list[list[Annotated[float, Field(le=64)]]]
 
     @field_validator("expand_ratios", mode="before")
     @classmethod
@@ -68,7 +68,7 @@ class _Stage(_Convolution):
 
 
 class _Space(_Strict):
-    widths: list[float] = Field(default=[1.0], min_length=1)
+    widths: list[Annotated[float, Field(le=64)]] = Field(default=[1.0], min_length=1)
     resolutions: list[Annotated[int, Field(ge=32, le=4096)]] = Field(min_length=1)
     padding: Literal["symmetric", "same"] = "symmetric"
     se_unit: Literal["mobilenetv3", "efficientnet"] = "mobilenetv3"

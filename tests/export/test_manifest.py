@@ -78,8 +78,9 @@ def test_two_files_of_one_name_keep_a_manifest_each(tmp_path):
 def test_manifest_of_a_file_that_is_gone_is_replaced(tmp_path):
     """A manifest that describes nothing any more makes room."""
     shared = tmp_path / "subnet.manifest.json"
-    shared.write_text(json.dumps({"artifact": "gone.onnx"}))
-    assert manifest_path(tmp_path / "subnet.tflite") == shared
+    for name in ("gone.onnx", "n" * 5000):
+        shared.write_text(json.dumps({"artifact": name}))
+        assert manifest_path(tmp_path / "subnet.tflite") == shared
 
 
 @pytest.mark.parametrize(

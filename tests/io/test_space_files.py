@@ -86,6 +86,7 @@ def test_whatever_changes_the_networks_changes_the_hash(change):
         ("kernels = [3, 5]", "", "stages[0].kernels: is missing"),
         ("kernels = [3, 5]", "kernel = [3]\nkernels = [3]", "stages[0].kernel: unknown key"),
         ("expand_ratios = [3, 6]", "expand_ratios = 3", "stages[0].expand_ratios: must be a list of numbers, or one"),
+        ("expand_ratios = [3, 6]", "expand_ratios = [3, 1e308]", "stages[0].expand_ratios[0][1]: must be at most 64"),
         (
             "expand_ratios = [3, 6]",
             "expand_ratios = [3, '6']",
