@@ -133,7 +133,11 @@ def write_run(selector: Selector, *, images: Images | None = IMAGES, title: str 
 
 def read_data(report: Path) -> dict[str, Any]:
     """Return the data in a report."""
-    text = report.read_text()
-    start = text.index('id="report-data">') + len('id="report-data">')
-    document: dict[str, Any] = json.loads(text[start : text.index("</script>", start)])
+    return parse_page(report.read_text())
+
+
+def parse_page(page: str) -> dict[str, Any]:
+    """Return the data in the text of a report."""
+    start = page.index(">", page.index('id="report-data"')) + 1
+    document: dict[str, Any] = json.loads(page[start : page.index("</script>", start)])
     return document

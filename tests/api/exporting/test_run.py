@@ -111,8 +111,8 @@ def test_normalization_needs_a_task(tmp_path):
 
 def test_what_is_exported_is_not_overwritten(digits_subnet, tmp_path):
     """A subnet that lies where the file or its manifest is to go ends the export, and stays what it is."""
-    replaced = "this output would replace the file that is read"
-    for name, said in (("net.manifest.json", replaced), ("net.onnx", "is an exported file, not a subnet")):
+    no_manifest = "not the manifest of an exported file"
+    for name, said in (("net.manifest.json", no_manifest), ("net.onnx", "is an exported file, not a subnet")):
         (tmp_path / name).write_bytes(changed(digits_subnet, tmp_path).read_bytes())
         before = (tmp_path / name).read_bytes()
         with pytest.raises(InputError, match=f"{name}: {said}"):

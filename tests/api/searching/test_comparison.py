@@ -65,11 +65,15 @@ def test_what_cannot_be_compared_is_refused(runs: list[Path], capsys: pytest.Cap
     with pytest.raises(InputError, match="would replace the file that is read"):
         api.compare_runs(runs, output=runs[0] / "report.html")
     report = runs[1] / "report.html"
-    for text in ("", "<html></html>", report.read_text().replace("natdeploy.report/1", "natdeploy.report/0")):
+    whole = report.read_text()
+    for text in ("", "<html></html>", whole.replace("natdeploy.report/1", "natdeploy.report/0")):
         report.write_text(text)
         with pytest.raises(InputError, match=r"two/report\.html: not a report of this version") as refused:
             api.compare_runs(runs)
         assert "natdeploy report two" in str(refused.value.hint)
+    report.write_text(whole.replace('{"format":"natdeploy.report/1","', '{"format":"natdeploy.report/1","x', 1))
+    with pytest.raises(InputError, match=r"two/report\.html: its data has been edited"):
+        api.compare_runs(runs)
     report.unlink()
     assert run_cli(["report", "one", "two"]) == 2
     assert "two/report.html: no such file" in capsys.readouterr().err

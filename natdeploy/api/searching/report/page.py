@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.resources
 import json
 import math
@@ -20,7 +21,7 @@ from natdeploy.readers import REPORT_BYTES, read_text
 FORMAT = "natdeploy.report/1"
 # A run may have evaluated ten thousands of architectures.
 _MOST_VALUES = 5_000_000
-_DATA = re.compile(r'<script type="application/json" id="report-data">(.*?)</script>', re.DOTALL)
+_DATA = re.compile(r'<script type="application/json" id="report-data" data-sha256="(\w+)">(.*?)</script>', re.DOTALL)
 
 # In this order: each script may use what the ones before it define.
 _SCRIPTS = (
@@ -48,13 +49,15 @@ def render_page(document: Mapping[str, Any]) -> str:
     """
     import jinja2
 
+    data = _embed(document)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.from_string(_read("report.html")).render(
         title=_make_title([run["title"] for run in document["runs"]]),
         style=_read("report.css"),
         plotly=_read("plotly-basic.min.js"),
         scripts="\n".join(map(_read, _SCRIPTS)),
-        data=_embed(document),
+        data=data,
+        sha256=_compute_sha256(data),
     )
 
 
@@ -62,20 +65,28 @@ def read_document(path: Path) -> dict[str, Any]:
     """Return the data in a page that `render_page` made.
 
     Raises:
-        InputError: The file is missing, or is no report of this version.
+        InputError: The file is missing, was edited, or is no report of this version.
     """
     if not os.path.lexists(path):
         msg = f"{path}: no such file: the run has no report"
         raise InputError(msg, hint="a search writes it at its end; natdeploy report RUN writes it again")
     found = _DATA.search(read_text(path, REPORT_BYTES))
     try:
-        document = parse_json(found[1], most_values=_MOST_VALUES) if found else None
+        document = parse_json(found[2], most_values=_MOST_VALUES) if found else None
     except ValueError:
         document = None
-    if not isinstance(document, dict) or document.get("format") != FORMAT or not document.get("runs"):
+    hint = f"write it again with: natdeploy report {shlex.quote(str(path.parent))}"
+    if found is None or not isinstance(document, dict) or document.get("format") != FORMAT or not document.get("runs"):
         msg = f"{path}: not a report of this version of natdeploy"
-        raise InputError(msg, hint=f"write it again with: natdeploy report {shlex.quote(str(path.parent))}")
+        raise InputError(msg, hint=hint)
+    if _compute_sha256(found[2]) != found[1]:
+        msg = f"{path}: its data has been edited"
+        raise InputError(msg, hint=hint)
     return document
+
+
+def _compute_sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _make_title(titles: Sequence[str]) -> str:

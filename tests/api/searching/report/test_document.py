@@ -1,7 +1,6 @@
 """The data of a report: columns, layers that add up, intervals, evidence and commands."""
 
 import dataclasses
-import json
 import shlex
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tests.support.reports import (
     OTHER,
     make_selector,
     make_table,
+    parse_page,
     read_data,
     record_iterations,
     record_measured,
@@ -169,16 +169,14 @@ def test_no_name_ends_the_data() -> None:
     assert "alert(1)" in page
     assert "<script>alert" not in page
     assert "<title>&lt;/script&gt;" in page
-    start = page.index('id="report-data">') + len('id="report-data">')
-    assert json.loads(page[start : page.index("</script>", start)])["runs"] == [run]
+    assert parse_page(page)["runs"] == [run]
 
 
 def test_a_number_that_is_not_defined_is_none() -> None:
     """A correlation of equal values does not keep a search from its report."""
     run = {"title": "A run", "progress": [{"kendall": float("nan"), "rmse": 0.5}], "bounds": (float("inf"), 1)}
     page = render_page({"format": FORMAT, "natdeploy": "0", "runs": [run]})
-    start = page.index('id="report-data">') + len('id="report-data">')
-    (found,) = json.loads(page[start : page.index("</script>", start)])["runs"]
+    (found,) = parse_page(page)["runs"]
     assert found == {"title": "A run", "progress": [{"kendall": None, "rmse": 0.5}], "bounds": [None, 1]}
 
 
