@@ -10,7 +10,8 @@ import pytest
 from natdeploy import api
 
 classifier = importlib.import_module("benchmarks.imagenet_classifier")
-LARGEST, RANDOM_SHARE, SMALLEST_SHARE = 0.76, 0.8, 0.55
+# EfficientNet-Lite0 itself has 0.793.
+LARGEST, RANDOM_SHARE, SMALLEST_SHARE = 0.793 - 0.03, 0.8, 0.6
 
 
 @pytest.mark.slow
