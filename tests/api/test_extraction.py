@@ -185,7 +185,7 @@ def test_every_released_architecture_loads(shared_data: Path, folder: Path) -> N
         content = net_config(from_encoding(published.encoding), classes=published.classes)
         (folder / "net.config").write_text(json.dumps(content))
         empty = build_network(layers).state_dict()
-        state = {authors_name(name): torch.zeros_like(tensor) for name, tensor in empty.items()}
+        state = {authors_name(name): torch.ones_like(tensor) for name, tensor in empty.items()}
         torch.save({"state_dict": state}, folder / "net.weights")
         inspected = api.inspect(api.SubnetSource("net.config", weights=Path("net.weights")))
         assert inspected.params == pytest.approx(published.params_m * 1e6, abs=1e4)

@@ -10,6 +10,8 @@ import pytest
 from tests.support.commands import EXIT_CODES, Workplace
 from tests.support.waiting import wait_until
 
+# Far longer than any of it takes: what hangs ends the test, and not the whole run.
+LIMIT_S = 120
 pytestmark = pytest.mark.integration
 
 # A command that has a large temporary file and a program on a device, as `profile` has.
@@ -24,6 +26,10 @@ def work():
         (folder / "large.bin").write_bytes(bytes(1000))
         connection.run(["sleep", "1000"], timeout_s=1000)
 
+# Whatever started the tests may ignore some, as nohup does.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
 if len(sys.argv) > 1:
     signal.signal(signal.Signals[sys.argv[1]], signal.SIG_IGN)
 api.doctor = work
@@ -67,7 +73,7 @@ def test_a_signal_ends_a_command_and_all_that_it_started(
     workplace = Workplace(tmp_path)
     process = start(workplace)
     stop(process)
-    assert process.wait() == code
+    assert process.wait(LIMIT_S) == code
     assert workplace.said.strip() == "natdeploy: interrupted\n  go on with: natdeploy doctor"
     assert workplace.all_have_ended()
     assert workplace.list_temporary() == []
@@ -79,7 +85,7 @@ def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
     process = start(workplace, "SIGHUP")
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGTERM)
-    assert process.wait() == 143
+    assert process.wait(LIMIT_S) == 143
 
 
 def test_what_a_killed_command_started_ends(tmp_path: Path) -> None:
@@ -94,6 +100,6 @@ def test_what_a_killed_command_started_ends(tmp_path: Path) -> None:
     again = start(workplace)
     assert not left.exists()
     again.terminate()
-    assert again.wait() == 143
+    assert again.wait(LIMIT_S) == 143
     assert workplace.all_have_ended()
     assert workplace.list_temporary() == []

@@ -21,7 +21,7 @@ from natdeploy.supernet.data import Task, count_steps
 from natdeploy.supernet.memory import translate_oom
 from natdeploy.supernet.supernet import Supernet
 
-_SAMPLE = 256
+_SAMPLE = 2000
 _EVALUATED = 64
 
 
