@@ -25,6 +25,7 @@ from tests.support.reports import (
     record_measured,
     write_run,
 )
+from tests.support.waiting import wait_until
 
 
 def one_device(path: Path) -> Path:
@@ -114,9 +115,10 @@ def test_every_report_opens(make: Callable[[Path], Path], opened: Callable[..., 
     for width, scheme in ((400, "dark"), (2000, "light")):
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function("innerWidth === " + str(width))
-        # Charts are drawn again a moment after the window has changed.
-        page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+        # Charts are drawn again a moment after the window has changed. Playwright's own waiting needs `eval`, which the
+        # page forbids.
+        fits = f"innerWidth === {width} && document.documentElement.scrollWidth <= innerWidth"
+        assert wait_until(functools.partial(page.evaluate, fits))
 
 
 def test_a_click_selects_a_network(page: Any) -> None:
@@ -345,7 +347,7 @@ def test_dark_and_light(page: Any) -> None:
     ink = "document.getElementById('front-chart').layout.font.color"
     light = page.evaluate(ink)
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"{ink} !== '{light}'")
+    assert wait_until(functools.partial(page.evaluate, f"{ink} !== '{light}'"))
     dark = page.evaluate(ink)
     page.click("#theme")
     assert page.evaluate(ink) == light
